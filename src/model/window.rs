@@ -1,0 +1,165 @@
+//! Half-open stretches of time and sets of them; whole seconds, UTC.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
+use serde::{Serialize, Serializer};
+
+/// `[start, end)` in UTC, whole seconds, never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Window {
+    #[serde(serialize_with = "seconds")]
+    start: DateTime<Utc>,
+    #[serde(serialize_with = "seconds")]
+    end: DateTime<Utc>,
+}
+
+fn seconds<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+impl Window {
+    /// The window between two instants, cut to whole seconds; none if nothing is left.
+    pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Option<Self> {
+        let (start, end) = (start.trunc_subsecs(0), end.trunc_subsecs(0));
+        (start < end).then_some(Self { start, end })
+    }
+
+    /// The first instant inside.
+    pub fn start(&self) -> DateTime<Utc> {
+        self.start
+    }
+
+    /// The first instant after it.
+    pub fn end(&self) -> DateTime<Utc> {
+        self.end
+    }
+
+    /// Whether `at` is inside.
+    pub fn contains(&self, at: DateTime<Utc>) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// Whether both share an instant; touching windows do not.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// The part of it at or after `at`.
+    pub fn from(&self, at: DateTime<Utc>) -> Option<Self> {
+        Self::new(self.start.max(at), self.end)
+    }
+
+    /// The part of it before `at`.
+    pub fn until(&self, at: DateTime<Utc>) -> Option<Self> {
+        Self::new(self.start, self.end.min(at))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        write!(f, "from {} until {}", text(self.start), text(self.end))
+    }
+}
+
+/// When a wanted stretch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// At this instant.
+    At(DateTime<Utc>),
+    /// Nobody knows: granted as far as the horizon and renewed.
+    Open,
+}
+
+/// A set of instants: sorted windows that neither overlap nor touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows(Vec<Window>);
+
+impl Windows {
+    /// The windows in order of time.
+    pub fn iter(&self) -> impl Iterator<Item = &Window> {
+        self.0.iter()
+    }
+
+    /// Whether no instant is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What of `window` is not in this set.
+    pub fn missing_from(&self, window: Window) -> Vec<Window> {
+        let mut gaps = Vec::new();
+        let mut rest = Some(window);
+        for have in &self.0 {
+            let Some(open) = rest else { break };
+            if !have.overlaps(&open) {
+                continue;
+            }
+            gaps.extend(open.until(have.start()));
+            rest = open.from(have.end());
+        }
+        gaps.extend(rest);
+        gaps
+    }
+
+    /// Whether all of `window` is in this set.
+    pub fn cover(&self, window: Window) -> bool {
+        self.missing_from(window).is_empty()
+    }
+}
+
+impl FromIterator<Window> for Windows {
+    /// The union; overlapping and touching windows become one.
+    fn from_iter<I: IntoIterator<Item = Window>>(windows: I) -> Self {
+        let mut sorted: Vec<Window> = windows.into_iter().collect();
+        sorted.sort_unstable();
+        let mut union: Vec<Window> = Vec::with_capacity(sorted.len());
+        for window in sorted {
+            match union.last_mut() {
+                Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
+                _ => union.push(window),
+            }
+        }
+        Self(union)
+    }
+}
+
+/// The first instant after `at` that lies `step` later; saturates instead of overflowing.
+pub fn later(at: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
+    at.checked_add_signed(step).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    #[test]
+    fn overlapping_and_touching_windows_become_one() {
+        let union: Windows = [window(5, 9), window(0, 3), window(3, 5), window(20, 21)].into_iter().collect();
+        assert_eq!(union.iter().copied().collect::<Vec<_>>(), [window(0, 9), window(20, 21)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_the_gaps_between() {
+        let have: Windows = [window(2, 4), window(6, 8)].into_iter().collect();
+        assert_eq!(have.missing_from(window(0, 10)), [window(0, 2), window(4, 6), window(8, 10)]);
+        assert_eq!(have.missing_from(window(3, 7)), [window(4, 6)]);
+        assert!(have.cover(window(2, 4)));
+        assert!(!have.cover(window(2, 5)));
+    }
+
+    #[test]
+    fn an_empty_or_backward_window_does_not_exist() {
+        assert_eq!(Window::new(at(5), at(5)), None);
+        assert_eq!(Window::new(at(6), at(5)), None);
+    }
+}
