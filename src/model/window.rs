@@ -63,15 +63,6 @@ impl fmt::Display for Window {
     }
 }
 
-/// When a wanted stretch ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// At this instant.
-    At(DateTime<Utc>),
-    /// Nobody knows: granted as far as the horizon and renewed.
-    Open,
-}
-
 /// A set of instants: sorted windows that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(Vec<Window>);

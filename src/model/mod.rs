@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::window::{End, Window, Windows};
+pub use self::window::{Window, Windows, later};
 
 mod window;
 

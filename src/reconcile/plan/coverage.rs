@@ -1,0 +1,283 @@
+//! One account and one resource: what is wanted, what is there, and the difference.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Deferred, FOREVER, NewGrant, Revocation, Why,
+    claims::{Claim, Claims},
+};
+use crate::{
+    model::{AccountId, Email, Grant, Resource, ResourceId, Window, Windows, later},
+    reconcile::world::{Cause, ForeignGrant, OwnGrant, SecondGrant, World},
+};
+
+/// Names an account and a resource, with the words for people.
+pub(super) struct PairKey<'a> {
+    pub(super) email: &'a Email,
+    pub(super) account_id: &'a AccountId,
+    pub(super) resource: Resource,
+}
+
+impl<'a> From<&'a OwnGrant> for PairKey<'a> {
+    fn from(own: &'a OwnGrant) -> Self {
+        let Grant { email, account_id, resource, resource_id, id: _, window: _, rules: _ } = &own.grant;
+        let resource = Resource { id: resource_id.clone(), name: resource.clone() };
+        Self { email, account_id, resource }
+    }
+}
+
+/// Everything that is known about one account and one resource.
+pub(super) struct Pair<'a> {
+    pub(super) email: &'a Email,
+    pub(super) account_id: &'a AccountId,
+    pub(super) resource: Resource,
+    pub(super) claims: Vec<&'a Claim>,
+    /// Our grants that have not ended, by window, then age.
+    pub(super) ours: Vec<&'a OwnGrant>,
+    /// Other people's grants that have not ended, by window.
+    pub(super) foreign: Vec<&'a ForeignGrant>,
+    pub(super) unsettled: bool,
+    /// strongDM refuses grants for this pair, and will not be asked again before.
+    refused_until: Option<DateTime<Utc>>,
+    second_grant: SecondGrant,
+    all_claims: &'a Claims,
+    now: DateTime<Utc>,
+    horizon: TimeDelta,
+}
+
+/// What to do about one pair.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    pub(super) create: Vec<NewGrant>,
+    pub(super) revoke: Vec<Revocation>,
+    pub(super) deferred: Vec<Deferred>,
+    pub(super) relabelled: Vec<(i64, Vec<Cause>)>,
+    /// How many grants of ours stay.
+    pub(super) kept: usize,
+    /// When the rolling grant of an on-call without an end is to be renewed.
+    pub(super) renew_at: Option<DateTime<Utc>>,
+    /// strongDM refuses a second grant, so the old one must go before the new one comes.
+    pub(super) revoke_first: bool,
+}
+
+impl<'a> Pair<'a> {
+    pub(super) fn new(
+        now: DateTime<Utc>,
+        horizon: TimeDelta,
+        world: &World,
+        all_claims: &'a Claims,
+        key: PairKey<'a>,
+    ) -> Self {
+        let PairKey { email, account_id, resource } = key;
+        let is_this =
+            |account: &AccountId, other: &ResourceId| *account_id == *account && resource.id == *other;
+        let refusals =
+            world.refusals.iter().filter(|refusal| is_this(&refusal.account_id, &refusal.resource_id));
+        Self {
+            refused_until: refusals.map(|refusal| refusal.until).filter(|until| *until > now).max(),
+            unsettled: world.unsettled.iter().any(|(account, other)| is_this(account, other)),
+            email,
+            account_id,
+            claims: Vec::new(),
+            ours: Vec::new(),
+            foreign: Vec::new(),
+            second_grant: world.second_grant,
+            all_claims,
+            now,
+            horizon,
+            resource,
+        }
+    }
+
+    /// The decision for this pair. With `hold`, no grant is revoked.
+    pub(super) fn decide(&self, hold: bool) -> Decision {
+        if self.unsettled {
+            return Decision { kept: self.ours.len(), ..Decision::default() };
+        }
+        let wanted: Windows = self.claims.iter().map(|claim| claim.window).collect();
+        let (mut kept, mut revoke) = self.sort_out(&wanted, hold);
+        let (mut missing, mut renew_at) = self.missing(&wanted, &kept);
+        if self.second_grant == SecondGrant::Refused && !hold {
+            let displaced = self.displace(&mut kept, &missing);
+            if !displaced.is_empty() {
+                revoke.extend(displaced);
+                (missing, renew_at) = self.missing(&wanted, &kept);
+            }
+        }
+        let (create, deferred) = self.without_conflict(missing, &kept);
+        let grants = |windows: Vec<Window>| windows.into_iter().map(|window| self.new_grant(window));
+        Decision {
+            create: grants(create).collect(),
+            deferred: deferred
+                .into_iter()
+                .map(|(window, until)| Deferred { grant: self.new_grant(window).grant, until })
+                .collect(),
+            relabelled: kept.iter().filter_map(|own| self.relabel(own)).collect(),
+            kept: kept.len(),
+            revoke,
+            renew_at,
+            revoke_first: self.second_grant != SecondGrant::Taken,
+        }
+    }
+
+    /// Tells the grants that stay from those that are due for revocation.
+    fn sort_out(&self, wanted: &Windows, hold: bool) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
+        let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
+        for own in &self.ours {
+            match self.due(own, wanted) {
+                Some(why) if !hold => revoke.push(revocation(own, why)),
+                Some(_) | None => kept.push(own),
+            }
+        }
+        if hold {
+            return (kept, revoke);
+        }
+        // Coverage stays the same when a grant goes that another one contains; of equal ones the oldest stays.
+        let all = kept.clone();
+        kept.retain(|own| {
+            let rest = |own: &OwnGrant| own.grant.window.from(self.now);
+            let duplicate = all.iter().any(|other| match (rest(other), rest(own)) {
+                (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
+                (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
+                _ => false,
+            });
+            if duplicate {
+                revoke.push(revocation(own, Why::Duplicate));
+            }
+            !duplicate
+        });
+        (kept, revoke)
+    }
+
+    /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is
+    /// known or suspected to want. What lies behind the horizon was not observed, so it stays.
+    fn due(&self, own: &OwnGrant, wanted: &Windows) -> Option<Why> {
+        let in_view = own.grant.window.from(self.now)?.until(later(self.now, self.horizon))?;
+        let excess = wanted.missing_from(in_view);
+        if excess.is_empty() || self.all_claims.may_want(&own.grant, in_view) {
+            return None;
+        }
+        let useful = excess != [in_view];
+        // While strongDM refuses this pair, what the grant rightly covers could not be granted again.
+        if useful && self.refused_until.is_some() {
+            return None;
+        }
+        Some(if useful { Why::TooLong } else { Why::NotWanted })
+    }
+
+    /// What is wanted and not covered by `kept`, and when a rolling grant is to be renewed.
+    fn missing(&self, wanted: &Windows, kept: &[&OwnGrant]) -> (Vec<Window>, Option<DateTime<Utc>>) {
+        let covered: Windows = kept.iter().map(|own| own.grant.window).collect();
+        let (mut missing, mut renew_at) = (Vec::new(), None);
+        for window in wanted.iter() {
+            if window.end() < FOREVER {
+                missing.extend(covered.missing_from(*window));
+                continue;
+            }
+            let Some(rolling) = window.until(later(self.now, self.horizon)) else { continue };
+            missing.extend(covered.missing_from(rolling));
+            let tail =
+                missing.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
+            let runs_until = tail.map_or(rolling.end(), Window::start);
+            let renew = runs_until - self.horizon / 2;
+            if renew > self.now {
+                renew_at = Some(renew);
+                if tail.is_some() {
+                    missing.pop();
+                }
+            }
+        }
+        (missing, renew_at)
+    }
+
+    /// Where strongDM takes one grant only: takes our later grants out of the way of an earlier window.
+    fn displace(&self, kept: &mut Vec<&'a OwnGrant>, missing: &[Window]) -> Vec<Revocation> {
+        let Some(first) = missing.first() else { return Vec::new() };
+        if self.refused_until.is_some() || !self.foreign.is_empty() {
+            return Vec::new();
+        }
+        let stays = |own: &OwnGrant| {
+            let window = own.grant.window;
+            window.start() <= first.start().max(self.now) || self.all_claims.may_want(&own.grant, window)
+        };
+        if kept.iter().any(|own| stays(own)) {
+            return Vec::new();
+        }
+        kept.drain(..).map(|own| revocation(own, Why::InTheWay)).collect()
+    }
+
+    /// Splits what is missing into what strongDM takes now and what must wait until when.
+    #[expect(clippy::type_complexity, reason = "two lists with one reader")]
+    fn without_conflict(
+        &self,
+        missing: Vec<Window>,
+        kept: &[&OwnGrant],
+    ) -> (Vec<Window>, Vec<(Window, Option<DateTime<Utc>>)>) {
+        if let Some(until) = self.refused_until {
+            return (Vec::new(), missing.into_iter().map(|window| (window, Some(until))).collect());
+        }
+        let foreign: Windows = self.foreign.iter().map(|foreign| foreign.window).collect();
+        let until = |at: DateTime<Utc>| (at < FOREVER).then_some(at);
+        let (mut create, mut deferred) = (Vec::new(), Vec::new());
+        match self.second_grant {
+            SecondGrant::Taken => create = missing,
+            SecondGrant::RefusedIfOverlapping => {
+                for window in missing.into_iter().filter(|window| !foreign.cover(*window)) {
+                    let Some(blocker) = foreign.iter().find(|blocker| blocker.overlaps(&window)) else {
+                        create.push(window);
+                        continue;
+                    };
+                    create.extend(window.until(blocker.start()));
+                    deferred.extend(window.from(blocker.start()).map(|rest| (rest, until(blocker.end()))));
+                }
+            }
+            SecondGrant::Refused => {
+                let ours = kept.iter().map(|own| own.grant.window);
+                let mut in_the_way = ours.chain(foreign.iter().copied()).map(|window| window.end()).max();
+                for window in missing.into_iter().filter(|window| !foreign.cover(*window)) {
+                    if let Some(end) = in_the_way {
+                        deferred.push((window, until(end)));
+                    } else {
+                        in_the_way = Some(window.end());
+                        create.push(window);
+                    }
+                }
+            }
+        }
+        (create, deferred)
+    }
+
+    fn new_grant(&self, window: Window) -> NewGrant {
+        let causes = self.causes(window);
+        let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
+        rules.dedup();
+        let grant = Grant {
+            id: None,
+            email: self.email.clone(),
+            account_id: self.account_id.clone(),
+            resource: self.resource.name.clone(),
+            resource_id: self.resource.id.clone(),
+            window,
+            rules,
+        };
+        NewGrant { grant, causes }
+    }
+
+    /// The new attribution of a grant that stays, if it changed. One that nobody is known to want keeps its own.
+    fn relabel(&self, own: &OwnGrant) -> Option<(i64, Vec<Cause>)> {
+        let causes = self.causes(own.grant.window.from(self.now)?);
+        (!causes.is_empty() && causes != own.causes).then_some((own.row, causes))
+    }
+
+    fn causes(&self, window: Window) -> Vec<Cause> {
+        let claims = self.claims.iter().filter(|claim| claim.window.overlaps(&window));
+        let mut causes: Vec<Cause> = claims.map(|claim| claim.cause.clone()).collect();
+        causes.sort();
+        causes.dedup();
+        causes
+    }
+}
+
+fn revocation(own: &OwnGrant, why: Why) -> Revocation {
+    Revocation { row: own.row, grant: own.grant.clone(), why }
+}

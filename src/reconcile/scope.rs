@@ -1,0 +1,152 @@
+//! What is to be looked at again: marks that events leave, and the scope of a pass.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use crate::model::{OnCallSelector, PolicyId, Rule, ScheduleId, Source};
+
+/// Something that must be looked at again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// All rules.
+    Everything,
+    /// The rules that name this schedule or escalation policy.
+    Source(Source),
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("*"),
+            Self::Source(Source::Schedule(id)) => write!(f, "schedule:{id}"),
+            Self::Source(Source::Policy(id)) => write!(f, "policy:{id}"),
+        }
+    }
+}
+
+impl FromStr for Mark {
+    type Err = std::convert::Infallible;
+
+    /// Reads what [`Display`](fmt::Display) wrote; anything else means everything, which is always safe.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once(':') {
+            Some(("schedule", id)) => Self::Source(Source::Schedule(id.into())),
+            Some(("policy", id)) => Self::Source(Source::Policy(id.into())),
+            _ => Self::Everything,
+        })
+    }
+}
+
+/// What a pass looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every rule.
+    All,
+    /// The rules that name one of these, and those that share a resource with them.
+    Sources(BTreeSet<Source>),
+}
+
+impl Scope {
+    /// The scope that satisfies all `marks`.
+    pub fn of(marks: impl IntoIterator<Item = Mark>) -> Self {
+        let mut sources = BTreeSet::new();
+        for mark in marks {
+            match mark {
+                Mark::Everything => return Self::All,
+                Mark::Source(source) => sources.insert(source),
+            };
+        }
+        Self::Sources(sources)
+    }
+
+    /// Whether a rule is looked at because one of its own sources is named.
+    pub fn names(&self, rule: &Rule) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sources(sources) => rule.sources().iter().any(|source| sources.contains(source)),
+        }
+    }
+}
+
+/// Which schedules were seen under which escalation policies in the last on-call answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links(pub BTreeSet<(ScheduleId, PolicyId)>);
+
+/// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
+/// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.
+pub fn concerned(
+    rules: &[Rule],
+    links: &Links,
+    schedules: &BTreeSet<ScheduleId>,
+    policies: &BTreeSet<PolicyId>,
+) -> BTreeSet<Mark> {
+    let linked = |schedule: Option<&ScheduleId>, policy: Option<&PolicyId>| {
+        links.0.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
+            (Some(schedule), None) => schedule == seen_schedule && policies.contains(seen_policy),
+            (None, Some(policy)) => policy == seen_policy && schedules.contains(seen_schedule),
+            _ => false,
+        })
+    };
+    let mut marks = BTreeSet::new();
+    for rule in rules {
+        match &rule.on_calls {
+            OnCallSelector::Schedules(ids) => {
+                let concerned = ids.iter().filter(|id| schedules.contains(id) || linked(Some(id), None));
+                marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Schedule(id))));
+            }
+            OnCallSelector::Policies { ids, .. } => {
+                let concerned = ids.iter().filter(|id| policies.contains(id) || linked(None, Some(id)));
+                marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Policy(id))));
+            }
+        }
+    }
+    if marks.is_empty() { BTreeSet::from([Mark::Everything]) } else { marks }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn rule(on_calls: OnCallSelector) -> Rule {
+        let (start_early, end_late) = (TimeDelta::zero(), TimeDelta::zero());
+        Rule { name: "r".into(), on_calls, resources: Vec::new(), start_early, end_late }
+    }
+
+    fn rules() -> Vec<Rule> {
+        let ids = vec![PolicyId::from("PP")];
+        vec![
+            rule(OnCallSelector::Schedules(vec!["PS1".into(), "PS2".into()])),
+            rule(OnCallSelector::Policies { ids, levels: Vec::new(), include_always_on_call: false }),
+        ]
+    }
+
+    fn marks(schedules: &[&str], policies: &[&str]) -> Vec<String> {
+        let links = Links(BTreeSet::from([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]));
+        let schedules = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
+        let policies = policies.iter().map(|id| PolicyId::from(*id)).collect();
+        concerned(&rules(), &links, &schedules, &policies).iter().map(Mark::to_string).collect()
+    }
+
+    #[test]
+    fn an_event_concerns_what_it_names_and_what_was_seen_with_it() {
+        assert_eq!(marks(&["PS1"], &[]), ["schedule:PS1"]);
+        assert_eq!(marks(&[], &["PP"]), ["policy:PP"]);
+        assert_eq!(marks(&[], &["PX"]), ["schedule:PS2"], "the schedule was seen under the policy");
+        assert_eq!(marks(&["PS9"], &[]), ["policy:PP"], "the policy was seen with the schedule");
+    }
+
+    #[test]
+    fn an_event_about_strangers_concerns_everything() {
+        assert_eq!(marks(&["PS77"], &["PP77"]), ["*"]);
+        assert_eq!(marks(&[], &[]), ["*"]);
+    }
+
+    #[test]
+    fn a_mark_survives_the_store() {
+        for text in ["*", "schedule:P:1", "policy:PX"] {
+            let mark: Mark = text.parse().unwrap();
+            assert_eq!(mark.to_string(), text);
+        }
+    }
+}
