@@ -212,6 +212,8 @@ pub enum Asked {
     Account(Email),
     /// The resources of a name or filter.
     Resource(String),
+    /// strongDM's list of all grants.
+    GrantList,
 }
 
 /// Decides what to do at `now`.

@@ -1,0 +1,9 @@
+//! The only place that reads the wall clock, so that everything else can be given an instant.
+
+use chrono::{DateTime, Utc};
+
+/// The current instant in UTC.
+#[expect(clippy::disallowed_methods, reason = "the one place that may read the clock")]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
