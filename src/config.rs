@@ -81,7 +81,7 @@ pub struct Tls {
     pub cert: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
-    /// Requires a client certificate for webhooks (PagerDuty's mutual TLS). Default: asks for none.
+    /// Requires a client certificate (PagerDuty's mutual TLS). Default: asks for none.
     pub client: Option<ClientAuth>,
 }
 
@@ -198,7 +198,8 @@ fn parse(
     let reader = Reader::new(file, text, env, read_file);
     let table = DeTable::parse(text).map_err(|error| {
         let line = reader.line_at(error.span().map_or(0, |span| span.start));
-        Error::at_file(file, line, error.message().to_owned())
+        let message = error.message().trim_end_matches(", expected nothing");
+        Error::at_file(file, line, format!("is not valid TOML: {message}"))
     })?;
     let root = Section::root(&reader, table.get_ref());
     // What a part returns beside a mistake is only a stand-in: it ends here.

@@ -59,12 +59,14 @@ pub(super) struct Section<'a> {
     path: String,
     line: usize,
     entries: Option<&'a DeTable<'a>>,
+    /// It is no table, which has been reported; what it lacks is not worth a word.
+    broken: bool,
 }
 
 impl<'a> Section<'a> {
     /// The file itself.
     pub(super) fn root(reader: &'a Reader<'a>, entries: &'a DeTable<'a>) -> Self {
-        let section = Self { reader, path: String::new(), line: 1, entries: Some(entries) };
+        let section = Self { reader, path: String::new(), line: 1, entries: Some(entries), broken: false };
         section.check_keys("");
         section
     }
@@ -73,7 +75,13 @@ impl<'a> Section<'a> {
     pub(super) fn table(&self, name: &str) -> Self {
         match self.get(name) {
             Some(value) => value.section(name),
-            None => Self { reader: self.reader, path: self.path_of(name), line: self.line, entries: None },
+            None => Self {
+                reader: self.reader,
+                path: self.path_of(name),
+                line: self.line,
+                entries: None,
+                broken: false,
+            },
         }
     }
 
@@ -101,7 +109,9 @@ impl<'a> Section<'a> {
 
     /// Says that a key is wanted that is not there; the place is the head of the table.
     pub(super) fn missing(&self, key: &str, message: impl Into<String>) {
-        self.reader.report(&Place::Line { line: self.line, key: self.path_of(key) }, message);
+        if !self.broken {
+            self.reader.report(&Place::Line { line: self.line, key: self.path_of(key) }, message);
+        }
     }
 
     /// The full path of one of its keys, as messages show it.
@@ -153,7 +163,7 @@ impl<'a> Value<'a> {
             Place::Line { line, key } => (*line, key.clone()),
             Place::Nowhere | Place::Variable { .. } => (1, String::new()),
         };
-        Section { reader: self.reader, path, line, entries }
+        Section { reader: self.reader, path, line, entries, broken: entries.is_none() }
     }
 
     /// Reads it as text that is not blank; `expected` tells what it should be.

@@ -81,7 +81,7 @@ fn on_calls(section: &Section<'_>) -> OnCallSelector {
 fn levels(section: &Section<'_>) -> Vec<u32> {
     let Some(value) = section.get("escalation_levels") else { return Vec::new() };
     let mut levels = Vec::new();
-    for item in value.list("a level, 1 or more") {
+    for item in value.list("a level such as 1") {
         let Some(level) = item.number(1) else { continue };
         if levels.contains(&level) {
             item.mistake(format!("level {level} is listed twice; name it once"));

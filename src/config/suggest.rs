@@ -3,12 +3,13 @@
 /// The known word that is nearest to `word`, if it is near enough to be meant.
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
-    // A third of the letters may differ; more is another word.
-    let tolerated = (word.chars().count() / 3).max(1);
+    // A third of the letters may differ, and two swapped ones; more is another word.
+    let tolerated =
+        |candidate: &str| (word.len().max(candidate.len()) / 3).max(if candidate.len() > 3 { 2 } else { 1 });
     known
         .iter()
         .map(|candidate| (distance(&word, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= tolerated)
+        .filter(|(distance, candidate)| *distance <= tolerated(candidate))
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -38,7 +39,7 @@ mod tests {
         let known = ["schedules", "escalation_policies", "escalation_levels", "name"];
         assert_eq!(nearest("schedule", &known), Some("schedules"));
         assert_eq!(nearest("Escalation-Level", &known), Some("escalation_levels"));
-        assert_eq!(nearest("nmae", &known), None);
+        assert_eq!(nearest("nmae", &known), Some("name"));
         assert_eq!(nearest("nam", &known), Some("name"));
         assert_eq!(nearest("colour", &known), None);
     }
