@@ -159,8 +159,8 @@ pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result
     let bytes =
         fs::read(&file).map_err(|error| Error::at_file(&file, 1, format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = 1 + before.matches('\n').count();
         Error::at_file(&file, line, "is not UTF-8 text".to_owned())
     })?;
     parse(&file, &text, env, &|secret| fs::read_to_string(secret))

@@ -21,7 +21,7 @@ pub(super) fn read(section: &Section<'_>) -> PagerDuty {
 
 fn webhook_secrets(section: &Section<'_>) -> Vec<SecretString> {
     section.given_twice(SECRETS);
-    match section.from_env(SECRETS, "PAGERDUTY_WEBHOOK_SECRETS") {
+    match section.environment(SECRETS, "PAGERDUTY_WEBHOOK_SECRETS") {
         Found::Given(Setting { place, text }) => {
             let secrets: Vec<_> = text.expose_secret().split(',').map(str::trim).collect();
             if secrets.contains(&"") {
@@ -35,7 +35,7 @@ fn webhook_secrets(section: &Section<'_>) -> Vec<SecretString> {
                 let items = value.list("a secret in quotes").into_iter();
                 items.filter_map(|item| item.text("a secret in quotes")).map(SecretString::from).collect()
             }
-            None => one_a_line(section.from_file(SECRETS)),
+            None => one_a_line(section.own_file(SECRETS)),
         },
     }
 }

@@ -33,8 +33,7 @@ impl<'a> Reader<'a> {
 
     /// The line, counted from 1, of a byte of the text.
     pub(super) fn line_at(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        1 + before.filter(|byte| **byte == b'\n').count()
+        1 + self.text.get(..offset).map_or(0, |before| before.matches('\n').count())
     }
 
     pub(super) fn report(&self, place: &Place, message: impl Into<String>) {
@@ -89,7 +88,7 @@ impl<'a> Section<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
         let value = self.entries?.get(key)?;
         let place = Place::Line { line: self.reader.line_at(value.span().start), key: self.path_of(key) };
-        Some(Value { reader: self.reader, place, value: value.get_ref() })
+        Some(Value { reader: self.reader, place, content: value.get_ref() })
     }
 
     /// Every key and value of a table whose keys are the operator's own.
@@ -100,7 +99,7 @@ impl<'a> Section<'a> {
                 let name: &'a str = key.get_ref().as_ref();
                 let place =
                     Place::Line { line: self.reader.line_at(key.span().start), key: self.path_of(name) };
-                (name, Value { reader: self.reader, place, value: value.get_ref() })
+                (name, Value { reader: self.reader, place, content: value.get_ref() })
             })
             .collect();
         found.sort_by(|(_, a), (_, b)| a.place.cmp(&b.place));
@@ -138,7 +137,7 @@ impl<'a> Section<'a> {
 pub(super) struct Value<'a> {
     pub(super) reader: &'a Reader<'a>,
     pub(super) place: Place,
-    value: &'a DeValue<'a>,
+    content: &'a DeValue<'a>,
 }
 
 impl<'a> Value<'a> {
@@ -155,7 +154,7 @@ impl<'a> Value<'a> {
 
     /// Reads it as a table whose keys are the operator's own.
     pub(super) fn free_section(&self) -> Section<'a> {
-        let entries = match self.value {
+        let entries = match self.content {
             DeValue::Table(entries) => Some(entries),
             _ => self.wrong_type("a table"),
         };
@@ -168,7 +167,7 @@ impl<'a> Value<'a> {
 
     /// Reads it as text that is not blank; `expected` tells what it should be.
     pub(super) fn text(&self, expected: &str) -> Option<&'a str> {
-        match self.value {
+        match self.content {
             DeValue::String(text) if text.trim().is_empty() => {
                 self.mistake(format!("must not be empty; write {expected}"));
                 None
@@ -179,7 +178,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn flag(&self) -> Option<bool> {
-        match self.value {
+        match self.content {
             DeValue::Boolean(flag) => Some(*flag),
             _ => self.wrong_type("true or false"),
         }
@@ -187,7 +186,7 @@ impl<'a> Value<'a> {
 
     /// Reads it as a whole number that is at least `least`.
     pub(super) fn number(&self, least: u32) -> Option<u32> {
-        let DeValue::Integer(integer) = self.value else {
+        let DeValue::Integer(integer) = self.content else {
             return self.wrong_type(&format!("a whole number, {least} or more"));
         };
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -200,7 +199,7 @@ impl<'a> Value<'a> {
 
     /// Reads it as a list that is not empty; `expected` tells what each item should be.
     pub(super) fn list(&self, expected: &str) -> Vec<Value<'a>> {
-        let DeValue::Array(items) = self.value else {
+        let DeValue::Array(items) = self.content else {
             return self.wrong_type(&format!("a list, each item {expected}")).unwrap_or_default();
         };
         if items.is_empty() {
@@ -210,13 +209,13 @@ impl<'a> Value<'a> {
         let item = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| {
             let line = self.reader.line_at(item.span().start);
             let place = Place::Line { line, key: format!("{key}[{index}]") };
-            Value { reader: self.reader, place, value: item.get_ref() }
+            Value { reader: self.reader, place, content: item.get_ref() }
         };
         items.iter().enumerate().map(item).collect()
     }
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {
-        let found = match self.value {
+        let found = match self.content {
             DeValue::String(_) => "text",
             DeValue::Integer(_) => "a number",
             DeValue::Float(_) => "a number with a fraction",

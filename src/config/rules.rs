@@ -53,7 +53,10 @@ fn on_calls(section: &Section<'_>) -> OnCallSelector {
 
     match (section.get("schedules"), section.get("escalation_policies")) {
         (Some(_), Some(value)) => {
-            value.mistake("schedules and escalation_policies are both given; keep one and write a second rule for the other");
+            value.mistake(
+                "schedules and escalation_policies are both given; \
+                 keep one and write a second rule for the other",
+            );
         }
         (None, None) => {
             section.missing("schedules", "is missing; a rule names schedules or escalation_policies");

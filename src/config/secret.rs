@@ -46,7 +46,8 @@ impl Section<'_> {
     /// The text under `key`: the environment wins, then the file itself, then the file that `<key>_file` names.
     pub(super) fn setting(&self, key: &str, variable: &'static str) -> Found<Setting> {
         let both = self.given_twice(key);
-        let found = self.from_env(key, variable).or_else(|| self.inline(key)).or_else(|| self.from_file(key));
+        let found =
+            self.environment(key, variable).or_else(|| self.inline(key)).or_else(|| self.own_file(key));
         if both { Found::Faulty } else { found }
     }
 
@@ -74,14 +75,14 @@ impl Section<'_> {
     }
 
     /// The text of an environment variable.
-    pub(super) fn from_env(&self, key: &str, variable: &'static str) -> Found<Setting> {
+    pub(super) fn environment(&self, key: &str, variable: &'static str) -> Found<Setting> {
         let Some(text) = (self.reader.env)(variable) else { return Found::Missing };
         let place = Place::Variable { name: variable, key: self.path_of(key) };
         not_blank(self.reader, place, text, "is set but empty; give it a value or unset it")
     }
 
     /// The text of the file that `<key>_file` names, without its trailing newline.
-    pub(super) fn from_file(&self, key: &str) -> Found<Setting> {
+    pub(super) fn own_file(&self, key: &str) -> Found<Setting> {
         let Some(value) = self.get(&format!("{key}_file")) else { return Found::Missing };
         let Some(path) = value.text("the path of a file") else { return Found::Faulty };
         match (self.reader.read_file)(&self.reader.beside(path)) {
