@@ -1,0 +1,220 @@
+//! The configuration: one TOML file and a few environment variables, checked as a whole.
+//!
+//! [`load`] either returns a [`Config`] that needs no further check or an [`Error`] that lists every mistake with file,
+//! line and key. Key paths in messages count from zero: `rules[2]` is the third rule.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use secrecy::{SecretSlice, SecretString};
+use toml::de::DeTable;
+use url::Url;
+
+use self::reader::{Reader, Section};
+use crate::model::{Aliases, Rule};
+
+pub use self::error::{Error, Mistake, Place};
+
+mod accounts;
+mod error;
+mod pagerduty;
+mod reader;
+mod rules;
+mod schema;
+mod secret;
+mod server;
+mod store;
+mod strongdm;
+mod suggest;
+mod sync;
+mod values;
+
+/// Names the configuration file when `--config` does not.
+pub const FILE_VARIABLE: &str = "ONCALL_GRANTS_CONFIG";
+
+/// Where the file is looked for when neither `--config` nor [`FILE_VARIABLE`] names it.
+const SEARCHED: [&str; 2] = ["oncall-grants.toml", "/etc/oncall-grants/oncall-grants.toml"];
+
+/// Everything an operator decides. Its `Debug` output shows no secret.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[server]`: how others reach this service.
+    pub server: Server,
+    /// `[pagerduty]`: how this service reaches PagerDuty, and how it knows PagerDuty's webhooks.
+    pub pagerduty: PagerDuty,
+    /// `[strongdm]`: how this service reaches strongDM.
+    pub strongdm: StrongDm,
+    /// `[store]`: where it remembers.
+    pub store: Store,
+    /// `[sync]`: when it looks, how far ahead, and what it does not dare.
+    pub sync: Sync,
+    /// `[[rules]]`: who gets what. At least one; names are unique.
+    pub rules: Vec<Rule>,
+    /// `accounts.aliases`: people whose addresses differ between PagerDuty and strongDM. Default: none.
+    pub aliases: Aliases,
+}
+
+/// How others reach this service.
+#[derive(Debug)]
+pub struct Server {
+    /// Address and port of the listener. Default `127.0.0.1:8080`; `ONCALL_GRANTS_LISTEN`.
+    pub listen: SocketAddr,
+    /// Guards everything that is not the webhook or health. Required; `ONCALL_GRANTS_ADMIN_TOKEN`.
+    pub admin_token: SecretString,
+    /// Where PagerDuty reaches this service, without a path. Default: unknown.
+    pub public_url: Option<Url>,
+    /// Serves HTTPS. Default: plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// What serving HTTPS takes.
+#[derive(Debug)]
+pub struct Tls {
+    /// PEM file with the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
+    /// Requires a client certificate (PagerDuty's mutual TLS). Default: asks for none.
+    pub client: Option<ClientAuth>,
+}
+
+/// Which client certificates are taken.
+#[derive(Debug)]
+pub struct ClientAuth {
+    /// PEM file with the authorities that sign them.
+    pub ca: PathBuf,
+    /// A certificate must carry one of these names.
+    pub names: Vec<String>,
+}
+
+/// How this service reaches PagerDuty, and how it knows PagerDuty's webhooks.
+#[derive(Debug)]
+pub struct PagerDuty {
+    /// REST API, without a path. Default `https://api.pagerduty.com`.
+    pub api_url: Url,
+    /// REST API key. Required; `PAGERDUTY_TOKEN`.
+    pub token: SecretString,
+    /// Secrets that sign webhooks; several during a rotation, none closes the webhook route.
+    /// `PAGERDUTY_WEBHOOK_SECRETS`, separated by commas.
+    pub webhook_secrets: Vec<SecretString>,
+}
+
+/// How this service reaches strongDM.
+#[derive(Debug)]
+pub struct StrongDm {
+    /// Control plane, without a path. Default `https://app.strongdm.com`.
+    pub api_url: Url,
+    /// API access key. Required; `SDM_API_ACCESS_KEY`.
+    pub access_key: SecretString,
+    /// API secret key, decoded from its base64 text. Required; `SDM_API_SECRET_KEY`.
+    pub secret_key: SecretSlice<u8>,
+}
+
+/// Where this service remembers.
+#[derive(Debug)]
+pub struct Store {
+    /// The address as given, which may hold a password. Default `sqlite:oncall-grants.db`; `ONCALL_GRANTS_STORE_URL`.
+    pub url: SecretString,
+    /// What the address is about.
+    pub kind: StoreKind,
+    /// Events, passes, audit and ended grants older than this are pruned. Default 90 days.
+    pub keep: TimeDelta,
+}
+
+/// The databases that can hold the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A file of this process alone.
+    Sqlite {
+        /// The file; a relative path starts at the working directory.
+        path: PathBuf,
+    },
+    /// A server that several replicas share.
+    Postgres,
+}
+
+/// When this service looks, how far ahead, and what it does not dare.
+#[derive(Debug)]
+pub struct Sync {
+    /// A full pass happens at least this often. Default 1 minute, at most 1 day.
+    pub interval: Duration,
+    /// How far ahead shifts are granted. Default 7 days, at most 90 days, not shorter than `interval`.
+    pub horizon: TimeDelta,
+    /// How often the ledger is compared with strongDM's list. Default 15 minutes, at most 7 days.
+    pub verify_interval: Duration,
+    /// A pass that would revoke more active grants than this holds its revocations. Default 20.
+    pub max_revocations: usize,
+}
+
+/// Finds, reads and checks the configuration; `path` is what `--config` says, `env` looks up an environment variable.
+pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Error> {
+    let file = find(path, env, &|candidate| candidate.try_exists().unwrap_or(true))?;
+    let bytes =
+        fs::read(&file).map_err(|error| Error::at_file(&file, 1, format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = 1 + before.matches('\n').count();
+        Error::at_file(&file, line, "is not UTF-8 text".to_owned())
+    })?;
+    parse(&file, &text, env, &|secret| fs::read_to_string(secret))
+}
+
+fn find(
+    path: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Result<PathBuf, Error> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    match env(FILE_VARIABLE) {
+        Some(name) if name.trim().is_empty() => {
+            Err(Error::without_file(format!("environment variable {FILE_VARIABLE}: must not be empty")))
+        }
+        Some(name) => Ok(name.into()),
+        None => SEARCHED.map(PathBuf::from).into_iter().find(|candidate| exists(candidate)).ok_or_else(|| {
+            let [here, system] = SEARCHED;
+            Error::without_file(format!(
+                "no configuration: there is neither ./{here} nor {system}; name one with --config or {FILE_VARIABLE}"
+            ))
+        }),
+    }
+}
+
+/// Checks the text of `file`; touches the world only through `env` and `read_file`.
+fn parse(
+    file: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Config, Error> {
+    let reader = Reader::new(file, text, env, read_file);
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = reader.line_at(error.span().map_or(0, |span| span.start));
+        let message = error.message().trim_end_matches(", expected nothing");
+        Error::at_file(file, line, format!("is not valid TOML: {message}"))
+    })?;
+    let root = Section::root(&reader, table.get_ref());
+    // What a part returns beside a mistake is only a stand-in: it ends here.
+    let config = Config {
+        file: file.to_owned(),
+        server: server::read(&root.table("server")),
+        pagerduty: pagerduty::read(&root.table("pagerduty")),
+        strongdm: strongdm::read(&root.table("strongdm")),
+        store: store::read(&root.table("store")),
+        sync: sync::read(&root.table("sync")),
+        rules: rules::read(&root),
+        aliases: accounts::read(&root.table("accounts")),
+    };
+    reader.finish(config)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What is wrong with a configuration, said so that an operator can put it right. Never carries a secret's value.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Every mistake that was found; prints one a line, in the order of the file.
+#[derive(Debug)]
+pub struct Error {
+    file: Option<PathBuf>,
+    mistakes: Vec<Mistake>,
+}
+
+/// One thing to put right.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mistake {
+    /// Where.
+    pub place: Place,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+/// Where a setting stands. The environment sorts before the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// No setting in particular: no file was found.
+    Nowhere,
+    /// An environment variable.
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// The key that it stands for.
+        key: String,
+    },
+    /// A line of the file.
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// The key, such as `rules[2].escalation_levels`; empty where the line itself is the mistake.
+        key: String,
+    },
+}
+
+impl Error {
+    /// The mistakes found in `file`; at least one.
+    pub(super) fn new(file: &Path, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort();
+        Self { file: Some(file.to_owned()), mistakes }
+    }
+
+    /// One mistake that no key is to blame for.
+    pub(super) fn at_file(file: &Path, line: usize, message: String) -> Self {
+        Self::new(file, vec![Mistake { place: Place::Line { line, key: String::new() }, message }])
+    }
+
+    /// There is no file to speak of.
+    pub(super) fn without_file(message: String) -> Self {
+        Self { file: None, mistakes: vec![Mistake { place: Place::Nowhere, message }] }
+    }
+
+    /// The mistakes in the order of the file.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, mistakes } = self;
+        for (index, Mistake { place, message }) in mistakes.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match place {
+                Place::Nowhere => {}
+                Place::Variable { name, key } => write!(f, "environment variable {name} ({key}): ")?,
+                Place::Line { line, key } => {
+                    if let Some(file) = file {
+                        write!(f, "{}:", file.display())?;
+                    }
+                    write!(f, "{line}: ")?;
+                    if !key.is_empty() {
+                        write!(f, "{key}: ")?;
+                    }
+                }
+            }
+            f.write_str(message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,123 @@
+//! `[[rules]]`: which on-calls give access to which resources.
+
+use std::collections::BTreeMap;
+
+use super::{Place, reader::Section, values::no_control};
+use crate::model::{OnCallSelector, ResourceSelector, Rule};
+
+pub(super) fn read(root: &Section<'_>) -> Vec<Rule> {
+    let Some(value) = root.get("rules") else {
+        root.missing("rules", "there is no rule; write at least one [[rules]] table");
+        return Vec::new();
+    };
+    let sections = value.list("a table headed [[rules]]").into_iter().map(|value| value.section("rules"));
+    let mut names = BTreeMap::new();
+    sections.map(|section| rule(&section, &mut names)).collect()
+}
+
+fn rule(section: &Section<'_>, names: &mut BTreeMap<String, Place>) -> Rule {
+    Rule {
+        name: name(section, names),
+        on_calls: on_calls(section),
+        resources: resources(section),
+        // A shift may begin as far ahead as the longest horizon; more would be another shift's business.
+        start_early: section.time_delta("start_early", "0s", "0s"..="90d"),
+        end_late: section.time_delta("end_late", "0s", "0s"..="90d"),
+    }
+}
+
+fn name(section: &Section<'_>, names: &mut BTreeMap<String, Place>) -> String {
+    let Some(value) = section.get("name") else {
+        section.missing("name", "is missing; give the rule a name of its own");
+        return String::new();
+    };
+    let name = value.text("a name for the rule").unwrap_or_default();
+    if let Err(message) = no_control(name) {
+        value.mistake(message);
+    }
+    if let Some(Place::Line { line, .. }) = names.get(name) {
+        value.mistake(format!(
+            "{name:?} is already the name of the rule in line {line}; names must be unique"
+        ));
+    } else if !name.is_empty() {
+        names.insert(name.to_owned(), value.place);
+    }
+    name.to_owned()
+}
+
+fn on_calls(section: &Section<'_>) -> OnCallSelector {
+    let schedules = section.texts("schedules", "a PagerDuty schedule ID", identifier);
+    let policies = section.texts("escalation_policies", "a PagerDuty escalation policy ID", identifier);
+    let levels = levels(section);
+    let include_always_on_call = section.get("include_always_on_call").and_then(|value| value.flag());
+
+    match (section.get("schedules"), section.get("escalation_policies")) {
+        (Some(_), Some(value)) => {
+            value.mistake(
+                "schedules and escalation_policies are both given; \
+                 keep one and write a second rule for the other",
+            );
+        }
+        (None, None) => {
+            section.missing("schedules", "is missing; a rule names schedules or escalation_policies");
+        }
+        (Some(_), None) => {
+            for key in ["escalation_levels", "include_always_on_call"] {
+                if let Some(value) = section.get(key) {
+                    value.mistake("belongs to escalation_policies, not to schedules; remove it");
+                }
+            }
+        }
+        (None, Some(_)) => {}
+    }
+
+    if section.get("schedules").is_some() {
+        return OnCallSelector::Schedules(schedules.into_iter().map(Into::into).collect());
+    }
+    OnCallSelector::Policies {
+        ids: policies.into_iter().map(Into::into).collect(),
+        levels,
+        include_always_on_call: include_always_on_call.unwrap_or(false),
+    }
+}
+
+fn levels(section: &Section<'_>) -> Vec<u32> {
+    let Some(value) = section.get("escalation_levels") else { return Vec::new() };
+    let mut levels = Vec::new();
+    for item in value.list("a level such as 1") {
+        let Some(level) = item.number(1) else { continue };
+        if levels.contains(&level) {
+            item.mistake(format!("level {level} is listed twice; name it once"));
+        }
+        levels.push(level);
+    }
+    levels
+}
+
+fn resources(section: &Section<'_>) -> Vec<ResourceSelector> {
+    if section.get("resources").is_none() && section.get("resource_filters").is_none() {
+        section.missing("resources", "is missing; a rule names resources, resource_filters or both");
+    }
+    let names = section.texts("resources", "an exact strongDM resource name", resource_name);
+    let filters = section.texts("resource_filters", "a strongDM filter expression", no_control);
+    let names = names.into_iter().map(ResourceSelector::Name);
+    names.chain(filters.into_iter().map(ResourceSelector::Filter)).collect()
+}
+
+/// Identifiers are opaque, but blanks in one are a slip of the hand.
+fn identifier(text: &str) -> Result<(), String> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("must be an ID as PagerDuty shows it, without blanks".to_owned());
+    }
+    Ok(())
+}
+
+/// Resource names are looked up by filter, where these characters would mean something else.
+fn resource_name(text: &str) -> Result<(), String> {
+    if text.chars().any(|c| c.is_control() || "*\"\\,".contains(c)) {
+        return Err("must be an exact resource name, without *, \", \\, comma or control characters; \
+                    for patterns there is resource_filters"
+            .to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Every key that the file may hold, by table. What is not here is refused.
+
+/// The keys of each table, in the order of the example file; the first table is the file itself.
+pub(super) const TABLES: [(&str, &[&str]); 8] = [
+    ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts"]),
+    (
+        "server",
+        &[
+            "listen",
+            "admin_token",
+            "admin_token_file",
+            "public_url",
+            "tls_cert",
+            "tls_key",
+            "client_ca",
+            "client_names",
+        ],
+    ),
+    ("pagerduty", &["api_url", "token", "token_file", "webhook_secrets", "webhook_secrets_file"]),
+    ("strongdm", &["api_url", "access_key", "access_key_file", "secret_key", "secret_key_file"]),
+    ("store", &["url", "url_file", "keep"]),
+    ("sync", &["interval", "horizon", "verify_interval", "max_revocations"]),
+    (
+        "rules",
+        &[
+            "name",
+            "schedules",
+            "escalation_policies",
+            "escalation_levels",
+            "include_always_on_call",
+            "resources",
+            "resource_filters",
+            "start_early",
+            "end_late",
+        ],
+    ),
+    ("accounts", &["aliases"]),
+];
+
+/// The keys of one table.
+pub(super) fn keys_of(table: &str) -> &'static [&'static str] {
+    TABLES.iter().find(|(name, _)| *name == table).map_or(&[], |(_, keys)| keys)
+}

@@ -1,0 +1,135 @@
+//! Settings that may come from the environment, the file itself, or a file of their own.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Place,
+    reader::{Reader, Section},
+};
+
+/// A text and where it came from.
+pub(super) struct Setting {
+    /// Where mistakes in it are reported.
+    pub(super) place: Place,
+    /// The text; not blank.
+    pub(super) text: SecretString,
+}
+
+/// What looking for a setting gave.
+pub(super) enum Found<T> {
+    /// It is there.
+    Given(T),
+    /// It is there and wrong, which has been reported.
+    Faulty,
+    /// It is not there.
+    Missing,
+}
+
+impl<T> Found<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Found::Given(given) => Found::Given(change(given)),
+            Found::Faulty => Found::Faulty,
+            Found::Missing => Found::Missing,
+        }
+    }
+
+    fn or_else(self, next: impl FnOnce() -> Found<T>) -> Found<T> {
+        match self {
+            Found::Missing => next(),
+            Found::Given(_) | Found::Faulty => self,
+        }
+    }
+}
+
+impl Section<'_> {
+    /// The text under `key`: the environment wins, then the file itself, then the file that `<key>_file` names.
+    pub(super) fn setting(&self, key: &str, variable: &'static str) -> Found<Setting> {
+        let both = self.given_twice(key);
+        let found =
+            self.environment(key, variable).or_else(|| self.inline(key)).or_else(|| self.own_file(key));
+        if both { Found::Faulty } else { found }
+    }
+
+    /// The same for one that there must be; none if that was reported.
+    pub(super) fn required(&self, key: &str, variable: &'static str) -> Option<Setting> {
+        match self.setting(key, variable) {
+            Found::Given(setting) => Some(setting),
+            Found::Faulty => None,
+            Found::Missing => {
+                self.missing(
+                    key,
+                    format!("is missing; give it here, as {key}_file (a path) or as {variable}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Reports a value and its `_file` together, whatever the environment says.
+    pub(super) fn given_twice(&self, key: &str) -> bool {
+        let file_key = format!("{key}_file");
+        let (Some(_), Some(file)) = (self.get(key), self.get(&file_key)) else { return false };
+        file.mistake(format!("{key} and {file_key} are both given; keep one of them"));
+        true
+    }
+
+    /// The text of an environment variable.
+    pub(super) fn environment(&self, key: &str, variable: &'static str) -> Found<Setting> {
+        let Some(text) = (self.reader.env)(variable) else { return Found::Missing };
+        let place = Place::Variable { name: variable, key: self.path_of(key) };
+        not_blank(self.reader, place, text, "is set but empty; give it a value or unset it")
+    }
+
+    /// The text of the file that `<key>_file` names, without its trailing newline.
+    pub(super) fn own_file(&self, key: &str) -> Found<Setting> {
+        let Some(value) = self.get(&format!("{key}_file")) else { return Found::Missing };
+        let Some(path) = value.text("the path of a file") else { return Found::Faulty };
+        match (self.reader.read_file)(&self.reader.beside(path)) {
+            Ok(mut text) => {
+                let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
+                text.truncate(line.unwrap_or(text.len()));
+                not_blank(self.reader, value.place, text, "the file is empty")
+            }
+            Err(error) => {
+                // The path is not shown: a secret pasted into the wrong key would be.
+                value.mistake(format!(
+                    "the file cannot be read: {error} (a relative path starts beside the configuration file)"
+                ));
+                Found::Faulty
+            }
+        }
+    }
+
+    fn inline(&self, key: &str) -> Found<Setting> {
+        let Some(value) = self.get(key) else { return Found::Missing };
+        match value.text("text in quotes") {
+            Some(text) => Found::Given(Setting { place: value.place, text: text.into() }),
+            None => Found::Faulty,
+        }
+    }
+}
+
+impl Setting {
+    /// The text without surrounding white space.
+    pub(super) fn trimmed(mut self) -> Self {
+        self.text = self.text.expose_secret().trim().into();
+        self
+    }
+
+    /// The text, which must fit into an HTTP header.
+    pub(super) fn header_text(self, reader: &Reader<'_>) -> SecretString {
+        if !self.text.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+            reader.report(&self.place, "must be visible ASCII characters without blanks or line breaks");
+        }
+        self.text
+    }
+}
+
+fn not_blank(reader: &Reader<'_>, place: Place, text: String, message: &str) -> Found<Setting> {
+    if text.trim().is_empty() {
+        reader.report(&place, message);
+        return Found::Faulty;
+    }
+    Found::Given(Setting { place, text: text.into() })
+}

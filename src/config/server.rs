@@ -1,0 +1,57 @@
+//! `[server]`: how others reach this service.
+
+use std::net::SocketAddr;
+
+use secrecy::ExposeSecret;
+
+use super::{
+    ClientAuth, Server, Tls,
+    reader::Section,
+    secret::{Found, Setting},
+    values::no_control,
+};
+
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
+
+pub(super) fn read(section: &Section<'_>) -> Server {
+    let admin_token = section.required("admin_token", "ONCALL_GRANTS_ADMIN_TOKEN");
+    Server {
+        listen: listen(section),
+        admin_token: admin_token.map(|token| token.header_text(section.reader)).unwrap_or_default(),
+        public_url: section.get("public_url").and_then(|url| url.web_address("https://grants.example.com")),
+        tls: tls(section),
+    }
+}
+
+fn listen(section: &Section<'_>) -> SocketAddr {
+    let Found::Given(Setting { place, text }) = section.setting("listen", "ONCALL_GRANTS_LISTEN") else {
+        return DEFAULT_LISTEN;
+    };
+    text.expose_secret().trim().parse().unwrap_or_else(|_| {
+        let message = "must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+        section.reader.report(&place, message);
+        DEFAULT_LISTEN
+    })
+}
+
+fn tls(section: &Section<'_>) -> Option<Tls> {
+    let together = |one: &str, other: &str| match (section.get(one), section.get(other)) {
+        (Some(given), None) => given.mistake(format!("{other} is missing: {one} and {other} go together")),
+        (None, Some(given)) => given.mistake(format!("{one} is missing: {one} and {other} go together")),
+        (Some(_), Some(_)) | (None, None) => {}
+    };
+    together("tls_cert", "tls_key");
+    together("client_ca", "client_names");
+    let serves_tls = ["tls_cert", "tls_key"].iter().any(|key| section.get(key).is_some());
+    for key in ["client_ca", "client_names"] {
+        if let Some(value) = section.get(key).filter(|_| !serves_tls) {
+            value.mistake("client certificates need HTTPS: give tls_cert and tls_key as well");
+        }
+    }
+
+    let ca = section.path("client_ca");
+    let names = section.texts("client_names", "a name that client certificates carry", no_control);
+    let (cert, key) = (section.path("tls_cert"), section.path("tls_key"));
+    Some(Tls { cert: cert?, key: key?, client: ca.map(|ca| ClientAuth { ca, names }) })
+}

@@ -1,0 +1,128 @@
+//! Kinds of values that several tables share: durations, addresses, lists of names.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use chrono::TimeDelta;
+use url::{Host, Url};
+
+use super::reader::{Section, Value};
+
+impl Section<'_> {
+    /// The duration under `key`; default and bounds are written as an operator would.
+    pub(super) fn duration(&self, key: &str, default: &str, allowed: RangeInclusive<&str>) -> Duration {
+        self.get(key).and_then(|value| value.duration(allowed)).unwrap_or_else(|| own(default))
+    }
+
+    /// The same as a difference of instants.
+    pub(super) fn time_delta(&self, key: &str, default: &str, allowed: RangeInclusive<&str>) -> TimeDelta {
+        TimeDelta::from_std(self.duration(key, default, allowed)).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// The file that `key` names; a relative path starts beside the configuration file.
+    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.reader.beside(self.get(key)?.text("the path of a PEM file")?))
+    }
+
+    /// The API of an upstream: `https`, or `http` to this very machine.
+    pub(super) fn upstream(&self, default: &str) -> Url {
+        self.get("api_url")
+            .and_then(|value| value.upstream(default))
+            .unwrap_or_else(|| Url::parse(default).expect("the default address of an upstream is a URL"))
+    }
+
+    /// The texts listed under `key`, each checked by `check` and named once.
+    pub(super) fn texts(
+        &self,
+        key: &str,
+        expected: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Vec<String> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let mut texts: Vec<String> = Vec::new();
+        for item in value.list(expected) {
+            let Some(text) = item.text(expected) else { continue };
+            if let Err(message) = check(text) {
+                item.mistake(message);
+            } else if texts.iter().any(|known| known == text) {
+                item.mistake(format!("{text:?} is listed twice; name it once"));
+            } else {
+                texts.push(text.to_owned());
+            }
+        }
+        texts
+    }
+}
+
+impl Value<'_> {
+    fn duration(&self, allowed: RangeInclusive<&str>) -> Option<Duration> {
+        let (from, to) = allowed.into_inner();
+        let text = self.text("a duration in quotes such as \"90s\", \"15m\" or \"7d\"")?;
+        let Ok(duration) = humantime::parse_duration(text) else {
+            self.mistake(
+                "is not a duration; write numbers and units such as \"90s\", \"15m\", \"7d\" or \"1h30m\"",
+            );
+            return None;
+        };
+        if duration.subsec_nanos() != 0 {
+            self.mistake("must be whole seconds");
+            return None;
+        }
+        if duration < own(from) || duration > own(to) {
+            self.mistake(format!("must be from {from} to {to}"));
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// Reads it as the address of a web server, without anything after the port.
+    pub(super) fn web_address(&self, example: &str) -> Option<Url> {
+        let expected = format!("an address such as {example}");
+        let url = Url::parse(self.text(&expected)?).ok();
+        let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
+            self.mistake(format!("is no web address; write {expected}"));
+            return None;
+        };
+        let bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !bare {
+            self.mistake(format!(
+                "must be scheme, host and port alone, without user, path, query or fragment; write {expected}"
+            ));
+            return None;
+        }
+        Some(url)
+    }
+
+    fn upstream(&self, example: &str) -> Option<Url> {
+        let url = self.web_address(example)?;
+        let loopback = match url.host()? {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        if url.scheme() == "http" && !loopback {
+            self.mistake(
+                "must be https: plain http would send credentials in the clear; it is allowed to \
+                 localhost, 127.0.0.0/8 and [::1] only",
+            );
+            return None;
+        }
+        Some(url)
+    }
+}
+
+/// A duration that this program itself writes.
+fn own(text: &str) -> Duration {
+    humantime::parse_duration(text).expect("defaults and bounds are durations")
+}
+
+/// Text that people read on a terminal.
+pub(super) fn no_control(text: &str) -> Result<(), String> {
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters such as line breaks".to_owned());
+    }
+    Ok(())
+}
