@@ -31,7 +31,8 @@ pub enum Hint {
     Nothing,
     /// Perhaps everybody's.
     Everything,
-    /// Those of these schedules and escalation policies; at least one of the sets is not empty.
+    /// Those of these schedules and escalation policies; at least one of the sets is not empty. The body does not tell
+    /// which schedules a policy pages.
     About {
         /// The schedules.
         schedules: BTreeSet<ScheduleId>,
@@ -155,7 +156,9 @@ mod tests {
             let expected = match name.as_str() {
                 "pagey.ping" | "pagey.ping-with-agent" => Hint::Nothing,
                 "incident.delegated" => about(&[], &["PEMAJ03"]),
-                "incident.responder.added" | "incident.responder.replied" => about(&[], &["PEDAT02"]),
+                "incident.responder.added" | "incident.responder.replied" | "incident.service_updated" => {
+                    about(&[], &["PEDAT02"])
+                }
                 "incident.annotated"
                 | "incident.role.assigned"
                 | "incident.workflow.completed"

@@ -47,7 +47,11 @@ impl Client {
         if user.id.0 != id.0 {
             return Err(Error::Invalid(format!("user {id}: the answer is about another user")));
         }
-        Ok(Some(User { id: id.clone(), name: user.name, email: user.email }))
+        Ok(Some(User {
+            id: id.clone(),
+            name: user.name,
+            email: user.email.filter(|email| !email.is_empty()),
+        }))
     }
 
     /// The escalation policy of this ID; an error if there is none.

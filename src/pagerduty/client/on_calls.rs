@@ -149,7 +149,7 @@ fn on_call(entry: OnCallEntry) -> Option<OnCall> {
     let user = user?;
     Some(OnCall {
         user: UserId(user.id.0),
-        email: user.email,
+        email: user.email.filter(|email| !email.is_empty()),
         schedule: schedule.map(|schedule| ScheduleId(schedule.id.0)),
         policy: escalation_policy.map(|policy| PolicyId(policy.id.0)),
         level: escalation_level,

@@ -38,7 +38,7 @@ pub struct Call<'a> {
     pub operation: &'static str,
     /// The status of the answer; none if there was none.
     pub status: Option<u16>,
-    /// Why it failed. Failures that are retried are told, too.
+    /// Why it failed. Failures that are retried are told, too; so is the refusal by which a schedule's kind is found.
     pub error: Option<&'a Error>,
     /// How long it took.
     pub seconds: f64,
@@ -229,8 +229,10 @@ impl Client {
             // It was turned away at the door, so nothing has been done yet.
             return Failure::passing(true, Error::RateLimited { retry_after });
         }
-        let words = words(body).replace(self.token.expose_secret(), "…");
-        let text = request.describe(&format!("{status} {words}")).trim_end().to_owned();
+        let text = match words(body, self.token.expose_secret()) {
+            words if words.is_empty() => request.describe(&status.to_string()),
+            words => request.describe(&format!("{status}: {words}")),
+        };
         match Error::of_status(status.as_u16(), text) {
             error @ Error::Unavailable(_) => Failure::passing(request.repeatable, error),
             error => Failure::lasting(error),
@@ -311,11 +313,15 @@ async fn read_body(mut response: Response) -> reqwest::Result<Option<Bytes>> {
 }
 
 /// PagerDuty's words about what was wrong, shortened and on one line; empty if there are none.
-fn words(body: &[u8]) -> String {
+fn words(body: &[u8], token: &str) -> String {
     let Ok(ErrorBody { error }) = serde_json::from_slice(body) else { return String::new() };
     let mut words: Vec<String> = error.message.into_iter().collect();
     details(&error.errors, &mut words);
-    words.join(": ").chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
+    let mut text = words.join(": ");
+    if !token.is_empty() {
+        text = text.replace(token, "…");
+    }
+    text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
 }
 
 fn details(errors: &Value, words: &mut Vec<String>) {
