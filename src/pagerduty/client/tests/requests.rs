@@ -302,3 +302,17 @@ async fn the_observer_is_told_of_every_request() {
         ]
     );
 }
+
+#[tokio::test]
+async fn calls_can_be_made_from_any_task() {
+    let server = Server::answering(|_| Reply::new(404, "")).await;
+    let client = server.client();
+    let calls = async move {
+        let of = [crate::model::Source::Schedule("PSCH001".into())];
+        client.on_calls(&of, super::week()).await.unwrap_err();
+        client.schedule(&"PSCH001".into(), super::week()).await.unwrap_err();
+        client.subscriptions().await.unwrap_err();
+    };
+    tokio::spawn(calls).await.unwrap();
+    assert_eq!(server.asked().len(), 4);
+}
