@@ -1,0 +1,84 @@
+//! Single users and escalation policies.
+
+use std::collections::BTreeSet;
+
+use super::{Client, request::Request};
+use crate::{
+    model::{PolicyId, ScheduleId, UserId},
+    pagerduty::{
+        Error,
+        wire::{PolicyBody, UserBody},
+    },
+};
+
+/// A user as PagerDuty knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its identifier.
+    pub id: UserId,
+    /// The name that people see. Never a ground for access.
+    pub name: Option<String>,
+    /// The login e-mail. Unchecked text.
+    pub email: Option<String>,
+}
+
+/// What an escalation policy is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// The name that people see.
+    pub name: Option<String>,
+    /// How many levels it has; the first is 1.
+    pub levels: usize,
+    /// The schedules that it pages.
+    pub schedules: BTreeSet<ScheduleId>,
+    /// The users that it pages directly, who are always on call.
+    pub users: BTreeSet<UserId>,
+}
+
+impl Client {
+    /// The user of this ID; none if there is none (any more).
+    pub async fn user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        let url = self.url(["users", id.as_str()])?;
+        let user = match self.fetch(Request::get("user", url)).await {
+            Ok(UserBody { user }) => user,
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if user.id.0 != id.0 {
+            return Err(Error::Invalid(format!("user {id}: the answer is about another user")));
+        }
+        Ok(Some(User {
+            id: id.clone(),
+            name: user.name,
+            email: user.email.filter(|email| !email.is_empty()),
+        }))
+    }
+
+    /// The escalation policy of this ID; an error if there is none.
+    pub async fn policy(&self, id: &PolicyId) -> Result<PolicyInfo, Error> {
+        let url = self.url(["escalation_policies", id.as_str()])?;
+        let PolicyBody { escalation_policy: policy } =
+            self.fetch(Request::get("escalation_policy", url)).await?;
+        if policy.id.0 != id.0 {
+            return Err(Error::Invalid(format!(
+                "escalation policy {id}: the answer is about another policy"
+            )));
+        }
+        let mut info = PolicyInfo {
+            name: policy.name,
+            levels: policy.escalation_rules.len(),
+            schedules: BTreeSet::new(),
+            users: BTreeSet::new(),
+        };
+        for target in policy.escalation_rules.into_iter().flat_map(|rule| rule.targets) {
+            // Open strings: a new kind of target is no reason to fail.
+            let kind = target.kind.unwrap_or_default();
+            if kind.starts_with("schedule") {
+                info.schedules.insert(ScheduleId(target.id.0));
+            } else if kind.starts_with("user") {
+                info.users.insert(UserId(target.id.0));
+            }
+        }
+        Ok(info)
+    }
+}

@@ -1,0 +1,159 @@
+//! Who is on call, from `GET /oncalls`: both kinds of schedules, direct targets and levels in one shape.
+
+use std::collections::BTreeSet;
+
+use reqwest::Url;
+use tracing::warn;
+
+use super::{Client, request::Request, time};
+use crate::{
+    model::{OnCall, PolicyId, ScheduleId, Source, UserId, Window},
+    pagerduty::{
+        Error,
+        wire::{OnCallEntry, OnCallPage},
+    },
+};
+
+/// So many IDs make an address of under 2 kB, which every proxy lets through.
+const IDS_AT_ONCE: usize = 50;
+const PAGE: u64 = 100;
+/// PagerDuty refuses to list what lies further down.
+const END_OF_LIST: u64 = 10_000;
+/// How often a list is read that changes meanwhile.
+const READINGS: usize = 3;
+
+/// What reading a list came to.
+enum Reading {
+    Whole(Vec<OnCallEntry>),
+    /// It grew or shrank between two pages, so that an entry may have slipped through.
+    Changed,
+    /// PagerDuty does not show its end.
+    TooLong,
+}
+
+impl Client {
+    /// Everyone on call through any of these schedules and policies at any time in the window, in a fixed order and
+    /// each only once. Shifts are told whole, also where they reach out of the window.
+    ///
+    /// PagerDuty lists nothing for IDs that it does not know, nor for a schedule in no escalation policy: see
+    /// [`Client::schedule`] and [`Client::policy`] before believing in an empty answer.
+    pub async fn on_calls(&self, of: &[Source], window: Window) -> Result<Vec<OnCall>, Error> {
+        let of: BTreeSet<&Source> = of.iter().collect();
+        // Schedules and policies narrow each other down when they are asked for together.
+        let (schedules, policies): (Vec<_>, Vec<_>) =
+            of.into_iter().partition(|source| matches!(source, Source::Schedule(_)));
+        let mut chunks: Vec<&[&Source]> = Vec::new();
+        chunks.extend(schedules.chunks(IDS_AT_ONCE));
+        chunks.extend(policies.chunks(IDS_AT_ONCE));
+
+        let mut found = BTreeSet::new();
+        while let Some(chunk) = chunks.pop() {
+            let url = self.on_calls_url(chunk, window)?;
+            match self.read_settled(&url).await? {
+                Reading::Whole(entries) => found.extend(on_calls_of(chunk, entries)),
+                Reading::TooLong if chunk.len() > 1 => {
+                    let (left, right) = chunk.split_at(chunk.len() / 2);
+                    chunks.extend([left, right]);
+                }
+                Reading::TooLong => {
+                    let of = chunk.iter().map(ToString::to_string).collect::<String>();
+                    return Err(Error::Invalid(format!(
+                        "{of} has over {END_OF_LIST} on-calls in the window"
+                    )));
+                }
+                Reading::Changed => {
+                    return Err(Error::Invalid("the list of on-calls kept changing".to_owned()));
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn on_calls_url(&self, of: &[&Source], window: Window) -> Result<Url, Error> {
+        let mut url = self.url(["oncalls"])?;
+        let mut query = url.query_pairs_mut();
+        for source in of {
+            match source {
+                Source::Schedule(id) => query.append_pair("schedule_ids[]", id.as_str()),
+                Source::Policy(id) => query.append_pair("escalation_policy_ids[]", id.as_str()),
+            };
+        }
+        query
+            .append_pair("include[]", "users")
+            .append_pair("time_zone", "UTC")
+            .append_pair("since", &time(window.start()))
+            .append_pair("until", &time(window.end()))
+            .append_pair("total", "true");
+        drop(query);
+        Ok(url)
+    }
+
+    async fn read_settled(&self, url: &Url) -> Result<Reading, Error> {
+        for _ in 1..READINGS {
+            match self.read_once(url).await? {
+                Reading::Changed => {}
+                reading => return Ok(reading),
+            }
+        }
+        self.read_once(url).await
+    }
+
+    async fn read_once(&self, url: &Url) -> Result<Reading, Error> {
+        let mut entries = Vec::new();
+        let mut first_total = None;
+        let mut offset = 0;
+        while offset < END_OF_LIST {
+            let mut url = url.clone();
+            url.query_pairs_mut()
+                .append_pair("limit", &PAGE.min(END_OF_LIST - offset).to_string())
+                .append_pair("offset", &offset.to_string());
+            let OnCallPage { oncalls, page } = self.fetch(Request::get("on_calls", url)).await?;
+            page.check(offset, oncalls.len())?;
+            if offset == 0 {
+                first_total = page.total;
+            } else if page.total != first_total {
+                return Ok(Reading::Changed);
+            }
+            // By what came, not by what was asked for: PagerDuty may send smaller pages.
+            offset += oncalls.len() as u64;
+            entries.extend(oncalls);
+            if !page.more {
+                return Ok(Reading::Whole(entries));
+            }
+        }
+        Ok(Reading::TooLong)
+    }
+}
+
+/// The entries that answer the question. Others are dropped: they would be attributed to nothing that was asked.
+fn on_calls_of(asked: &[&Source], entries: Vec<OnCallEntry>) -> Vec<OnCall> {
+    let total = entries.len();
+    let on_calls: Vec<OnCall> = entries.into_iter().filter_map(on_call).collect();
+    let without_user = total - on_calls.len();
+    let answers = |source: &Source, on_call: &OnCall| match source {
+        Source::Schedule(id) => on_call.schedule.as_ref() == Some(id),
+        Source::Policy(id) => on_call.policy.as_ref() == Some(id),
+    };
+    let kept: Vec<OnCall> =
+        on_calls.into_iter().filter(|on_call| asked.iter().any(|source| answers(source, on_call))).collect();
+    let not_asked_for = total - without_user - kept.len();
+    if without_user + not_asked_for > 0 {
+        warn!(without_user, not_asked_for, "PagerDuty listed on-calls that nobody can be given access for");
+    }
+    kept
+}
+
+/// None if there is no user: nobody is on call then.
+fn on_call(entry: OnCallEntry) -> Option<OnCall> {
+    let OnCallEntry { escalation_policy, escalation_level, schedule, user, start, end } = entry;
+    let user = user?;
+    Some(OnCall {
+        user: UserId(user.id.0),
+        email: user.email.filter(|email| !email.is_empty()),
+        schedule: schedule.map(|schedule| ScheduleId(schedule.id.0)),
+        policy: escalation_policy.map(|policy| PolicyId(policy.id.0)),
+        level: escalation_level,
+        start: start.map(|time| time.0),
+        end: end.map(|time| time.0),
+    })
+}

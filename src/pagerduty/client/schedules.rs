@@ -1,0 +1,140 @@
+//! Who is on call through one schedule, from the schedule itself. It is needed where `GET /oncalls` says nothing: for
+//! schedules in no escalation policy, and to tell an empty schedule from one that is gone.
+
+use std::{collections::BTreeSet, sync::PoisonError};
+
+use super::{Client, request::Request, time};
+use crate::{
+    model::{OnCall, ScheduleId, UserId, Window},
+    pagerduty::{
+        Error,
+        wire::{FinalLayer, FinalShifts, Id, LayerScheduleBody, RenderedEntry, ShiftScheduleBody, Time},
+    },
+};
+
+/// The two generations of schedules. Each has its own endpoint, which refuses the other's IDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Layers of rotations; at most one user at a time.
+    LayerBased,
+    /// Rotations and custom shifts; several users at a time.
+    ShiftBased,
+}
+
+impl Kind {
+    fn other(self) -> Self {
+        match self {
+            Self::LayerBased => Self::ShiftBased,
+            Self::ShiftBased => Self::LayerBased,
+        }
+    }
+}
+
+impl Client {
+    /// Everyone on call through this schedule at any time in the window, with overrides worked in, each only once.
+    /// Shifts are told whole. There are no e-mails, policies or levels in it.
+    pub async fn schedule(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
+        let kinds = || self.shared.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = kinds().get(id).copied().unwrap_or(Kind::LayerBased);
+        let first_refusal = match self.schedule_as(first, id, window).await {
+            Err(Error::NotFound(text) | Error::BadRequest(text)) => text,
+            result => return result,
+        };
+        let second = first.other();
+        match self.schedule_as(second, id, window).await {
+            Ok(on_calls) => {
+                kinds().insert(id.clone(), second);
+                Ok(on_calls)
+            }
+            Err(Error::NotFound(text) | Error::BadRequest(text)) => {
+                kinds().remove(id);
+                Err(Error::NotFound(format!("schedule {id}: {first_refusal}; {text}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn schedule_as(&self, kind: Kind, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
+        let mut url = match kind {
+            Kind::LayerBased => self.url(["schedules", id.as_str()])?,
+            Kind::ShiftBased => self.url(["v3", "schedules", id.as_str()])?,
+        };
+        // Without `overflow` shifts are cut at the window, and a cut looks like the end of a shift.
+        url.query_pairs_mut()
+            .append_pair("time_zone", "UTC")
+            .append_pair("since", &time(window.start()))
+            .append_pair("until", &time(window.end()))
+            .append_pair("overflow", "true");
+        match kind {
+            Kind::LayerBased => {
+                let LayerScheduleBody { schedule } = self.fetch(Request::get("schedule", url)).await?;
+                same(id, &schedule.id)?;
+                layer_on_calls(id, schedule.final_schedule)
+            }
+            Kind::ShiftBased => {
+                url.query_pairs_mut().append_pair("include[]", "final_schedule");
+                let ShiftScheduleBody { schedule } = self.fetch(Request::get("schedule_v3", url)).await?;
+                same(id, &schedule.id)?;
+                shift_on_calls(id, schedule.final_schedule)
+            }
+        }
+    }
+}
+
+fn same(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
+    if got.0 == asked.0 {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("schedule {asked}: the answer is about another schedule")))
+}
+
+fn layer_on_calls(id: &ScheduleId, schedule: FinalLayer) -> Result<Vec<OnCall>, Error> {
+    let FinalLayer { rendered_schedule_entries: entries, rendered_coverage_percentage: coverage } = schedule;
+    computed(id, coverage, entries.len())?;
+    let shift = |entry: RenderedEntry| Some(on_call(id, entry.user?.id, entry.start, entry.end));
+    Ok(once(entries.into_iter().filter_map(shift)))
+}
+
+fn shift_on_calls(id: &ScheduleId, schedule: FinalShifts) -> Result<Vec<OnCall>, Error> {
+    let FinalShifts { computed_shift_assignments: shifts, rendered_coverage_percentage: coverage } = schedule;
+    computed(id, coverage, shifts.len())?;
+    let mut on_calls = Vec::new();
+    for shift in shifts {
+        match shift.member {
+            // An intended gap.
+            Some(member) if member.kind == "empty_member" => {}
+            None => {}
+            Some(member) => {
+                let user = member.user_id.ok_or_else(|| {
+                    Error::Invalid(format!("schedule {id}: a shift of a member who is not told"))
+                })?;
+                on_calls.push(on_call(id, user, shift.start_time, shift.end_time));
+            }
+        }
+    }
+    Ok(once(on_calls))
+}
+
+/// PagerDuty computes shifts only for a window; a null coverage says that it saw none in the question.
+fn computed(id: &ScheduleId, coverage: Option<f64>, shifts: usize) -> Result<(), Error> {
+    if coverage.is_none() && shifts == 0 {
+        return Err(Error::Invalid(format!("schedule {id}: its shifts were not computed")));
+    }
+    Ok(())
+}
+
+fn on_call(schedule: &ScheduleId, user: Id, start: Time, end: Time) -> OnCall {
+    OnCall {
+        user: UserId(user.0),
+        email: None,
+        schedule: Some(schedule.clone()),
+        policy: None,
+        level: None,
+        start: Some(start.0),
+        end: Some(end.0),
+    }
+}
+
+fn once(on_calls: impl IntoIterator<Item = OnCall>) -> Vec<OnCall> {
+    on_calls.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+}

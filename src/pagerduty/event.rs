@@ -1,0 +1,295 @@
+//! Reads from a signed body where to look. Pure, and never fails: what it does not understand concerns everything.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::model::{PolicyId, ScheduleId};
+
+/// Text that is stored is no longer than this, in characters. Real IDs have 26, real types under 50.
+const MAX_TEXT: usize = 256;
+/// Objects nested deeper than this are not searched. Documented events nest four deep.
+const MAX_DEPTH: usize = 64;
+/// An event about more objects than this concerns everything; asking about each would be slower.
+const MAX_OBJECTS: usize = 100;
+
+/// What a delivery says, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// PagerDuty's `event.id`, by which repeated deliveries are told; none where it cannot serve as one.
+    pub id: Option<String>,
+    /// PagerDuty's `event.event_type`, shortened and without control characters.
+    pub event_type: Option<String>,
+    /// Where to look.
+    pub hint: Hint,
+}
+
+/// Whose on-calls an event may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Nobody's: a ping.
+    Nothing,
+    /// Perhaps everybody's.
+    Everything,
+    /// Those of these schedules and escalation policies; at least one of the sets is not empty. The body does not tell
+    /// which schedules a policy pages.
+    About {
+        /// The schedules.
+        schedules: BTreeSet<ScheduleId>,
+        /// The escalation policies.
+        policies: BTreeSet<PolicyId>,
+    },
+}
+
+impl Event {
+    /// Reads the body of a delivery whose signature was valid.
+    pub fn read(body: &[u8]) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let event = &body["event"];
+        let hint = match event["event_type"].as_str() {
+            Some("pagey.ping") => Hint::Nothing,
+            _ => Hint::from_data(&event["data"]),
+        };
+        let id = event["id"].as_str().filter(|id| usable(id)).map(str::to_owned);
+        Self { id, event_type: event["event_type"].as_str().and_then(readable), hint }
+    }
+}
+
+impl Hint {
+    fn from_data(data: &Value) -> Self {
+        let mut found = Found::default();
+        match found.search(data, 0) {
+            Ok(()) if !found.is_empty() => {
+                Self::About { schedules: found.schedules, policies: found.policies }
+            }
+            Ok(()) | Err(Unclear) => Self::Everything,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    schedules: BTreeSet<ScheduleId>,
+    policies: BTreeSet<PolicyId>,
+}
+
+/// The body names something that cannot be told, so that what was found may not be all.
+struct Unclear;
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.schedules.is_empty() && self.policies.is_empty()
+    }
+
+    fn search(&mut self, value: &Value, depth: usize) -> Result<(), Unclear> {
+        if depth > MAX_DEPTH || self.schedules.len() + self.policies.len() > MAX_OBJECTS {
+            return Err(Unclear);
+        }
+        match value {
+            Value::Object(object) => {
+                self.note(object)?;
+                object.values().try_for_each(|inner| self.search(inner, depth + 1))
+            }
+            Value::Array(items) => items.iter().try_for_each(|inner| self.search(inner, depth + 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        }
+    }
+
+    fn note(&mut self, object: &Map<String, Value>) -> Result<(), Unclear> {
+        let id = || object.get("id").and_then(Value::as_str).filter(|id| usable(id)).ok_or(Unclear);
+        match object.get("type").and_then(Value::as_str) {
+            Some("schedule" | "schedule_reference" | "schedule_v3" | "schedule_v3_reference") => {
+                self.schedules.insert(id()?.into());
+            }
+            Some("escalation_policy" | "escalation_policy_reference") => {
+                self.policies.insert(id()?.into());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// An ID is taken whole or not at all: two IDs cut to the same text would count as one event.
+fn usable(id: &str) -> bool {
+    !id.is_empty() && id.chars().count() <= MAX_TEXT && !id.chars().any(char::is_control)
+}
+
+fn readable(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn about(schedules: &[&str], policies: &[&str]) -> Hint {
+        Hint::About {
+            schedules: schedules.iter().map(|id| ScheduleId::from(*id)).collect(),
+            policies: policies.iter().map(|id| PolicyId::from(*id)).collect(),
+        }
+    }
+
+    fn read(body: &Value) -> Event {
+        Event::read(body.to_string().as_bytes())
+    }
+
+    fn samples(folder: &str) -> BTreeMap<String, Event> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pagerduty").join(folder);
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let name =
+            |path: &Path| path.file_name().unwrap().to_str().unwrap().trim_end_matches(".json").to_owned();
+        files.map(|path| (name(&path), Event::read(&fs::read(&path).unwrap()))).collect()
+    }
+
+    #[test]
+    fn documented_events_point_to_their_policy_or_to_everything() {
+        let samples = samples("webhooks");
+        assert_eq!(samples.len(), 21);
+        for (name, event) in samples {
+            let expected = match name.as_str() {
+                "pagey.ping" | "pagey.ping-with-agent" => Hint::Nothing,
+                "incident.delegated" => about(&[], &["PEMAJ03"]),
+                "incident.responder.added" | "incident.responder.replied" | "incident.service_updated" => {
+                    about(&[], &["PEDAT02"])
+                }
+                "incident.annotated"
+                | "incident.role.assigned"
+                | "incident.workflow.completed"
+                | "service.custom_field_values.updated"
+                | "service.deleted"
+                | "service.updated" => Hint::Everything,
+                _ => about(&[], &["PEPAY01"]),
+            };
+            assert_eq!(event.hint, expected, "{name}");
+            assert!(event.id.is_some_and(|id| id.len() == 26), "{name}");
+            let kind = event.event_type.unwrap();
+            assert!(name.starts_with(&kind), "{name}: {kind}");
+        }
+    }
+
+    #[test]
+    fn events_that_may_come_one_day_point_to_their_schedule() {
+        let samples = samples("webhooks-hypothetical");
+        assert_eq!(samples.len(), 7);
+        for (name, event) in samples {
+            let expected = match name.as_str() {
+                "escalation_policy.updated" => about(&[], &["PEPAY01"]),
+                "incident.some_future_type" => Hint::Everything,
+                "oncall.handoff" => about(&["PSCH001"], &["PEPAY01"]),
+                "schedule.override.created-v3" => about(&["PSCH003"], &[]),
+                "schedule.updated" => about(&["PSCH001"], &["PEPAY01", "PEMAJ03"]),
+                _ => about(&["PSCH001"], &[]),
+            };
+            assert_eq!(event.hint, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_the_json_does_not_matter() {
+        for (name, event) in samples("webhooks-variants") {
+            let expected = if name == "empty" { Hint::Everything } else { about(&[], &["PEPAY01"]) };
+            assert_eq!(event.hint, expected, "{name}");
+            assert_eq!(event.id.is_none(), name == "empty", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_concerns_everything() {
+        let deep = |levels: usize| {
+            let nested = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            format!(r#"{{"event":{{"id":"E1","data":{{"type":"schedule","id":"P1","more":{nested}}}}}}}"#)
+        };
+        let crowd: Vec<Value> =
+            (0..=MAX_OBJECTS).map(|n| json!({"type": "schedule", "id": n.to_string()})).collect();
+        for body in [
+            String::new(),
+            "null".to_owned(),
+            "[]".to_owned(),
+            r#""text""#.to_owned(),
+            "{".to_owned(),
+            r#"{"event":null}"#.to_owned(),
+            r#"{"event":[{"event_type":"pagey.ping"}]}"#.to_owned(),
+            r#"{"event":{"event_type":7,"data":"schedule"}}"#.to_owned(),
+            deep(MAX_DEPTH + 1),
+            deep(100_000),
+            json!({"event": {"data": {"type": "schedule"}}}).to_string(),
+            json!({"event": {"data": [{"type": "schedule", "id": "P1"}, {"type": "schedule", "id": ""}]}})
+                .to_string(),
+            json!({"event": {"data": {"type": "schedule_reference", "id": 7}}}).to_string(),
+            json!({"event": {"data": crowd}}).to_string(),
+        ] {
+            let shown: String = body.chars().take(80).collect();
+            assert_eq!(Event::read(body.as_bytes()).hint, Hint::Everything, "{shown}");
+        }
+        assert_eq!(Event::read(b"\xff\xfe{}").hint, Hint::Everything);
+        assert_eq!(Event::read(deep(20).as_bytes()).hint, about(&["P1"], &[]));
+    }
+
+    #[test]
+    fn only_short_plain_ids_identify_an_event() {
+        let id = |id: Value| read(&json!({"event": {"id": id}})).id;
+        assert_eq!(id(json!("01HX")), Some("01HX".to_owned()));
+        for absurd in [json!(null), json!(7), json!(""), json!("a\nb"), json!("x".repeat(MAX_TEXT + 1))] {
+            assert_eq!(id(absurd.clone()), None, "{absurd}");
+        }
+    }
+
+    #[test]
+    fn the_type_is_cut_and_cleaned() {
+        let kind = |kind: Value| read(&json!({"event": {"event_type": kind}})).event_type;
+        assert_eq!(kind(json!("incident\n.\u{1b}[31mtriggered")), Some("incident.[31mtriggered".to_owned()));
+        assert_eq!(kind(json!("é".repeat(1000))), Some("é".repeat(MAX_TEXT)));
+        assert_eq!(kind(json!("\n")), None);
+        assert_eq!(kind(json!({})), None);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let word = prop::sample::select(vec![
+            "id",
+            "type",
+            "schedule",
+            "schedule_v3",
+            "escalation_policy",
+            "event",
+            "data",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((word.clone(), inner), 0..6).prop_map(|pairs| pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_read(body: Vec<u8>) {
+            let _ = Event::read(&body);
+        }
+
+        #[test]
+        fn any_json_can_be_read(body in any_json(), data in any_json()) {
+            let _ = read(&body);
+            let event = read(&json!({"event": {"data": data}}));
+            prop_assert_ne!(event.hint, Hint::Nothing);
+            prop_assert_ne!(read(&json!({"event": body})).hint, about(&[], &[]));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The JSON of the REST API, as far as it is read here, and no further.
+//!
+//! A field may be null where PagerDuty was seen to send null, whatever its schema says; but a field that is missing
+//! altogether is an error, because a missing `end` must not be read as "never ends". Type names stay open strings.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::Error;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OnCallPage {
+    pub(super) oncalls: Vec<OnCallEntry>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+/// The paging fields of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    pub(super) more: bool,
+    pub(super) offset: Option<u64>,
+    pub(super) total: Option<u64>,
+}
+
+impl Page {
+    /// Refuses a page that is not the one asked for, or that promises more without coming any further.
+    pub(super) fn check(&self, offset: u64, received: usize) -> Result<(), Error> {
+        if self.offset.is_some_and(|got| got != offset) {
+            return Err(Error::Invalid(format!("the page at {offset} was asked for, another one came")));
+        }
+        if self.more && received == 0 {
+            return Err(Error::Invalid(format!(
+                "the page at {offset} is empty, yet more are said to follow"
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OnCallEntry {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) escalation_policy: Option<Reference>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) escalation_level: Option<u32>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) schedule: Option<Reference>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) user: Option<User>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) start: Option<Time>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) end: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reference {
+    pub(super) id: Id,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+}
+
+/// A user or a reference to one; only the former has an e-mail address.
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub(super) id: Id,
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct UserBody {
+    pub(super) user: User,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LayerScheduleBody {
+    pub(super) schedule: LayerSchedule,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LayerSchedule {
+    pub(super) id: Id,
+    pub(super) final_schedule: FinalLayer,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FinalLayer {
+    pub(super) rendered_schedule_entries: Vec<RenderedEntry>,
+    #[serde(default = "given")]
+    pub(super) rendered_coverage_percentage: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RenderedEntry {
+    pub(super) start: Time,
+    pub(super) end: Time,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) user: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ShiftScheduleBody {
+    pub(super) schedule: ShiftSchedule,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ShiftSchedule {
+    pub(super) id: Id,
+    pub(super) final_schedule: FinalShifts,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FinalShifts {
+    pub(super) computed_shift_assignments: Vec<ShiftAssignment>,
+    #[serde(default = "given")]
+    pub(super) rendered_coverage_percentage: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ShiftAssignment {
+    pub(super) start_time: Time,
+    pub(super) end_time: Time,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) member: Option<Member>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Member {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) user_id: Option<Id>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PolicyBody {
+    pub(super) escalation_policy: Policy,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Policy {
+    pub(super) id: Id,
+    pub(super) name: Option<String>,
+    pub(super) escalation_rules: Vec<EscalationRule>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EscalationRule {
+    pub(super) targets: Vec<Reference>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SubscriptionPage {
+    pub(super) webhook_subscriptions: Vec<Subscription>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SubscriptionBody {
+    pub(super) webhook_subscription: Subscription,
+}
+
+// No Debug: the delivery method may carry the secret.
+#[derive(Deserialize)]
+pub(super) struct Subscription {
+    pub(super) id: Id,
+    pub(super) active: bool,
+    pub(super) description: Option<String>,
+    pub(super) events: Vec<String>,
+    pub(super) delivery_method: DeliveryMethod,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeliveryMethod {
+    pub(super) url: Option<String>,
+    pub(super) secret: Option<secrecy::SecretString>,
+    pub(super) temporarily_disabled: Option<bool>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ErrorBody {
+    pub(super) error: ErrorDetail,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ErrorDetail {
+    pub(super) message: Option<String>,
+    /// A list of texts in v2, a map from field to texts in v3, and sometimes something else.
+    #[serde(default)]
+    pub(super) errors: Value,
+}
+
+/// An identifier, which is never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Id(pub(super) String);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() { Err(de::Error::custom("empty id")) } else { Ok(Self(text)) }
+    }
+}
+
+/// A time with whatever offset PagerDuty chose; a shift over a change of the clocks has two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time(pub(super) DateTime<Utc>);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time =
+            DateTime::parse_from_rfc3339(&text).map_err(|_| de::Error::custom("not an RFC 3339 time"))?;
+        Ok(Self(time.to_utc()))
+    }
+}
+
+/// Reads an `Option` that may be null but not missing, as opposed to serde's own reading of one.
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// Stands for a coverage that was left out; only an explicit null says that nothing was computed.
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+fn given() -> Option<f64> {
+    Some(0.0)
+}
+
+/// What serde says about unreadable JSON, without the values it quotes: they may be somebody's data.
+pub(super) fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match (text.find('"'), text.rfind('"')) {
+        (Some(first), Some(last)) if first < last => format!("{}…{}", &text[..first], &text[last + 1..]),
+        _ => text,
+    }
+}
