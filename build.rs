@@ -4,7 +4,6 @@ use std::error::Error;
 
 const PROTO: &str = "src/strongdm/proto/strongdm.proto";
 
-#[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}");
     let files = protox::compile([PROTO], ["src/strongdm/proto"])?;

@@ -1,10 +1,11 @@
 //! One call: encode once, then sign, send and judge until it is done, hopeless or out of time.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::FutureExt;
 use prost::Message;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio::{
@@ -258,7 +259,7 @@ impl Caller {
         let started = Instant::now();
         let patience = self.timing.attempt.min(deadline.saturating_duration_since(started));
         let sent = timeout(patience, self.send(operation, body, date)).await;
-        let (server_date, result) = match &sent {
+        let (server_date, mut result) = match &sent {
             Err(_elapsed) => (None, Err(Failure::timeout(operation, patience))),
             Ok(Err(status)) => {
                 let secret = self.access_key.expose_secret();
@@ -270,12 +271,16 @@ impl Caller {
                 (clock(response.metadata()), answer)
             }
         };
+        let kind = operation.kind();
         let limit = match &result {
             Ok(answer) => answer.rate_limit().map(RateLimit::from),
             Err(failure) => failure.limit,
         };
         if let Some(limit) = limit {
-            self.pace.note(operation.kind(), limit);
+            self.pace.note(kind, limit);
+        }
+        if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
+            *until = self.pace.reset_at(kind, Utc::now());
         }
         (self.on_call)(&CallOutcome {
             operation: operation.name(),
@@ -302,12 +307,17 @@ impl Caller {
         request.metadata_mut().insert("x-sdm-signature", signature);
         let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
         grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-        grpc.unary(request, operation.path(), RawCodec).await
+        let answer = grpc.unary(request, operation.path(), RawCodec);
+        // tonic 0.14 panics on a `grpc-status-details-bin` that is not base64, which a proxy on the way may send.
+        AssertUnwindSafe(answer)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| Err(Status::unknown("a malformed status")))
     }
 }
 
 /// Which date to sign with.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SigningDate {
     /// What the clock shows at each attempt.
     Today,
@@ -335,4 +345,52 @@ impl SigningDate {
 fn clock(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
     let date = metadata.get("date")?.to_str().ok()?;
     DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_date_has_one_other_chance() {
+        let midnight = DateTime::from_timestamp(86_400 * 20_000, 0).unwrap();
+        let (today, yesterday) = (midnight.date_naive(), midnight.date_naive().pred_opt().unwrap());
+        let first = SigningDate::Today;
+        assert_eq!(first.on(midnight), today);
+        let second = first.resigned(yesterday, midnight).unwrap();
+        assert_eq!(second.on(midnight), today);
+        let second = first.resigned(today, midnight).unwrap();
+        assert_eq!(second.on(midnight), yesterday);
+        assert_eq!(second.resigned(yesterday, midnight), None);
+    }
+
+    #[test]
+    fn the_clock_of_the_server_is_read() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(clock(&metadata), None);
+        metadata.insert("date", MetadataValue::from_static("Sun, 22 Nov 2026 11:58:00 GMT"));
+        assert_eq!(clock(&metadata), "2026-11-22T11:58:00Z".parse().ok());
+        metadata.insert("date", MetadataValue::from_static("soon"));
+        assert_eq!(clock(&metadata), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let pauses: Vec<Duration> = Timing::default().pauses().collect();
+        assert_eq!(pauses.len(), 2);
+        assert!(pauses[0] >= Duration::from_millis(300) && pauses[1] >= Duration::from_millis(600));
+    }
+
+    #[tokio::test]
+    async fn the_key_shows_nowhere_and_must_fit_a_header() {
+        let url = "https://app.strongdm.com".parse().unwrap();
+        let new = |key: &str| {
+            Caller::new(crate::tls::client_config(), &url, &key.into(), vec![1].into(), Options::default())
+        };
+        let caller = new("auth-12").unwrap();
+        assert!(!format!("{:?}", caller.metadata).contains("auth-12"));
+        for key in ["", " ", "a\u{7f}b", "a\nb"] {
+            assert!(matches!(new(key).err(), Some(Error::Refused(_))), "{key:?}");
+        }
+    }
 }

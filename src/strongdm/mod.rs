@@ -21,7 +21,7 @@ mod codec;
 mod error;
 mod operation;
 
-#[expect(unreachable_pub, clippy::pedantic, reason = "generated; documented in proto/strongdm.proto")]
+#[allow(unreachable_pub, clippy::pedantic, reason = "generated; documented in proto/strongdm.proto")]
 mod proto {
     include!(concat!(env!("OUT_DIR"), "/v1.rs"));
 }

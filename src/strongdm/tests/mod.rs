@@ -5,11 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
 use prost_types::Timestamp;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 use tonic::{Code, Status};
 
 use self::fake::{Fake, Reply, say};
@@ -59,8 +64,8 @@ fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
 }
 
-fn stamp(at: DateTime<Utc>) -> Option<Timestamp> {
-    Some(Timestamp { seconds: at.timestamp(), nanos: 0 })
+fn stamp(at: DateTime<Utc>) -> Timestamp {
+    Timestamp { seconds: at.timestamp(), nanos: 0 }
 }
 
 fn account() -> AccountId {
@@ -80,8 +85,8 @@ fn wire_grant(id: &str) -> AccountGrant {
         id: id.into(),
         resource_id: "rs-1".into(),
         account_id: "a-1".into(),
-        start_from: stamp(at(0)),
-        valid_until: stamp(at(60)),
+        start_from: Some(stamp(at(0))),
+        valid_until: Some(stamp(at(60))),
         access_rule: "{}".into(),
     }
 }
@@ -282,7 +287,7 @@ async fn writes_wait_for_the_rate_limit_but_not_for_long() {
     let limit = RateLimitMetadata {
         limit: 500,
         remaining: 1,
-        reset_at: stamp(Utc::now() + TimeDelta::hours(1)),
+        reset_at: Some(stamp(Utc::now() + TimeDelta::hours(1))),
         bucket: "writes".into(),
     };
     let low = || {
@@ -340,11 +345,50 @@ async fn a_connection_that_breaks_leaves_a_create_unclear() {
     let breaking = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         // Only a part is read, so closing is a reset.
-        stream.readable().await.unwrap();
-        stream.try_read(&mut [0; 24]).unwrap();
+        while stream.try_read(&mut [0; 24]).is_err() {
+            stream.readable().await.unwrap();
+        }
     });
     let result = client.create_grant(&account(), &resource(), window()).await;
     assert!(matches!(result, Err(Error::Unclear(_))), "{result:?}");
     assert_eq!(*codes.lock().unwrap(), ["TRANSPORT"]);
     breaking.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_was_lost_while_idle_harms_nothing() {
+    let fake = Fake::start([created(wire_grant("ag-1")), created(wire_grant("ag-2"))]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, codes) = client(&format!("http://{}", listener.local_addr().unwrap()));
+    let cut = Arc::new(Notify::new());
+    tokio::spawn({
+        let (target, cut) = (fake.url.replace("http://", ""), Arc::clone(&cut));
+        async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = TcpStream::connect(&target).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    () = cut.notified() => {}
+                }
+            }
+        }
+    });
+    assert_eq!(client.create_grant(&account(), &resource(), window()).await, Ok(grant("ag-1")));
+    cut.notify_one();
+    // Until the end of the connection has come through.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(client.create_grant(&account(), &resource(), window()).await, Ok(grant("ag-2")));
+    assert_eq!(*codes.lock().unwrap(), ["OK", "OK"]);
+}
+
+#[tokio::test]
+async fn a_status_that_tonic_chokes_on_is_only_a_failed_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (client, _) = client(&format!("http://{}", listener.local_addr().unwrap()));
+    let headers =
+        [("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-status-details-bin", "!")];
+    let router = Router::new().fallback(async move || headers);
+    tokio::spawn(async { axum::serve(listener, router).await });
+    assert!(matches!(client.all_grants().await, Err(Error::Unavailable(_))));
+    assert!(matches!(client.create_grant(&account(), &resource(), window()).await, Err(Error::Unclear(_))));
 }
