@@ -7,3 +7,5 @@ pub mod model;
 pub mod pagerduty;
 pub mod reconcile;
 pub mod store;
+pub mod strongdm;
+pub mod tls;

@@ -1,0 +1,204 @@
+//! The questions and orders that this program has for strongDM.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use secrecy::{SecretSlice, SecretString};
+use url::Url;
+
+use super::{
+    call::{Caller, Options},
+    error::{Error, tidy},
+    filter,
+    operation::Operation,
+    proto::{
+        AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse, AccountGrantDeleteRequest,
+        AccountGrantDeleteResponse, AccountGrantGetRequest, AccountGrantGetResponse,
+        AccountGrantListResponse, AccountListResponse, ResourceListResponse,
+    },
+    read,
+};
+use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
+
+/// A client of strongDM's control plane. Clones share one connection, the rate limit and the turns to write.
+#[derive(Clone)]
+pub struct Client {
+    caller: Arc<Caller>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// An account grant as strongDM knows it, whoever made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteGrant {
+    /// Its identifier.
+    pub id: GrantId,
+    /// Who has access.
+    pub account: AccountId,
+    /// To what.
+    pub resource: ResourceId,
+    /// From when, in whole seconds; none if strongDM did not say.
+    pub start: Option<DateTime<Utc>>,
+    /// Until when, in whole seconds; none if it never ends.
+    pub end: Option<DateTime<Utc>>,
+}
+
+/// How a grant came to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// This call removed it.
+    Now,
+    /// It had ended, or someone else removed it, or an earlier attempt did whose answer was lost.
+    AlreadyGone,
+}
+
+impl Client {
+    /// A client of the control plane at `api_url`; it connects when it is first used. To be called inside a tokio
+    /// runtime. Fails with [`Error::Refused`] for a URL or key that cannot be used.
+    pub fn new(
+        tls: rustls::ClientConfig,
+        api_url: &Url,
+        access_key: &SecretString,
+        secret_key: SecretSlice<u8>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let caller = Caller::new(tls, api_url, access_key, secret_key, options)?;
+        Ok(Self { caller: Arc::new(caller) })
+    }
+
+    /// The user accounts with exactly this address: one, unless something is wrong.
+    pub async fn accounts_by_email(&self, email: &Email) -> Result<Vec<Account>, Error> {
+        let filter = filter::term("email", email.as_str())?;
+        let account = |item| {
+            let account = read::account_of(email, item)?;
+            Ok(account.map(|account| (account.id.clone(), account)))
+        };
+        self.caller.list::<AccountListResponse, _, _>(&filter, account).await
+    }
+
+    /// The resources of exactly this name: one, unless something is wrong.
+    pub async fn resources_by_name(&self, name: &str) -> Result<Vec<Resource>, Error> {
+        let filter = filter::term("name", name)?;
+        // strongDM ignores case when it searches.
+        self.resources(&filter, |resource| resource.name == name).await
+    }
+
+    /// The resources that an operator's own filter expression matches now. [`Error::InvalidArgument`] if strongDM does
+    /// not understand it.
+    pub async fn resources_by_filter(&self, filter: &str) -> Result<Vec<Resource>, Error> {
+        if filter.trim().is_empty() {
+            return Err(Error::Refused("an empty filter would match every resource".to_owned()));
+        }
+        self.resources(filter, |_| true).await
+    }
+
+    async fn resources(
+        &self,
+        filter: &str,
+        wanted: impl Fn(&Resource) -> bool,
+    ) -> Result<Vec<Resource>, Error> {
+        let resource = |item: Vec<u8>| {
+            let resource = read::resource(&item)?;
+            Ok(wanted(&resource).then(|| (resource.id.clone(), resource)))
+        };
+        self.caller.list::<ResourceListResponse, _, _>(filter, resource).await
+    }
+
+    /// Makes a grant; a [`Window`] has an end, so every grant has.
+    ///
+    /// After [`Error::Unclear`] it may exist: look with [`Client::grants_of`] before trying again.
+    pub async fn create_grant(
+        &self,
+        account: &AccountId,
+        resource: &ResourceId,
+        window: Window,
+    ) -> Result<RemoteGrant, Error> {
+        refuse_empty("account", account.as_str())?;
+        refuse_empty("resource", resource.as_str())?;
+        let request = AccountGrantCreateRequest {
+            meta: None,
+            account_grant: Some(AccountGrant {
+                id: String::new(),
+                resource_id: resource.0.clone(),
+                account_id: account.0.clone(),
+                start_from: Some(read::timestamp(window.start())),
+                valid_until: Some(read::timestamp(window.end())),
+                access_rule: "{}".to_owned(),
+            }),
+        };
+        let answer: AccountGrantCreateResponse = self.caller.call(Operation::CreateGrant, &request).await?;
+        // strongDM said yes, so something was made; but an answer like these does not tell us what.
+        let unclear = |what: &str| Error::Unclear(format!("the answer to AccountGrants.Create {what}"));
+        let wire = answer.account_grant.ok_or_else(|| unclear("has no grant"))?;
+        let grant = read::grant(wire).map_err(|_| unclear("has no id"))?;
+        if grant.account != *account || grant.resource != *resource {
+            return Err(unclear("is about another account or resource"));
+        }
+        Ok(grant)
+    }
+
+    /// The grant of this identifier, if there is one.
+    pub async fn get_grant(&self, id: &GrantId) -> Result<Option<RemoteGrant>, Error> {
+        refuse_empty("account grant", id.as_str())?;
+        let request = AccountGrantGetRequest { meta: None, id: id.0.clone() };
+        let answer = self.caller.call::<AccountGrantGetResponse>(Operation::GetGrant, &request).await;
+        let wire = match answer {
+            Ok(answer) => answer.account_grant,
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let grant = wire.map(read::grant).transpose()?.filter(|grant| grant.id == *id);
+        grant
+            .map(Some)
+            .ok_or_else(|| Error::Invalid(format!("not the grant {} asked for", tidy(id.as_str(), ""))))
+    }
+
+    /// Every grant of this account for this resource, whoever made it.
+    pub async fn grants_of(
+        &self,
+        account: &AccountId,
+        resource: &ResourceId,
+    ) -> Result<Vec<RemoteGrant>, Error> {
+        let filter = filter::all([
+            filter::term("account_id", account.as_str()),
+            filter::term("resource_id", resource.as_str()),
+        ])?;
+        self.grants(&filter, |grant| grant.account == *account && grant.resource == *resource).await
+    }
+
+    /// Every grant there is, whoever made it.
+    pub async fn all_grants(&self) -> Result<Vec<RemoteGrant>, Error> {
+        self.grants("", |_| true).await
+    }
+
+    async fn grants(
+        &self,
+        filter: &str,
+        wanted: impl Fn(&RemoteGrant) -> bool,
+    ) -> Result<Vec<RemoteGrant>, Error> {
+        let grant = |item| {
+            let grant = read::grant(item)?;
+            Ok(wanted(&grant).then(|| (grant.id.clone(), grant)))
+        };
+        self.caller.list::<AccountGrantListResponse, _, _>(filter, grant).await
+    }
+
+    /// Removes a grant. After [`Error::Unclear`] it may be gone; removing it again is safe.
+    pub async fn delete_grant(&self, id: &GrantId) -> Result<Deleted, Error> {
+        refuse_empty("account grant", id.as_str())?;
+        let request = AccountGrantDeleteRequest { meta: None, id: id.0.clone() };
+        match self.caller.call::<AccountGrantDeleteResponse>(Operation::DeleteGrant, &request).await {
+            Ok(_) => Ok(Deleted::Now),
+            Err(Error::NotFound(_)) => Ok(Deleted::AlreadyGone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn refuse_empty(what: &str, id: &str) -> Result<(), Error> {
+    if id.is_empty() { Err(Error::Refused(format!("an empty {what} id"))) } else { Ok(()) }
+}

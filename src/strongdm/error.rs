@@ -1,0 +1,91 @@
+//! How a call to strongDM can fail, told apart by what a caller does about it.
+
+use chrono::{DateTime, Utc};
+
+/// Why strongDM did not do, or did not tell, what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The API key or its signature was not accepted; nothing was done.
+    #[error(
+        "strongDM does not accept the API key (wrong key or control plane, or this machine's date is wrong)"
+    )]
+    Unauthenticated,
+    /// The API key may not do this; nothing was done.
+    #[error("the strongDM API key lacks the permission for {operation}")]
+    PermissionDenied {
+        /// What was asked, `AccountGrants.Create` for example.
+        operation: &'static str,
+    },
+    /// What the request names does not exist.
+    #[error("strongDM did not find it: {0}")]
+    NotFound(String),
+    /// There is one already, and strongDM takes no second.
+    #[error("strongDM says that it already exists")]
+    AlreadyExists,
+    /// strongDM calls the request wrong; nothing was done, and the same again will fail again.
+    #[error("strongDM refused the request: {0}")]
+    InvalidArgument(String),
+    /// The budget of requests is used up; nothing was done.
+    #[error("strongDM's rate limit is used up{}", end_of(until.as_ref()))]
+    RateLimited {
+        /// When the budget is filled again, if strongDM said so.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A read failed, or a write surely did not happen. Later may be better.
+    #[error("strongDM is not available: {0}")]
+    Unavailable(String),
+    /// A write whose outcome is unknown: it may have happened. Look before writing again.
+    #[error("it is unclear whether strongDM did it: {0}")]
+    Unclear(String),
+    /// An answer that cannot be used.
+    #[error("strongDM's answer cannot be used: {0}")]
+    Invalid(String),
+    /// A request that this program will not send.
+    #[error("will not ask strongDM: {0}")]
+    Refused(String),
+}
+
+fn end_of(at: Option<&DateTime<Utc>>) -> String {
+    at.map(|at| format!(" until {}", at.format("%FT%TZ"))).unwrap_or_default()
+}
+
+/// Longest foreign text that goes into an error, in characters; strongDM's own messages are one sentence.
+const LONGEST: usize = 300;
+
+/// Foreign text made fit for logs: one line, bounded, without the secret.
+pub(super) fn tidy(text: &str, secret: &str) -> String {
+    let text = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "[access key]") };
+    let mut tidy: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST + 1)
+        .collect::<String>()
+        .trim()
+        .to_owned();
+    if let Some((end, _)) = tidy.char_indices().nth(LONGEST) {
+        tidy.truncate(end);
+        tidy.push('…');
+    }
+    tidy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_one_bounded_line_without_the_key() {
+        assert_eq!(tidy("bad\r\nkey auth-12 !\u{1b}[31m", "auth-12"), "bad  key [access key] ! [31m");
+        let long = tidy(&"é".repeat(5000), "");
+        assert_eq!(long.chars().count(), LONGEST + 1);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_rate_limit_tells_its_end_if_known() {
+        let until = DateTime::from_timestamp(1_800_000_000, 0);
+        let text = Error::RateLimited { until }.to_string();
+        assert_eq!(text, "strongDM's rate limit is used up until 2027-01-15T08:00:00Z");
+        assert_eq!(Error::RateLimited { until: None }.to_string(), "strongDM's rate limit is used up");
+    }
+}
