@@ -97,7 +97,8 @@ impl Metrics {
     /// A fresh set of metrics.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("oncall_grants");
-        let seconds = || Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0]);
+        let seconds =
+            || Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0]);
         let (webhook_seconds, pass_seconds, webhook_to_pass_seconds) = (seconds(), seconds(), seconds());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
@@ -112,7 +113,11 @@ impl Metrics {
         let help = "Time from a webhook's arrival to the end of the pass that it led to";
         registry.register_with_unit("webhook_to_pass", help, Unit::Seconds, webhook_to_pass_seconds.clone());
         let grant_writes = Family::default();
-        registry.register("grant_writes", "Grants made and taken back, by action and result", grant_writes.clone());
+        registry.register(
+            "grant_writes",
+            "Grants made and taken back, by action and result",
+            grant_writes.clone(),
+        );
         let mut gauge = |name: &str, help: &str| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -122,7 +127,8 @@ impl Metrics {
         let last_complete_pass = gauge("last_complete_pass_timestamp_seconds", help);
         let held = gauge("held_revocations", "Revocations that the guard holds");
         let deferred = gauge("deferred_windows", "Wanted windows that wait for a grant in their way");
-        let skipped = gauge("skipped_records", "People, resources and filters that nothing could be done about");
+        let skipped =
+            gauge("skipped_records", "People, resources and filters that nothing could be done about");
         let unknown = gauge("unknown_observations", "Schedules, policies and look-ups without an answer");
         let grants = gauge("grants", "Grants of ours in force or coming");
         let requests = Family::default();

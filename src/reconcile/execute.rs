@@ -36,7 +36,13 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn audit(&self, action: &'static str, outcome: &'static str, grant: &Grant, reason: &str) -> AuditEntry {
+    pub(super) fn audit(
+        &self,
+        action: &'static str,
+        outcome: &'static str,
+        grant: &Grant,
+        reason: &str,
+    ) -> AuditEntry {
         AuditEntry {
             at: clock::now(),
             action,
@@ -77,8 +83,9 @@ impl Reconciler {
         report: &mut PassReport,
     ) -> Result<bool, store::Error> {
         self.store.relabel(&plan.relabelled).await?;
-        let mut outcomes =
-            stream::iter(plan.pairs).map(|pair| self.execute_pair(context, pair)).buffer_unordered(PAIRS_AT_ONCE);
+        let mut outcomes = stream::iter(plan.pairs)
+            .map(|pair| self.execute_pair(context, pair))
+            .buffer_unordered(PAIRS_AT_ONCE);
         let mut learned = false;
         let mut error = None;
         while let Some(outcome) = outcomes.next().await {
@@ -167,7 +174,7 @@ impl Reconciler {
             Err(Error::AlreadyExists) => {
                 let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
                 self.store.settle_refused(row, Some(&audit)).await?;
-                self.learn_from_refusal(context, &new.grant).await
+                self.learn_from_refusal(&new.grant).await
             }
             Err(error @ Error::NotFound(_)) => {
                 self.cache.forget(account_id, resource_id);
@@ -177,7 +184,8 @@ impl Reconciler {
             Err(error) if error.is_unclear() => {
                 let audit = context.audit("create", "unclear", &new.grant, &error.to_string());
                 self.store.audit(&audit).await?;
-                let entry = self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
+                let entry =
+                    self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
                 self.look_again(context, entry, &error).await
             }
             Err(error) => {
@@ -197,7 +205,9 @@ impl Reconciler {
         let Some(entry) = entry else { return Ok(Written::Failed(error.to_string())) };
         self.settle_creation(context, &entry).await?;
         let ledger = self.store.ledger(context.now).await?;
-        let found = ledger.into_iter().find(|settled| settled.own.row == entry.own.row && settled.state == State::Live);
+        let found = ledger
+            .into_iter()
+            .find(|settled| settled.own.row == entry.own.row && settled.state == State::Live);
         Ok(found.map_or_else(|| Written::Failed(error.to_string()), |found| Written::Done(found.own.grant)))
     }
 
@@ -213,7 +223,12 @@ impl Reconciler {
     }
 
     /// A grant that would outlive its window must not stay, whoever is to blame.
-    async fn undo_endless(&self, context: &Context, row: i64, grant: &Grant) -> Result<Written, store::Error> {
+    async fn undo_endless(
+        &self,
+        context: &Context,
+        row: i64,
+        grant: &Grant,
+    ) -> Result<Written, store::Error> {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
         tracing::error!(pass.id = context.pass_id, "{error}: {grant}");
         if let Some(id) = &grant.id {
@@ -259,15 +274,18 @@ impl Reconciler {
     }
 
     /// Finds out what made strongDM refuse a second grant, and remembers it.
-    async fn learn_from_refusal(&self, context: &Context, grant: &Grant) -> Result<Written, store::Error> {
+    async fn learn_from_refusal(&self, grant: &Grant) -> Result<Written, store::Error> {
         let Grant { account_id, resource_id, window, .. } = grant;
         let remote = match self.strongdm.grants_of(account_id, resource_id).await {
             Ok(remote) => remote,
-            Err(error) => return Ok(Written::Failed(format!("a second grant was refused, and then: {error}"))),
+            Err(error) => {
+                return Ok(Written::Failed(format!("a second grant was refused, and then: {error}")));
+            }
         };
         // What has just ended by our clock may not have ended by strongDM's.
         let now = clock::now();
-        let in_the_way: Vec<ForeignGrant> = remote.iter().filter_map(|found| as_foreign(found, now)).collect();
+        let in_the_way: Vec<ForeignGrant> =
+            remote.iter().filter_map(|found| as_foreign(found, now)).collect();
         let foreign = self.not_ours(&remote, now).await?;
         self.store.set_foreign_grants(Some((account_id, resource_id)), &foreign, now).await?;
         let learned = if in_the_way.is_empty() {
@@ -291,7 +309,11 @@ impl Reconciler {
         Ok(Written::Learned("strongDM refused a second grant".to_owned()))
     }
 
-    async fn not_ours(&self, remote: &[RemoteGrant], now: DateTime<Utc>) -> Result<Vec<ForeignGrant>, store::Error> {
+    async fn not_ours(
+        &self,
+        remote: &[RemoteGrant],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ForeignGrant>, store::Error> {
         let mut foreign = Vec::new();
         for found in remote {
             let id: &GrantId = &found.id;

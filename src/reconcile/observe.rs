@@ -55,7 +55,8 @@ impl Reconciler {
 
     /// Remembers which schedule was seen under which escalation policy, for events that name only one of them.
     pub(super) async fn note_links(&self, world: &World) -> Result<(), store::Error> {
-        let seen = known(&world.on_calls).filter_map(|on_call| on_call.schedule.clone().zip(on_call.policy.clone()));
+        let seen =
+            known(&world.on_calls).filter_map(|on_call| on_call.schedule.clone().zip(on_call.policy.clone()));
         let seen = Links(seen.collect());
         let before = self.links();
         if seen != before {
@@ -83,11 +84,13 @@ impl Reconciler {
             return Observed::Known(answer);
         }
         let answer = match selector {
-            ResourceSelector::Name(name) => self.strongdm.resources_by_name(name).await.map(|found| match found.len() {
-                0 => ResourceMatch::None,
-                1 => ResourceMatch::Found(found),
-                _ => ResourceMatch::Many,
-            }),
+            ResourceSelector::Name(name) => {
+                self.strongdm.resources_by_name(name).await.map(|found| match found.len() {
+                    0 => ResourceMatch::None,
+                    1 => ResourceMatch::Found(found),
+                    _ => ResourceMatch::Many,
+                })
+            }
             ResourceSelector::Filter(filter) => {
                 self.strongdm.resources_by_filter(filter).await.map(ResourceMatch::Found)
             }
@@ -129,7 +132,8 @@ impl Reconciler {
                     }
                 }
                 Err(error) => {
-                    answers.extend(of.into_iter().map(|source| (source, Observed::Unknown(error.to_string()))));
+                    answers
+                        .extend(of.into_iter().map(|source| (source, Observed::Unknown(error.to_string()))));
                 }
             }
         }
@@ -144,7 +148,8 @@ impl Reconciler {
         on_calls: Vec<OnCall>,
         window: Window,
     ) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
-        let mut by_source: BTreeMap<Source, Vec<OnCall>> = of.iter().map(|source| (source.clone(), Vec::new())).collect();
+        let mut by_source: BTreeMap<Source, Vec<OnCall>> =
+            of.iter().map(|source| (source.clone(), Vec::new())).collect();
         for on_call in on_calls {
             for source in of {
                 let belongs = match source {
@@ -174,14 +179,19 @@ impl Reconciler {
 
     /// The window PagerDuty is asked about: wide enough for shifts that the rules' margins bring into view.
     fn asked_window(&self, now: DateTime<Utc>) -> Window {
-        let margin = |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
+        let margin =
+            |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
         let since = now - margin(|rule| rule.end_late);
         // PagerDuty computes shifts for 90 days ahead at most.
         let ahead = (self.settings.horizon + margin(|rule| rule.start_early)).min(TimeDelta::days(90));
         Window::new(since, now + ahead).expect("the horizon is longer than a second")
     }
 
-    async fn people(&self, now: DateTime<Utc>, on_calls: &[&OnCall]) -> BTreeMap<UserId, Observed<Option<String>>> {
+    async fn people(
+        &self,
+        now: DateTime<Utc>,
+        on_calls: &[&OnCall],
+    ) -> BTreeMap<UserId, Observed<Option<String>>> {
         let mut people: BTreeMap<UserId, Observed<Option<String>>> = BTreeMap::new();
         for on_call in on_calls {
             if let Some(email) = &on_call.email {

@@ -149,7 +149,10 @@ impl Reconciler {
             let woken = self.wake.notified();
             let dirty = self.store.dirty().await;
             if let Err(error) = &dirty {
-                tracing::error!(error = error as &dyn std::error::Error, "cannot read what is to be looked at");
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "cannot read what is to be looked at"
+                );
             }
             if let Some(due) = agenda.due(clock::now(), dirty.as_deref().unwrap_or_default()) {
                 self.run_due(&mut agenda, due).await;
@@ -194,7 +197,11 @@ impl Reconciler {
     }
 
     /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same.
-    pub async fn sync(self: &Arc<Self>, trigger: Trigger, request: PassRequest) -> Result<Arc<PassReport>, String> {
+    pub async fn sync(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        request: PassRequest,
+    ) -> Result<Arc<PassReport>, String> {
         let mut receiver = {
             let mut joinable = self.joinable.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(running) = joinable.get(&request) {
@@ -212,7 +219,8 @@ impl Reconciler {
                 receiver
             }
         };
-        let outcome = receiver.wait_for(Option::is_some).await.map_err(|_| "the pass broke off".to_owned())?;
+        let outcome =
+            receiver.wait_for(Option::is_some).await.map_err(|_| "the pass broke off".to_owned())?;
         outcome.clone().unwrap_or_else(|| Err("the pass broke off".to_owned()))
     }
 
@@ -284,8 +292,11 @@ impl Reconciler {
             }
             let undone = decided.clone();
             match timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await {
-                Ok(learned) if learned? => {}
-                Ok(_) => break,
+                Ok(learned) => {
+                    if !learned? {
+                        break;
+                    }
+                }
                 Err(_) => {
                     note_undone(&mut report, &undone);
                     break;
@@ -366,14 +377,18 @@ impl Reconciler {
     fn note_unobserved(&self, report: &mut PassReport) {
         let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(|rule| rule.sources()).collect();
         report.unknown.extend(sources.into_iter().map(|source| {
-            UnknownEntry(Unknown { about: Asked::OnCalls(source), error: "observing took too long".to_owned() })
+            UnknownEntry(Unknown {
+                about: Asked::OnCalls(source),
+                error: "observing took too long".to_owned(),
+            })
         }));
     }
 
     /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
     pub(super) fn is_news(&self, audit: &AuditEntry) -> bool {
         let AuditEntry { action, grant, reason, .. } = audit;
-        let key = format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
+        let key =
+            format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
         self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
     }
 }

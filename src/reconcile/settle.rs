@@ -53,7 +53,8 @@ impl Reconciler {
         match self.strongdm.get_grant(id).await {
             Ok(Some(_)) => self.store.set_state(entry.own.row, State::Live).await?,
             Ok(None) => {
-                let audit = context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");
+                let audit =
+                    context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");
                 self.store.settle_ended(entry.own.row, context.now, &audit).await?;
             }
             Err(_) => return Ok(false),
@@ -92,29 +93,35 @@ impl Reconciler {
 
     /// Compares the whole ledger with strongDM's list: what vanished is noted (and made anew if still wanted), what
     /// turned up late is adopted, everything else there is foreign.
-    pub(super) async fn verify(&self, context: &Context) -> Result<Result<(), strongdm::Error>, store::Error> {
+    pub(super) async fn verify(
+        &self,
+        context: &Context,
+    ) -> Result<Result<(), strongdm::Error>, store::Error> {
         let remote = match self.strongdm.all_grants().await {
             Ok(remote) => remote,
             Err(error) => return Ok(Err(error)),
         };
-        let listed: BTreeMap<&GrantId, &RemoteGrant> = remote.iter().map(|found| (&found.id, found)).collect();
+        let listed: BTreeMap<&GrantId, &RemoteGrant> =
+            remote.iter().map(|found| (&found.id, found)).collect();
         for entry in self.store.ledger(context.now).await? {
             let grant = &entry.own.grant;
             match (&grant.id, entry.state) {
                 (None, State::Lost) => drop(self.adopt(context, &entry, &remote).await?),
                 // Pages are separate reads, so a grant missing from the list is asked for itself. One that ends
                 // about now may be gone already by strongDM's clock.
-                (Some(id), State::Live) if !listed.contains_key(id) => match self.strongdm.get_grant(id).await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => {
-                        let audit = context.audit("vanish", "done", grant, "strongDM has it no longer");
-                        self.store.settle_ended(entry.own.row, context.now, &audit).await?;
-                        if grant.window.end() > clock::now() {
-                            tracing::warn!("a grant of ours vanished from strongDM: {grant}");
+                (Some(id), State::Live) if !listed.contains_key(id) => {
+                    match self.strongdm.get_grant(id).await {
+                        Ok(Some(_)) => {}
+                        Ok(None) => {
+                            let audit = context.audit("vanish", "done", grant, "strongDM has it no longer");
+                            self.store.settle_ended(entry.own.row, context.now, &audit).await?;
+                            if grant.window.end() > clock::now() {
+                                tracing::warn!("a grant of ours vanished from strongDM: {grant}");
+                            }
                         }
+                        Err(error) => return Ok(Err(error)),
                     }
-                    Err(error) => return Ok(Err(error)),
-                },
+                }
                 _ => {}
             }
         }

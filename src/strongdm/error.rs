@@ -45,6 +45,13 @@ pub enum Error {
     Refused(String),
 }
 
+impl Error {
+    /// Whether a write may have happened although it failed.
+    pub fn is_unclear(&self) -> bool {
+        matches!(self, Self::Unclear(_) | Self::Invalid(_))
+    }
+}
+
 fn end_of(at: Option<&DateTime<Utc>>) -> String {
     at.map(|at| format!(" until {}", at.format("%FT%TZ"))).unwrap_or_default()
 }
