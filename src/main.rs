@@ -1,3 +1,11 @@
-//! The command line.
+//! The binary; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use oncall_grants::cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(cli::Cli::parse()).await
+}

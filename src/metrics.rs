@@ -69,8 +69,6 @@ pub struct Metrics {
     pub pass_seconds: Histogram,
     /// Writes to strongDM.
     pub grant_writes: Family<ByAction, Counter>,
-    /// From the arrival of a webhook to the end of the pass that it led to.
-    pub webhook_to_pass_seconds: Histogram,
     /// When everything was last observed, in seconds since 1970.
     pub last_complete_pass: Gauge,
     /// Revocations that the guard holds.
@@ -99,7 +97,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("oncall_grants");
         let seconds =
             || Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0]);
-        let (webhook_seconds, pass_seconds, webhook_to_pass_seconds) = (seconds(), seconds(), seconds());
+        let (webhook_seconds, pass_seconds) = (seconds(), seconds());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
         let webhooks = Family::default();
@@ -110,8 +108,6 @@ impl Metrics {
         registry.register("passes", "Passes by trigger and result", passes.clone());
         let help = "Duration of a pass";
         registry.register_with_unit("pass_duration", help, Unit::Seconds, pass_seconds.clone());
-        let help = "Time from a webhook's arrival to the end of the pass that it led to";
-        registry.register_with_unit("webhook_to_pass", help, Unit::Seconds, webhook_to_pass_seconds.clone());
         let grant_writes = Family::default();
         registry.register(
             "grant_writes",
@@ -143,7 +139,6 @@ impl Metrics {
             passes,
             pass_seconds,
             grant_writes,
-            webhook_to_pass_seconds,
             last_complete_pass,
             held,
             deferred,

@@ -41,4 +41,4 @@ pub mod scope;
 mod settle;
 pub mod world;
 
-pub use self::run::{LEARNED_FOR, PassRequest, Reconciler};
+pub use self::run::{LEARNED_FOR, PassRequest, Reconciler, Survey};

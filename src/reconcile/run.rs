@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, watch},
     time::{Instant, timeout_at},
@@ -83,6 +83,15 @@ pub struct PassRequest {
     pub dry_run: bool,
     /// Lift the guard for this pass.
     pub allow_mass_revocation: bool,
+}
+
+/// What a look without consequences showed.
+#[derive(Debug)]
+pub struct Survey {
+    /// What would be done.
+    pub plan: Plan,
+    /// How many grants strongDM lists, or why it does not.
+    pub grants: Result<usize, strongdm::Error>,
 }
 
 type Outcome = Result<Arc<PassReport>, String>;
@@ -313,6 +322,14 @@ impl Reconciler {
         Ok(report)
     }
 
+    /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
+    pub async fn survey(&self) -> Result<Survey, store::Error> {
+        let now = clock::now();
+        let world = self.observe(now, &Scope::All, &[]).await?;
+        let plan = plan(now, &self.settings, &world, false);
+        Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
+    }
+
     /// Keeps the report, measures the pass, and says what an operator must know.
     async fn conclude(
         &self,
@@ -410,9 +427,4 @@ fn note_undone(report: &mut PassReport, plan: &Plan) {
             report.failed.push(Failure { action, grant: grant.clone(), error });
         }
     }
-}
-
-/// How long ago `at` was; zero if it lies ahead.
-pub(crate) fn since(at: DateTime<Utc>) -> Duration {
-    (clock::now() - at).to_std().unwrap_or_default()
 }

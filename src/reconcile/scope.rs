@@ -102,6 +102,20 @@ pub fn concerned(
     if marks.is_empty() { BTreeSet::from([Mark::Everything]) } else { marks }
 }
 
+/// The schedules as sources of rules, or the first that no rule names.
+pub fn sources_of(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<BTreeSet<Source>, String> {
+    let named: BTreeSet<Source> = rules.iter().flat_map(Rule::sources).collect();
+    let mut sources = BTreeSet::new();
+    for id in schedules {
+        let source = Source::Schedule(id.clone());
+        if !named.contains(&source) {
+            return Err(id.0);
+        }
+        sources.insert(source);
+    }
+    Ok(sources)
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;

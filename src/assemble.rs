@@ -1,0 +1,93 @@
+//! Builds the parts from the configuration, for the service and for single commands alike.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::{
+    config::{Config, StoreKind},
+    metrics::{ByCall, ByUpstream, Metrics},
+    pagerduty,
+    reconcile::{Reconciler, plan::Settings},
+    store::Store,
+    strongdm, tls,
+};
+
+/// Opens the store as its owner.
+pub async fn own_store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open(sqlite_path(config)?).await?)
+}
+
+/// Opens the store to look only, beside a running service.
+pub async fn store_beside(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open_beside(sqlite_path(config)?).await?)
+}
+
+fn sqlite_path(config: &Config) -> anyhow::Result<&std::path::Path> {
+    match &config.store.kind {
+        StoreKind::Sqlite { path } => Ok(path),
+        StoreKind::Postgres => {
+            bail!("this version keeps its store in SQLite only; set store.url to sqlite:<file>")
+        }
+    }
+}
+
+/// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
+pub async fn reconciler(config: &Config, store: Store, metrics: Arc<Metrics>) -> anyhow::Result<Reconciler> {
+    let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
+    let pagerduty =
+        pagerduty::Client::new(http, config.pagerduty.api_url.clone(), config.pagerduty.token.clone())
+            .with_observer(observe_pagerduty(Arc::clone(&metrics)));
+    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(&metrics)), ..Default::default() };
+    let strongdm = strongdm::Client::new(
+        tls::client_config(),
+        &config.strongdm.api_url,
+        &config.strongdm.access_key,
+        config.strongdm.secret_key.clone(),
+        options,
+    )?;
+    let settings = Settings {
+        rules: config.rules.clone(),
+        aliases: config.aliases.clone(),
+        horizon: config.sync.horizon,
+        max_revocations: config.sync.max_revocations,
+    };
+    let intervals = (config.sync.interval, config.sync.verify_interval);
+    Ok(Reconciler::new(settings, intervals, store, pagerduty, strongdm, metrics).await?)
+}
+
+fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
+    Arc::new(move |call| {
+        let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
+        let upstream = "pagerduty";
+        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
+        if let Some(remaining) = call.ratelimit_remaining {
+            let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
+            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
+        }
+        // That something does not exist is an answer like any other.
+        metrics.pagerduty.note(match call.error {
+            Some(error)
+                if !matches!(error, pagerduty::Error::NotFound(_) | pagerduty::Error::BadRequest(_)) =>
+            {
+                Err(error.to_string())
+            }
+            Some(_) | None => Ok(()),
+        });
+    })
+}
+
+fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
+    Arc::new(move |call| {
+        use strongdm::Error;
+        let (upstream, code) = ("strongdm", call.code.to_owned());
+        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
+        if let Some(remaining) = call.ratelimit_remaining {
+            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
+        }
+        metrics.strongdm.note(match call.result {
+            Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        });
+    })
+}

@@ -1,0 +1,115 @@
+//! The command line: what it takes, and the exit codes. Results go to standard output, logs to standard error.
+
+mod check;
+mod health;
+mod sync;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::{self, Config},
+    serve,
+    telemetry::{self, LogFormat, LogLevel},
+};
+
+/// Gives whoever is on call in PagerDuty the strongDM access they need, exactly while they need it.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: oncall-grants.toml, then /etc/oncall-grants/oncall-grants.toml]
+    #[arg(long, global = true, value_name = "FILE", env = config::FILE_VARIABLE)]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// How much is logged
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_level: LogLevel,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service until SIGTERM or SIGINT
+    #[command(after_help = "Example: oncall-grants serve --config /etc/oncall-grants/oncall-grants.toml")]
+    Serve,
+    /// Runs one pass and exits: for cron and for trying rules
+    #[command(after_help = "Example: oncall-grants sync --dry-run --schedule PI7DH85")]
+    Sync(sync::Options),
+    /// Reads the configuration, then asks both APIs whether everything in it works
+    #[command(after_help = "Example: oncall-grants check --offline")]
+    Check(check::Options),
+    /// Asks a running service on this machine whether it lives; for container health checks
+    #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
+    Healthcheck(health::Options),
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Everything was done.
+    Done,
+    /// The work failed or is incomplete.
+    Incomplete,
+    /// Wrong usage or configuration.
+    Misused,
+}
+
+/// Runs the command that the arguments name.
+pub async fn run(cli: Cli) -> ExitCode {
+    let Cli { config, log_format, log_level, command } = cli;
+    telemetry::start(log_format, log_level);
+    let ended = match command {
+        Command::Healthcheck(options) => health::healthcheck(&options).await,
+        Command::Serve => {
+            with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
+        }
+        Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
+        Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
+    };
+    match ended {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Incomplete) => ExitCode::from(1),
+        Ok(Ending::Misused) => ExitCode::from(2),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn with(
+    file: Option<PathBuf>,
+    command: impl AsyncFnOnce(Config) -> anyhow::Result<Ending>,
+) -> anyhow::Result<Ending> {
+    match config::load(file.as_deref(), &|name| std::env::var(name).ok()) {
+        Ok(config) => command(config).await,
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(Ending::Misused)
+        }
+    }
+}
+
+/// Prints a result. A reader that went away is no error of ours.
+fn print(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end()));
+}
+
+/// Prints what went wrong, for people, whatever the log level.
+fn complain(text: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
+}

@@ -1,0 +1,63 @@
+//! `oncall-grants sync`: one pass.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{Ending, Format, complain, print};
+use crate::{
+    assemble,
+    config::Config,
+    metrics::Metrics,
+    model::ScheduleId,
+    reconcile::{PassRequest, report::Trigger},
+    store::OpenError,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Only says what it would do; may run beside the service
+    #[arg(long)]
+    dry_run: bool,
+    /// Looks only at this schedule and at what shares a resource with it; may be given several times
+    #[arg(long = "schedule", value_name = "ID")]
+    schedules: Vec<String>,
+    /// Lets this pass revoke more grants in force than max_revocations
+    #[arg(long)]
+    allow_mass_revocation: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ending> {
+    let Options { dry_run, schedules, allow_mass_revocation, format } = options;
+    let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId).collect();
+    let sources = match crate::reconcile::scope::sources_of(&config.rules, schedules) {
+        Ok(sources) => sources,
+        Err(id) => {
+            complain(&format!("no rule names the schedule {id:?}"));
+            return Ok(Ending::Misused);
+        }
+    };
+    let store = if dry_run {
+        assemble::store_beside(config).await?
+    } else {
+        match assemble::own_store(config).await {
+            Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
+                bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
+            }
+            other => other?,
+        }
+    };
+    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?);
+    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    let report = reconciler.sync(Trigger::Command, request).await.map_err(anyhow::Error::msg)?;
+    match format {
+        Format::Text => print(&report.to_string()),
+        Format::Json => print(&serde_json::to_string_pretty(&*report).context("cannot print the report")?),
+    }
+    store.close().await;
+    Ok(if report.is_complete() && report.held.is_empty() { Ending::Done } else { Ending::Incomplete })
+}

@@ -1,0 +1,151 @@
+//! The service: builds everything, runs the web side and the reconciler, and stops them in order.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use chrono::TimeDelta;
+use hyper_util::rt::TokioTimer;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    assemble, clock,
+    config::Config,
+    metrics::Metrics,
+    store::Store,
+    tls,
+    web::{App, router},
+};
+
+/// A client that takes longer to send its request's headers is not PagerDuty.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// Requests under way get this long to finish at the end.
+const FINISH_REQUESTS: Duration = Duration::from_secs(5);
+/// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
+/// the 30 s that orchestrators usually wait before they kill.
+const FINISH_PASS: Duration = Duration::from_secs(20);
+/// How often old rows are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+/// Event IDs are remembered at least this long: PagerDuty repeats deliveries for 48 hours.
+const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    let store = assemble::own_store(config).await?;
+    let metrics = Arc::new(Metrics::new());
+    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
+    let app = Arc::new(App {
+        store: store.clone(),
+        reconciler: Arc::clone(&reconciler),
+        metrics,
+        webhook_secrets: config.pagerduty.webhook_secrets.clone(),
+        admin_token: config.server.admin_token.clone(),
+        stopping: false.into(),
+    });
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    listener.set_nonblocking(true)?;
+
+    let shutdown = CancellationToken::new();
+    let handle = Handle::new();
+    let mut web =
+        tokio::spawn(web(config.server.tls.as_ref(), listener, handle.clone(), router(Arc::clone(&app)))?);
+    let mut passes = {
+        let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
+        tokio::spawn(async move { reconciler.run(shutdown).await })
+    };
+    tokio::spawn(keep_house(store.clone(), config.store.keep));
+    announce(config, handle.listening().await.unwrap_or(listen));
+
+    let stopped = tokio::select! {
+        name = stop_signal() => Ok(name?),
+        ended = &mut web => Err(anyhow!("the web side ended by itself: {ended:?}")),
+        ended = &mut passes => Err(anyhow!("the reconciler ended by itself: {ended:?}")),
+    };
+    if let Ok(name) = &stopped {
+        tracing::info!("stopping after {name}: no more webhooks are taken, the pass under way is finished");
+    }
+    app.stopping.store(true, Ordering::Relaxed);
+    shutdown.cancel();
+    handle.graceful_shutdown(Some(FINISH_REQUESTS));
+    if stopped.is_ok() {
+        if timeout(FINISH_PASS, passes).await.is_err() {
+            tracing::warn!("the pass under way did not finish in time; the next start settles what it left");
+        }
+        drop(timeout(FINISH_REQUESTS, web).await);
+        // Deliveries on their way to the disk are written; connections that hang must not keep us.
+        drop(timeout(FINISH_REQUESTS, store.close()).await);
+    }
+    stopped.map(|_| ())
+}
+
+type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
+fn web(
+    tls: Option<&crate::config::Tls>,
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+    router: axum::Router,
+) -> anyhow::Result<Serving> {
+    let service = router.into_make_service();
+    Ok(if let Some(tls) = tls {
+        let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
+        let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+        limit(server.http_builder());
+        Box::pin(server.serve(service))
+    } else {
+        let mut server = axum_server::from_tcp(listener)?.handle(handle);
+        limit(server.http_builder());
+        Box::pin(server.serve(service))
+    })
+}
+
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
+}
+
+async fn stop_signal() -> std::io::Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+fn announce(config: &Config, address: SocketAddr) {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    tracing::info!(
+        "serving on {scheme}://{address} with {} rules from {}",
+        config.rules.len(),
+        config.file.display(),
+    );
+    if config.pagerduty.webhook_secrets.is_empty() {
+        tracing::warn!(
+            "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
+        );
+    }
+}
+
+async fn keep_house(store: Store, keep: TimeDelta) {
+    loop {
+        let now = clock::now();
+        match store.prune(now - keep, now - keep.max(KEEP_EVENT_KEYS)).await {
+            // Small steps, so that webhooks never wait long for the one writer.
+            Ok(true) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Ok(false) => tokio::time::sleep(HOUSEKEEPING).await,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not prune the store");
+                tokio::time::sleep(HOUSEKEEPING).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Every route and every layer on one screen.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use secrecy::SecretString;
+use tower_http::{
+    catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+
+use super::{api, auth, error::AppError, health, sync, webhook};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
+
+/// No route but `POST /sync` has a reason to take longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What handlers share.
+#[derive(Debug)]
+pub struct App {
+    /// Where deliveries go and listings come from.
+    pub store: Store,
+    /// Runs passes.
+    pub reconciler: Arc<Reconciler>,
+    /// Counts and measures.
+    pub metrics: Arc<Metrics>,
+    /// Any of these may have signed a webhook.
+    pub webhook_secrets: Vec<SecretString>,
+    /// What an operator must show.
+    pub admin_token: SecretString,
+    /// Set when the service is about to stop: the load balancer must look elsewhere.
+    pub stopping: AtomicBool,
+}
+
+impl App {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// The whole HTTP side.
+pub fn router(app: Arc<App>) -> Router {
+    let listings = Router::new()
+        .route("/api/grants", get(api::grants))
+        .route("/api/audit", get(api::audit))
+        .route("/api/events", get(api::events))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
+    let admin = Router::new()
+        .route("/sync", post(sync::sync))
+        .merge(listings)
+        // Browsers send Basic credentials along with requests that other sites cause.
+        .layer(CsrfLayer::new())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
+    let open = Router::new()
+        .route("/webhooks/pagerduty", post(webhook::receive))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
+    Router::new()
+        .merge(admin)
+        .merge(open)
+        .fallback(async || AppError::NotFound("no such route".to_owned()))
+        .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
+        .layer(always(header::CACHE_CONTROL, "no-store"))
+        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(trace())
+        .with_state(app)
+}
+
+fn always(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// A span per request and a line per answer; neither carries the query, which may name people, nor any header.
+fn trace() -> TraceLayer<
+    tower_http::classify::SharedClassifier<tower_http::classify::ServerErrorsAsFailures>,
+    impl Fn(&Request) -> tracing::Span + Clone,
+    (),
+    impl Fn(&Response, Duration, &tracing::Span) + Clone,
+    (),
+    (),
+    (),
+> {
+    TraceLayer::new_for_http()
+        .make_span_with(|request: &Request| {
+            let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+            tracing::debug_span!("request", http.method = %request.method(), http.route = route)
+        })
+        .on_request(())
+        .on_response(|response: &Response, took: Duration, _: &tracing::Span| {
+            tracing::debug!(
+                http.status = response.status().as_u16(),
+                duration_ms = took.as_millis(),
+                "answered"
+            );
+        })
+        .on_body_chunk(())
+        .on_eos(())
+        .on_failure(())
+}

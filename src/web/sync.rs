@@ -1,0 +1,67 @@
+//! `POST /sync`: a pass on request, answered with its report.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{error::AppError, router::App};
+use crate::{
+    model::ScheduleId,
+    reconcile::{
+        PassRequest,
+        report::{PassReport, Trigger},
+        scope::sources_of,
+    },
+};
+
+/// A request names some schedules; nothing sensible comes near this.
+const LARGEST_BODY: usize = 64 * 1024;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    schedules: Vec<ScheduleId>,
+    dry_run: bool,
+    allow_mass_revocation: bool,
+}
+
+/// Runs a pass, or joins one that was asked to do the same.
+pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
+    if app.is_stopping() {
+        return Err(AppError::Unavailable("the service is stopping".to_owned()));
+    }
+    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| AppError::TooLarge(LARGEST_BODY))?;
+    let asked: Asked = if body.trim_ascii().is_empty() {
+        Asked::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| AppError::BadRequest(format!(
+            "{error}; allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)"
+        )))?
+    };
+    let Asked { schedules, dry_run, allow_mass_revocation } = asked;
+    let rules = &app.reconciler.settings().rules;
+    let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
+    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    match app.reconciler.sync(Trigger::Manual, request).await {
+        Ok(report) => Ok((status(&report), Json(&*report)).into_response()),
+        Err(error) => Err(AppError::internal(&error)),
+    }
+}
+
+/// What is unknown comes first: held revocations must not be confirmed before everything was seen.
+fn status(report: &PassReport) -> StatusCode {
+    if !report.is_complete() {
+        StatusCode::BAD_GATEWAY
+    } else if !report.held.is_empty() {
+        StatusCode::CONFLICT
+    } else {
+        StatusCode::OK
+    }
+}

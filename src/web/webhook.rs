@@ -1,0 +1,123 @@
+//! `POST /webhooks/pagerduty`: verify, store, wake the reconciler, answer.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use super::{error::AppError, router::App};
+use crate::{
+    clock,
+    metrics::ByResult,
+    pagerduty::{Event, Hint, signature},
+    reconcile::scope::{Mark, concerned},
+    store::{Accepted, Delivery},
+};
+
+/// PagerDuty drops events above 256 KiB itself.
+const LARGEST_BODY: usize = 512 * 1024;
+/// We promise an answer within a second; a delivery that is not on disk by then is better sent again.
+const STORE_WITHIN: Duration = Duration::from_millis(800);
+
+/// Takes an event in. Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row
+/// would make PagerDuty switch the subscription off.
+pub(super) async fn receive(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), AppError> {
+    let began = Instant::now();
+    let outcome = accept(&app, &headers, body).await;
+    let result = match &outcome {
+        Ok((accepted, _)) => accepted.as_str(),
+        Err(AppError::BadSignature) => "bad_signature",
+        Err(AppError::TooLarge(_)) => "too_large",
+        Err(AppError::Unavailable(_)) => "unavailable",
+        Err(_) => "error",
+    };
+    app.metrics.webhooks.get_or_create(&ByResult { result }).inc();
+    app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
+    let (accepted, event_id) = outcome?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "status": accepted.as_str(), "event_id": event_id }))))
+}
+
+async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
+    if app.webhook_secrets.is_empty() {
+        return Err(AppError::Unavailable(
+            "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
+        ));
+    }
+    if app.is_stopping() {
+        return Err(AppError::Unavailable("the service is stopping".to_owned()));
+    }
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
+        return Err(AppError::TooLarge(LARGEST_BODY));
+    }
+    let body = to_bytes(body, LARGEST_BODY).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if too_large {
+            AppError::TooLarge(LARGEST_BODY)
+        } else {
+            AppError::BadRequest("the body broke off".to_owned())
+        }
+    })?;
+    let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
+    if signature::verify(&app.webhook_secrets, signatures, &body).is_none() {
+        tracing::warn!("refused a webhook whose signature no configured secret explains");
+        return Err(AppError::BadSignature);
+    }
+    let event = Event::read(&body);
+    let event_id = event.id.clone();
+    let delivery = delivery(app, headers, event, &body);
+    let stored = timeout(STORE_WITHIN, app.store.accept(delivery)).await;
+    let accepted = match stored {
+        Ok(Ok(accepted)) => accepted,
+        Ok(Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot store a webhook");
+            return Err(AppError::Unavailable("the event cannot be stored now".to_owned()));
+        }
+        Err(_) => return Err(AppError::Unavailable("storing the event takes too long".to_owned())),
+    };
+    if accepted == Accepted::New {
+        app.reconciler.notify();
+    }
+    Ok((accepted, event_id))
+}
+
+fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {
+    let Event { id, event_type, hint } = event;
+    let marks = match hint {
+        Hint::Nothing => BTreeSet::new(),
+        Hint::Everything => BTreeSet::from([Mark::Everything]),
+        Hint::About { schedules, policies } => {
+            concerned(&app.reconciler.settings().rules, &app.reconciler.links(), &schedules, &policies)
+        }
+    };
+    Delivery {
+        key: id
+            .as_ref()
+            .map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), |id| format!("id:{id}")),
+        received_at: clock::now(),
+        event_id: id,
+        event_type,
+        webhook_id: unsigned(headers, "x-webhook-id"),
+        subscription: unsigned(headers, "x-webhook-subscription"),
+        marks,
+    }
+}
+
+/// A header that anybody can set: kept for people to read, bounded, never trusted.
+fn unsigned(headers: &HeaderMap, name: &str) -> Option<String> {
+    const LONGEST: usize = 128;
+    let text = headers.get(name)?.to_str().ok()?;
+    Some(text.chars().take(LONGEST).collect())
+}
