@@ -1,0 +1,62 @@
+//! A gate that holds calls until a test lets them go.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Holds matching calls; clones are the same gate.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    arrived: usize,
+    released: usize,
+    open: bool,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { state: Arc::new(watch::Sender::new(State::default())) }
+    }
+}
+
+impl Gate {
+    /// Waits until one call, at least, has ever arrived at the gate.
+    pub async fn arrived(&self) {
+        self.arrivals(1).await;
+    }
+
+    /// Waits until this many calls have arrived in all, those let go included.
+    pub async fn arrivals(&self, count: usize) {
+        let mut state = self.state.subscribe();
+        let _ = state.wait_for(|state| state.arrived >= count).await;
+    }
+
+    /// How many calls have arrived in all.
+    pub fn count(&self) -> usize {
+        self.state.borrow().arrived
+    }
+
+    /// Lets the next call go: the oldest one held, or else the next to come.
+    pub fn release_one(&self) {
+        self.state.send_modify(|state| state.released += 1);
+    }
+
+    /// Lets all calls go, now and from now on.
+    pub fn open(&self) {
+        self.state.send_modify(|state| state.open = true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        let mut state = self.state.subscribe();
+        let mut ticket = 0;
+        self.state.send_modify(|state| {
+            state.arrived += 1;
+            ticket = state.arrived;
+        });
+        let _ = state.wait_for(|state| state.open || state.released >= ticket).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! The filter language: `field:value` terms that must all match, except that several `id:` mean any of them.
+
+/// A filter that was read and whose fields are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// Patterns of which one must match; empty if there was no `id:`.
+    ids: Vec<String>,
+    terms: Vec<(String, String)>,
+    tags: Vec<(String, Option<String>)>,
+}
+
+impl Filter {
+    /// Reads a filter over a list that has these fields (written small, without underscores).
+    pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Self, String> {
+        let mut reader = Reader { rest: text };
+        let mut filter = Self::default();
+        while !reader.at_end() {
+            let field = reader.field()?;
+            if matches!(field.as_str(), "tag" | "tags") && fields.contains(&"tags") {
+                let key = reader.value(&['='])?;
+                let value = if reader.take('=') { Some(reader.value(&[])?) } else { None };
+                filter.tags.push((key, value));
+            } else if !fields.contains(&field.as_str()) {
+                return Err(format!("unknown filter field {field:?}"));
+            } else if field == "id" {
+                filter.ids.push(reader.value(&[])?);
+            } else {
+                filter.terms.push((field, reader.value(&[])?));
+            }
+            reader.end_of_term()?;
+        }
+        Ok(filter)
+    }
+
+    /// Whether a row matches: `values` gives a field's values, `tags` its tags.
+    pub(crate) fn matches(
+        &self,
+        empty_matches_all: bool,
+        values: impl Fn(&str) -> Vec<String>,
+        tags: &[(String, String)],
+    ) -> bool {
+        let one_of = |pattern: &str, field: &str| {
+            if pattern.is_empty() {
+                return empty_matches_all;
+            }
+            values(field).iter().any(|value| glob(&pattern.to_lowercase(), &value.to_lowercase()))
+        };
+        (self.ids.is_empty() || self.ids.iter().any(|id| one_of(id, "id")))
+            && self.terms.iter().all(|(field, pattern)| one_of(pattern, field))
+            && self.tags.iter().all(|(key, wanted)| {
+                tags.iter().any(|(name, value)| {
+                    glob(key, name) && wanted.as_ref().is_none_or(|wanted| glob(wanted, value))
+                })
+            })
+    }
+}
+
+/// Reads terms from the front of the text.
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn at_end(&mut self) -> bool {
+        self.rest = self.rest.trim_start_matches(separates);
+        self.rest.is_empty()
+    }
+
+    fn take(&mut self, wanted: char) -> bool {
+        match self.rest.strip_prefix(wanted) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn field(&mut self) -> Result<String, String> {
+        let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+        let (field, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        if field.is_empty() || !self.take(':') {
+            return Err(format!("expected a field and a colon at {:?}", format!("{field}{rest}")));
+        }
+        // Letter case and underscores do not matter.
+        Ok(field.replace('_', "").to_ascii_lowercase())
+    }
+
+    /// A JSON string, or text up to a separator or one of the `stops`.
+    fn value(&mut self, stops: &[char]) -> Result<String, String> {
+        if self.rest.starts_with('"') {
+            let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter::<String>();
+            let value = stream.next().and_then(Result::ok).ok_or("a quoted value is not valid")?;
+            self.rest = &self.rest[stream.byte_offset()..];
+            return Ok(value);
+        }
+        let end = self.rest.find(|c: char| separates(c) || stops.contains(&c)).unwrap_or(self.rest.len());
+        let (value, rest) = self.rest.split_at(end);
+        if value.is_empty() || value.contains('"') {
+            return Err(format!("expected a value at {:?}", self.rest));
+        }
+        self.rest = rest;
+        Ok(value.into())
+    }
+
+    fn end_of_term(&self) -> Result<(), String> {
+        match self.rest.chars().next() {
+            Some(next) if !separates(next) => Err(format!("expected a comma or a blank at {:?}", self.rest)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn separates(c: char) -> bool {
+    c == ',' || c.is_whitespace()
+}
+
+/// Whether the text fits the pattern, whose `*` stands for any text; nothing escapes a `*`.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;
