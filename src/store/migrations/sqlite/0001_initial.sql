@@ -32,7 +32,7 @@ CREATE TABLE dirty (
 CREATE TABLE grants (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     state TEXT NOT NULL,
-    grant_id TEXT UNIQUE,
+    grant_id TEXT,
     account_id TEXT NOT NULL,
     email TEXT NOT NULL,
     resource_id TEXT NOT NULL,
@@ -44,6 +44,8 @@ CREATE TABLE grants (
     ended_at INTEGER
 );
 CREATE INDEX grants_open ON grants (end_at) WHERE state <> 'ended';
+CREATE UNIQUE INDEX grants_ours ON grants (grant_id) WHERE state <> 'ended';
+CREATE INDEX grants_ever_ours ON grants (grant_id);
 
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
