@@ -84,7 +84,7 @@ async fn grpc_calls_fail_as_told() {
     assert_eq!(both.create(ANA, DB, None, Some(60)).await.unwrap_err().code(), Code::Internal);
     assert!(both.strongdm.grants_of(ANA, DB).is_empty());
 
-    faults.add(Fault::on("AccountGrants.", Action::http(503, "no gRPC here")));
+    faults.add(Fault::on("AccountGrants.", Action::http(503, "")));
     assert_eq!(both.create(ANA, DB, None, Some(60)).await.unwrap_err().code(), Code::Unavailable);
     faults.add(Fault::on("AccountGrants.List", Action::Truncate));
     let request = signed("AccountGrants.List", v1::AccountGrantListRequest::default());

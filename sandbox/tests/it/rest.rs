@@ -64,7 +64,9 @@ async fn resources_have_the_shape_of_the_samples() {
     ] {
         let (status, body) = both.get(&path).await;
         assert_eq!(status, 200, "{path} {body}");
-        assert_eq!(shape(&body), shape(&sample(name)), "{path}");
+        // The sample of the list has no teams.
+        let known = |value: &Value| shape(value).into_iter().filter(|path| !path.contains(".teams[]"));
+        assert!(known(&body).eq(known(&sample(name))), "{path}");
     }
     let (_, v3) = both.get(&format!("/v3/schedules/{V3_SCHEDULE}?include[]=final_schedule&{window}")).await;
     let missing = shape(&sample("v3-schedules-id.final_schedule"));

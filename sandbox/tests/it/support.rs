@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 use prost::Message;
 use sandbox::clock::Clock;
 use sandbox::pagerduty::PagerDuty;
@@ -26,6 +26,8 @@ pub(crate) struct Both {
 
 pub(crate) async fn both() -> Both {
     let clock = Clock::new();
+    // Budgets start anew with each minute, which must not happen in the middle of a test.
+    clock.set_offset(TimeDelta::seconds(5 - i64::from(clock.now().second())));
     let pagerduty = PagerDuty::start(ANY, clock.clone()).await.unwrap();
     let strongdm = StrongDm::start(ANY, clock.clone()).await.unwrap();
     let now = clock.now().trunc_subsecs(0);
