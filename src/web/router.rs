@@ -23,7 +23,7 @@ use tower_http::{
 use tracing::Instrument;
 
 use super::{api, auth, error::AppError, health, sync, webhook};
-use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
 
 /// No route but `POST /sync` has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     /// Where deliveries go and listings come from.
-    pub store: Store,
+    pub store: SharedStore,
     /// Runs passes.
     pub reconciler: Arc<Reconciler>,
     /// Counts and measures.
