@@ -116,8 +116,8 @@ impl Reconciler {
             }
             match self.pagerduty.on_calls(&of, window).await {
                 Ok(on_calls) => answers.extend(self.sorted(&of, on_calls, window).await),
-                // One schedule that may not be asked about must not hide the others.
-                Err(error) if error.is_client_error() && of.len() > 1 => {
+                // One schedule that may not be asked about, or whose entries make no sense, must not hide the others.
+                Err(error) if (error.is_client_error() || error.is_invalid()) && of.len() > 1 => {
                     for source in of {
                         let one = std::slice::from_ref(&source);
                         match self.pagerduty.on_calls(one, window).await {
