@@ -152,7 +152,7 @@ impl Reconciler {
                     Source::Policy(id) => on_call.policy.as_ref() == Some(id),
                 };
                 if belongs {
-                    by_source.entry(source.clone()).or_default().push(uncut(on_call.clone(), window));
+                    by_source.entry(source.clone()).or_default().push(on_call.clone());
                 }
             }
         }
@@ -164,7 +164,9 @@ impl Reconciler {
                 (Source::Policy(id), true) => self.pagerduty.policy(id).await.map(|_| on_calls),
             };
             let answer = match answer {
-                Ok(on_calls) => Observed::Known(on_calls),
+                Ok(on_calls) => {
+                    Observed::Known(on_calls.into_iter().map(|on_call| uncut(on_call, window)).collect())
+                }
                 Err(error) => Observed::Unknown(error.to_string()),
             };
             answers.insert(source, answer);
