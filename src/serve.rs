@@ -33,7 +33,7 @@ const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// the 30 s that orchestrators usually wait before they kill.
 const FINISH_PASS: Duration = Duration::from_secs(20);
 /// How often old rows are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
 /// Event IDs are remembered at least this long: PagerDuty repeats deliveries for 48 hours.
 const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
 

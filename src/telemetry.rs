@@ -45,8 +45,8 @@ pub fn start(format: LogFormat, level: LogLevel) {
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {
-            builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init()
+            builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }
 }

@@ -75,29 +75,28 @@ impl Agenda {
         self.looked.get(mark).is_none_or(|looked| now < *looked || now - *looked >= SPACING)
     }
 
-    /// Notes a pass that began at `began`: whether everything went well, and when its plan expects a change.
-    pub(super) fn passed(
-        &mut self,
-        due: &Due,
-        began: DateTime<Utc>,
-        ended: DateTime<Utc>,
-        complete: bool,
-        next_wake: Option<DateTime<Utc>>,
-    ) {
+    /// Notes that the events behind `marks` were served by a pass that began at `began`.
+    pub(super) fn looked(&mut self, marks: &[DirtyMark], began: DateTime<Utc>) {
         self.looked.retain(|_, looked| began - *looked < SPACING);
-        self.looked.extend(due.marks.iter().map(|dirty| (dirty.mark.clone(), began)));
-        if due.full {
+        self.looked.extend(marks.iter().map(|dirty| (dirty.mark.clone(), began)));
+    }
+
+    /// Notes a pass: whether it looked at everything, whether all went well, and when its plan expects a change.
+    pub(super) fn passed(&mut self, pass: &Passed) {
+        let Passed { full, began, ended, complete, next_wake } = *pass;
+        if full {
             self.last_full = Some(began);
             self.wake = next_wake;
         } else {
             // A narrow pass knows nothing of the other boundaries.
             self.wake = [self.wake, next_wake].into_iter().flatten().min();
         }
-        match (complete, due.full) {
+        match (complete, full) {
             (true, true) => {
                 self.failures = 0;
                 self.retry_at = None;
             }
+            // What failed elsewhere is not mended by this.
             (true, false) => {}
             (false, _) => {
                 let pause = FIRST_PAUSE * 2_i32.pow(self.failures.min(6));
@@ -106,6 +105,16 @@ impl Agenda {
             }
         }
     }
+}
+
+/// A pass that ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passed {
+    pub(super) full: bool,
+    pub(super) began: DateTime<Utc>,
+    pub(super) ended: DateTime<Utc>,
+    pub(super) complete: bool,
+    pub(super) next_wake: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]
@@ -121,11 +130,15 @@ mod tests {
         DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version }
     }
 
+    fn passed(full: bool, began: DateTime<Utc>, complete: bool, next_wake: Option<DateTime<Utc>>) -> Passed {
+        Passed { full, began, ended: began, complete, next_wake }
+    }
+
     fn agenda_after_start() -> Agenda {
-        let mut agenda = Agenda::new(Duration::from_secs(3600));
+        let mut agenda = Agenda::new(Duration::from_hours(1));
         let due = agenda.due(at(0), &[]).unwrap();
         assert_eq!((due.trigger, due.full), (Trigger::Start, true));
-        agenda.passed(&due, at(0), at(100), true, Some(at(50_000)));
+        agenda.passed(&passed(true, at(0), true, Some(at(50_000))));
         agenda
     }
 
@@ -151,7 +164,8 @@ mod tests {
         let mut agenda = agenda_after_start();
         let first = agenda.due(at(1_000), &[dirty("A", 1)]).unwrap();
         assert_eq!((first.trigger, first.full), (Trigger::Webhook, false));
-        agenda.passed(&first, at(1_000), at(1_100), true, None);
+        agenda.looked(&first.marks, at(1_000));
+        agenda.passed(&passed(false, at(1_000), true, None));
         assert_eq!(agenda.due(at(1_200), &[dirty("A", 2)]), None, "too soon");
         let other = agenda.due(at(1_200), &[dirty("A", 2), dirty("B", 1)]).unwrap();
         assert_eq!(other.marks, [dirty("B", 1)], "a storm about one does not hold up another");
@@ -164,8 +178,7 @@ mod tests {
         let mut now = at(1_000);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            let due = Due { trigger: Trigger::Retry, full: true, marks: Vec::new() };
-            agenda.passed(&due, now, now, false, None);
+            agenda.passed(&passed(true, now, false, None));
             let before = now;
             while agenda.due(now, &[]).is_none() {
                 now += TimeDelta::seconds(1);
@@ -173,8 +186,7 @@ mod tests {
             pauses.push((now - before).num_seconds());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        let due = Due { trigger: Trigger::Retry, full: true, marks: Vec::new() };
-        agenda.passed(&due, now, now, true, None);
+        agenda.passed(&passed(true, now, true, None));
         assert_eq!(trigger(&agenda, now + TimeDelta::seconds(120)), None);
     }
 }

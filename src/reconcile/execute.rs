@@ -132,13 +132,14 @@ impl Reconciler {
                     "done"
                 }
                 Written::Learned(_) if !context.last_round => {
-                    undone.push(window);
+                    self.metrics.grant_writes.get_or_create(&ByAction { action, result: "refused" }).inc();
+                    // What follows was planned without knowing this.
                     outcome.learned = true;
-                    "refused"
+                    break;
                 }
                 Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    tracing::warn!(pass.id = context.pass_id, "could not {action} {grant}: {error}");
+                    tracing::warn!("could not {action} {grant}: {error}");
                     outcome.failed.push(Failure { action, grant, error });
                     "failed"
                 }
@@ -159,9 +160,7 @@ impl Reconciler {
                 self.store.settle_created(row, &remote.id, &audit).await?;
                 self.store.forget_refusal(account_id, resource_id).await?;
                 tracing::info!(
-                    pass.id = context.pass_id,
                     grant.id = %remote.id,
-                    trigger = %context.trigger,
                     "granted {} access to {} {window}, because of {reason}",
                     grant.email,
                     grant.resource,
@@ -174,7 +173,7 @@ impl Reconciler {
             Err(Error::AlreadyExists) => {
                 let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
                 self.store.settle_refused(row, Some(&audit)).await?;
-                self.learn_from_refusal(&new.grant).await
+                self.learn_from_refusal(context, &new.grant).await
             }
             Err(error @ Error::NotFound(_)) => {
                 self.cache.forget(account_id, resource_id);
@@ -230,7 +229,7 @@ impl Reconciler {
         grant: &Grant,
     ) -> Result<Written, store::Error> {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
-        tracing::error!(pass.id = context.pass_id, "{error}: {grant}");
+        tracing::error!("{error}: {grant}");
         if let Some(id) = &grant.id {
             self.store.intend_revoke(row).await?;
             if self.strongdm.delete_grant(id).await.is_ok() {
@@ -251,9 +250,7 @@ impl Reconciler {
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
                 tracing::info!(
-                    pass.id = context.pass_id,
                     grant.id = %id,
-                    trigger = %context.trigger,
                     "revoked access of {email} to {resource} {window} (rules: {}): {why}",
                     rules.join(", "),
                 );
@@ -274,7 +271,7 @@ impl Reconciler {
     }
 
     /// Finds out what made strongDM refuse a second grant, and remembers it.
-    async fn learn_from_refusal(&self, grant: &Grant) -> Result<Written, store::Error> {
+    async fn learn_from_refusal(&self, context: &Context, grant: &Grant) -> Result<Written, store::Error> {
         let Grant { account_id, resource_id, window, .. } = grant;
         let remote = match self.strongdm.grants_of(account_id, resource_id).await {
             Ok(remote) => remote,
@@ -282,6 +279,14 @@ impl Reconciler {
                 return Ok(Written::Failed(format!("a second grant was refused, and then: {error}")));
             }
         };
+        // The one in the way may be ours: made by a call that reached strongDM after we had given it up for lost.
+        for entry in self.store.ledger(context.now).await? {
+            let same_pair =
+                (&entry.own.grant.account_id, &entry.own.grant.resource_id) == (account_id, resource_id);
+            if same_pair && entry.state == State::Lost && self.adopt(context, &entry, &remote).await? {
+                return Ok(Written::Learned("an earlier grant turned up".to_owned()));
+            }
+        }
         // What has just ended by our clock may not have ended by strongDM's.
         let now = clock::now();
         let in_the_way: Vec<ForeignGrant> =

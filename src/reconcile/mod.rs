@@ -34,6 +34,7 @@ mod agenda;
 pub mod cache;
 mod execute;
 mod observe;
+mod pass;
 pub mod plan;
 pub mod report;
 mod run;

@@ -23,16 +23,11 @@ const LOOK_UPS: usize = 8;
 impl Reconciler {
     /// Everything the planner needs to know for `scope`. Only the store's failure is an error: what upstreams do
     /// not answer is part of the world.
-    pub(super) async fn observe(
-        &self,
-        now: DateTime<Utc>,
-        scope: &Scope,
-        unsettled: &[i64],
-    ) -> Result<World, store::Error> {
+    pub(super) async fn observe(&self, now: DateTime<Utc>, scope: &Scope) -> Result<World, store::Error> {
         let mut world = World::default();
         for entry in self.store.ledger(now).await? {
             let grant = &entry.own.grant;
-            if unsettled.contains(&entry.own.row) || entry.state == State::Creating {
+            if matches!(entry.state, State::Creating | State::Revoking) {
                 world.unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
             }
             if grant.id.is_some() {

@@ -126,6 +126,9 @@ impl Serialize for UnknownEntry {
             Asked::User(user) => map.serialize_entry("user", user)?,
             Asked::Account(email) => map.serialize_entry("account", email)?,
             Asked::Resource(selector) => map.serialize_entry("resource", selector)?,
+            Asked::Write(account, resource) => {
+                map.serialize_entry("grant", &format!("{account} on {resource}"))?;
+            }
             Asked::GrantList => map.serialize_entry("strongdm", "grants")?,
         }
         map.serialize_entry("error", error)?;
@@ -170,11 +173,15 @@ impl PassReport {
     /// Takes over what `plan` decided, beside its writes.
     pub fn take_decisions(&mut self, plan: &Plan) {
         self.words = plan.to_string();
-        let Plan { pairs: _, held, deferred, skipped, unknown, unsettled: _, relabelled: _, .. } = plan;
+        let Plan { pairs: _, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = plan;
         self.held.clone_from(held);
         self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
         self.skipped = skipped.iter().cloned().map(SkippedEntry).collect();
-        self.unknown = unknown.iter().cloned().map(UnknownEntry).collect();
+        let unsettled = unsettled.iter().map(|(account, resource)| Unknown {
+            about: Asked::Write(account.clone(), resource.clone()),
+            error: "strongDM has not said what became of an earlier write".to_owned(),
+        });
+        self.unknown = unknown.iter().cloned().chain(unsettled).map(UnknownEntry).collect();
         self.oncalls = plan.on_calls;
         self.next_wake = plan.next_wake;
     }

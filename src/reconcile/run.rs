@@ -2,48 +2,36 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, watch},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
-    agenda::{Agenda, Due},
+    agenda::{Agenda, Due, Passed},
     cache::Cache,
-    execute::Context,
-    plan::{Asked, Plan, Settings, Step, Unknown, plan},
-    report::{Failure, PassReport, Trigger, UnknownEntry},
+    plan::{Plan, Settings, plan},
+    report::{PassReport, Trigger},
     scope::{Links, Scope},
 };
 use crate::{
     clock,
-    metrics::{ByTrigger, Metrics},
+    metrics::Metrics,
     model::Source,
     pagerduty,
-    store::{self, AuditEntry, Store},
+    store::{self, Store},
     strongdm,
 };
 
 /// How long a lesson about strongDM's way with a second grant is believed.
 pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
-/// Looking after unclear writes and comparing the ledger may take this long of a pass.
-const PREPARE: Duration = Duration::from_secs(30);
-/// Observing must be over by then; a pass that observes longer sees nothing.
-const OBSERVE: Duration = Duration::from_secs(60);
-/// No write is begun later than this.
-const BEGIN_WRITES: Duration = Duration::from_secs(75);
-/// A pass is over by then, whatever stalls; we promise two minutes.
-const STOP: Duration = Duration::from_secs(115);
-/// How often a pass plans again after it learned something.
-const ROUNDS: usize = 3;
 /// The loop looks at the clock at least this often, so that a clock that jumps or a machine that slept is noticed.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -55,23 +43,23 @@ pub struct Reconciler {
     pub(super) strongdm: strongdm::Client,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cache: Cache,
-    interval: Duration,
-    verify_interval: Duration,
+    agenda: Mutex<Agenda>,
+    pub(super) verify_interval: Duration,
     links: RwLock<Links>,
     /// One pass at a time.
-    passing: AsyncMutex<PassState>,
+    pub(super) passing: AsyncMutex<PassState>,
     /// Manual passes under way, by what they were asked to do.
     joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
-    known_failures: Mutex<BTreeSet<String>>,
+    pub(super) known_failures: Mutex<BTreeSet<String>>,
     wake: Notify,
 }
 
 /// What passes leave for the next one.
 #[derive(Debug, Default)]
-struct PassState {
-    verified_at: Option<Instant>,
-    held: bool,
+pub(super) struct PassState {
+    pub(super) verified_at: Option<Instant>,
+    pub(super) held: bool,
 }
 
 /// What a manual pass is asked to do; equal requests share a pass.
@@ -121,7 +109,7 @@ impl Reconciler {
             strongdm,
             metrics,
             cache: Cache::default(),
-            interval,
+            agenda: Mutex::new(Agenda::new(interval)),
             verify_interval,
             links,
             passing: AsyncMutex::default(),
@@ -151,8 +139,7 @@ impl Reconciler {
     }
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), store::Error> {
-        let mut agenda = Agenda::new(self.interval);
+    pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
             let woken = self.wake.notified();
@@ -163,8 +150,9 @@ impl Reconciler {
                     "cannot read what is to be looked at"
                 );
             }
-            if let Some(due) = agenda.due(clock::now(), dirty.as_deref().unwrap_or_default()) {
-                self.run_due(&mut agenda, due).await;
+            let due = self.agenda().due(clock::now(), dirty.as_deref().unwrap_or_default());
+            if let Some(due) = due {
+                self.run_due(due).await;
                 continue;
             }
             tokio::select! {
@@ -173,36 +161,33 @@ impl Reconciler {
                 () = shutdown.cancelled() => {}
             }
         }
-        Ok(())
+        // A pass on request may still be under way.
+        drop(self.passing.lock().await);
     }
 
-    async fn run_due(&self, agenda: &mut Agenda, due: Due) {
+    pub(super) fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run_due(&self, due: Due) {
+        let Due { trigger, full, marks } = due;
         let began = clock::now();
-        let sources = if due.full {
-            BTreeSet::new()
-        } else {
-            match Scope::of(due.marks.iter().map(|dirty| dirty.mark.clone())) {
-                Scope::All => BTreeSet::new(),
-                Scope::Sources(sources) => sources,
-            }
+        self.agenda().looked(&marks, began);
+        let sources = match Scope::of(marks.iter().map(|dirty| dirty.mark.clone())) {
+            Scope::Sources(sources) if !full => sources,
+            Scope::All | Scope::Sources(_) => BTreeSet::new(),
         };
-        let full = sources.is_empty();
-        let due = Due { full, ..due };
         let request = PassRequest { sources, ..PassRequest::default() };
         let outcome = async {
             let newest = self.store.newest_delivery().await?;
-            let report = self.pass(due.trigger, &request).await?;
-            self.store.clear_dirty(&due.marks, newest, &report.pass_id).await?;
-            Ok::<_, store::Error>(report)
+            let report = self.pass(trigger, &request).await?;
+            self.store.clear_dirty(&marks, newest, &report.pass_id).await
         };
-        let (complete, next_wake) = match outcome.await {
-            Ok(report) => (report.is_complete(), report.next_wake),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
-                (false, None)
-            }
-        };
-        agenda.passed(&due, began, clock::now(), complete, next_wake);
+        if let Err(error) = outcome.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
+            let ended = clock::now();
+            self.agenda().passed(&Passed { full, began, ended, complete: false, next_wake: None });
+        }
     }
 
     /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same.
@@ -244,187 +229,11 @@ impl Reconciler {
         }
     }
 
-    /// One pass: observe, plan, execute. Only the store's failure is an error; everything else is in the report.
-    #[tracing::instrument(skip_all, fields(pass.id, pass.trigger = %trigger))]
-    async fn pass(&self, trigger: Trigger, request: &PassRequest) -> Result<PassReport, store::Error> {
-        let mut state = self.passing.lock().await;
-        let (began, now) = (Instant::now(), clock::now());
-        let pass_id = Uuid::now_v7().to_string();
-        tracing::Span::current().record("pass.id", &pass_id);
-        let mut report = PassReport::begin(pass_id.clone(), trigger, request.dry_run, now);
-        let deadline = began + BEGIN_WRITES;
-        let mut context = Context { pass_id, trigger, now, deadline, last_round: false };
-
-        let mut unsettled = Vec::new();
-        let mut unverified = None;
-        if !request.dry_run {
-            let verify = matches!(trigger, Trigger::Start | Trigger::Manual | Trigger::Command)
-                || state.verified_at.is_none_or(|at| at.elapsed() >= self.verify_interval);
-            let prepared = timeout_at(began + PREPARE, async {
-                unsettled = self.settle(&context).await?;
-                let verified = if verify { Some(self.verify(&context).await?) } else { None };
-                Ok::<_, store::Error>(verified)
-            });
-            match prepared.await {
-                Ok(verified) => match verified? {
-                    Some(Ok(())) => state.verified_at = Some(Instant::now()),
-                    Some(Err(error)) => unverified = Some(error.to_string()),
-                    None => {}
-                },
-                Err(_) => unverified = Some("it took too long".to_owned()),
-            }
-        }
-
-        let scope = match &request.sources {
-            sources if sources.is_empty() => Scope::All,
-            sources => Scope::Sources(sources.clone()),
-        };
-        for round in 1..=ROUNDS {
-            (context.now, context.last_round) = (clock::now(), round == ROUNDS);
-            let observed = timeout_at(began + OBSERVE, self.observe(context.now, &scope, &unsettled)).await;
-            let Ok(world) = observed else {
-                self.note_unobserved(&mut report);
-                break;
-            };
-            let world = world?;
-            let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
-            report.take_decisions(&decided);
-            if round == 1 {
-                report.unchanged = decided.unchanged;
-            }
-            if request.dry_run {
-                report.take_steps(&decided);
-                break;
-            }
-            if scope == Scope::All {
-                self.note_links(&world).await?;
-            }
-            let undone = decided.clone();
-            match timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await {
-                Ok(learned) => {
-                    if !learned? {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    note_undone(&mut report, &undone);
-                    break;
-                }
-            }
-        }
-        if let Some(error) = unverified {
-            report.unknown.push(UnknownEntry(Unknown { about: Asked::GrantList, error }));
-        }
-        report.finished_at = clock::now();
-        if !request.dry_run {
-            self.conclude(&mut state, &report, scope == Scope::All, began.elapsed()).await?;
-        }
-        Ok(report)
-    }
-
     /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
     pub async fn survey(&self) -> Result<Survey, store::Error> {
         let now = clock::now();
-        let world = self.observe(now, &Scope::All, &[]).await?;
+        let world = self.observe(now, &Scope::All).await?;
         let plan = plan(now, &self.settings, &world, false);
         Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
-    }
-
-    /// Keeps the report, measures the pass, and says what an operator must know.
-    async fn conclude(
-        &self,
-        state: &mut PassState,
-        report: &PassReport,
-        full: bool,
-        took: Duration,
-    ) -> Result<(), store::Error> {
-        let result = if report.is_complete() { "complete" } else { "incomplete" };
-        let metrics = &self.metrics;
-        metrics.passes.get_or_create(&ByTrigger { trigger: report.trigger.as_str(), result }).inc();
-        metrics.pass_seconds.observe(took.as_secs_f64());
-        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
-        if full {
-            metrics.held.set(count(report.held.len()));
-            metrics.deferred.set(count(report.deferred.len()));
-            metrics.skipped.set(count(report.skipped.len()));
-            metrics.unknown.set(count(report.unknown.len()));
-            if report.is_complete() {
-                metrics.last_complete_pass.set(report.finished_at.timestamp());
-                self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            }
-        }
-        let grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?;
-        metrics.grants.set(count(grants.len()));
-
-        let held = !report.held.is_empty();
-        if held && !state.held {
-            tracing::error!(
-                revocations.held = report.held.len(),
-                "{} revocations are held, more than max_revocations allows in one pass; check the rules and \
-                 PagerDuty, then confirm with POST /sync and allow_mass_revocation",
-                report.held.len(),
-            );
-        }
-        if full {
-            state.held = held;
-        }
-        if !report.is_complete() {
-            for UnknownEntry(unknown) in &report.unknown {
-                tracing::warn!("could not observe {unknown}; grants that depend on it stay until their end");
-            }
-        }
-        let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
-        if !(routine && report.is_quiet()) {
-            tracing::info!(
-                grants.created = report.created.len(),
-                grants.revoked = report.revoked.len(),
-                grants.unchanged = report.unchanged,
-                duration_ms = took.as_millis(),
-                "pass {result}: {} granted, {} revoked, {} unchanged",
-                report.created.len(),
-                report.revoked.len(),
-                report.unchanged,
-            );
-            let text = serde_json::to_string(report).unwrap_or_default();
-            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
-        }
-        Ok(())
-    }
-
-    fn note_unobserved(&self, report: &mut PassReport) {
-        let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(|rule| rule.sources()).collect();
-        report.unknown.extend(sources.into_iter().map(|source| {
-            UnknownEntry(Unknown {
-                about: Asked::OnCalls(source),
-                error: "observing took too long".to_owned(),
-            })
-        }));
-    }
-
-    /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
-    pub(super) fn is_news(&self, audit: &AuditEntry) -> bool {
-        let AuditEntry { action, grant, reason, .. } = audit;
-        let key =
-            format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
-        self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
-    }
-}
-
-/// Notes the writes of `plan` that were cut off.
-fn note_undone(report: &mut PassReport, plan: &Plan) {
-    for step in plan.pairs.iter().flat_map(|pair| &pair.steps) {
-        let (action, done) = match step {
-            Step::Create(_) => ("create", &report.created),
-            Step::Revoke(_) => ("revoke", &report.revoked),
-        };
-        let grant = step.grant();
-        let is_this = |other: &crate::model::Grant| {
-            (&other.account_id, &other.resource_id, other.window)
-                == (&grant.account_id, &grant.resource_id, grant.window)
-        };
-        if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let error = "the pass ran out of time".to_owned();
-            report.failed.push(Failure { action, grant: grant.clone(), error });
-        }
     }
 }

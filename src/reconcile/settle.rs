@@ -13,23 +13,20 @@ use crate::{
 };
 
 impl Reconciler {
-    /// Looks at every row whose last write has no known outcome. Returns the rows that stay unclear, because
-    /// strongDM does not answer.
-    pub(super) async fn settle(&self, context: &Context) -> Result<Vec<i64>, store::Error> {
-        let mut unsettled = Vec::new();
+    /// Looks at every row whose last write has no known outcome. Rows keep their state if strongDM does not answer.
+    pub(super) async fn settle(&self, context: &Context) -> Result<(), store::Error> {
         for entry in self.store.ledger(context.now).await? {
-            // One unanswered question is enough to know that strongDM does not answer now.
             let settled = match entry.state {
-                State::Creating | State::Revoking if !unsettled.is_empty() => false,
                 State::Creating => self.settle_creation(context, &entry).await?,
                 State::Revoking => self.settle_revocation(context, &entry).await?,
                 State::Lost | State::Live | State::Ended => true,
             };
+            // One unanswered question is enough to know that strongDM does not answer now.
             if !settled {
-                unsettled.push(entry.own.row);
+                break;
             }
         }
-        Ok(unsettled)
+        Ok(())
     }
 
     /// Looks for the grant of a creation without an answer: adopts it, or marks it lost so that it can be made anew.
@@ -64,7 +61,7 @@ impl Reconciler {
 
     /// Takes the grant that an unanswered creation made as ours: the same account, resource and window, not ours
     /// yet, and not seen before we asked for it.
-    async fn adopt(
+    pub(super) async fn adopt(
         &self,
         context: &Context,
         entry: &LedgerEntry,

@@ -198,3 +198,6 @@ fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> 
 fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always serialises")
 }
+
+#[cfg(test)]
+mod tests;

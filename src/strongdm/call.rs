@@ -29,6 +29,7 @@ use super::{
     pace::{self, Pace, RateLimit},
     wire::Answer,
 };
+use crate::clock;
 
 /// The version of the API that the messages in proto/ belong to.
 const API_VERSION: &str = "2025-04-14";
@@ -204,21 +205,21 @@ impl Caller {
         };
         let deadline = Instant::now() + self.timing.call;
         if kind != Kind::Read {
-            let now = Utc::now();
+            let now = clock::now();
             let until = self.pace.low_until(kind, now);
             sleep(pace::wait(until, now, self.timing.longest_wait)).await;
         }
         let mut pauses = self.timing.pauses();
         let mut date = SigningDate::Today;
         loop {
-            let now = Utc::now();
+            let now = clock::now();
             let signed = date.on(now);
             let failure = match self.attempt(operation, body.clone(), signed, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let Some(pause) = pauses.next() else { return Err(failure.error) };
-            let now = Utc::now();
+            let now = clock::now();
             let pause = match failure.next {
                 Next::GiveUp => return Err(failure.error),
                 Next::Again => pause,
@@ -280,7 +281,7 @@ impl Caller {
             self.pace.note(kind, limit);
         }
         if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
-            *until = self.pace.reset_at(kind, Utc::now());
+            *until = self.pace.reset_at(kind, clock::now());
         }
         (self.on_call)(&CallOutcome {
             operation: operation.name(),

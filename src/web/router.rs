@@ -5,22 +5,22 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     extract::{MatchedPath, Request},
     http::{HeaderValue, StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use secrecy::SecretString;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
-    trace::TraceLayer,
 };
+use tracing::Instrument;
 
 use super::{api, auth, error::AppError, health, sync, webhook};
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
@@ -78,7 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(trace())
+        .layer(middleware::from_fn(trace))
         .with_state(app)
 }
 
@@ -86,30 +86,17 @@ fn always(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLay
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// A span per request and a line per answer; neither carries the query, which may name people, nor any header.
-fn trace() -> TraceLayer<
-    tower_http::classify::SharedClassifier<tower_http::classify::ServerErrorsAsFailures>,
-    impl Fn(&Request) -> tracing::Span + Clone,
-    (),
-    impl Fn(&Response, Duration, &tracing::Span) + Clone,
-    (),
-    (),
-    (),
-> {
-    TraceLayer::new_for_http()
-        .make_span_with(|request: &Request| {
-            let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-            tracing::debug_span!("request", http.method = %request.method(), http.route = route)
-        })
-        .on_request(())
-        .on_response(|response: &Response, took: Duration, _: &tracing::Span| {
-            tracing::debug!(
-                http.status = response.status().as_u16(),
-                duration_ms = took.as_millis(),
-                "answered"
-            );
-        })
-        .on_body_chunk(())
-        .on_eos(())
-        .on_failure(())
+/// A span and a line per request; neither carries the query, which may name people, nor any header.
+async fn trace(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let span = tracing::debug_span!("request", http.method = %request.method(), http.route = route);
+    let began = Instant::now();
+    async move {
+        let response = next.run(request).await;
+        let duration_ms = began.elapsed().as_millis();
+        tracing::debug!(http.status = response.status().as_u16(), duration_ms, "answered");
+        response
+    }
+    .instrument(span)
+    .await
 }

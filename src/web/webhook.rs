@@ -63,7 +63,7 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     }
     let body = to_bytes(body, LARGEST_BODY).await.map_err(|error| {
         let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_large {
             AppError::TooLarge(LARGEST_BODY)
         } else {

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -86,8 +86,9 @@ fn admit(shared: &Shared, method: &str, headers: &HeaderMap, message: Option<&[u
         }
     }
     let Some(message) = message else { return refuse("the message cannot be read") };
-    let today = if inner.settings.date_follows_clock { shared.clock.now() } else { Utc::now() }.date_naive();
-    let around = if inner.settings.accept_neighbour_days { 1 } else { 0 };
+    let today = if inner.settings.date_follows_clock { shared.clock.now() } else { crate::clock::real_now() }
+        .date_naive();
+    let around = i64::from(inner.settings.accept_neighbour_days);
     let signed = text(headers, "x-sdm-signature");
     let fits = |days: i64| {
         let date = today + TimeDelta::days(days);

@@ -11,7 +11,7 @@ use v1::resource::Resource as Typed;
 pub enum ResourceKind {
     /// A Kubernetes cluster.
     Kubernetes,
-    /// A MySQL database.
+    /// A `MySQL` database.
     Mysql,
     /// A PostgreSQL database.
     Postgres,
@@ -77,7 +77,7 @@ impl Resource {
             message.id = id;
             message.name = name.into();
             message.healthy = true;
-            message.tags = message_tags(tags);
+            message.tags = Some(message_tags(tags));
         });
         Self(typed)
     }
@@ -99,7 +99,7 @@ impl Resource {
     }
 
     pub(crate) fn set_tags(&mut self, tags: &[(&str, &str)]) {
-        each!(&mut self.0, message => message.tags = message_tags(tags));
+        each!(&mut self.0, message => message.tags = Some(message_tags(tags)));
     }
 
     pub(crate) fn tags(&self) -> Vec<(String, String)> {
@@ -135,9 +135,9 @@ impl Resource {
 /// The fields that a list of resources can be filtered by.
 pub(crate) const FIELDS: [&str; 7] = ["type", "id", "name", "hostname", "port", "username", "tags"];
 
-pub(crate) fn message_tags(tags: &[(&str, &str)]) -> Option<v1::Tags> {
+pub(crate) fn message_tags(tags: &[(&str, &str)]) -> v1::Tags {
     let pair = |(name, value): &(&str, &str)| v1::tags::Pair { name: (*name).into(), value: (*value).into() };
-    Some(v1::Tags { pairs: tags.iter().map(pair).collect() })
+    v1::Tags { pairs: tags.iter().map(pair).collect() }
 }
 
 pub(crate) fn pairs(tags: Option<&v1::Tags>) -> Vec<(String, String)> {

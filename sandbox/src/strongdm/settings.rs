@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 /// The settings; change them at any time through the handle.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question that the documentation leaves open")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

@@ -20,9 +20,11 @@ struct RpcStatus {
 
 /// An error of the service itself.
 pub(crate) fn refuse(code: Code, message: &str, with_details: bool) -> Status {
+    if !with_details {
+        return Status::new(code, message);
+    }
     let entity = String::new();
     let detail = match code {
-        _ if !with_details => None,
         Code::NotFound => any("NotFoundError", &v1::NotFoundError { entity }),
         Code::AlreadyExists => any("AlreadyExistsError", &v1::AlreadyExistsError { entity }),
         Code::InvalidArgument => any("BadRequestError", &v1::BadRequestError {}),
@@ -30,16 +32,15 @@ pub(crate) fn refuse(code: Code, message: &str, with_details: bool) -> Status {
         Code::PermissionDenied => any("PermissionError", &v1::PermissionError {}),
         _ => any("InternalError", &v1::InternalError {}),
     };
-    with(code, message, detail.into_iter().collect())
+    with(code, message, vec![detail])
 }
 
 /// Too many calls; the details, if any, say when to come back.
 pub(crate) fn rate_limited(message: &str, limit: Option<v1::RateLimitMetadata>) -> Status {
-    let details = limit.into_iter().flat_map(|limit| {
-        let error = v1::RateLimitError { rate_limit: Some(limit.clone()) };
-        [any("RateLimitMetadata", &limit), any("RateLimitError", &error)]
-    });
-    with(Code::ResourceExhausted, message, details.flatten().collect())
+    let Some(limit) = limit else { return Status::new(Code::ResourceExhausted, message) };
+    let error = v1::RateLimitError { rate_limit: Some(limit.clone()) };
+    let details = vec![any("RateLimitMetadata", &limit), any("RateLimitError", &error)];
+    with(Code::ResourceExhausted, message, details)
 }
 
 /// An error that a fault puts in.
@@ -54,14 +55,11 @@ pub(crate) fn fault(code: i32, message: String, reset_at: Option<DateTime<Utc>>)
     rate_limited(&message, Some(limit))
 }
 
-fn any(name: &str, message: &impl Message) -> Option<Any> {
-    Some(Any { type_url: format!("type.googleapis.com/v1.{name}"), value: message.encode_to_vec() })
+fn any(name: &str, message: &impl Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/v1.{name}"), value: message.encode_to_vec() }
 }
 
 fn with(code: Code, message: &str, details: Vec<Any>) -> Status {
-    if details.is_empty() {
-        return Status::new(code, message);
-    }
     let status = RpcStatus { code: code.into(), message: message.into(), details };
     Status::with_details(code, message, status.encode_to_vec().into())
 }

@@ -112,6 +112,7 @@ impl fmt::Display for Unknown {
             Asked::User(user) => write!(f, "PagerDuty user {user}: {error}"),
             Asked::Account(email) => write!(f, "strongDM account of {email}: {error}"),
             Asked::Resource(selector) => write!(f, "{selector}: {error}"),
+            Asked::Write(account, resource) => write!(f, "{account} on {resource}: {error}"),
             Asked::GrantList => write!(f, "strongDM's list of grants: {error}"),
         }
     }

@@ -212,6 +212,8 @@ pub enum Asked {
     Account(Email),
     /// The resources of a name or filter.
     Resource(String),
+    /// What became of an earlier write.
+    Write(AccountId, ResourceId),
     /// strongDM's list of all grants.
     GrantList,
 }

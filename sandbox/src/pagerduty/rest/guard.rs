@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -42,7 +42,16 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
                 explain(&mut response, left, now, &path);
                 response
             }
-            Err(refusal) => refusal,
+            Err(refusal) => {
+                let mut response = refusal.error.map_or_else(
+                    || StatusCode::TOO_MANY_REQUESTS.into_response(),
+                    IntoResponse::into_response,
+                );
+                if let Some(left) = refusal.left {
+                    explain(&mut response, left, now, &path);
+                }
+                response
+            }
         },
     };
     if let Some(action) = verdict.after.pass().await {
@@ -52,15 +61,27 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     response
 }
 
-fn admit(shared: &Shared, path: &str, method: &Method, headers: &HeaderMap) -> Result<Left, Response> {
+/// Why a request is not let in: without an error, a bare 429.
+struct Refusal {
+    error: Option<ApiError>,
+    left: Option<Left>,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self { error: Some(error), left: None }
+    }
+}
+
+fn admit(shared: &Shared, path: &str, method: &Method, headers: &HeaderMap) -> Result<Left, Refusal> {
     let mut inner = shared.lock();
     let key = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = key.and_then(|value| value.strip_prefix("Token token="));
     let known = inner.settings.tokens.iter().find(|known| Some(known.token.as_str()) == key);
-    let Some(known) = known else { return Err(ApiError::UNAUTHORIZED.into_response()) };
+    let Some(known) = known else { return Err(ApiError::UNAUTHORIZED.into()) };
     let writes = method != Method::GET;
     if (known.read_only && writes) || known.denied.iter().any(|denied| path.starts_with(denied)) {
-        return Err(ApiError::DENIED.into_response());
+        return Err(ApiError::DENIED.into());
     }
     let now = shared.clock.now();
     let (budget, oncalls_budget) = (inner.settings.budget, inner.settings.oncalls_budget);
@@ -75,13 +96,8 @@ fn admit(shared: &Shared, path: &str, method: &Method, headers: &HeaderMap) -> R
     if !left.exceeded {
         return Ok(left);
     }
-    if inner.settings.explain_429 {
-        let mut response = ApiError::RATE_LIMITED.into_response();
-        explain(&mut response, left, now, path);
-        Err(response)
-    } else {
-        Err(axum::http::StatusCode::TOO_MANY_REQUESTS.into_response())
-    }
+    let explained = inner.settings.explain_429;
+    Err(Refusal { error: explained.then_some(ApiError::RATE_LIMITED), left: explained.then_some(left) })
 }
 
 fn explain(response: &mut Response, left: Left, now: DateTime<Utc>, path: &str) {

@@ -9,10 +9,7 @@ fn picked(filter: &str) -> String {
         ("2", "Bo@Corp.example", "a\"b, c*d", vec![("env", "Prod")]),
         ("3", "cem@other.example", "Çem \\ Ü", vec![]),
     ];
-    let filter = match Filter::parse(filter, &FIELDS) {
-        Ok(filter) => filter,
-        Err(_) => return "error".into(),
-    };
+    let Ok(filter) = Filter::parse(filter, &FIELDS) else { return "error".into() };
     let fits = rows.iter().filter(|(id, email, name, tags)| {
         let tags = tags.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<Vec<_>>();
         let values = |field: &str| match field {

@@ -1,0 +1,129 @@
+//! What becomes of grants.
+
+use chrono::TimeDelta;
+use sandbox::strongdm::{SecondGrant, SuspendedIn, v1};
+use tonic::Code;
+
+use crate::support::{Both, both, signed};
+
+const ANA: &str = "ana@example.com";
+const DB: &str = "prod-postgres";
+
+impl Both {
+    async fn code(&self, email: &str, resource: &str, start: Option<i64>, end: Option<i64>) -> Code {
+        self.create(email, resource, start, end).await.map_or_else(|status| status.code(), |_| Code::Ok)
+    }
+
+    async fn delete(&self, id: &str) -> Code {
+        let message = v1::AccountGrantDeleteRequest { meta: None, id: id.into() };
+        let answer = self.grants().delete(signed("AccountGrants.Delete", message)).await;
+        answer.map_or_else(|status| status.code(), |_| Code::Ok)
+    }
+
+    async fn get_grant(&self, id: &str) -> Code {
+        let message = v1::AccountGrantGetRequest { meta: None, id: id.into() };
+        let answer = self.grants().get(signed("AccountGrants.Get", message)).await;
+        answer.map_or_else(|status| status.code(), |_| Code::Ok)
+    }
+}
+
+#[tokio::test]
+async fn a_grant_gives_access_until_it_is_removed() {
+    let both = both().await;
+    let grant = both.create(ANA, DB, Some(-3600), Some(3600)).await.unwrap();
+    assert_eq!(both.listed().await, [grant.id.as_str()]);
+    let soon = both.now + TimeDelta::minutes(1);
+    assert!(both.strongdm.has_access("ANA@example.com", DB, soon));
+    assert!(!both.strongdm.has_access(ANA, DB, both.now + TimeDelta::hours(1)));
+    assert!(!both.strongdm.has_access("cem@example.com", DB, soon));
+
+    assert_eq!(both.delete(&grant.id).await, Code::Ok);
+    assert_eq!(both.delete(&grant.id).await, Code::NotFound);
+    assert_eq!(both.get_grant(&grant.id).await, Code::NotFound);
+    assert!(!both.strongdm.has_access(ANA, DB, soon));
+    let counts = both.strongdm.counts();
+    assert_eq!((counts.creates, counts.deletes, counts.writes()), (1, 1, 2));
+
+    both.strongdm.configure(|settings| settings.keys[0].permissions.insert("audit:accountgrants".into()));
+    let mut history =
+        v1::account_grants_history_client::AccountGrantsHistoryClient::new(both.channel.clone());
+    let request = signed("AccountGrantsHistory.List", v1::AccountGrantHistoryListRequest::default());
+    let records = history.list(request).await.unwrap().into_inner().history;
+    assert_eq!(records.iter().map(|r| r.deleted_at.is_some()).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn an_ended_grant_is_gone() {
+    let both = both().await;
+    let grant = both.create(ANA, DB, None, Some(30)).await.unwrap();
+    assert!(grant.start_from.unwrap().seconds >= both.now.timestamp());
+    assert_eq!(both.get_grant(&grant.id).await, Code::Ok);
+    both.strongdm.configure(|settings| settings.date_follows_clock = false);
+    both.strongdm.clock().advance(TimeDelta::seconds(31));
+    assert_eq!(both.get_grant(&grant.id).await, Code::NotFound);
+    assert_eq!(both.delete(&grant.id).await, Code::NotFound);
+    assert!(both.listed().await.is_empty());
+    assert_eq!(both.strongdm.all_grants().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_granted() {
+    let both = both().await;
+    assert_eq!(both.code("nobody@example.com", DB, None, Some(60)).await, Code::NotFound);
+    assert_eq!(both.code(ANA, "no-such", None, Some(60)).await, Code::NotFound);
+    assert_eq!(both.code(ANA, DB, Some(60), Some(60)).await, Code::InvalidArgument);
+    assert_eq!(both.code(ANA, DB, Some(-60), Some(-30)).await, Code::InvalidArgument);
+    both.strongdm.configure(|settings| {
+        settings.refuse_past_start = true;
+        settings.refuse_suspended = true;
+    });
+    assert_eq!(both.code(ANA, DB, Some(-3600), Some(60)).await, Code::InvalidArgument);
+    assert_eq!(both.code(ANA, DB, Some(-5), Some(60)).await, Code::Ok);
+    both.strongdm.suspend_user(ANA, SuspendedIn::Flag);
+    assert_eq!(both.code(ANA, DB, None, Some(60)).await, Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_grant_without_an_end_stands_and_is_counted() {
+    let both = both().await;
+    assert_eq!(both.code(ANA, DB, None, None).await, Code::Ok);
+    // Epoch 0 means that the time was not given.
+    assert_eq!(both.code(ANA, DB, Some(-both.now.timestamp()), Some(-both.now.timestamp())).await, Code::Ok);
+    assert_eq!(both.strongdm.counts().standing_grants_created, 2);
+    assert!(both.strongdm.has_access(ANA, DB, both.now + TimeDelta::days(10_000)));
+}
+
+#[tokio::test]
+async fn the_three_answers_to_a_second_grant() {
+    use SecondGrant::{RefusesAny, RefusesOverlapping, TakesAll};
+    for (mode, overlapping, adjoining) in [
+        (TakesAll, Code::Ok, Code::Ok),
+        (RefusesOverlapping, Code::AlreadyExists, Code::Ok),
+        (RefusesAny, Code::AlreadyExists, Code::AlreadyExists),
+    ] {
+        let both = both().await;
+        both.strongdm.configure(|settings| settings.second_grant = mode);
+        both.create(ANA, DB, None, Some(600)).await.unwrap();
+        assert_eq!(both.code(ANA, DB, Some(300), Some(900)).await, overlapping, "{mode:?}");
+        assert_eq!(both.code(ANA, DB, Some(900), Some(1200)).await, adjoining, "{mode:?}");
+        assert_eq!(both.code(ANA, "prod-web-1", None, Some(600)).await, Code::Ok);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_behind_the_clients_back() {
+    let both = both().await;
+    let foreign = both.strongdm.add_foreign_grant(ANA, DB, both.now, None);
+    assert_eq!(both.listed().await, [foreign.as_str()]);
+    assert!(both.strongdm.remove_grant(&foreign));
+    assert!(both.listed().await.is_empty());
+
+    both.create(ANA, DB, None, Some(600)).await.unwrap();
+    let before = both.strongdm.resource_id(DB);
+    let after = both.strongdm.recreate_resource(DB);
+    assert!(after.is_some() && before != after);
+    assert!(both.listed().await.is_empty());
+    assert!(both.strongdm.rename_user(ANA, "ana.lima@example.com"));
+    assert!(both.strongdm.remove_account("ana.lima@example.com"));
+    assert_eq!(both.code("ana.lima@example.com", DB, None, Some(60)).await, Code::NotFound);
+}

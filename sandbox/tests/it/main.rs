@@ -1,0 +1,11 @@
+//! Both stand-ins from outside: what they answer, and how they fail when told to.
+
+mod support;
+
+mod faults;
+mod grants;
+mod oncalls;
+mod paging;
+mod rest;
+mod signing;
+mod webhooks;
