@@ -43,6 +43,15 @@ const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    serve_until(config, |_| {}, stop_signal()).await
+}
+
+/// Serves until `stop` is ready with the name of what stopped it; `listening` hears the address once connections are taken.
+pub async fn serve_until(
+    config: &Config,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = std::io::Result<&'static str>>,
+) -> anyhow::Result<()> {
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
     let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
@@ -66,10 +75,12 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
     tokio::spawn(keep_house(store.clone(), config.store.keep));
-    announce(config, handle.listening().await.unwrap_or(listen));
+    let address = handle.listening().await.unwrap_or(listen);
+    announce(config, address);
+    listening(address);
 
     let stopped = tokio::select! {
-        name = stop_signal() => Ok(name?),
+        name = stop => Ok(name?),
         ended = &mut web => Err(anyhow!("the web side ended by itself: {ended:?}")),
         ended = &mut passes => Err(anyhow!("the reconciler ended by itself: {ended:?}")),
     };
