@@ -6,5 +6,6 @@
 mod support;
 
 mod architecture;
+mod crash;
 mod grants;
 mod intake;
