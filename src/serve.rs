@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use chrono::TimeDelta;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -22,7 +26,7 @@ use crate::{
     metrics::Metrics,
     store::Store,
     tls,
-    web::{App, router},
+    web::{App, Capped, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
@@ -51,14 +55,13 @@ pub async fn serve_until(
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
     let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
-    let app = Arc::new(App {
-        store: store.clone(),
-        reconciler: Arc::clone(&reconciler),
+    let app = Arc::new(App::new(
+        store.clone(),
+        Arc::clone(&reconciler),
         metrics,
-        webhook_secrets: config.pagerduty.webhook_secrets.clone(),
-        admin_token: config.server.admin_token.clone(),
-        stopping: false.into(),
-    });
+        config.pagerduty.webhook_secrets.clone(),
+        config.server.admin_token.clone(),
+    ));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
@@ -109,11 +112,13 @@ fn web(
     let service = router.into_make_service();
     Ok(if let Some(tls) = tls {
         let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
-        let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+        let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(server.serve(service))
     } else {
-        let mut server = axum_server::from_tcp(listener)?.handle(handle);
+        let mut server =
+            axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(server.serve(service))
     })

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -33,11 +33,15 @@ struct Asked {
 }
 
 /// Runs a pass, or joins one that was asked to do the same.
-pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
+pub(super) async fn sync(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| AppError::TooLarge(LARGEST_BODY))?;
+    let body = app.bodies.read(&headers, body, LARGEST_BODY).await?.bytes;
     let asked: Asked = if body.trim_ascii().is_empty() {
         Asked::default()
     } else {
