@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 
-use super::{error::AppError, router::App};
+use super::{body, error::AppError, router::App};
 use crate::{
     model::ScheduleId,
     reconcile::{
@@ -37,7 +37,7 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| AppError::TooLarge(LARGEST_BODY))?;
+    let body = body::read(body, LARGEST_BODY).await?;
     let asked: Asked = if body.trim_ascii().is_empty() {
         Asked::default()
     } else {

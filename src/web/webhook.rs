@@ -4,15 +4,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use super::{error::AppError, router::App};
+use super::{body, error::AppError, router::App};
 use crate::{
     clock,
     metrics::ByResult,
@@ -49,6 +49,7 @@ pub(super) async fn receive(
 }
 
 async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
+    let body = body::read(body, LARGEST_BODY).await?;
     if app.webhook_secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
@@ -57,19 +58,6 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
-        return Err(AppError::TooLarge(LARGEST_BODY));
-    }
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large {
-            AppError::TooLarge(LARGEST_BODY)
-        } else {
-            AppError::BadRequest("the body broke off".to_owned())
-        }
-    })?;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
     if signature::verify(&app.webhook_secrets, signatures, &body).is_none() {
         tracing::warn!("refused a webhook whose signature no configured secret explains");
