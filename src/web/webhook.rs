@@ -57,7 +57,7 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let held = app.bodies.read(headers, body, LARGEST_BODY).await?;
+    let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
     if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
