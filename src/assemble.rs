@@ -34,7 +34,11 @@ pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(config: &Config, store: SharedStore, metrics: Arc<Metrics>) -> anyhow::Result<Reconciler> {
+pub async fn reconciler(
+    config: &Config,
+    store: SharedStore,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Reconciler> {
     let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let pagerduty =
         pagerduty::Client::new(http, config.pagerduty.api_url.clone(), config.pagerduty.token.clone())

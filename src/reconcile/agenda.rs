@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn agenda() -> Agenda {
-        Agenda::new(Duration::from_secs(3600))
+        Agenda::new(Duration::from_hours(1))
     }
 
     fn after_start() -> Outlook {

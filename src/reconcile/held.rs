@@ -74,7 +74,10 @@ async fn keep(store: SharedStore, lease: Lease, until: watch::Sender<Instant>) {
                 return;
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not renew the lease on passes");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not renew the lease on passes"
+                );
                 pause = RENEW_AGAIN;
             }
         }

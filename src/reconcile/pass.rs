@@ -182,8 +182,7 @@ impl Reconciler {
                 self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }
-        standing.grants =
-            self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
+        standing.grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
         self.metrics.show(standing);
         let (began, ended, next_wake) = (report.started_at, report.finished_at, report.next_wake);
         agenda::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });

@@ -152,7 +152,7 @@ impl TimetableRow {
 }
 
 impl Timetable {
-    /// The columns last_full_ms, wake_ms, retry_ms and verified_ms.
+    /// The instants in the order of their columns: last full pass, wake, retry, verified.
     pub(super) fn instants(&self) -> [Option<i64>; 4] {
         let Self { last_full, wake, failures: _, retry_at, verified_at, standing: _ } = self;
         [last_full, wake, retry_at, verified_at].map(|at| at.map(|at| at.timestamp_millis()))

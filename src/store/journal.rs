@@ -68,7 +68,7 @@ pub struct DeliveryRow {
     pub subscription: Option<String>,
     /// `accepted`, `duplicate` or `ignored`.
     pub status: String,
-    /// What it asked to look at: `schedule:ID`, `policy:ID`, or `*` for everything.
+    /// IDs of the schedules and escalation policies that it asked to look at; `*` for everything.
     pub schedules: Vec<String>,
     /// The pass that did so; none as long as it waits.
     pub pass_id: Option<String>,
@@ -152,7 +152,7 @@ impl StoredDelivery {
     fn read(self) -> Result<DeliveryRow, Error> {
         let Self { seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id } =
             self;
-        let schedules = from_json("list of marks", &marks)?;
+        let schedules = ids(&from_json::<Vec<String>>("list of marks", &marks)?);
         let received_at = from_ms(received_ms);
         Ok(DeliveryRow {
             seq,
@@ -181,6 +181,11 @@ pub(super) fn audit_page(stored: Vec<StoredAudit>, limit: u32) -> Result<Page<Au
 pub(super) fn delivery_page(stored: Vec<StoredDelivery>, limit: u32) -> Result<Page<DeliveryRow>, Error> {
     let rows: Result<Vec<_>, Error> = stored.into_iter().map(StoredDelivery::read).collect();
     Ok(page(rows?, limit, |row| row.seq))
+}
+
+/// Marks as people read them: by ID alone.
+fn ids(marks: &[String]) -> Vec<String> {
+    marks.iter().map(|mark| mark.split_once(':').map_or(mark.as_str(), |(_, id)| id).to_owned()).collect()
 }
 
 fn page<T>(mut items: Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Page<T> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -37,7 +37,7 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| AppError::TooLarge(LARGEST_BODY))?;
+    let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
     let asked: Asked = if body.trim_ascii().is_empty() {
         Asked::default()
     } else {

@@ -1,12 +1,16 @@
 //! `POST /webhooks/pagerduty`: verify, store, wake the reconciler, answer.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -25,6 +29,29 @@ use crate::{
 const LARGEST_BODY: usize = 512 * 1024;
 /// We promise an answer within a second; a delivery that is not on disk by then is better sent again.
 const STORE_WITHIN: Duration = Duration::from_millis(800);
+
+/// Refused signatures are logged at most this often: anybody can cause them.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Counts refused signatures between two log lines.
+#[derive(Debug, Default)]
+pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
+
+impl RefusedSignatures {
+    fn note(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            tracing::warn!(
+                webhooks.refused = state.1,
+                "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
+                 row PagerDuty switches the subscription off for a day",
+                state.1,
+            );
+            *state = (Some(Instant::now()), 0);
+        }
+    }
+}
 
 /// Takes an event in. Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row
 /// would make PagerDuty switch the subscription off.
@@ -57,27 +84,16 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LARGEST_BODY) {
-        return Err(AppError::TooLarge(LARGEST_BODY));
-    }
-    let body = to_bytes(body, LARGEST_BODY).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large {
-            AppError::TooLarge(LARGEST_BODY)
-        } else {
-            AppError::BadRequest("the body broke off".to_owned())
-        }
-    })?;
+    let held = app.bodies.read(body, LARGEST_BODY).await?;
+    let body = &held.bytes;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    if signature::verify(&app.webhook_secrets, signatures, &body).is_none() {
-        tracing::warn!("refused a webhook whose signature no configured secret explains");
+    if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
+        app.refused_signatures.note();
         return Err(AppError::BadSignature);
     }
-    let event = Event::read(&body);
+    let event = Event::read(body);
     let event_id = event.id.clone();
-    let delivery = delivery(app, headers, event, &body);
+    let delivery = delivery(app, headers, event, body);
     let stored = timeout(STORE_WITHIN, app.store.accept(delivery)).await;
     let accepted = match stored {
         Ok(Ok(accepted)) => accepted,

@@ -28,7 +28,7 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
     store.settle_created(row, &GrantId::from("ag-1"), &audit(&grant)).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
-    assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), [grant.clone()]);
+    assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
     assert!(store.intend_revoke(&lease, row).await.unwrap());
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].state, State::Revoking);
     store.settle_ended(row, at(11), &audit(&grant)).await.unwrap();
@@ -81,7 +81,8 @@ async fn a_late_creation_is_ours_whatever_became_of_its_row(store: SharedStore) 
     for id in ["ag-1", "ag-2"] {
         assert!(store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap());
     }
-    let ids: Vec<_> = store.ledger(at(1)).await.unwrap().into_iter().map(|entry| entry.own.grant.id).collect();
+    let ids: Vec<_> =
+        store.ledger(at(1)).await.unwrap().into_iter().map(|entry| entry.own.grant.id).collect();
     assert_eq!(ids, [Some("ag-1".into()), Some("ag-2".into())], "the planner sees both and revokes one");
 }
 

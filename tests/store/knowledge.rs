@@ -46,7 +46,10 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
     };
     store.set_foreign_grants(&lease, None, &[foreign("x", "a-1"), foreign("y", "a-2")], at(1)).await.unwrap();
     let pair = (&AccountId::from("a-1"), &ResourceId::from("rs-1"));
-    store.set_foreign_grants(&lease, Some(pair), &[foreign("x", "a-1"), foreign("z", "a-1")], at(5)).await.unwrap();
+    store
+        .set_foreign_grants(&lease, Some(pair), &[foreign("x", "a-1"), foreign("z", "a-1")], at(5))
+        .await
+        .unwrap();
     let seen: Vec<_> = store.foreign_grants().await.unwrap();
     let mut seen: Vec<_> =
         seen.iter().map(|(foreign, first)| (foreign.id.as_str(), (*first - at(0)).num_seconds())).collect();
@@ -55,7 +58,8 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
 }
 
 async fn links_are_replaced(store: SharedStore) {
-    let links = |pairs: &[(&str, &str)]| Links(pairs.iter().map(|(s, p)| ((*s).into(), (*p).into())).collect());
+    let links =
+        |pairs: &[(&str, &str)]| Links(pairs.iter().map(|(s, p)| ((*s).into(), (*p).into())).collect());
     for wanted in [links(&[("S1", "P1"), ("S2", "P1")]), links(&[("S2", "P2")]), Links(BTreeSet::new())] {
         store.set_links(&wanted).await.unwrap();
         assert_eq!(store.links().await.unwrap(), wanted);

@@ -9,7 +9,9 @@ use oncall_grants::{
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::{LONG, at, audit, delivery, dirty, lease, mark, marks, new_grant, postgres_server::Database, replica};
+use crate::{
+    LONG, at, audit, delivery, dirty, lease, mark, marks, new_grant, postgres_server::Database, replica,
+};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -49,7 +49,8 @@ struct Server {
 impl Server {
     fn start() -> Self {
         if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
-            let url = url.parse().expect("TEST_POSTGRES_URL is an address: postgres://user@host:port/database");
+            let url =
+                url.parse().expect("TEST_POSTGRES_URL is an address: postgres://user@host:port/database");
             return Self { url, _private: None };
         }
         let port = free_port();
@@ -61,7 +62,8 @@ impl Server {
 }
 
 fn private(binaries: &Path, port: u16) -> Command {
-    let root = std::fs::metadata("/proc/self").is_ok_and(|itself| std::os::unix::fs::MetadataExt::uid(&itself) == 0);
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|itself| std::os::unix::fs::MetadataExt::uid(&itself) == 0);
     // initdb refuses to work for root.
     let mut command = if root { Command::new("runuser") } else { Command::new("sh") };
     if root {
@@ -102,7 +104,10 @@ impl Database {
         let name = format!("oncall_grants_test_{}_{number}", std::process::id());
         let mut connection = admin().await;
         let create = format!("CREATE DATABASE {name}");
-        sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.expect("the right to make databases");
+        sqlx::query(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await
+            .expect("the right to make databases");
         let mut url = SERVER.url.clone();
         url.set_path(&name);
         Self { url }

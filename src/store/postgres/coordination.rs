@@ -7,8 +7,7 @@ use sqlx::Row;
 
 use super::{Postgres, is_held, news, within};
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
-    coordination::TimetableRow,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable, coordination::TimetableRow,
     inbox::DirtyRow,
 };
 

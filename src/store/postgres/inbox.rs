@@ -31,8 +31,10 @@ impl WriteGroup for Writer {
             let outcomes = write_keys(&mut transaction, deliveries).await?;
             let both = deliveries.iter().zip(&outcomes);
             let new = both.filter(|(_, outcome)| **outcome == Accepted::New);
-            let marks: BTreeSet<String> =
-                new.flat_map(|(delivery, _)| &delivery.marks).map(|mark| text(&mark.to_string()).into()).collect();
+            let marks: BTreeSet<String> = new
+                .flat_map(|(delivery, _)| &delivery.marks)
+                .map(|mark| text(&mark.to_string()).into())
+                .collect();
             let versions = set_marks(&mut transaction, marks).await?;
             insert(&mut transaction, deliveries, &outcomes, &versions).await?;
             if !versions.is_empty() {
@@ -46,10 +48,7 @@ impl WriteGroup for Writer {
 }
 
 /// Remembers the events and says which are new: the first of each key in the group, unless the database knew it.
-async fn write_keys(
-    connection: &mut PgConnection,
-    deliveries: &[&Delivery],
-) -> Result<Vec<Accepted>, Error> {
+async fn write_keys(connection: &mut PgConnection, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error> {
     let mut first = BTreeMap::new();
     for delivery in deliveries {
         first.entry(stored_key(&delivery.key)).or_insert(delivery.received_at.timestamp_millis());
@@ -145,7 +144,8 @@ struct Columns {
 
 impl Columns {
     fn push(&mut self, delivery: &Delivery, outcome: Accepted, versions: &BTreeMap<String, i64>) {
-        let Delivery { key: _, received_at, event_id, event_type, webhook_id, subscription, marks } = delivery;
+        let Delivery { key: _, received_at, event_id, event_type, webhook_id, subscription, marks } =
+            delivery;
         let kept = |given: &Option<String>| given.as_deref().map(|given| text(given).into_owned());
         let marks: Vec<String> = marks.iter().map(|mark| text(&Mark::to_string(mark)).into_owned()).collect();
         let versions: Vec<i64> =
@@ -207,7 +207,11 @@ impl Inbox for Postgres {
     }
 }
 
-async fn clear(connection: &mut PgConnection, marks: &[DirtyMark], began: DateTime<Utc>) -> Result<(), Error> {
+async fn clear(
+    connection: &mut PgConnection,
+    marks: &[DirtyMark],
+    began: DateTime<Utc>,
+) -> Result<(), Error> {
     let (names, versions): (Vec<String>, Vec<i64>) =
         marks.iter().map(|dirty| (dirty.mark.to_string(), dirty.version)).unzip();
     // An update alone would lock the rows in any order.

@@ -150,7 +150,8 @@ impl Knowledge for Postgres {
 
     async fn links(&self) -> Result<Links, Error> {
         within(async {
-            let rows = sqlx::query_as("SELECT schedule_id, policy_id FROM links").fetch_all(&self.pool).await?;
+            let rows =
+                sqlx::query_as("SELECT schedule_id, policy_id FROM links").fetch_all(&self.pool).await?;
             Ok(read_links(rows))
         })
         .await

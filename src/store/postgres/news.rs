@@ -24,7 +24,10 @@ pub(super) fn listen(pool: PgPool, news: Arc<Notify>) {
     tokio::spawn(async move {
         while !pool.is_closed() {
             if let Err(error) = pass_on(&pool, &news).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "lost the wake-ups of other replicas");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "lost the wake-ups of other replicas"
+                );
             }
             tokio::time::sleep(PAUSE).await;
         }

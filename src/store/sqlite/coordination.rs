@@ -6,8 +6,7 @@ use async_trait::async_trait;
 
 use super::Sqlite;
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
-    coordination::TimetableRow,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable, coordination::TimetableRow,
     inbox::DirtyRow,
 };
 

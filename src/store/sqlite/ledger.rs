@@ -87,13 +87,12 @@ impl Ledger for Sqlite {
 
     async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let known = sqlx::query(
-            "SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1)",
-        )
-        .bind(row)
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let known =
+            sqlx::query("SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1)")
+                .bind(row)
+                .bind(id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
         if known.is_some() {
             return Ok(false);
         }

@@ -62,10 +62,7 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|source| OpenError::Migration { place: place(), source })?;
+        MIGRATIONS.run(&writer).await.map_err(|source| OpenError::Migration { place: place(), source })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(5))

@@ -1,0 +1,12 @@
+//! The real binary between a stand-in PagerDuty and a stand-in strongDM, on the real wire formats.
+//!
+//! A test gives [`support::Scene`] a configuration, changes the world on either side, and looks at what became of it:
+//! the grants in strongDM, the answers of the HTTP API, the exit code.
+
+mod support;
+
+mod architecture;
+mod crash;
+mod grants;
+mod hostile;
+mod intake;

@@ -1,0 +1,88 @@
+//! The configuration of a test, as a file that an operator could have written.
+
+use std::fmt::Write;
+
+use sandbox::world;
+
+/// What the operator's routes want to see.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests-7f3a";
+
+/// The settings that tests change; the rest stands in [`Config::text`].
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// So long that nothing happens by itself, unless a test wants it.
+    pub(crate) interval: &'static str,
+    pub(crate) horizon: &'static str,
+    pub(crate) max_revocations: usize,
+    pub(crate) webhook_secrets: Vec<String>,
+    /// `[[rules]]` tables.
+    pub(crate) rules: String,
+    /// PagerDuty address and strongDM address.
+    pub(crate) aliases: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Config {
+    /// Whoever is on call through [`world::SCHEDULE`] gets prod-postgres.
+    fn default() -> Self {
+        Self {
+            interval: "1h",
+            horizon: "7d",
+            max_revocations: 20,
+            webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
+            rules: rule("payments", &[world::SCHEDULE], &["prod-postgres"]),
+            aliases: Vec::new(),
+        }
+    }
+}
+
+/// A `[[rules]]` table.
+pub(crate) fn rule(name: &str, schedules: &[&str], resources: &[&str]) -> String {
+    format!("[[rules]]\nname = {name:?}\nschedules = {schedules:?}\nresources = {resources:?}\n")
+}
+
+impl Config {
+    /// The default with other rules.
+    pub(crate) fn with_rules(rules: impl IntoIterator<Item = String>) -> Self {
+        Self { rules: rules.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The file.
+    pub(crate) fn text(&self, pagerduty: &str, strongdm: &str) -> String {
+        let Self { interval, horizon, max_revocations, webhook_secrets, rules, aliases } = self;
+        let mut pairs = String::new();
+        for (from, to) in aliases {
+            write!(pairs, "{from:?} = {to:?}, ").expect("a String takes everything");
+        }
+        let (token, access_key, secret_key) = (world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY);
+        format!(
+            r#"[server]
+listen = "127.0.0.1:0"
+admin_token = "{ADMIN_TOKEN}"
+[pagerduty]
+api_url = "{pagerduty}"
+token = "{token}"
+webhook_secrets = {webhook_secrets:?}
+[strongdm]
+api_url = "{strongdm}"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+[store]
+url = "sqlite:oncall-grants.db"
+[sync]
+interval = "{interval}"
+horizon = "{horizon}"
+verify_interval = "1h"
+max_revocations = {max_revocations}
+[accounts]
+aliases = {{ {pairs} }}
+{rules}"#
+        )
+        .replace("webhook_secrets = []\n", "")
+    }
+
+    /// What must never be shown.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let fixed = [ADMIN_TOKEN, world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY];
+        fixed.into_iter().chain(self.webhook_secrets.iter().map(String::as_str)).collect()
+    }
+}

@@ -1,0 +1,258 @@
+//! Both stand-ins, the service between them, and what must hold at the end of every test.
+
+use std::{
+    path::Path,
+    process::{ExitStatus, Output},
+    sync::Mutex,
+};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use sandbox::{
+    clock::Clock,
+    pagerduty::{PagerDuty, Shift},
+    strongdm::StrongDm,
+    world::{self, SCHEDULE},
+};
+use tempfile::TempDir;
+
+use super::{
+    Config, http,
+    service::{self, Service},
+    wait_until,
+};
+
+/// A person: the PagerDuty ID and the address in strongDM.
+pub(crate) type Person = (&'static str, &'static str);
+pub(crate) const ANA: Person = (world::ANA, "ana@example.com");
+pub(crate) const BO: Person = (world::BO, "bo.chen@example.com");
+pub(crate) const CEM: Person = (world::CEM, "cem@example.com");
+/// Has no account in strongDM.
+pub(crate) const DENIZ: Person = (world::DENIZ, "deniz@example.com");
+
+/// The stand-ins with the world of [`world::seed`], in which Ana is on call for two hours and Bo for the two hours
+/// after them, and the service, once it is started.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) pagerduty: PagerDuty,
+    pub(crate) strongdm: StrongDm,
+    pub(crate) config: Config,
+    /// The instant from which tests count.
+    pub(crate) zero: DateTime<Utc>,
+    pub(super) http: reqwest::Client,
+    dir: TempDir,
+    service: Option<Service>,
+    /// Everything that the service said: answers, results, logs of those that ended.
+    said: Mutex<String>,
+    /// A service was killed, whose requests may still be under way.
+    killed: bool,
+}
+
+impl Scene {
+    /// The stand-ins and a configuration; the service is not started yet.
+    pub(crate) async fn set(config: Config) -> Self {
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let clock = Clock::new();
+        let pagerduty = PagerDuty::start(any, clock.clone()).await.expect("a free port");
+        let strongdm = StrongDm::start(any, clock.clone()).await.expect("a free port");
+        let zero = clock.now().trunc_subsecs(0);
+        world::seed(&pagerduty, &strongdm, zero);
+        let dir = tempfile::tempdir().expect("a directory");
+        let scene = Self {
+            pagerduty,
+            strongdm,
+            config,
+            zero,
+            http: http::client(),
+            dir,
+            service: None,
+            said: Mutex::default(),
+            killed: false,
+        };
+        scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+        scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
+        scene
+    }
+
+    /// A scene whose first pass is over.
+    pub(crate) async fn running(config: Config) -> Self {
+        let mut scene = Self::set(config).await;
+        scene.start().await;
+        scene
+    }
+
+    /// Starts the service and waits for the end of its first pass.
+    pub(crate) async fn start(&mut self) {
+        self.launch().await;
+        wait_until("the first pass is over", async || {
+            let metrics = self.get("/metrics").await.text;
+            metrics.contains(r#"oncall_grants_passes_total{trigger="start""#).then_some(())
+        })
+        .await;
+    }
+
+    /// Starts the service and waits until it listens.
+    pub(crate) async fn launch(&mut self) {
+        self.service = Some(Service::start(self.dir.path()).await);
+    }
+
+    /// Kills the service without warning.
+    pub(crate) fn kill(&mut self) {
+        let service = self.service.take().expect("a running service");
+        self.remember(&service.kill());
+        self.killed = true;
+    }
+
+    /// Sends the service a signal such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        self.service().signal(name);
+    }
+
+    /// Waits for the end of the service.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut service = self.service.take().expect("a running service");
+        let status = service.ended().await;
+        self.remember(&service.kill());
+        status
+    }
+
+    /// Runs another command of the binary beside it.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let output = service::output(service::command(self.dir.path(), arguments)).await;
+        for text in [&output.stdout, &output.stderr] {
+            self.remember(&String::from_utf8_lossy(text));
+        }
+        output
+    }
+
+    /// Replaces the configuration file.
+    pub(crate) fn write_config(&self, text: &str) {
+        std::fs::write(self.dir().join("oncall-grants.toml"), text).expect("a writable directory");
+    }
+
+    /// Where the configuration and the store are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the service listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.service().url
+    }
+
+    /// The messages that the running service has logged.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.service().messages()
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.pagerduty.clock().now()
+    }
+
+    /// So many seconds after the zero of this scene.
+    pub(crate) fn second(&self, seconds: i64) -> DateTime<Utc> {
+        self.zero + TimeDelta::seconds(seconds)
+    }
+
+    /// So many minutes after the zero of this scene.
+    pub(crate) fn minute(&self, minutes: i64) -> DateTime<Utc> {
+        self.second(minutes * 60)
+    }
+
+    /// Replaces the shifts of a schedule: who, from which minute, to which.
+    pub(crate) fn shifts(&self, schedule: &str, shifts: &[(Person, i64, i64)]) {
+        let shift =
+            |((id, _), from, to): &(Person, i64, i64)| Shift::new(id, self.minute(*from), self.minute(*to));
+        self.pagerduty.set_shifts(schedule, shifts.iter().map(shift).collect());
+    }
+
+    /// The minutes between which this person has access from now on; what has begun begins at 0.
+    ///
+    /// # Panics
+    /// If a grant begins or ends within a minute, unless it has begun.
+    pub(crate) fn access(&self, person: Person, resource: &str) -> Vec<(i64, i64)> {
+        let now = self.now();
+        let mut windows: Vec<(i64, i64)> = Vec::new();
+        let mut grants = self.strongdm.grants_of(person.1, resource);
+        grants.sort_by_key(|grant| (grant.start, grant.end));
+        let minutes = |at: DateTime<Utc>| {
+            let seconds = (at - self.zero).num_seconds();
+            assert_eq!(seconds % 60, 0, "{at} is not on a full minute of this scene");
+            seconds / 60
+        };
+        for grant in grants {
+            let start = if grant.start <= now { 0 } else { minutes(grant.start) };
+            let end = minutes(grant.end.expect("no grant of a test is endless"));
+            match windows.last_mut() {
+                Some((_, last)) if start <= *last => *last = end.max(*last),
+                _ => windows.push((start, end)),
+            }
+        }
+        windows
+    }
+
+    /// Waits until this person's access is as given; answers how long that took.
+    pub(crate) async fn access_becomes(
+        &self,
+        person: Person,
+        resource: &str,
+        expected: &[(i64, i64)],
+    ) -> std::time::Duration {
+        let what = format!("{} has access to {resource} in {expected:?}", person.1);
+        wait_until(&what, async || (self.access(person, resource) == expected).then_some(())).await.1
+    }
+
+    /// Grants made and removed over the API so far.
+    pub(crate) fn writes(&self) -> (usize, usize) {
+        let counts = self.strongdm.counts();
+        (counts.creates, counts.deletes)
+    }
+
+    /// How often PagerDuty was asked who is on call, since the last clearing.
+    pub(crate) fn refreshes(&self) -> usize {
+        self.pagerduty.requests().iter().filter(|request| request.path == "/oncalls").count()
+    }
+
+    /// Waits until every accepted delivery was served by a pass.
+    pub(crate) async fn all_served(&self) {
+        wait_until("all deliveries are served", async || {
+            let waiting =
+                |event: &serde_json::Value| event["status"] == "accepted" && event["pass_id"].is_null();
+            (!self.events().await.iter().any(waiting)).then_some(())
+        })
+        .await;
+    }
+
+    /// Keeps something that the service said, to look for secrets in it at the end.
+    pub(super) fn remember(&self, text: &str) {
+        self.said.lock().expect("no panic while it is held").push_str(text);
+    }
+
+    fn service(&self) -> &Service {
+        self.service.as_ref().expect("a running service")
+    }
+}
+
+impl Drop for Scene {
+    /// What must hold at the end of every test.
+    fn drop(&mut self) {
+        let log = self.service.take().map(Service::kill).unwrap_or_default();
+        if std::thread::panicking() {
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
+            // The test harness shows this together with the panic.
+            #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
+            {
+                eprintln!("the last lines of the service's log:\n{lines}");
+            }
+            return;
+        }
+        let said = self.said.get_mut().expect("no panic while it was held");
+        for secret in self.config.secrets() {
+            assert!(!log.contains(secret), "a log line shows the secret {secret}");
+            assert!(!said.contains(secret), "an answer or a result shows the secret {secret}");
+        }
+        assert_eq!(self.strongdm.counts().standing_grants_created, 0, "a grant without an end was made");
+        assert!(self.killed || self.pagerduty.max_in_flight() <= 1, "PagerDuty was asked twice at once");
+    }
+}

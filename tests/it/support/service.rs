@@ -1,0 +1,118 @@
+//! The real binary as a child process, and what it logs.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use serde_json::Value;
+
+use super::wait_until;
+
+/// A running service; dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Service {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    /// Where it listens.
+    pub(super) url: String,
+}
+
+/// The binary in `dir`, where its configuration is, without any variable of ours.
+pub(super) fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+    command.current_dir(dir).env_clear().args(arguments);
+    command
+}
+
+/// Runs a command to its end without blocking the stand-ins.
+pub(super) async fn output(mut command: Command) -> Output {
+    let run = tokio::task::spawn_blocking(move || command.output());
+    run.await.expect("no panic").expect("the binary can be run")
+}
+
+impl Service {
+    /// Starts the service and waits until it listens.
+    pub(super) async fn start(dir: &Path) -> Self {
+        let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be run");
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    let mut log = log.lock().expect("no panic while it is held");
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            }
+        });
+        let mut service = Self { child, log, reader: Some(reader), url: String::new() };
+        let (url, _) = wait_until("the service listens", async || {
+            let ended = service.child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "the service ended at once: {}", service.log());
+            service.messages().iter().find_map(|message| {
+                let rest = message.strip_prefix("serving on ")?;
+                rest.split_whitespace().next().map(str::to_owned)
+            })
+        })
+        .await;
+        service.url = url;
+        service
+    }
+
+    /// Everything that was logged so far.
+    pub(super) fn log(&self) -> String {
+        self.log.lock().expect("no panic while it is held").clone()
+    }
+
+    /// The messages of all log lines; every line must be JSON.
+    pub(super) fn messages(&self) -> Vec<String> {
+        let log = self.log();
+        let line = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            line["message"].as_str().unwrap_or_default().to_owned()
+        };
+        log.lines().map(line).collect()
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(super) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &script]).status().expect("a shell can be run");
+        assert!(status.success(), "{script}");
+    }
+
+    /// Waits for the end of the process.
+    pub(super) async fn ended(&mut self) -> ExitStatus {
+        let look = async || self.child.try_wait().expect("a child can be asked");
+        wait_until("the service ends", look).await.0
+    }
+
+    /// Kills the process without warning, and answers what it had logged.
+    pub(super) fn kill(mut self) -> String {
+        self.stop();
+        self.log()
+    }
+
+    fn stop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
