@@ -5,6 +5,8 @@
 
 mod support;
 
+mod admin;
 mod architecture;
+mod deliveries;
 mod grants;
 mod intake;
