@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use chrono::TimeDelta;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -22,7 +26,7 @@ use crate::{
     metrics::Metrics,
     store::Store,
     tls,
-    web::{App, router},
+    web::{App, Capped, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
@@ -39,17 +43,25 @@ const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    serve_until(config, |_| {}, stop_signal()).await
+}
+
+/// Serves until `stop` is ready with the name of what stopped it; `listening` hears the address once connections are taken.
+pub async fn serve_until(
+    config: &Config,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = std::io::Result<&'static str>>,
+) -> anyhow::Result<()> {
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
     let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
-    let app = Arc::new(App {
-        store: store.clone(),
-        reconciler: Arc::clone(&reconciler),
+    let app = Arc::new(App::new(
+        store.clone(),
+        Arc::clone(&reconciler),
         metrics,
-        webhook_secrets: config.pagerduty.webhook_secrets.clone(),
-        admin_token: config.server.admin_token.clone(),
-        stopping: false.into(),
-    });
+        config.pagerduty.webhook_secrets.clone(),
+        config.server.admin_token.clone(),
+    ));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
@@ -63,10 +75,12 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
     tokio::spawn(keep_house(store.clone(), config.store.keep));
-    announce(config, handle.listening().await.unwrap_or(listen));
+    let address = handle.listening().await.unwrap_or(listen);
+    announce(config, address);
+    listening(address);
 
     let stopped = tokio::select! {
-        name = stop_signal() => Ok(name?),
+        name = stop => Ok(name?),
         ended = &mut web => Err(anyhow!("the web side ended by itself: {ended:?}")),
         ended = &mut passes => Err(anyhow!("the reconciler ended by itself: {ended:?}")),
     };
@@ -98,11 +112,13 @@ fn web(
     let service = router.into_make_service();
     Ok(if let Some(tls) = tls {
         let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
-        let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+        let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(server.serve(service))
     } else {
-        let mut server = axum_server::from_tcp(listener)?.handle(handle);
+        let mut server =
+            axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(server.serve(service))
     })

@@ -32,6 +32,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether there was an answer, but one that cannot be used.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_))
+    }
+
     /// Whether it is about what was asked for, so that asking for a part of it may succeed.
     pub fn is_client_error(&self) -> bool {
         match self {

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn agenda_after_start() -> Agenda {
-        let mut agenda = Agenda::new(Duration::from_secs(3600));
+        let mut agenda = Agenda::new(Duration::from_hours(1));
         let due = agenda.due(at(0), &[]).unwrap();
         assert_eq!((due.trigger, due.full), (Trigger::Start, true));
         agenda.passed(&passed(true, at(0), true, Some(at(50_000))));

@@ -116,8 +116,8 @@ impl Reconciler {
             }
             match self.pagerduty.on_calls(&of, window).await {
                 Ok(on_calls) => answers.extend(self.sorted(&of, on_calls, window).await),
-                // One schedule that may not be asked about must not hide the others.
-                Err(error) if error.is_client_error() && of.len() > 1 => {
+                // One schedule that may not be asked about, or whose entries make no sense, must not hide the others.
+                Err(error) if (error.is_client_error() || error.is_invalid()) && of.len() > 1 => {
                     for source in of {
                         let one = std::slice::from_ref(&source);
                         match self.pagerduty.on_calls(one, window).await {
@@ -152,7 +152,7 @@ impl Reconciler {
                     Source::Policy(id) => on_call.policy.as_ref() == Some(id),
                 };
                 if belongs {
-                    by_source.entry(source.clone()).or_default().push(uncut(on_call.clone(), window));
+                    by_source.entry(source.clone()).or_default().push(on_call.clone());
                 }
             }
         }
@@ -164,7 +164,9 @@ impl Reconciler {
                 (Source::Policy(id), true) => self.pagerduty.policy(id).await.map(|_| on_calls),
             };
             let answer = match answer {
-                Ok(on_calls) => Observed::Known(on_calls),
+                Ok(on_calls) => {
+                    Observed::Known(on_calls.into_iter().map(|on_call| uncut(on_call, window)).collect())
+                }
                 Err(error) => Observed::Unknown(error.to_string()),
             };
             answers.insert(source, answer);

@@ -67,7 +67,7 @@ pub struct DeliveryRow {
     pub subscription: Option<String>,
     /// `accepted`, `duplicate` or `ignored`.
     pub status: String,
-    /// What it asked to look at: `schedule:ID`, `policy:ID`, or `*` for everything.
+    /// IDs of the schedules and escalation policies that it asked to look at; `*` for everything.
     pub schedules: Vec<String>,
     /// The pass that did so; none as long as it waits.
     pub pass_id: Option<String>,
@@ -151,7 +151,7 @@ impl Store {
                 webhook_id: row.try_get("webhook_id")?,
                 subscription: row.try_get("subscription")?,
                 status: row.try_get("status")?,
-                schedules: from_json("list of marks", row.try_get("marks")?)?,
+                schedules: ids(&from_json::<Vec<String>>("list of marks", row.try_get("marks")?)?),
                 pass_id: row.try_get("pass_id")?,
             })
         });
@@ -194,6 +194,11 @@ impl Store {
         }
         Ok(more)
     }
+}
+
+/// Marks as people read them: by ID alone.
+fn ids(marks: &[String]) -> Vec<String> {
+    marks.iter().map(|mark| mark.split_once(':').map_or(mark.as_str(), |(_, id)| id).to_owned()).collect()
 }
 
 fn page<T>(mut items: Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Page<T> {

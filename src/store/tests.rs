@@ -120,7 +120,7 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit() {
     let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
     store.settle_created(row, &GrantId::from("ag-1"), &audit(&grant)).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
-    assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), [grant.clone()]);
+    assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
     store.intend_revoke(row).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].state, State::Revoking);
     store.settle_ended(row, at(11), &audit(&grant)).await.unwrap();

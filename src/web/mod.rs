@@ -6,10 +6,14 @@
 mod api;
 mod auth;
 mod body;
+mod connections;
 mod error;
 mod health;
 mod router;
 mod sync;
 mod webhook;
 
-pub use self::router::{App, router};
+pub use self::{
+    connections::{Capped, Counted},
+    router::{App, router},
+};

@@ -22,7 +22,7 @@ use tower_http::{
 };
 use tracing::Instrument;
 
-use super::{api, auth, error::AppError, health, sync, webhook};
+use super::{api, auth, body::BodyBudget, error::AppError, health, sync, webhook};
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
 
 /// No route but `POST /sync` has a reason to take longer.
@@ -43,9 +43,22 @@ pub struct App {
     pub admin_token: SecretString,
     /// Set when the service is about to stop: the load balancer must look elsewhere.
     pub stopping: AtomicBool,
+    pub(super) bodies: BodyBudget,
 }
 
 impl App {
+    /// What handlers share, in a service that has just started.
+    pub fn new(
+        store: Store,
+        reconciler: Arc<Reconciler>,
+        metrics: Arc<Metrics>,
+        webhook_secrets: Vec<SecretString>,
+        admin_token: SecretString,
+    ) -> Self {
+        let (stopping, bodies) = (AtomicBool::new(false), BodyBudget::default());
+        Self { store, reconciler, metrics, webhook_secrets, admin_token, stopping, bodies }
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

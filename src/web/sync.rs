@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{body, error::AppError, router::App};
+use super::{error::AppError, router::App};
 use crate::{
     model::ScheduleId,
     reconcile::{
@@ -37,7 +37,7 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = body::read(body, LARGEST_BODY).await?;
+    let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
     let asked: Asked = if body.trim_ascii().is_empty() {
         Asked::default()
     } else {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use super::{body, error::AppError, router::App};
+use super::{error::AppError, router::App};
 use crate::{
     clock,
     metrics::ByResult,
@@ -49,7 +49,6 @@ pub(super) async fn receive(
 }
 
 async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
-    let body = body::read(body, LARGEST_BODY).await?;
     if app.webhook_secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
@@ -58,14 +57,16 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
+    let held = app.bodies.read(body, LARGEST_BODY).await?;
+    let body = &held.bytes;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    if signature::verify(&app.webhook_secrets, signatures, &body).is_none() {
+    if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
         tracing::warn!("refused a webhook whose signature no configured secret explains");
         return Err(AppError::BadSignature);
     }
-    let event = Event::read(&body);
+    let event = Event::read(body);
     let event_id = event.id.clone();
-    let delivery = delivery(app, headers, event, &body);
+    let delivery = delivery(app, headers, event, body);
     let stored = timeout(STORE_WITHIN, app.store.accept(delivery)).await;
     let accepted = match stored {
         Ok(Ok(accepted)) => accepted,

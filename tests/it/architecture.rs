@@ -126,7 +126,8 @@ fn decisions_need_no_clock_and_no_network() {
             let code = code(&file);
             let words = |c: char| !c.is_alphanumeric() && c != '_' && c != ':' && c != '.';
             for word in IMPURE {
-                let found = code.split(words).find(|text| *text == word || text.contains(&format!("{word}::")));
+                let found =
+                    code.split(words).find(|text| *text == word || text.contains(&format!("{word}::")));
                 assert_eq!(found, None, "{} knows {word}", file.display());
             }
         }

@@ -17,7 +17,10 @@ async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothi
     for _ in 0..2 {
         let report = scene.synced().await;
         assert_eq!(report["unchanged"], 2);
-        assert_eq!((report["created"].as_array(), report["revoked"].as_array()), (Some(&vec![]), Some(&vec![])));
+        assert_eq!(
+            (report["created"].as_array(), report["revoked"].as_array()),
+            (Some(&vec![]), Some(&vec![]))
+        );
     }
     assert_eq!(scene.writes(), (2, 0));
 }

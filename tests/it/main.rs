@@ -7,6 +7,7 @@ mod support;
 
 mod admin;
 mod architecture;
+mod crash;
 mod deliveries;
 mod grants;
 mod intake;

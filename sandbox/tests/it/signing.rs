@@ -1,6 +1,6 @@
 //! Signatures of webhooks and of strongDM requests.
 
-use chrono::{Days, Utc};
+use chrono::Days;
 use sandbox::pagerduty::sign;
 use sandbox::strongdm::v1;
 use serde_json::Value;
@@ -55,7 +55,7 @@ async fn the_signature_is_bound_to_method_body_and_day() {
     changed.get_mut().filter = "suspended:true".into();
     assert_eq!(both.accounts().list(changed).await.unwrap_err().code(), Code::Unauthenticated);
 
-    let yesterday = Utc::now().date_naive() - Days::new(1);
+    let yesterday = sandbox::clock::real_now().date_naive() - Days::new(1);
     let old = || signed_on(yesterday, "Accounts.List", message.clone());
     assert_eq!(both.accounts().list(old()).await.unwrap_err().code(), Code::Unauthenticated);
     both.strongdm.configure(|settings| settings.accept_neighbour_days = true);

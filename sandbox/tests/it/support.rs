@@ -101,7 +101,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 
 /// A request signed with the seeded key for today.
 pub(crate) fn signed<M: Message>(method: &str, message: M) -> Request<M> {
-    signed_on(Utc::now().date_naive(), method, message)
+    signed_on(sandbox::clock::real_now().date_naive(), method, message)
 }
 
 pub(crate) fn signed_on<M: Message>(date: NaiveDate, method: &str, message: M) -> Request<M> {

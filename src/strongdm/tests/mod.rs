@@ -121,9 +121,9 @@ fn refuse(code: Code) -> Reply {
 async fn a_grant_is_sent_signed_with_both_ends() {
     let fake = Fake::start([created(wire_grant("ag-1"))]).await;
     let (client, codes) = client(&fake.url);
-    let before = Utc::now();
+    let before = crate::clock::now();
     let made = client.create_grant(&account(), &resource(), window()).await;
-    let after = Utc::now();
+    let after = crate::clock::now();
     assert_eq!(made, Ok(grant("ag-1")));
     assert_eq!(*codes.lock().unwrap(), ["OK"]);
 
@@ -287,7 +287,7 @@ async fn writes_wait_for_the_rate_limit_but_not_for_long() {
     let limit = RateLimitMetadata {
         limit: 500,
         remaining: 1,
-        reset_at: Some(stamp(Utc::now() + TimeDelta::hours(1))),
+        reset_at: Some(stamp(crate::clock::now() + TimeDelta::hours(1))),
         bucket: "writes".into(),
     };
     let low = || {

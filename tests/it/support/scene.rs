@@ -161,9 +161,8 @@ impl Scene {
 
     /// Replaces the shifts of a schedule: who, from which minute, to which.
     pub(crate) fn shifts(&self, schedule: &str, shifts: &[(Person, i64, i64)]) {
-        let shift = |((id, _), from, to): &(Person, i64, i64)| {
-            Shift::new(id, self.minute(*from), self.minute(*to))
-        };
+        let shift =
+            |((id, _), from, to): &(Person, i64, i64)| Shift::new(id, self.minute(*from), self.minute(*to));
         self.pagerduty.set_shifts(schedule, shifts.iter().map(shift).collect());
     }
 
@@ -217,7 +216,8 @@ impl Scene {
     /// Waits until every accepted delivery was served by a pass.
     pub(crate) async fn all_served(&self) {
         wait_until("all deliveries are served", async || {
-            let waiting = |event: &serde_json::Value| event["status"] == "accepted" && event["pass_id"].is_null();
+            let waiting =
+                |event: &serde_json::Value| event["status"] == "accepted" && event["pass_id"].is_null();
             (!self.events().await.iter().any(waiting)).then_some(())
         })
         .await;
