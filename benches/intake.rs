@@ -119,7 +119,7 @@ impl Server {
         for lines in [Box::new(out) as Box<dyn BufRead + Send>, Box::new(log)] {
             let sender = sender.clone();
             std::thread::spawn(move || {
-                lines.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)))
+                lines.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
             });
         }
         while let Ok(line) = receiver.recv_timeout(Duration::from_secs(10)) {
