@@ -22,7 +22,7 @@ use tower_http::{
 };
 use tracing::Instrument;
 
-use super::{api, auth, body::BodyBudget, error::AppError, health, sync, webhook};
+use super::{api, auth, body::BodyBudget, error::{self, AppError}, health, sync, webhook};
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
 
 /// No route but `POST /sync` has a reason to take longer.
@@ -88,6 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(open)
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
