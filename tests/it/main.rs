@@ -10,4 +10,5 @@ mod architecture;
 mod crash;
 mod deliveries;
 mod grants;
+mod hostile;
 mod intake;
