@@ -12,3 +12,5 @@ mod deliveries;
 mod grants;
 mod hostile;
 mod intake;
+mod unknown;
+mod writes;
