@@ -171,7 +171,8 @@ impl Reconciler {
                 report.held.len(),
             );
         }
-        if full {
+        // A narrow pass that holds nothing says nothing about the rest.
+        if full || held {
             state.held = held;
         }
         if !report.is_complete() {
