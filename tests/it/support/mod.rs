@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, PLAIN},
-    scene::{ANA, BO, CEM, DENIZ, Scene},
+    scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 
 /// Longer than anything that is waited for without a bound of its own takes, also on a busy machine.

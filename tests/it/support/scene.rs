@@ -166,6 +166,12 @@ impl Scene {
         self.pagerduty.set_shifts(schedule, shifts.iter().map(shift).collect());
     }
 
+    /// The minutes from the zero of this scene to a time in an answer.
+    pub(crate) fn minutes_until(&self, time: &serde_json::Value) -> i64 {
+        let time: DateTime<Utc> = time.as_str().expect("a time").parse().expect("a time");
+        (time - self.zero).num_minutes()
+    }
+
     /// The minutes between which this person has access from now on; what has begun begins at 0.
     ///
     /// # Panics
