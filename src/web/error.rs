@@ -71,7 +71,8 @@ impl IntoResponse for AppError {
                 "send the admin token: Authorization: Bearer <admin_token>".to_owned(),
             ),
             Self::CrossSite => {
-                let message = "requests from other sites are refused; send it from here or with curl".to_owned();
+                let message =
+                    "requests from other sites are refused; send it from here or with curl".to_owned();
                 (StatusCode::FORBIDDEN, "cross_site", message)
             }
             Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message),

@@ -56,8 +56,9 @@ fn read(body: &[u8]) -> Result<Asked, AppError> {
         None => Ok(Asked::default()),
         // Without names, a list could switch the guard off by its order alone.
         Some(b'[') => Err(AppError::BadRequest(format!("the body must be a JSON object; {ALLOWED}"))),
-        Some(_) => serde_json::from_slice(body)
-            .map_err(|error| AppError::BadRequest(format!("{error}; {ALLOWED}"))),
+        Some(_) => {
+            serde_json::from_slice(body).map_err(|error| AppError::BadRequest(format!("{error}; {ALLOWED}")))
+        }
     }
 }
 

@@ -78,7 +78,10 @@ async fn what_a_request_gets_wrong_is_told_as_json() {
         answer.assert_error(400, "bad_request");
     }
     scene.sync_with(json!({"schedules": ["PNOBODY"]})).await.assert_error(404, "unknown_schedule");
-    scene.sync_with(json!({"schedules": [SCHEDULE, LONELY_SCHEDULE]})).await.assert_error(404, "unknown_schedule");
+    scene
+        .sync_with(json!({"schedules": [SCHEDULE, LONELY_SCHEDULE]}))
+        .await
+        .assert_error(404, "unknown_schedule");
     scene.sync_with("x".repeat(1024 * 1024)).await.assert_error(413, "too_large");
     scene.get("/sync").await.assert_error(405, "method_not_allowed");
     for path in ["/nothing", "/api", "/api/grants/", "/webhooks"] {
@@ -127,8 +130,20 @@ async fn a_report_has_every_field_and_grants_have_all_of_theirs() {
     let mut keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
     keys.sort();
     let mut expected = [
-        "pass_id", "trigger", "dry_run", "started_at", "finished_at", "oncalls", "created", "revoked", "unchanged",
-        "held", "deferred", "skipped", "unknown", "failed",
+        "pass_id",
+        "trigger",
+        "dry_run",
+        "started_at",
+        "finished_at",
+        "oncalls",
+        "created",
+        "revoked",
+        "unchanged",
+        "held",
+        "deferred",
+        "skipped",
+        "unknown",
+        "failed",
     ];
     expected.sort_unstable();
     assert_eq!(keys, expected);

@@ -164,11 +164,21 @@ async fn the_list_of_events_tells_what_came_and_which_pass_served_it() {
     let events = scene.events().await;
     let keys: Vec<&String> = events[0].as_object().expect("an object").keys().collect();
     let mut expected = [
-        "received_at", "event_id", "event_type", "webhook_id", "subscription", "status", "schedules", "pass_id",
+        "received_at",
+        "event_id",
+        "event_type",
+        "webhook_id",
+        "subscription",
+        "status",
+        "schedules",
+        "pass_id",
     ];
     expected.sort_unstable();
     assert_eq!(keys, expected);
     assert_eq!((&events[0]["status"], &events[0]["pass_id"]), (&json!("ignored"), &Value::Null));
-    assert_eq!((&events[1]["event_id"], &events[1]["event_type"]), (&json!(event.id), &json!("schedule.updated")));
+    assert_eq!(
+        (&events[1]["event_id"], &events[1]["event_type"]),
+        (&json!(event.id), &json!("schedule.updated"))
+    );
     assert!(events[1]["pass_id"].is_string() && events[1]["received_at"].as_str().unwrap().ends_with('Z'));
 }

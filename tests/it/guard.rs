@@ -17,7 +17,10 @@ async fn scene() -> Scene {
     let mut scene = Scene::set(Config { max_revocations: 1, ..Config::with_rules(rules) }).await;
     scene.pagerduty.add_user(User::new(EVE.0, "Eve Roy", EVE.1));
     scene.strongdm.add_user(EVE.1);
-    scene.shifts(V3_SCHEDULE, &[(ANA, -60, 120), (BO, -60, 120), (CEM, -60, 120), (ANA, 300, 400), (BO, 300, 400)]);
+    scene.shifts(
+        V3_SCHEDULE,
+        &[(ANA, -60, 120), (BO, -60, 120), (CEM, -60, 120), (ANA, 300, 400), (BO, 300, 400)],
+    );
     scene.start().await;
     assert_eq!(scene.strongdm.grants().len(), 5);
     scene
@@ -50,7 +53,12 @@ async fn more_revocations_than_allowed_are_held_until_somebody_confirms_them() {
     assert_eq!(scene.writes().1, 0);
 
     let answer = scene.sync_with(json!({"allow_mass_revocation": true})).await;
-    assert_eq!((answer.status, answer.count("revoked"), answer.count("held")), (200, 5, 0), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.count("revoked"), answer.count("held")),
+        (200, 5, 0),
+        "{}",
+        answer.text
+    );
     assert_eq!(scene.strongdm.grants().len(), 1);
     scene.synced().await;
 

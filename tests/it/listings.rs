@@ -48,7 +48,9 @@ async fn the_audit_tells_what_was_done_why_and_by_which_pass() {
     assert_eq!(told[..2].iter().filter(|told| **told == ["create", "done", "manual"]).count(), 1);
     assert_eq!(told[..2].iter().filter(|told| **told == ["revoke", "done", "manual"]).count(), 1);
     assert_eq!(told[2..], [["create", "done", "start"]; 2]);
-    assert!(audit[..2].iter().all(|entry| entry["pass_id"] == pass && entry["pass_id"] != audit[2]["pass_id"]));
+    assert!(
+        audit[..2].iter().all(|entry| entry["pass_id"] == pass && entry["pass_id"] != audit[2]["pass_id"])
+    );
     assert!(audit.iter().all(|entry| entry["reason"].as_str().is_some_and(|reason| reason.len() > 10)));
     assert!(audit.iter().all(|entry| entry["grant"]["id"].as_str().is_some_and(|id| id.starts_with("ag-"))));
 }

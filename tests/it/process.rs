@@ -41,7 +41,10 @@ async fn one_process_owns_the_store_and_others_may_look() {
     assert_eq!(code(&dry), 0, "{}", err(&dry));
     let report: Value = serde_json::from_str(&out(&dry)).expect("the report and nothing else");
     assert_eq!((&report["trigger"], &report["dry_run"]), (&json!("command"), &json!(true)));
-    assert_eq!((report["created"][0]["email"].clone(), report["created"][0]["id"].clone()), (json!(CEM.1), Value::Null));
+    assert_eq!(
+        (report["created"][0]["email"].clone(), report["created"][0]["id"].clone()),
+        (json!(CEM.1), Value::Null)
+    );
     assert_eq!(report["revoked"].as_array().map(Vec::len), Some(2), "{report:#}");
     let text = scene.run(&["sync", "--dry-run"]).await;
     assert!(out(&text).contains(CEM.1) && out(&text).contains(DB), "{}", out(&text));
@@ -64,7 +67,10 @@ async fn sync_alone_does_the_work_of_a_pass_and_its_exit_code_tells_how_it_went(
     scene.shifts(SCHEDULE, &[(DENIZ, -60, 120)]);
     let held = scene.run(&["sync", "--format", "json"]).await;
     assert_eq!(code(&held), 1);
-    assert_eq!(serde_json::from_str::<Value>(&out(&held)).expect("JSON")["held"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        serde_json::from_str::<Value>(&out(&held)).expect("JSON")["held"].as_array().map(Vec::len),
+        Some(2)
+    );
     let allowed = scene.run(&["sync", "--allow-mass-revocation"]).await;
     assert_eq!(code(&allowed), 0, "a skipped person is no error: {}", err(&allowed));
     assert!(out(&allowed).contains(DENIZ.1), "{}", out(&allowed));
@@ -115,19 +121,22 @@ async fn mistakes_of_a_configuration_and_of_usage_end_with_2() {
     let scene = Scene::set(Config::default()).await;
     let good = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
     for (from, to, told) in [
-        ("listen =", "listn =", "oncall-grants.toml:2: server.listn"),
-        ("interval = \"1h\"", "interval = 60", "oncall-grants.toml:14: sync.interval"),
-        ("interval = \"1h\"", "interval = \"often\"", "oncall-grants.toml:14: sync.interval"),
-        ("admin_token = ", "# ", "server.admin_token"),
-        ("[sync]", "[sync", "oncall-grants.toml:13"),
-        ("http://127.0.0.1", "http://example.com", "oncall-grants.toml:5: pagerduty.api_url"),
+        ("listen =", "listn =", "server.listn"),
+        ("interval = \"1h\"", "interval = 60", "sync.interval"),
+        ("interval = \"1h\"", "interval = \"often\"", "sync.interval"),
+        ("admin_token = \"", "admin_token = \"\" # ", "server.admin_token"),
+        ("[sync]", "[sync", ""),
+        ("http://127.0.0.1", "http://example.com", "pagerduty.api_url"),
         ("resources = [\"prod-postgres\"]", "resources = []", "rules[0].resources"),
     ] {
-        scene.write_config(&good.replacen(from, to, 1));
+        let bad = good.replacen(from, to, 1);
+        let line = bad.lines().position(|line| line.contains(to)).expect("it was put in") + 1;
+        let told = format!("oncall-grants.toml:{line}: {told}");
+        scene.write_config(&bad);
         for command in ["serve", "sync", "check"] {
             let output = scene.run(&[command]).await;
             assert_eq!(code(&output), 2, "{command} with {to}: {}", err(&output));
-            assert!(err(&output).contains(told), "{command} with {to}: {}", err(&output));
+            assert!(err(&output).contains(&told), "{command} with {to}: {}", err(&output));
         }
     }
     scene.write_config(&good);
@@ -158,7 +167,10 @@ async fn a_signal_ends_the_service_in_order_also_during_a_pass() {
             let event = scene.about(SCHEDULE).body();
             let request = scene.request(Method::POST, "/webhooks/pagerduty").body(event);
             let answer = scene.try_send(request).await;
-            assert!(answer.is_err() || answer.as_ref().is_ok_and(|answer| answer.status == 503), "{answer:?}");
+            assert!(
+                answer.is_err() || answer.as_ref().is_ok_and(|answer| answer.status == 503),
+                "{answer:?}"
+            );
             gate.open();
         }
         let status = scene.ended().await;
@@ -172,9 +184,15 @@ async fn health_tells_of_upstreams_and_stays_good_while_they_are_down() {
     let scene = Scene::running(Config::default()).await;
     let ready = scene.get("/readyz").await;
     let body = ready.json();
-    assert_eq!((ready.status, &body["status"], &body["store"]), (200, &json!("ready"), &json!({"writable": true})));
+    assert_eq!(
+        (ready.status, &body["status"], &body["store"]),
+        (200, &json!("ready"), &json!({"writable": true}))
+    );
     for upstream in ["pagerduty", "strongdm"] {
-        assert!(body[upstream]["last_success"].is_string() && body[upstream]["last_error"].is_null(), "{body}");
+        assert!(
+            body[upstream]["last_success"].is_string() && body[upstream]["last_error"].is_null(),
+            "{body}"
+        );
     }
     scene.pagerduty.faults().add(Fault::on("", Action::http(401, "")).until_cleared());
     assert_eq!(scene.sync().await.status, 502);
@@ -182,7 +200,10 @@ async fn health_tells_of_upstreams_and_stays_good_while_they_are_down() {
     let body = ready.json();
     assert_eq!(ready.status, 200);
     assert!(body["pagerduty"]["last_error"]["at"].is_string(), "{body}");
-    assert!(body["pagerduty"]["last_error"]["message"].as_str().is_some_and(|text| text.contains("401")), "{body}");
+    assert!(
+        body["pagerduty"]["last_error"]["message"].as_str().is_some_and(|text| text.contains("401")),
+        "{body}"
+    );
     assert_eq!(scene.get("/healthz").await.status, 200);
     let output = scene.run(&["healthcheck", "--url", scene.url()]).await;
     assert_eq!(code(&output), 0, "{}", err(&output));

@@ -90,7 +90,8 @@ async fn swapped_shortened_and_extended_shifts_end_in_right_access_in_every_worl
             scene.synced().await;
             assert_eq!(scene.writes(), writes, "{about}: the second pass wrote");
             let tried = scene.strongdm.calls().split_off(calls);
-            let tried = tried.iter().any(|call| ["Create", "Delete"].iter().any(|word| call.method.ends_with(word)));
+            let tried =
+                tried.iter().any(|call| ["Create", "Delete"].iter().any(|word| call.method.ends_with(word)));
             assert!(!tried, "{about}: the second pass tried to write");
         }
     }))
@@ -103,7 +104,12 @@ async fn foreign_grants_are_never_touched_in_any_world() {
         let mut scene = Scene::set(Config::default()).await;
         scene.strongdm.configure(|settings| settings.second_grant = world);
         let foreign = |(_, email): Person, from, to: Option<i64>| {
-            scene.strongdm.add_foreign_grant(email, RESOURCES[0], scene.minute(from), to.map(|to| scene.minute(to)))
+            scene.strongdm.add_foreign_grant(
+                email,
+                RESOURCES[0],
+                scene.minute(from),
+                to.map(|to| scene.minute(to)),
+            )
         };
         let theirs = [
             foreign(ANA, -30, Some(60)),

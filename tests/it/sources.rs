@@ -42,7 +42,10 @@ async fn a_schedule_in_no_policy_and_one_with_several_people_at_once_are_underst
     scene.pagerduty.add_shift(V3_SCHEDULE, Shift::new(ANA.0, scene.minute(180), scene.minute(240)));
     scene.start().await;
     assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 60)], vec![(60, 90)]));
-    assert_eq!((scene.access(BO, "prod-web-1"), scene.access(CEM, "prod-web-1")), (vec![(0, 60)], vec![(0, 120)]));
+    assert_eq!(
+        (scene.access(BO, "prod-web-1"), scene.access(CEM, "prod-web-1")),
+        (vec![(0, 60)], vec![(0, 120)])
+    );
     assert_eq!(scene.access(ANA, "prod-web-1"), [(180, 240)]);
     let report = scene.synced().await;
     assert_eq!(report["skipped"][0]["email"], DENIZ.1);
@@ -51,7 +54,9 @@ async fn a_schedule_in_no_policy_and_one_with_several_people_at_once_are_underst
 
 #[tokio::test]
 async fn a_schedule_upgraded_under_its_id_keeps_every_grant() {
-    for (wrong_generation_is_404, schedule) in [(false, SCHEDULE), (false, LONELY_SCHEDULE), (true, LONELY_SCHEDULE)] {
+    for (wrong_generation_is_404, schedule) in
+        [(false, SCHEDULE), (false, LONELY_SCHEDULE), (true, LONELY_SCHEDULE)]
+    {
         let mut scene = Scene::set(Config::with_rules([rule("one", &[schedule], &[DB])])).await;
         scene.pagerduty.configure(|settings| settings.wrong_generation_is_404 = wrong_generation_is_404);
         scene.shifts(schedule, &[(ANA, -60, 120), (BO, 120, 240)]);
@@ -74,7 +79,9 @@ async fn a_schedule_upgraded_under_its_id_keeps_every_grant() {
 #[tokio::test]
 async fn policies_give_access_by_level_and_to_direct_targets_only_if_asked() {
     let policy = |name: &str, resource: &str, more: &str| {
-        format!("[[rules]]\nname = {name:?}\nescalation_policies = [{POLICY:?}]\nresources = [{resource:?}]\n{more}\n")
+        format!(
+            "[[rules]]\nname = {name:?}\nescalation_policies = [{POLICY:?}]\nresources = [{resource:?}]\n{more}\n"
+        )
     };
     let rules = [
         policy("first", DB, "escalation_levels = [1]"),
@@ -87,7 +94,11 @@ async fn policies_give_access_by_level_and_to_direct_targets_only_if_asked() {
     scene.pagerduty.put_policy(Policy::new(
         POLICY,
         "Payments",
-        vec![vec![Target::schedule(SCHEDULE)], vec![Target::schedule(V3_SCHEDULE)], vec![Target::user(CEM.0)]],
+        vec![
+            vec![Target::schedule(SCHEDULE)],
+            vec![Target::schedule(V3_SCHEDULE)],
+            vec![Target::user(CEM.0)],
+        ],
     ));
     scene.start().await;
     assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 60)], vec![(60, 120)]));
@@ -149,7 +160,11 @@ async fn a_rate_limit_is_waited_for_with_and_without_word_of_when() {
         Action::Http { status: 429, body: String::new(), headers }
     };
     let cases = [
-        ("explained", headers(&[("ratelimit-limit", "960"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "2")]), 2),
+        (
+            "explained",
+            headers(&[("ratelimit-limit", "960"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "2")]),
+            2,
+        ),
         ("bare", headers(&[]), 0),
     ];
     join_all(cases.map(async |(name, action, seconds)| {

@@ -94,8 +94,10 @@ async fn a_deleted_or_hidden_schedule_keeps_its_grants_and_hides_no_other() {
     let rules = [
         rule("payments", &[SCHEDULE], &[DB]),
         rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"]),
-        format!("[[rules]]\nname = \"policy\"\nescalation_policies = [{POLICY:?}]\nescalation_levels = [1]\n\
-                 resources = [\"prod-cluster\"]\n"),
+        format!(
+            "[[rules]]\nname = \"policy\"\nescalation_policies = [{POLICY:?}]\nescalation_levels = [1]\n\
+                 resources = [\"prod-cluster\"]\n"
+        ),
     ];
     let scene = Scene::running(Config::with_rules(rules)).await;
     scene.pagerduty.delete_schedule(SCHEDULE);
@@ -109,7 +111,12 @@ async fn a_deleted_or_hidden_schedule_keeps_its_grants_and_hides_no_other() {
 
     scene.pagerduty.delete_policy(POLICY);
     let answer = scene.sync().await;
-    assert_eq!((answer.status, answer.count("unknown"), answer.count("revoked")), (502, 2, 0), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.count("unknown"), answer.count("revoked")),
+        (502, 2, 0),
+        "{}",
+        answer.text
+    );
     assert!(answer.text.contains(&format!(r#"{{"escalation_policy":"{POLICY}""#)), "{}", answer.text);
 }
 

@@ -151,7 +151,8 @@ async fn one_failing_creation_stops_no_other() {
     let scene = Scene::running(Config::default()).await;
     scene.shifts(SCHEDULE, &[(CEM, -60, 120), (ANA, 120, 240), (BO, 240, 300)]);
     let cem = scene.strongdm.account_id(CEM.1).expect("an account");
-    let fault = Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::InvalidArgument, "no")).containing(cem);
+    let fault =
+        Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::InvalidArgument, "no")).containing(cem);
     scene.strongdm.faults().add(fault.until_cleared());
     let answer = scene.sync().await;
     assert_eq!((answer.status, answer.count("failed")), (502, 1), "{}", answer.text);
