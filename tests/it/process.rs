@@ -180,6 +180,26 @@ async fn a_signal_ends_the_service_in_order_also_during_a_pass() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_a_pass_gets_its_report_although_the_service_is_stopping() {
+    let mut scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let gate = scene.strongdm.faults().gate("AccountGrants.Create");
+    let stopped = async {
+        gate.arrived().await;
+        scene.signal("TERM");
+        wait_until("the signal has arrived", async || {
+            scene.messages().iter().any(|message| message.contains("stopping after SIG")).then_some(())
+        })
+        .await;
+        gate.open();
+    };
+    let (report, ()) = futures_util::future::join(scene.synced(), stopped).await;
+    assert_eq!(report["created"][0]["email"], CEM.1);
+    assert_eq!(scene.ended().await.code(), Some(0));
+    assert_eq!((scene.access(CEM, DB), scene.access(ANA, DB)), (vec![(0, 120)], vec![]));
+}
+
+#[tokio::test]
 async fn health_tells_of_upstreams_and_stays_good_while_they_are_down() {
     let scene = Scene::running(Config::default()).await;
     let ready = scene.get("/readyz").await;
