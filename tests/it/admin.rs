@@ -161,7 +161,7 @@ async fn a_report_has_every_field_and_grants_have_all_of_theirs() {
         "rules": ["payments"],
     });
     assert_eq!(*grant, expected);
-    assert_eq!(scene.grants().await, [grant.clone()]);
+    assert_eq!(scene.grants().await, std::slice::from_ref(grant));
 }
 
 #[tokio::test]

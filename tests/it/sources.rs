@@ -117,7 +117,8 @@ async fn policies_give_access_by_level_and_to_direct_targets_only_if_asked() {
 async fn long_lists_are_read_to_their_end() {
     join_all([26, 101].map(async |count| {
         let mut scene = Scene::set(Config::default()).await;
-        let turns: Vec<_> = (0..count).map(|n| ([ANA, BO][(n % 2) as usize], n * 10, n * 10 + 10)).collect();
+        let turns: Vec<_> =
+            (0..count).map(|n| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10)).collect();
         scene.shifts(SCHEDULE, &turns);
         scene.start().await;
         let granted: BTreeMap<i64, i64> = [ANA, BO].iter().flat_map(|who| scene.access(*who, DB)).collect();

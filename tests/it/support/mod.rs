@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
-    http::{Answer, PLAIN},
+    http::PLAIN,
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 
