@@ -110,7 +110,7 @@ fn dependencies_go_one_way() {
         for file in files {
             for path in used(&code(&file)) {
                 let lies_in = |parent: &&str| path == **parent || path.starts_with(&format!("{parent}::"));
-                if !lies_in(&itself.as_str()) && !allowed.iter().any(|parent| lies_in(parent)) {
+                if !lies_in(&itself.as_str()) && !allowed.iter().any(lies_in) {
                     strays.push(format!("{} uses {path}", file.display()));
                 }
             }
