@@ -22,7 +22,9 @@ use tower_http::{
 };
 use tracing::Instrument;
 
-use super::{api, auth, body::BodyBudget, error::AppError, health, sync, webhook};
+use super::{
+    api, auth, body::BodyBudget, error::AppError, health, sync, webhook, webhook::RefusedSignatures,
+};
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
 
 /// No route but `POST /sync` has a reason to take longer.
@@ -44,6 +46,7 @@ pub struct App {
     /// Set when the service is about to stop: the load balancer must look elsewhere.
     pub stopping: AtomicBool,
     pub(super) bodies: BodyBudget,
+    pub(super) refused_signatures: RefusedSignatures,
 }
 
 impl App {
@@ -55,8 +58,16 @@ impl App {
         webhook_secrets: Vec<SecretString>,
         admin_token: SecretString,
     ) -> Self {
-        let (stopping, bodies) = (AtomicBool::new(false), BodyBudget::default());
-        Self { store, reconciler, metrics, webhook_secrets, admin_token, stopping, bodies }
+        Self {
+            store,
+            reconciler,
+            metrics,
+            webhook_secrets,
+            admin_token,
+            stopping: AtomicBool::new(false),
+            bodies: BodyBudget::default(),
+            refused_signatures: RefusedSignatures::default(),
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -33,15 +33,11 @@ struct Asked {
 }
 
 /// Runs a pass, or joins one that was asked to do the same.
-pub(super) async fn sync(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, AppError> {
+pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = app.bodies.read(&headers, body, LARGEST_BODY).await?.bytes;
+    let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
     let asked: Asked = if body.trim_ascii().is_empty() {
         Asked::default()
     } else {

@@ -1,6 +1,10 @@
 //! `POST /webhooks/pagerduty`: verify, store, wake the reconciler, answer.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -25,6 +29,29 @@ use crate::{
 const LARGEST_BODY: usize = 512 * 1024;
 /// We promise an answer within a second; a delivery that is not on disk by then is better sent again.
 const STORE_WITHIN: Duration = Duration::from_millis(800);
+
+/// Refused signatures are logged at most this often: anybody can cause them.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Counts refused signatures between two log lines.
+#[derive(Debug, Default)]
+pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
+
+impl RefusedSignatures {
+    fn note(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            tracing::warn!(
+                webhooks.refused = state.1,
+                "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
+                 row PagerDuty switches the subscription off for a day",
+                state.1,
+            );
+            *state = (Some(Instant::now()), 0);
+        }
+    }
+}
 
 /// Takes an event in. Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row
 /// would make PagerDuty switch the subscription off.
@@ -57,11 +84,11 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let held = app.bodies.read(headers, body, LARGEST_BODY).await?;
+    let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
     if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
-        tracing::warn!("refused a webhook whose signature no configured secret explains");
+        app.refused_signatures.note();
         return Err(AppError::BadSignature);
     }
     let event = Event::read(body);

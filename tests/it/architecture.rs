@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("clock.rs", &[]),
     ("pagerduty", &["model"]),
-    ("strongdm", &["model"]),
+    ("strongdm", &["clock", "model"]),
     ("store", &["model", "reconcile::plan", "reconcile::scope", "reconcile::world"]),
     ("reconcile/plan", &["model", "reconcile::world"]),
     (
@@ -35,6 +35,10 @@ const IMPURE: [&str; 10] =
 
 fn sources(of: &str) -> Vec<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(of);
+    // Tests may look anywhere.
+    if of.ends_with("/tests") || of.ends_with("/tests.rs") {
+        return Vec::new();
+    }
     if path.is_file() {
         return vec![path];
     }
@@ -42,17 +46,10 @@ fn sources(of: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries.map(|entry| entry.expect("an entry")) {
         let name = entry.file_name().into_string().expect("plain names");
-        if entry.path().is_dir() {
+        if entry.path().is_dir() || name.ends_with(".rs") {
             found.extend(sources(&format!("{of}/{name}")));
-        } else {
-            found.push(entry.path());
         }
     }
-    // Tests may look anywhere.
-    found.retain(|path| {
-        let text = path.to_string_lossy();
-        text.ends_with(".rs") && !text.ends_with("/tests.rs") && !text.contains("/tests/")
-    });
     found
 }
 

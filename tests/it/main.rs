@@ -8,4 +8,5 @@ mod support;
 mod architecture;
 mod crash;
 mod grants;
+mod hostile;
 mod intake;

@@ -1,0 +1,350 @@
+//! What durability costs: deliveries answered 202 per second and their latency, side by side in one run for
+//!
+//! * `bare`: the same HTTP stack answering 202 without looking at the body,
+//! * `single`: verified, and each delivery in a commit of its own,
+//! * `service`: the service itself, which lets deliveries share commits,
+//!
+//! and the time from an event to the grant while every upstream call takes 50 ms. Each server is a process of its own;
+//! all traffic stays on the loopback address, and every run ends by itself.
+//!
+//! `cargo bench --bench intake`, with `BENCH_SECONDS` (default 5) and `BENCH_CONNECTIONS` (default 64).
+
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use axum::{Router, http::StatusCode, routing::post};
+use bytes::Bytes;
+use oncall_grants::{
+    clock,
+    pagerduty::signature,
+    store::{Delivery, Store},
+};
+use sandbox::{
+    clock::Clock,
+    pagerduty::{Event, PagerDuty, sign},
+    strongdm::StrongDm,
+    world,
+};
+use secrecy::SecretString;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Mutex,
+};
+
+/// What an upstream call takes in the second part.
+const UPSTREAM: Duration = Duration::from_millis(50);
+/// How often the way from event to grant is measured.
+const SWAPS: usize = 20;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The comparisons are this program again, so that every server has a process of its own.
+    match env::args().nth(1).as_deref() {
+        Some("bare") => runtime.block_on(serve(Router::new().route("/webhooks/pagerduty", post(bare)))),
+        Some("single") => runtime.block_on(single()),
+        _ => runtime.block_on(compare()),
+    }
+}
+
+async fn bare(_: Bytes) -> StatusCode {
+    StatusCode::ACCEPTED
+}
+
+async fn single() -> anyhow::Result<()> {
+    let store = Store::open(Path::new("single.db")).await?;
+    let one_at_a_time = Arc::new(Mutex::new(store));
+    let secrets = Arc::new([SecretString::from(world::WEBHOOK_SECRET)]);
+    let handler = async move |headers: axum::http::HeaderMap, body: Bytes| {
+        let signatures =
+            headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
+        if signature::verify(&*secrets, signatures, &body).is_none() {
+            return StatusCode::UNAUTHORIZED;
+        }
+        let event = oncall_grants::pagerduty::Event::read(&body);
+        let delivery = Delivery {
+            key: event.id.clone().unwrap_or_default(),
+            received_at: clock::now(),
+            event_id: event.id,
+            event_type: event.event_type,
+            webhook_id: None,
+            subscription: None,
+            marks: [oncall_grants::reconcile::scope::Mark::Everything].into(),
+        };
+        let store = one_at_a_time.lock().await;
+        if store.accept(delivery).await.is_ok() {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    };
+    serve(Router::new().route("/webhooks/pagerduty", post(handler))).await
+}
+
+async fn serve(router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("serving on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, router).await?)
+}
+
+/// A server in a process of its own; dropping it kills it.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+        command.current_dir(folder).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let out = BufReader::new(child.stdout.take().context("piped")?);
+        let log = BufReader::new(child.stderr.take().context("piped")?);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for lines in [Box::new(out) as Box<dyn BufRead + Send>, Box::new(log)] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                lines.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+            });
+        }
+        while let Ok(line) = receiver.recv_timeout(Duration::from_secs(10)) {
+            if let Some((_, rest)) = line.split_once("serving on http://") {
+                let address = rest.split_whitespace().next().unwrap_or_default();
+                let address = address.trim_end_matches(['"', ',']).to_owned();
+                // Whoever logs must be read.
+                std::thread::spawn(move || receiver.into_iter().for_each(drop));
+                return Ok(Self { child, address });
+            }
+        }
+        bail!("a server did not start")
+    }
+}
+
+async fn compare() -> anyhow::Result<()> {
+    let setting = |name, default| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (seconds, connections) = (setting("BENCH_SECONDS", 5), setting("BENCH_CONNECTIONS", 64));
+    let load = Load { seconds: Duration::from_secs(seconds), connections: usize::try_from(connections)? };
+    let folder = tempfile::tempdir()?;
+    let any = "127.0.0.1:0".parse()?;
+    let pagerduty = PagerDuty::start(any, Clock::new()).await?;
+    let strongdm = StrongDm::start(any, Clock::new()).await?;
+    world::seed(&pagerduty, &strongdm, clock::now());
+    fs::write(folder.path().join("oncall-grants.toml"), config(&pagerduty.url(), &strongdm.url()))?;
+
+    println!("{:<10}{:>12}{:>12}{:>12}{:>20}", "", "202 per s", "p50 ms", "p99 ms", "p99 ms at half load");
+    let mut rates = Vec::new();
+    for name in ["bare", "single", "service"] {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(name);
+        if name == "service" {
+            command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+            command.arg("serve");
+        }
+        let server = Server::start(command, folder.path())?;
+        load.run(&server.address, name, Some(1000.0), Duration::from_secs(1)).await?;
+        let peak = load.run(&server.address, name, None, load.seconds).await?;
+        let half = load.run(&server.address, name, Some(peak.per_second / 2.0), load.seconds).await?;
+        println!("{name:<10}{:>12.0}{:>12.2}{:>12.2}{:>20.2}", peak.per_second, peak.p50, peak.p99, half.p99);
+        rates.push(peak.per_second);
+    }
+    println!("service / bare = {:.2}, service / single = {:.1}", rates[2] / rates[0], rates[2] / rates[1]);
+    event_to_grant(&pagerduty, &strongdm, folder.path()).await
+}
+
+fn config(pagerduty: &str, strongdm: &str) -> String {
+    let (token, access, secret, webhook) =
+        (world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY, world::WEBHOOK_SECRET);
+    let schedule = world::SCHEDULE;
+    format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+admin_token = "only-for-the-benchmark"
+[pagerduty]
+api_url = "{pagerduty}"
+token = "{token}"
+webhook_secrets = ["{webhook}"]
+[strongdm]
+api_url = "{strongdm}"
+access_key = "{access}"
+secret_key = "{secret}"
+[sync]
+interval = "1h"
+[[rules]]
+name = "bench"
+schedules = ["{schedule}"]
+resources = ["prod-postgres"]
+"#
+    )
+}
+
+struct Load {
+    seconds: Duration,
+    connections: usize,
+}
+
+struct Measured {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+}
+
+impl Load {
+    /// Posts distinct signed events over keep-alive connections: as fast as answers come, or at a given rate.
+    async fn run(
+        &self,
+        address: &str,
+        name: &str,
+        rate: Option<f64>,
+        during: Duration,
+    ) -> anyhow::Result<Measured> {
+        let began = Instant::now();
+        let mut workers = Vec::new();
+        for worker in 0..self.connections {
+            let (address, name) =
+                (address.to_owned(), format!("{name}-{worker}-{}", clock::now().timestamp_millis()));
+            #[expect(clippy::cast_precision_loss, reason = "a few dozen connections")]
+            let pause = rate.map(|rate| Duration::from_secs_f64(self.connections as f64 / rate));
+            workers.push(tokio::spawn(async move { post_events(&address, &name, pause, during).await }));
+        }
+        let mut times = Vec::new();
+        for worker in workers {
+            times.extend(worker.await??);
+        }
+        let took = began.elapsed().as_secs_f64();
+        times.sort_unstable();
+        let at = |share: usize| {
+            times.get(times.len() * share / 100).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+        };
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        Ok(Measured { per_second: times.len() as f64 / took, p50: at(50), p99: at(99) })
+    }
+}
+
+async fn post_events(
+    address: &str,
+    name: &str,
+    pause: Option<Duration>,
+    during: Duration,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (began, mut times, mut answer) = (Instant::now(), Vec::new(), vec![0; 4096]);
+    let padding = "x".repeat(2000);
+    for n in 0_u32.. {
+        if began.elapsed() >= during {
+            break;
+        }
+        if let Some(pause) = pause {
+            tokio::time::sleep_until((began + pause * n).into()).await;
+        }
+        let data = format!(r#"{{"id":"{}","type":"schedule","text":"{padding}"}}"#, world::SCHEDULE);
+        let body =
+            format!(r#"{{"event":{{"id":"{name}-{n}","event_type":"schedule.updated","data":{data}}}}}"#);
+        let request = format!(
+            "POST /webhooks/pagerduty HTTP/1.1\r\nhost: {address}\r\nx-pagerduty-signature: {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            sign(world::WEBHOOK_SECRET, body.as_bytes()),
+            body.len(),
+        );
+        let sent = Instant::now();
+        stream.write_all(request.as_bytes()).await?;
+        let status = read_answer(&mut stream, &mut answer).await?;
+        if status != "202" {
+            bail!("answered {status}");
+        }
+        times.push(sent.elapsed());
+    }
+    Ok(times)
+}
+
+/// Reads one answer with a content-length, and tells its status.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<String> {
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            bail!("the server hung up");
+        }
+        filled += read;
+        let text = String::from_utf8_lossy(&buffer[..filled]).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return Ok(head.split_whitespace().nth(1).unwrap_or_default().to_owned());
+        }
+    }
+}
+
+/// The time from sending an event to the grant being there, everything that can be known beforehand being known.
+async fn event_to_grant(pagerduty: &PagerDuty, strongdm: &StrongDm, folder: &Path) -> anyhow::Result<()> {
+    fs::remove_file(folder.join("oncall-grants.db"))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+    command.arg("serve");
+    let server = Server::start(command, folder)?;
+    let people = [
+        (world::ANA, "ana@example.com"),
+        (world::BO, "bo.chen@example.com"),
+        (world::CEM, "cem@example.com"),
+    ];
+    let mut times = Vec::new();
+    for n in 0..SWAPS + people.len() {
+        let (user, email) = people[n % people.len()];
+        // The first round fills the caches.
+        let latency = if n < people.len() { Duration::ZERO } else { UPSTREAM };
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        pagerduty.faults().set_latency(latency);
+        strongdm.faults().set_latency(latency);
+        let now = clock::now();
+        pagerduty.swap_shift(world::SCHEDULE, user, now);
+        let event = Event::new(
+            "schedule.updated",
+            now,
+            serde_json::json!({"id": world::SCHEDULE, "type": "schedule"}),
+        );
+        let body = event.body();
+        let client = reqwest_client()?;
+        let sent = Instant::now();
+        let request = client.post(format!("http://{}/webhooks/pagerduty", server.address));
+        let request = request.header("x-pagerduty-signature", sign(world::WEBHOOK_SECRET, &body)).body(body);
+        request.send().await?.error_for_status()?;
+        while !strongdm.has_access(email, "prod-postgres", clock::now()) {
+            if sent.elapsed() > Duration::from_secs(10) {
+                bail!("no grant came");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if latency > Duration::ZERO {
+            times.push(sent.elapsed());
+        }
+    }
+    times.sort_unstable();
+    let (median, worst) = (times[times.len() / 2].as_secs_f64(), times[times.len() - 1].as_secs_f64());
+    println!(
+        "event to grant with {} ms per upstream call: median {:.0} ms ({:.2} calls), worst {:.0} ms",
+        UPSTREAM.as_millis(),
+        median * 1000.0,
+        median / UPSTREAM.as_secs_f64(),
+        worst * 1000.0,
+    );
+    Ok(())
+}
+
+fn reqwest_client() -> reqwest::Result<reqwest::Client> {
+    oncall_grants::pagerduty::http_client(oncall_grants::tls::client_config())
+}

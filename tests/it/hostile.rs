@@ -1,0 +1,64 @@
+//! Strangers who are slow or loud do not keep PagerDuty out.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{Config, Scene};
+
+/// As many as fit beside everything else, should this process not be allowed more than 4096 descriptors.
+const SLOW: usize = 1000;
+const LOUD: usize = 50;
+/// Well above what an answer takes on a busy machine, and well below what slow clients are given.
+const PROMPT: Duration = Duration::from_secs(1);
+
+async fn connect(scene: &Scene, said: &str) -> TcpStream {
+    let address = scene.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(said.as_bytes()).await.expect("an open connection");
+    stream
+}
+
+async fn answers_promptly(scene: &Scene) {
+    for _ in 0..5 {
+        let began = Instant::now();
+        assert_eq!(scene.get("/healthz").await.status, 200);
+        assert!(began.elapsed() < PROMPT, "/healthz took {:?}", began.elapsed());
+        let began = Instant::now();
+        scene.deliver(&scene.about("PI7DH85")).await;
+        assert!(began.elapsed() < PROMPT, "a webhook took {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_slow_connections_leave_room_for_webhooks() {
+    rlimit::increase_nofile_limit(4096).expect("a readable limit");
+    let scene = Scene::running(Config::default()).await;
+    let half_head = "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\n";
+    let half_body = format!("{half_head}content-length: 100000\r\n\r\nxxxx");
+    let slow = (0..SLOW).map(|n| connect(&scene, if n % 2 == 0 { half_head } else { &half_body }));
+    let mut slow = join_all(slow).await;
+    answers_promptly(&scene).await;
+    // Their time is limited: the first of them hears so, or is hung up on.
+    let mut answer = Vec::new();
+    let patience = Duration::from_secs(20);
+    let ended = tokio::time::timeout(patience, slow[0].read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "a connection without a request was kept for {patience:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_signatures_leaves_room_for_webhooks() {
+    let scene = Scene::running(Config::default()).await;
+    let body = "x".repeat(2000);
+    let forged = async || {
+        for _ in 0..20 {
+            let answer = scene.post_webhook(body.clone(), [("X-PagerDuty-Signature", "v1=00")]).await;
+            answer.assert_error(401, "bad_signature");
+        }
+    };
+    tokio::join!(join_all((0..LOUD).map(|_| forged())), answers_promptly(&scene));
+}
