@@ -91,8 +91,11 @@ pub(super) fn note(timetable: &mut Timetable, pass: &Passed) {
         // What failed elsewhere is not mended by this.
         (true, false) => {}
         (false, _) => {
-            timetable.retry_at = Some(ended + pause_after(timetable.failures));
+            let retry = ended + pause_after(timetable.failures);
             timetable.failures = timetable.failures.saturating_add(1);
+            // Events that keep failing must not put off what else is to be tried again.
+            let planned = timetable.retry_at.filter(|planned| !full && *planned < retry);
+            timetable.retry_at = planned.or(Some(retry));
         }
     }
 }
@@ -203,5 +206,17 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         note(&mut outlook.timetable, &passed(true, now, true, None));
         assert_eq!(trigger(&outlook, now + TimeDelta::seconds(120)), None);
+    }
+
+    #[test]
+    fn a_storm_of_failing_events_puts_no_retry_off() {
+        let mut outlook = after_start();
+        note(&mut outlook.timetable, &passed(true, at(1_000), false, None));
+        note(&mut outlook.timetable, &passed(false, at(1_500), false, None));
+        assert_eq!(trigger(&outlook, at(1_999)), None);
+        assert_eq!(trigger(&outlook, at(2_000)), Some(Trigger::Retry));
+        note(&mut outlook.timetable, &passed(true, at(2_000), false, None));
+        assert_eq!(trigger(&outlook, at(5_999)), None, "a full pass is what the retry was for");
+        assert_eq!(trigger(&outlook, at(6_000)), Some(Trigger::Retry));
     }
 }

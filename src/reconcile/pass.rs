@@ -17,6 +17,7 @@ use super::{
     plan::{Asked, Plan, Step, Unknown, plan},
     report::{Failure, PassReport, Trigger, UnknownEntry},
     scope::{Mark, Scope},
+    world::SecondGrant,
 };
 use crate::{
     clock,
@@ -68,8 +69,15 @@ impl Reconciler {
         let Ask { pass_id, trigger, request, mut timetable } = ask;
         let mut report = PassReport::begin(pass_id.clone(), trigger, false, now);
         let deadline = began + BEGIN_WRITES;
-        let mut context =
-            Context { pass_id, trigger, now, deadline, last_round: false, held: Arc::clone(held) };
+        let mut context = Context {
+            pass_id,
+            trigger,
+            now,
+            deadline,
+            last_round: false,
+            planned_with: SecondGrant::default(),
+            held: Arc::clone(held),
+        };
         let scope = request.scope();
         if scope == Scope::All {
             self.started.store(true, Ordering::Relaxed);
@@ -84,6 +92,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            context.planned_with = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             if round == 1 {
@@ -206,7 +215,8 @@ impl Reconciler {
                 report.held.len(),
             );
         }
-        if full {
+        // A narrow pass that holds nothing says nothing about the rest.
+        if full || held {
             state.held = held;
         }
         for UnknownEntry(unknown) in &report.unknown {
