@@ -87,9 +87,12 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as Sqlx;
         match &error {
-            Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
-                Self::Unreachable(error)
-            }
+            Sqlx::Io(_)
+            | Sqlx::Protocol(_)
+            | Sqlx::Tls(_)
+            | Sqlx::PoolTimedOut
+            | Sqlx::PoolClosed
+            | Sqlx::WorkerCrashed => Self::Unreachable(error),
             Sqlx::Database(refused) if refused.code().is_some_and(|code| is_outage(&code)) => {
                 Self::Unreachable(error)
             }

@@ -91,7 +91,7 @@ async fn a_burst_over_all_replicas_leads_to_few_refreshes_and_is_served() {
 async fn a_killed_replicas_pass_is_taken_over() {
     for after_work in [false, true] {
         let replicas = Replicas::set(Config::default()).await;
-        let (one, other) = replicas.two().await;
+        let (mut one, other) = replicas.two().await;
         swap(&replicas);
         let gate = hold(&replicas, "AccountGrants.Create", after_work);
         until_held(&one, &gate).await;
@@ -225,7 +225,10 @@ async fn a_database_that_goes_away_puts_webhooks_off_until_it_is_back() {
         assert_eq!(one.get("/healthz").await.status, 200);
         proxy.open();
         one.ready_becomes(200).await;
-        one.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+        wait_until("webhooks are taken again", async || {
+            (one.deliver(&replicas.scene.about(SCHEDULE)).await.status == 202).then_some(())
+        })
+        .await;
     }
     one.synced().await;
 }

@@ -127,8 +127,8 @@ impl Replica {
     }
 
     /// Kills the process without warning.
-    pub(crate) fn kill(self) {
-        self.service.kill();
+    pub(crate) fn kill(&mut self) {
+        self.service.stop();
     }
 
     /// Waits until a pass looked at everything, here or on another replica.
@@ -148,6 +148,20 @@ impl Replica {
             (self.get("/readyz").await.status == status).then_some(())
         })
         .await;
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.service.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
+            #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
+            {
+                eprintln!("the last lines of the log of {}:\n{lines}", self.service.url);
+            }
+        }
     }
 }
 
