@@ -200,9 +200,7 @@ async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
     let proxy = Proxy::to(server).await;
     url.set_host(Some(&proxy.address.ip().to_string())).unwrap();
     url.set_port(Some(proxy.address.port())).unwrap();
-    let (one, other) = tokio::join!(replicas.start_on(url.as_str()), replicas.start());
-    one.has_seen_a_full_pass().await;
-    other.has_seen_a_full_pass().await;
+    let (one, other) = replicas.two_on(url.as_str()).await;
     (proxy, one, other)
 }
 

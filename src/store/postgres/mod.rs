@@ -28,8 +28,8 @@ use super::{Error, Lease, OpenError, Store, inbox::Queue};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
-/// One writes deliveries, one listens, one runs the pass, four write grants, and the API shares the rest. Ten replicas
-/// stay below the hundred connections that a server allows by default.
+/// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
+/// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
 const CONNECTIONS: u32 = 8;
 /// Getting a connection: a healthy server takes milliseconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -62,9 +62,9 @@ impl Postgres {
         let migrated = migrations().run(&migrating).await;
         migrated.map_err(|source| OpenError::Migration { place: place.clone(), source })?;
         migrating.close().await;
-        let pool = pool(options).await.map_err(failed)?;
+        let pool = pool(options.clone()).await.map_err(failed)?;
         let store = Self::on(pool);
-        news::listen(store.pool.clone(), Arc::clone(&store.news));
+        news::listen(store.pool.clone(), options, Arc::clone(&store.news));
         Ok(store)
     }
 
