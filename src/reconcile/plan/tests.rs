@@ -1,1 +1,4 @@
-//! The decision in examples.
+//! The decision in examples, and what the tests of the decision share.
+
+pub(super) mod builders;
+pub(super) mod twin;
