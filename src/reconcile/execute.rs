@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) deadline: tokio::time::Instant,
     /// What is learned now is too late for this pass.
     pub(super) last_round: bool,
+    /// What the plan took for strongDM's way with a second grant.
+    pub(super) second_grant: SecondGrant,
 }
 
 impl Context {
@@ -174,7 +176,7 @@ impl Reconciler {
             Err(Error::AlreadyExists) => {
                 let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
                 self.store.settle_refused(row, Some(&audit)).await?;
-                self.learn_from_refusal(&new.grant).await
+                self.learn_from_refusal(context, &new.grant).await
             }
             Err(error @ Error::NotFound(_)) => {
                 self.cache.forget(account_id, resource_id);
@@ -274,7 +276,7 @@ impl Reconciler {
     }
 
     /// Finds out what made strongDM refuse a second grant, and remembers it.
-    async fn learn_from_refusal(&self, grant: &Grant) -> Result<Written, store::Error> {
+    async fn learn_from_refusal(&self, context: &Context, grant: &Grant) -> Result<Written, store::Error> {
         let Grant { account_id, resource_id, window, .. } = grant;
         let remote = match self.strongdm.grants_of(account_id, resource_id).await {
             Ok(remote) => remote,
@@ -301,8 +303,10 @@ impl Reconciler {
             self.store.learn_second_grant(learned.max(known), now + LEARNED_FOR).await?;
             if learned > known {
                 tracing::info!(second_grant = ?learned, "learned what strongDM does with a second grant");
-            } else if foreign.is_empty() {
-                // Nothing new for the planner: without a pause it would try the same again.
+            }
+            // Nothing new for the planner: without a pause it would try the same again. What another write of the
+            // same plan has just learned is new.
+            if learned <= context.second_grant && foreign.is_empty() {
                 self.store.remember_refusal(account_id, resource_id, now).await?;
             }
         }

@@ -21,6 +21,7 @@ use super::{
     plan::{Asked, Plan, Settings, Step, Unknown, plan},
     report::{Failure, PassReport, Trigger, UnknownEntry},
     scope::{Links, Scope},
+    world::SecondGrant,
 };
 use crate::{
     clock,
@@ -244,7 +245,8 @@ impl Reconciler {
         tracing::Span::current().record("pass.id", &pass_id);
         let mut report = PassReport::begin(pass_id.clone(), trigger, request.dry_run, now);
         let deadline = began + BEGIN_WRITES;
-        let mut context = Context { pass_id, trigger, now, deadline, last_round: false };
+        let second_grant = SecondGrant::default();
+        let mut context = Context { pass_id, trigger, now, deadline, last_round: false, second_grant };
 
         let mut unsettled = Vec::new();
         let mut unverified = None;
@@ -278,6 +280,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            context.second_grant = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             if round == 1 {

@@ -153,7 +153,8 @@ proptest! {
                 Why::Duplicate => !possible && case.world.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
-                    !revoked.contains(&other.row)
+                    let in_the_way = |due: &Revocation| due.row == other.row && due.why == Why::InTheWay;
+                    (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
                         && same_pair(&other.grant, &account, &resource)
                         && outer.start() <= rest.start()
                         && rest.end() <= outer.end()
@@ -350,7 +351,7 @@ fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), Tes
                 && found.resource_id == resource
                 && found.window.overlaps(&later)
         });
-        let protected = ours().any(|grant| case.protects(grant, hour));
+        let protected = ours().any(|grant| (hour..LAST).any(|later| case.protects(grant, later)));
         let has = twin.gives(&account, &resource, at_hour, refused != SecondGrant::Taken);
         if case.oracle().certain(&account, &resource, at_hour) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);

@@ -74,8 +74,7 @@ impl Twin {
     pub(in crate::reconcile::plan) fn recall(&self, now: DateTime<Utc>, world: &mut World) {
         world.ledger = self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
         world.foreign.clone_from(&self.seen_foreign);
-        world.second_grant =
-            if now < self.believed_until { self.second_grant } else { SecondGrant::default() };
+        world.second_grant = self.knows(now);
         let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
         world.refusals = refusals.filter(|refusal| refusal.until > now).collect();
         world.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
@@ -84,6 +83,10 @@ impl Twin {
                 self.ledger.iter().find(|own| own.row == *row).map(|own| pair(&own.grant))
             }
         }));
+    }
+
+    fn knows(&self, now: DateTime<Utc>) -> SecondGrant {
+        if now < self.believed_until { self.second_grant } else { SecondGrant::default() }
     }
 
     /// Plans and carries out until nothing more is learned, as a pass does. Returns the last plan and whether any
@@ -121,13 +124,14 @@ impl Twin {
             let own = self.ledger.iter_mut().find(|own| own.row == *row);
             own.expect("only known rows are relabelled").causes.clone_from(causes);
         }
+        let knew = self.knows(now);
         let mut outcome = Outcome::default();
         for PairSteps { account_id: _, resource_id: _, steps } in &plan.pairs {
             let mut undone: Vec<Window> = Vec::new();
             for step in steps {
                 let window = step.grant().window;
                 let waits = undone.iter().any(|other| other.overlaps(&window));
-                if waits || !self.write(now, step, fault(step), &mut outcome) {
+                if waits || !self.write((now, knew), step, fault(step), &mut outcome) {
                     undone.push(window);
                 }
             }
@@ -135,7 +139,13 @@ impl Twin {
         outcome
     }
 
-    fn write(&mut self, now: DateTime<Utc>, step: &Step, fault: Fault, outcome: &mut Outcome) -> bool {
+    fn write(
+        &mut self,
+        (now, knew): (DateTime<Utc>, SecondGrant),
+        step: &Step,
+        fault: Fault,
+        outcome: &mut Outcome,
+    ) -> bool {
         outcome.failed |= fault != Fault::None;
         match (step, fault) {
             (_, Fault::Fails) => false,
@@ -145,7 +155,7 @@ impl Twin {
                     true
                 }
                 None => {
-                    self.learn(now, &new.grant);
+                    self.learn(now, knew, &new.grant);
                     outcome.learned = true;
                     false
                 }
@@ -231,7 +241,7 @@ impl Twin {
     }
 
     /// What the executor learns from a refusal.
-    fn learn(&mut self, now: DateTime<Utc>, grant: &Grant) {
+    fn learn(&mut self, now: DateTime<Utc>, knew: SecondGrant, grant: &Grant) {
         let in_the_way: Vec<ForeignGrant> =
             self.others(now, (&grant.account_id, &grant.resource_id)).cloned().collect();
         let foreign: Vec<ForeignGrant> =
@@ -243,12 +253,11 @@ impl Twin {
             true => SecondGrant::RefusedIfOverlapping,
             false => SecondGrant::Refused,
         };
-        let known = if now < self.believed_until { self.second_grant } else { SecondGrant::default() };
         if !in_the_way.is_empty() {
-            self.second_grant = learned.max(known);
+            self.second_grant = learned.max(self.knows(now));
             self.believed_until = now + TimeDelta::hours(24);
         }
-        if in_the_way.is_empty() || (learned <= known && foreign.is_empty()) {
+        if in_the_way.is_empty() || (learned <= knew && foreign.is_empty()) {
             self.refuse(now, account, resource);
         }
     }
