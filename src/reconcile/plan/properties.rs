@@ -90,7 +90,15 @@ impl Case {
     }
 }
 
+/// Twice as many as usual: what goes wrong here needs several things to come together.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases * 2, ..usual }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn coverage_is_exact_for_everything_known(case in any_case()) {
         let case = Case { really: SecondGrant::Taken, ..case };
@@ -301,7 +309,7 @@ proptest! {
     fn waking_up_as_told_gives_coverage_at_every_instant(case in known_case()) {
         let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
         let mut twin = Twin::new(case.really, &case.world);
-        let mut pass = |twin: &mut Twin, now| {
+        let pass = |twin: &mut Twin, now| {
             twin.pass(now, &case.settings, &case.world, case.allow, &mut healthy).0
         };
         let mut plan = pass(&mut twin, case.now);
