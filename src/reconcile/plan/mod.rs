@@ -299,4 +299,6 @@ fn pairs<'a>(now: DateTime<Utc>, horizon: TimeDelta, world: &'a World, claims: &
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
