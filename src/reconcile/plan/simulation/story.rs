@@ -12,7 +12,7 @@ use crate::model::{GrantId, Window};
 const HOUR: Minute = 60;
 const DAY: Minute = 24 * HOUR;
 /// One event in so many minutes, on average.
-const EVERY: i64 = 300;
+const EVERY: i64 = 400;
 
 /// A small generator whose numbers are the same everywhere.
 pub(super) struct Random(u64);
@@ -43,7 +43,7 @@ impl Simulation {
         if self.random.below(EVERY) != 0 {
             return;
         }
-        match self.random.below(14) {
+        match self.random.below(15) {
             0 | 1 => self.swap(minute),
             2 | 3 => self.cover(minute),
             4 => self.remove_override(minute),
@@ -52,11 +52,11 @@ impl Simulation {
                 let which = self.random.index(3);
                 self.upstream.rotas[which].in_pieces ^= true;
             }
-            7 => self.upstream.pagerduty_down = minute + 1 + self.random.below(3 * HOUR),
+            7 => self.upstream.pagerduty_down = minute + 1 + self.random.below(2 * HOUR),
             8 => self.strongdm_fails(minute),
             9 => self.process_down = minute + self.random.below(10),
             10 => self.reorganise(minute),
-            11 => self.foreign(minute),
+            11 | 14 => self.foreign(minute),
             12 => self.reconfigure(minute),
             _ => {
                 let chosen = self.random.index(2 * ACCOUNTS);
@@ -134,14 +134,14 @@ impl Simulation {
 
     fn vanish(&mut self, minute: Minute) {
         let which = self.random.index(3);
-        self.upstream.vanished[which] = minute + 10 + self.random.below(4 * HOUR);
-        if self.random.below(8) == 0 {
+        self.upstream.vanished[which] = minute + 10 + self.random.below(HOUR);
+        if self.random.below(16) == 0 {
             self.upstream.vanished[which] += DAY;
         }
     }
 
     fn strongdm_fails(&mut self, minute: Minute) {
-        let until = minute + 1 + self.random.below(3 * HOUR);
+        let until = minute + 1 + self.random.below(2 * HOUR);
         self.upstream.writes_down = until;
         if self.random.below(2) == 0 {
             self.upstream.look_ups_down = until;

@@ -48,7 +48,7 @@ pub(super) fn settings() -> Settings {
         ],
         aliases: Aliases([(email("p1"), email("one"))].into()),
         horizon: TimeDelta::days(7),
-        max_revocations: 4,
+        max_revocations: 2,
     }
 }
 
