@@ -61,12 +61,15 @@ enum Identity {
     Unknown(Asked, String, Option<Email>),
 }
 
+/// The rules that a skipped record concerns, and its first shift.
+type Concerns = (BTreeSet<String>, Option<DateTime<Utc>>);
+
 /// The outcome of going through all rules.
 #[derive(Default)]
 pub(super) struct Claims {
     pub(super) certain: Vec<Claim>,
     possible: Vec<Possibility>,
-    skipped: BTreeMap<(Subject, SkipReason), (BTreeSet<String>, Option<DateTime<Utc>>)>,
+    skipped: BTreeMap<(Subject, SkipReason), Concerns>,
     pub(super) unknown: BTreeSet<Unknown>,
     pub(super) on_calls: usize,
 }

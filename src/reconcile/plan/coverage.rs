@@ -167,7 +167,7 @@ impl<'a> Pair<'a> {
         for own in &self.ours {
             match (self.due(own, wanted), hold) {
                 (None, _) | (Some(_), Hold::Everything) | (Some(Why::TooLong), Hold::Useful) => {
-                    kept.push(own)
+                    kept.push(own);
                 }
                 (Some(why), Hold::Nothing | Hold::Useful) => revoke.push(revocation(own, why)),
             }
@@ -194,12 +194,12 @@ impl<'a> Pair<'a> {
     /// equal ones the oldest stays.
     fn is_duplicate(&self, own: &OwnGrant, certain: &[&OwnGrant]) -> bool {
         let rest = |own: &OwnGrant| own.grant.window.from(self.now);
-        self.in_view(own).is_some_and(|in_view| !self.all_claims.may_want(&own.grant, in_view))
-            && certain.iter().any(|other| match (rest(other), rest(own)) {
-                (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
-                (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
-                _ => false,
-            })
+        let contained = certain.iter().any(|other| match (rest(other), rest(own)) {
+            (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
+            (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
+            _ => false,
+        });
+        contained && self.in_view(own).is_some_and(|in_view| !self.all_claims.may_want(&own.grant, in_view))
     }
 
     /// The part of a grant between now and the horizon. What lies behind was not observed.

@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 use self::{
     rotas::{DAYS, Minute},
-    story::Random,
+    story::{EVERY, Random},
     upstream::{ACCOUNTS, RESOURCES, Upstream, account, resource_id, settings},
 };
 use super::{
@@ -60,7 +60,17 @@ struct Simulation {
     stale: BTreeMap<PairId, Minute>,
     last_invisible: BTreeMap<&'static str, Minute>,
     plan: Plan,
+    access: Vec<Access>,
     seen: Seen,
+}
+
+/// A grant that strongDM has, in seconds from the start.
+struct Access {
+    start: i64,
+    end: i64,
+    person: usize,
+    resource: usize,
+    ours: bool,
 }
 
 /// What came up, so that a simulation in which nothing happens is noticed.
@@ -123,6 +133,7 @@ impl Simulation {
             stale: BTreeMap::new(),
             last_invisible: BTreeMap::new(),
             plan: Plan::default(),
+            access: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -131,7 +142,10 @@ impl Simulation {
         for minute in 0..DAYS * 24 * 60 {
             let begins = self.upstream.instant(minute);
             self.run_passes(begins - TimeDelta::seconds(1));
-            self.happen(minute);
+            if self.random.below(EVERY) == 0 {
+                self.happen(minute);
+                self.list_access();
+            }
             for name in RESOURCES {
                 if minute < self.process_down || !self.upstream.visible(name, minute) {
                     self.last_invisible.insert(name, minute);
@@ -211,6 +225,7 @@ impl Simulation {
             self.operator = Some(now + TimeDelta::minutes(1 + self.random.below(120)));
         }
         self.plan = plan;
+        self.list_access();
     }
 
     /// Notes which pairs are as they should be after a pass, and which are not.
@@ -242,38 +257,64 @@ impl Simulation {
     }
 
     fn compare(&mut self, minute: Minute) {
-        let at = self.upstream.instant(minute) + TimeDelta::seconds(1);
-        let in_force: Vec<_> = self.twin.remote.iter().filter(|found| found.window.contains(at)).collect();
-        for name in RESOURCES {
-            let resource_id = resource_id(name);
-            for person in 0..ACCOUNTS {
-                let account_id = account(person);
-                let given = |ours: bool| {
-                    in_force.iter().any(|found| {
-                        found.account_id == account_id
-                            && found.resource_id == resource_id
-                            && (!ours || found.id.as_str().starts_with("ag-"))
-                    })
-                };
+        let second = minute * 60 + 1;
+        let mut given = [[(false, false); RESOURCES.len()]; ACCOUNTS];
+        for access in self.access.iter().filter(|access| access.start <= second && second < access.end) {
+            let (ours, anyone) = &mut given[access.person][access.resource];
+            (*ours, *anyone) = (*ours || access.ours, true);
+        }
+        let anyone_counts = self.twin.really != SecondGrant::Taken;
+        for (person, given) in given.iter().enumerate() {
+            for (name, (ours, anyone)) in RESOURCES.into_iter().zip(given) {
                 let wanted = self.upstream.wants(person, name, minute);
-                let anyone_counts = self.twin.really != SecondGrant::Taken;
-                let right = if wanted { given(!anyone_counts) } else { !given(true) };
-                let id = (account_id.clone(), resource_id.clone());
+                let right = if wanted { *ours || *anyone && anyone_counts } else { !ours };
                 assert!(
-                    right || self.is_excused(minute, person, name, &id, wanted),
-                    "seed {}, {at}: p{person} {} {name}, stale since {:?}, last invisible {:?}\n{}\n{:#?}",
-                    self.seed,
-                    if wanted { "lacks" } else { "still has" },
-                    self.stale.get(&id).map(|minute| self.upstream.instant(*minute)),
-                    self.last_invisible.get(name).map(|minute| self.upstream.instant(*minute)),
-                    self.plan,
-                    self.twin.ledger.iter().filter(|own| pair(&own.grant) == id).collect::<Vec<_>>(),
+                    right || self.is_excused(minute, person, name, wanted),
+                    "{}",
+                    self.complaint(minute, person, name, wanted)
                 );
             }
         }
     }
 
-    fn is_excused(&self, minute: Minute, person: usize, name: &str, id: &PairId, wanted: bool) -> bool {
+    fn complaint(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> String {
+        let id = (account(person), resource_id(name));
+        let instant = |minute: &Minute| self.upstream.instant(*minute);
+        let ours: Vec<String> = self
+            .twin
+            .ledger
+            .iter()
+            .filter(|own| pair(&own.grant) == id)
+            .map(|own| own.grant.window.to_string())
+            .collect();
+        format!(
+            "SIMULATION_SEED={}: at {} p{person} {} {name}; wrong since {:?}, last unseen at {:?}\n{}\nours: {ours:#?}",
+            self.seed,
+            instant(&minute),
+            if wanted { "lacks" } else { "still has" },
+            self.stale.get(&id).map(instant),
+            self.last_invisible.get(name).map(instant),
+            self.plan,
+        )
+    }
+
+    /// Reads strongDM's list anew, after somebody wrote to it.
+    fn list_access(&mut self) {
+        let since = |at: DateTime<Utc>| (at - self.upstream.start).num_seconds();
+        let people: Vec<AccountId> = (0..ACCOUNTS).map(account).collect();
+        let resources = RESOURCES.map(resource_id);
+        let access = self.twin.remote.iter().map(|found| Access {
+            start: since(found.window.start()),
+            end: since(found.window.end()),
+            person: people.iter().position(|id| *id == found.account_id).unwrap(),
+            resource: resources.iter().position(|id| *id == found.resource_id).unwrap(),
+            ours: found.id.as_str().starts_with("ag-"),
+        });
+        self.access = access.collect();
+    }
+
+    fn is_excused(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> bool {
+        let id = &(account(person), resource_id(name));
         let refuses = self.twin.really != SecondGrant::Taken;
         let invisible = self.last_invisible.get(name).copied();
         let stale = self

@@ -135,7 +135,7 @@ fn on_call() -> impl Strategy<Value = OnCall> {
                 1 => (on_call.start, None),
                 _ => (always(PEOPLE[who]).start, always(PEOPLE[who]).end),
             };
-            OnCall { start, end, level, ..on_call }
+            OnCall { level, start, end, ..on_call }
         },
     )
 }
@@ -218,7 +218,7 @@ fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
             let OwnGrant { row, grant, causes } = own(row, PEOPLE[who], start, start + length);
             let found = resource(RESOURCES[what]);
             let (account_id, resource_id, resource) = (account_of(who), found.id, found.name);
-            OwnGrant { row, grant: Grant { account_id, resource_id, resource, ..grant }, causes }
+            OwnGrant { row, grant: Grant { account_id, resource, resource_id, ..grant }, causes }
         });
         let others = others.into_iter().enumerate().map(|(index, (who, what, start, length))| {
             let foreign = foreign(&format!("fg-{index}"), "nobody", span(start, start + length));

@@ -13,13 +13,16 @@ const MINUTES_A_DAY: i64 = 24 * 60;
 /// Minutes from the start of the simulation.
 pub(super) type Minute = i64;
 
+/// From this instant on (year, month, day, hour, minute in UTC), this many minutes east of UTC.
+type Change = ((i32, u32, u32, u32, u32), i64);
+
 /// A place's offset from UTC in minutes: at first, and from these instants on.
 struct Zone {
     first: i64,
-    changes: [((i32, u32, u32, u32, u32), i64); 3],
+    changes: [Change; 3],
 }
 
-const NEVER: ((i32, u32, u32, u32, u32), i64) = ((2030, 1, 1, 0, 0), 0);
+const NEVER: Change = ((2030, 1, 1, 0, 0), 0);
 const NEW_YORK: Zone =
     Zone { first: -240, changes: [((2026, 11, 1, 6, 0), -300), ((2027, 3, 14, 7, 0), -240), NEVER] };
 const BERLIN: Zone =
@@ -29,7 +32,7 @@ const LORD_HOWE: Zone =
 
 impl Zone {
     fn offset(&self, at: DateTime<Utc>) -> i64 {
-        let since = |change: &&((i32, u32, u32, u32, u32), i64)| {
+        let since = |change: &&Change| {
             let (year, month, day, hour, minute) = change.0;
             Utc.with_ymd_and_hms(year, month, day, hour, minute, 0).unwrap() <= at
         };

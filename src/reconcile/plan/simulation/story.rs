@@ -12,7 +12,7 @@ use crate::model::{GrantId, Window};
 const HOUR: Minute = 60;
 const DAY: Minute = 24 * HOUR;
 /// One event in so many minutes, on average.
-const EVERY: i64 = 400;
+pub(super) const EVERY: i64 = 400;
 
 /// A small generator whose numbers are the same everywhere.
 pub(super) struct Random(u64);
@@ -38,11 +38,8 @@ impl Random {
 }
 
 impl Simulation {
-    /// What happens at the start of `minute`, if anything.
+    /// Something happens at the start of `minute`.
     pub(super) fn happen(&mut self, minute: Minute) {
-        if self.random.below(EVERY) != 0 {
-            return;
-        }
         match self.random.below(15) {
             0 | 1 => self.swap(minute),
             2 | 3 => self.cover(minute),

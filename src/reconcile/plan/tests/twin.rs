@@ -149,17 +149,17 @@ impl Twin {
         outcome.failed |= fault != Fault::None;
         match (step, fault) {
             (_, Fault::Fails) => false,
-            (Step::Create(new), Fault::None) => match self.create(now, &new.grant) {
-                Some(id) => {
+            (Step::Create(new), Fault::None) => {
+                let made = self.create(now, &new.grant);
+                let done = made.is_some();
+                if let Some(id) = made {
                     self.note_created(new, id);
-                    true
-                }
-                None => {
+                } else {
                     self.learn(now, knew, &new.grant);
                     outcome.learned = true;
-                    false
                 }
-            },
+                done
+            }
             (Step::Create(new), Fault::AnswerLost | Fault::RequestLost) => {
                 if fault == Fault::AnswerLost {
                     self.create(now, &new.grant);
@@ -249,9 +249,10 @@ impl Twin {
         let (account, resource) = pair(grant);
         self.seen_foreign.retain(|other| other.account_id != account || other.resource_id != resource);
         self.seen_foreign.extend(foreign.iter().cloned());
-        let learned = match in_the_way.iter().any(|other| other.window.overlaps(&grant.window)) {
-            true => SecondGrant::RefusedIfOverlapping,
-            false => SecondGrant::Refused,
+        let learned = if in_the_way.iter().any(|other| other.window.overlaps(&grant.window)) {
+            SecondGrant::RefusedIfOverlapping
+        } else {
+            SecondGrant::Refused
         };
         if !in_the_way.is_empty() {
             self.second_grant = learned.max(self.knows(now));
@@ -301,7 +302,8 @@ impl Twin {
     pub(in crate::reconcile::plan) fn verify(&mut self, now: DateTime<Utc>) {
         self.remote.retain(|found| found.window.end() > now);
         self.ledger.retain(|own| own.grant.window.end() > now);
-        self.seen_foreign = self.remote.iter().filter(|found| !self.is_ours(&found.id)).cloned().collect();
+        let ours: BTreeSet<&GrantId> = self.ledger.iter().filter_map(|own| own.grant.id.as_ref()).collect();
+        self.seen_foreign = self.remote.iter().filter(|found| !ours.contains(&found.id)).cloned().collect();
     }
 
     /// Whether strongDM has a grant of ours (or, with `anyone`, any grant) that gives access.
