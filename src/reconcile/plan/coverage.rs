@@ -227,18 +227,21 @@ impl<'a> Pair<'a> {
     fn missing(&self, wanted: &Windows, kept: &[&OwnGrant]) -> (Vec<Window>, Option<DateTime<Utc>>) {
         let covered: Windows = kept.iter().map(|own| own.grant.window).collect();
         let (mut missing, mut renew_at) = (Vec::new(), None);
+        // Shifts that end are granted whole at once, also where an on-call without an end goes on after them.
+        let ends = self.claims.iter().map(|claim| claim.window.end()).filter(|end| *end < FOREVER);
+        let last_end = ends.max().unwrap_or(self.now);
         for window in wanted.iter() {
             if window.end() < FOREVER {
                 missing.extend(covered.missing_from(*window));
                 continue;
             }
-            let Some(rolling) = window.until(later(self.now, self.horizon)) else { continue };
+            let Some(rolling) = window.until(later(self.now, self.horizon).max(last_end)) else { continue };
             missing.extend(covered.missing_from(rolling));
             let tail =
                 missing.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
             let runs_until = tail.map_or(rolling.end(), Window::start);
             let renew = (runs_until - self.horizon / 2).trunc_subsecs(0);
-            if renew > self.now {
+            if renew > self.now && (tail.is_none() || runs_until >= last_end) {
                 renew_at = Some(renew);
                 if tail.is_some() {
                     missing.pop();

@@ -36,18 +36,16 @@ impl Oracle<'_> {
         self.wanted(account, resource, at, |_, _| true)
     }
 
-    /// The same, because of shifts that end and that give access before `horizon`, and of nothing without an end.
+    /// The same, because of a shift that ends and that gives access before `horizon`.
     pub(super) fn shift(
         &self,
         (account, resource): (&AccountId, &ResourceId),
         at: DateTime<Utc>,
         horizon: DateTime<Utc>,
     ) -> bool {
-        let in_view = |rule: &Rule, on_call: &OnCall| {
-            on_call.start.is_none_or(|start| start - rule.start_early < horizon)
-        };
-        self.wanted(account, resource, at, |rule, on_call| on_call.end.is_some() && in_view(rule, on_call))
-            && !self.wanted(account, resource, at, |_, on_call| on_call.end.is_none())
+        self.wanted(account, resource, at, |rule, on_call| {
+            on_call.end.is_some() && on_call.start.is_none_or(|start| start - rule.start_early < horizon)
+        })
     }
 
     fn wanted(

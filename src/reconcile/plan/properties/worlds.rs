@@ -212,7 +212,8 @@ fn account_of(person: usize) -> AccountId {
 }
 
 fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
-    let grant = || (0..PEOPLE.len(), 0..RESOURCES.len(), -6..12_i64, 1..14_i64);
+    let start = || prop_oneof![-6..0_i64, -6..12_i64];
+    let grant = || (0..PEOPLE.len(), 0..RESOURCES.len(), start(), 1..14_i64);
     (vec(grant(), 0..7), vec(grant(), 0..3)).prop_map(|(ours, others)| {
         let ours = (1..).zip(ours).map(|(row, (who, what, start, length))| {
             let OwnGrant { row, grant, causes } = own(row, PEOPLE[who], start, start + length);

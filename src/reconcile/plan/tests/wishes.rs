@@ -124,6 +124,20 @@ fn an_on_call_without_an_end_is_granted_to_the_horizon_and_renewed_at_half() {
 }
 
 #[test]
+fn a_shift_is_granted_whole_even_if_an_on_call_without_an_end_goes_on_after_it() {
+    let week = 7 * 24;
+    let scene = Scene::with_shifts([shift("day", 8, 100), without_end(shift("day", 100, 0))])
+        .ours([own(1, "day", 8, 99)]);
+    assert_eq!(
+        granted(&scene, "day"),
+        [span(99, 12 + week)],
+        "although more than half of the horizon is left"
+    );
+    let scene = Scene::with_shifts([shift("day", 8, 500), without_end(shift("day", 8, 0))]);
+    assert_eq!(granted(&scene, "day"), [span(12, 500)]);
+}
+
+#[test]
 fn a_horizon_of_odd_seconds_is_renewed_at_a_whole_second() {
     let mut scene = Scene::with_shifts([without_end(shift("day", 8, 0))]);
     scene.settings.horizon = TimeDelta::seconds(61);
