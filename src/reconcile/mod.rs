@@ -40,6 +40,7 @@ pub mod report;
 mod run;
 pub mod scope;
 mod settle;
+mod staleness;
 pub mod world;
 
 pub use self::run::{LEARNED_FOR, PassRequest, Reconciler, Survey};

@@ -61,6 +61,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            self.note_observed(&world, context.now);
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             if round == 1 {
@@ -145,6 +146,7 @@ impl Reconciler {
             metrics.deferred.set(count(report.deferred.len()));
             metrics.skipped.set(count(report.skipped.len()));
             metrics.unknown.set(count(report.unknown.len()));
+            metrics.last_full_pass.set(report.finished_at.timestamp());
             if report.is_complete() {
                 metrics.last_complete_pass.set(report.finished_at.timestamp());
                 self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     clock,
-    metrics::Metrics,
-    model::Source,
+    metrics::{ByRule, Metrics},
+    model::{Rule, Source},
     pagerduty,
     store::{self, Store},
     strongdm,
@@ -101,6 +101,10 @@ impl Reconciler {
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
         let links = RwLock::new(store.links().await?);
+        // So that a rule that was never observed shows as such.
+        for Rule { name, .. } in &settings.rules {
+            metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
+        }
         let (interval, verify_interval) = intervals;
         Ok(Self {
             settings,
@@ -180,7 +184,12 @@ impl Reconciler {
         let request = PassRequest { sources, ..PassRequest::default() };
         let outcome = async {
             let newest = self.store.newest_delivery().await?;
+            let waiting = if marks.is_empty() { None } else { self.store.waiting().await?.since };
             let report = self.pass(trigger, &request).await?;
+            if let Some(since) = waiting.filter(|_| report.is_complete()) {
+                let took = (clock::now() - since).as_seconds_f64();
+                self.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
+            }
             self.store.clear_dirty(&marks, newest, &report.pass_id).await
         };
         if let Err(error) = outcome.await {

@@ -8,6 +8,7 @@ mod intake;
 mod journal;
 mod knowledge;
 mod ledger;
+mod queue;
 
 use std::{
     fs::{File, TryLockError},
@@ -28,6 +29,7 @@ pub use self::{
     intake::{Accepted, Delivery, DirtyMark},
     journal::{AuditEntry, AuditRow, DeliveryRow, Page},
     ledger::{GrantQuery, LedgerEntry, State},
+    queue::Waiting,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
