@@ -61,7 +61,7 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
-        metrics.note_request(ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
+        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
         // That something does not exist is an answer like any other.
         metrics.pagerduty.note(match call.error {
             Some(error)
@@ -79,7 +79,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
         let request = ByCall { upstream, operation: call.operation, code };
-        metrics.note_request(request, call.seconds, call.ratelimit_remaining);
+        metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         metrics.strongdm.note(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),

@@ -148,7 +148,7 @@ impl Metrics {
         let mut names = Names(Registry::with_prefix("oncall_grants"));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         names.0.register("build", "Version of the program", build);
-        Self {
+        let metrics = Self {
             webhooks: names.add("webhooks", "Webhooks by answer and by the secret that signed them", new()),
             webhook_seconds: names.seconds("webhook_duration", "Time from a webhook's arrival to its answer"),
             webhook_to_grant_seconds: names.seconds(
@@ -216,14 +216,34 @@ impl Metrics {
             pagerduty: Health::default(),
             strongdm: Health::default(),
             registry: names.0,
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// Counters that alerts watch start with a 0: the step from nothing to 1 is no increase to Prometheus.
+    fn begin_at_zero(&self) {
+        for result in ["bad_signature", "unavailable"] {
+            self.webhooks.get_or_create(&ByAnswer { result, secret: "none".to_owned() }).inc_by(0);
+        }
+        for action in ["create", "revoke"] {
+            for result in ["done", "failed"] {
+                self.grant_writes.get_or_create(&ByAction { action, result }).inc_by(0);
+            }
+        }
+        for result in ["client_refused", "refused_by_client", "failed"] {
+            self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
+        }
+        for result in ["done", "failed"] {
+            self.tls_reloads.get_or_create(&ByResult { result }).inc_by(0);
         }
     }
 
     /// Notes how one request to an upstream went.
-    pub fn note_request(&self, call: ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
-        let ByCall { upstream, operation, .. } = call;
+    pub fn note_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
+        let ByCall { upstream, operation, code: _ } = *call;
         self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
-        self.requests.get_or_create(&call).inc();
+        self.requests.get_or_create(call).inc();
         if let Some(remaining) = rate_limit_remaining {
             self.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
         }
@@ -321,3 +341,6 @@ impl Health {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

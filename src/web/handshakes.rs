@@ -9,7 +9,7 @@ use std::{
 
 use axum_server::accept::Accept;
 use futures_util::{FutureExt, future::BoxFuture};
-use rustls::Error;
+use rustls::{CertificateError, Error, OtherError};
 use tokio::time::Instant;
 
 use crate::metrics::{ByResult, Metrics};
@@ -37,7 +37,7 @@ impl<A> Handshakes<A> {
             Err(error) => kind(error),
         };
         self.metrics.tls_handshakes.get_or_create(&ByResult { result }).inc();
-        let Err(error) = outcome else { return };
+        let Err(error) = outcome.map_err(reason) else { return };
         // Port scanners and probes that only connect are no news.
         if result == "broken_off" || !self.may_log() {
             tracing::debug!("a TLS handshake failed: {error}");
@@ -56,8 +56,24 @@ impl<A> Handshakes<A> {
     }
 }
 
+/// Why it failed, in words for people.
+fn reason(error: &io::Error) -> String {
+    match tls_error(error) {
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(ours)))) => ours.to_string(),
+        Some(Error::NoCertificatesPresented) => "the client shows no certificate".to_owned(),
+        Some(Error::AlertReceived(alert)) => {
+            format!("the client does not want to go on: {alert:?}; does it trust our certificate?")
+        }
+        Some(_) | None => error.to_string(),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn kind(error: &io::Error) -> &'static str {
-    match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+    match tls_error(error) {
         Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => "client_refused",
         Some(Error::AlertReceived(_)) => "refused_by_client",
         Some(_) => "failed",
