@@ -16,7 +16,8 @@ fn sampled() -> String {
 
 /// What the comments of this kind say, by metric.
 fn described<'t>(text: &'t str, kind: &str) -> Vec<(&'t str, &'t str)> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(kind)?.strip_prefix(' '));
+    let lines =
+        text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(kind)?.strip_prefix(' '));
     lines.filter_map(|line| line.split_once(' ')).collect()
 }
 
@@ -92,7 +93,8 @@ fn every_alert_says_what_to_do() {
         for part in ["severity: ", "summary: ", "description: "] {
             assert!(alert.contains(part), "{name} has no {part}");
         }
-        let section = alert.split_once("runbook: ").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
+        let section =
+            alert.split_once("runbook: ").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
         assert!(runbook.contains(&format!("\n## {section}\n")), "{name} points to {section:?}");
     }
 }
