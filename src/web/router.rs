@@ -23,7 +23,11 @@ use tower_http::{
 use tracing::Instrument;
 
 use super::{
-    api, auth, body::BodyBudget, error::AppError, health, sync, webhook, webhook::RefusedSignatures,
+    api, auth,
+    body::BodyBudget,
+    error::{self, AppError},
+    health, sync, webhook,
+    webhook::RefusedSignatures,
 };
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
 
@@ -99,6 +103,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(open)
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
