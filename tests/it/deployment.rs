@@ -1,6 +1,6 @@
 //! The configurations that are handed out for deployments, and what the command line prints for shells and `man`.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 const PLACES: [&str; 3] = [
     "oncall-grants.example.toml",
@@ -55,18 +55,4 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     }
     let nowhere = binary().args(["man", "--all", "/nowhere/at/all"]).output().expect("the binary can be run");
     assert_eq!(nowhere.status.code(), Some(1));
-}
-
-/// Every file that a manifest, unit or script of `deploy/` names as part of this project is there.
-#[test]
-fn manifests_name_files_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    let kustomization = std::fs::read_to_string(root.join("kubernetes/kustomization.yaml")).expect("a file");
-    let listed = kustomization.lines().filter_map(|line| line.trim().trim_start_matches("# ").strip_prefix("- "));
-    let files: Vec<&str> = listed.filter(|name| name.ends_with(".yaml") || name.ends_with(".toml")).collect();
-    assert_eq!(files.len(), 5, "{files:?}");
-    for file in files {
-        assert!(root.join("kubernetes").join(file).is_file(), "{file}");
-    }
-    assert!(root.join("compose/oncall-grants.toml").is_file());
 }

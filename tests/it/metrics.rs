@@ -1,53 +1,72 @@
 //! What `/metrics` says while things happen; names and help texts are tested where they are defined.
 
-use reqwest::Method;
-use sandbox::world::{SCHEDULE, WEBHOOK_SECRET};
+use std::{fmt::Debug, str::FromStr};
+
+use sandbox::{pagerduty::sign, world::SCHEDULE};
 
 use crate::support::{BO, CEM, Config, PLAIN, Scene, wait_until};
 
 const DB: &str = "prod-postgres";
 
-/// The value of a sample, by its name and labels without the prefix; labels in the order of the text.
-async fn value(scene: &Scene, sample: &str) -> Option<f64> {
+/// The value of a sample, by its name without the prefix and its labels in the order of the text.
+async fn value<T: FromStr<Err: Debug>>(scene: &Scene, sample: &str) -> T {
     let text = scene.get("/metrics").await.text;
-    let line = text.lines().find_map(|line| line.strip_prefix("oncall_grants_")?.strip_prefix(sample));
-    line.map(|value| value.trim().parse().expect("a number"))
+    let mut lines = text.lines();
+    let found =
+        lines.find_map(|line| line.strip_prefix("oncall_grants_")?.strip_prefix(sample)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no {sample} in {text}")).parse().expect("a number")
 }
 
 #[tokio::test]
 async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
-    let secrets = vec!["another-secret".to_owned(), WEBHOOK_SECRET.to_owned()];
+    let secrets = vec!["the-old-secret".to_owned(), "the-new-secret".to_owned()];
     let scene = Scene::running(Config { webhook_secrets: secrets, ..Config::default() }).await;
-    assert_eq!(value(&scene, "webhook_to_grant_duration_seconds_count").await, Some(0.0));
-    let started = value(&scene, r#"rule_observed_timestamp_seconds{rule="payments"}"#).await.unwrap();
-    assert!((started - scene.now().timestamp() as f64).abs() < 60.0, "{started}");
-    let created = value(&scene, r#"grant_writes_total{action="create",result="done"}"#).await;
-    assert_eq!(created, Some(2.0));
+    let served = "webhook_to_grant_duration_seconds_count";
+    assert_eq!(value::<u64>(&scene, served).await, 0);
+    let observed: i64 = value(&scene, r#"rule_observed_timestamp_seconds{rule="payments"}"#).await;
+    assert!((scene.now().timestamp() - observed).abs() < 60, "{observed}");
+    assert_eq!(value::<u64>(&scene, r#"grant_writes_total{action="create",result="done"}"#).await, 2);
 
     scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
-    scene.deliver(&scene.about(SCHEDULE)).await;
+    let event = scene.about(SCHEDULE).body();
+    let signature = sign("the-new-secret", event.as_ref());
+    scene.post_webhook(event, [("X-PagerDuty-Signature", signature.as_str())]).await;
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
     scene.all_served().await;
-    assert_eq!(value(&scene, r#"webhooks_total{result="accepted",secret="1"}"#).await, Some(1.0));
-    let (count, _) = wait_until("the way to the grant is measured", async || {
-        value(&scene, "webhook_to_grant_duration_seconds_count").await.filter(|count| *count > 0.0)
+    assert_eq!(value::<u64>(&scene, r#"webhooks_total{result="accepted",secret="2"}"#).await, 1);
+    wait_until("the way to the grant is measured", async || {
+        (value::<u64>(&scene, served).await == 1).then_some(())
     })
     .await;
-    assert!((count - 1.0).abs() < f64::EPSILON, "{count}");
-    let took = value(&scene, "webhook_to_grant_duration_seconds_sum").await.unwrap();
+    let took: f64 = value(&scene, "webhook_to_grant_duration_seconds_sum").await;
     assert!(took > 0.0 && took < 5.0, "{took}");
-    assert_eq!(value(&scene, "waiting_webhooks").await, Some(0.0));
-    assert_eq!(value(&scene, "oldest_waiting_webhook_age_seconds").await, Some(0.0));
-    let asked = r#"upstream_request_duration_seconds_count{upstream="strongdm",operation="AccountGrants.Create"}"#;
-    assert_eq!(value(&scene, asked).await, Some(3.0));
+    for nothing in ["waiting_webhooks", "oldest_waiting_webhook_age_seconds"] {
+        assert!(value::<f64>(&scene, nothing).await < f64::EPSILON, "{nothing}");
+    }
+    let creations =
+        r#"upstream_request_duration_seconds_count{upstream="strongdm",operation="AccountGrants.Create"}"#;
+    assert_eq!(value::<u64>(&scene, creations).await, 3);
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_seen_shows_by_its_age() {
+    use sandbox::faults::{Action, Fault};
+    let mut scene = Scene::set(Config::default()).await;
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(500, "")).until_cleared());
+    scene.start().await;
+    let age = r#"rule_observed_timestamp_seconds{rule="payments"}"#;
+    assert_eq!(value::<i64>(&scene, age).await, 0);
+    assert_eq!(value::<i64>(&scene, "last_complete_pass_timestamp_seconds").await, 0);
+    assert_ne!(value::<i64>(&scene, "last_full_pass_timestamp_seconds").await, 0);
+    scene.pagerduty.faults().clear();
+    wait_until("the rule is seen", async || (value::<i64>(&scene, age).await > 0).then_some(())).await;
 }
 
 #[tokio::test]
 async fn webhooks_that_nobody_signed_show() {
     let scene = Scene::running(Config::default()).await;
     let refused = r#"webhooks_total{result="bad_signature",secret="none"}"#;
-    assert_eq!(value(&scene, refused).await, Some(0.0), "so that the first one is an increase");
-    scene.send(scene.request(Method::POST, "/webhooks/pagerduty").body("{}")).await;
+    assert_eq!(value::<u64>(&scene, refused).await, 0, "so that the first one is an increase");
     scene.post_webhook("{}", PLAIN).await;
-    assert_eq!(value(&scene, refused).await, Some(2.0));
+    assert_eq!(value::<u64>(&scene, refused).await, 1);
 }
