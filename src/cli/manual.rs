@@ -1,6 +1,6 @@
 //! `oncall-grants completions` and `oncall-grants man`: what shells and people read, made from the command line itself.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, CommandFactory};
@@ -8,6 +8,30 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::{Cli, Ending, print};
+
+/// What the command line does not know of itself.
+const MORE: &str = r#".SH FILES
+.TP
+./oncall\-grants.toml, /etc/oncall\-grants/oncall\-grants.toml
+The configuration, where no other is named. Every key is explained in oncall\-grants.example.toml.
+.SH ENVIRONMENT
+.TP
+ONCALL_GRANTS_CONFIG
+The configuration file.
+.TP
+ONCALL_GRANTS_LISTEN, ONCALL_GRANTS_ADMIN_TOKEN, ONCALL_GRANTS_STORE_URL, PAGERDUTY_TOKEN, PAGERDUTY_WEBHOOK_SECRETS, SDM_API_ACCESS_KEY, SDM_API_SECRET_KEY
+Win over the keys of the configuration: server.listen, server.admin_token, store.url, pagerduty.token, pagerduty.webhook_secrets, strongdm.access_key and strongdm.secret_key.
+.SH "EXIT STATUS"
+.TP
+0
+Done; also after SIGTERM or SIGINT.
+.TP
+1
+The work failed or is incomplete.
+.TP
+2
+Wrong usage or configuration.
+"#;
 
 pub(super) const COMPLETIONS_EXAMPLE: &str = "\
 Example: oncall-grants completions bash > /etc/bash_completion.d/oncall-grants
@@ -35,14 +59,17 @@ pub(super) fn completions(options: &Options) -> anyhow::Result<Ending> {
 }
 
 pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
-    if let Some(directory) = &options.all {
-        let failed = || format!("cannot write man pages into {}", directory.display());
-        clap_mangen::generate_to(Cli::command(), directory).with_context(failed)?;
-        return Ok(Ending::Done);
+    let mut page = Vec::new();
+    Man::new(Cli::command()).render(&mut page)?;
+    page.extend_from_slice(MORE.as_bytes());
+    match &options.all {
+        None => print(&String::from_utf8(page)?),
+        Some(directory) => {
+            let failed = || format!("cannot write man pages into {}", directory.display());
+            clap_mangen::generate_to(Cli::command(), directory).with_context(failed)?;
+            fs::write(directory.join("oncall-grants.1"), page).with_context(failed)?;
+        }
     }
-    let mut text = Vec::new();
-    Man::new(Cli::command()).render(&mut text)?;
-    print(&String::from_utf8(text)?);
     Ok(Ending::Done)
 }
 

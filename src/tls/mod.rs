@@ -1,6 +1,7 @@
 //! How this program speaks TLS: one crypto provider, one set of trusted roots for both upstreams, and the listener's
 //! own certificate.
 
+mod anybody;
 mod clients;
 mod server;
 
@@ -8,7 +9,10 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 
-pub use self::server::Listener;
+pub use self::{
+    anybody::{any_server_config, is_wish_for_certificate},
+    server::Listener,
+};
 
 /// The cryptography behind every TLS connection; the only place that names it.
 pub fn crypto_provider() -> Arc<CryptoProvider> {

@@ -45,7 +45,7 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     let output = binary().arg("man").output().expect("the binary can be run");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let page = String::from_utf8(output.stdout).expect("text");
-    assert!(page.contains(".TH oncall-grants 1"), "{page}");
+    assert!(page.contains(".TH oncall-grants 1") && page.contains("EXIT STATUS"), "{page}");
 
     let directory = tempfile::tempdir().expect("a directory");
     let all = binary().args(["man", "--all"]).arg(directory.path()).status().expect("the binary can be run");

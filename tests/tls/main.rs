@@ -160,3 +160,16 @@ fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
     let said = Service::start_in_vain(&mixed, None);
     assert!(said.contains("do not belong together"), "{said}");
 }
+
+#[test]
+fn the_health_check_of_a_container_needs_no_certificate() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let identity = servers.signs("grants.example.com");
+    for clients in [None, Some((clients.pem(), HOOKS))] {
+        let clients = clients.as_ref().map(|(pem, name)| (pem.as_str(), *name));
+        let mut service = Service::start(&identity, clients);
+        assert!(service.is_healthy());
+        service.stop();
+        assert!(!service.is_healthy());
+    }
+}

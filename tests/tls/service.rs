@@ -172,6 +172,22 @@ impl Service {
         fs::write(self.dir.path().join("client_ca.pem"), pem).expect("a writable directory");
     }
 
+    /// What the `healthcheck` command says.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+        let url = format!("https://{}", self.address);
+        command.env_clear().args(["healthcheck", "--url", &url]);
+        let output = command.output().expect("the binary can be run");
+        println!("{}", String::from_utf8_lossy(&output.stderr));
+        output.status.success()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for a line with this text.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
         wait_until(&format!("a log line with {text:?}"), || {
@@ -183,8 +199,6 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
