@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-use crate::clock;
+use crate::{clock, store::Standing};
 
 /// One label, `result`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -108,8 +108,6 @@ pub struct Metrics {
     pub pass_seconds: Histogram,
     /// Writes to strongDM.
     pub grant_writes: Family<ByAction, Counter>,
-    /// When the last look at everything ended, in seconds since 1970. Tells which replica's numbers are the newest.
-    pub last_full_pass: Gauge,
     /// When everything was last observed, in seconds since 1970.
     pub last_complete_pass: Gauge,
     /// When everything that a rule depends on was last observed, in seconds since 1970.
@@ -143,6 +141,20 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Shows what the last passes found, wherever they ran.
+    pub fn show(&self, standing: &Standing) {
+        let Standing { held, deferred, skipped, unknown, grants, last_complete } = *standing;
+        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+        self.held.set(count(held));
+        self.deferred.set(count(deferred));
+        self.skipped.set(count(skipped));
+        self.unknown.set(count(unknown));
+        self.grants.set(count(grants));
+        if let Some(at) = last_complete {
+            self.last_complete_pass.set(at.timestamp());
+        }
+    }
+
     /// A fresh set of metrics.
     pub fn new() -> Self {
         let mut names = Names(Registry::with_prefix("oncall_grants"));
@@ -164,11 +176,6 @@ impl Metrics {
             passes: names.add("passes", "Passes by trigger and result", new()),
             pass_seconds: names.seconds("pass_duration", "Duration of a pass"),
             grant_writes: names.add("grant_writes", "Grants made and taken back, by action and result", new()),
-            last_full_pass: names.add(
-                "last_full_pass_timestamp_seconds",
-                "When the last pass over all rules ended, in seconds since 1970; 0 if none did since the start",
-                new(),
-            ),
             last_complete_pass: names.add(
                 "last_complete_pass_timestamp_seconds",
                 "When a pass last observed everything, in seconds since 1970; 0 if none did since the start",

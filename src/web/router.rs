@@ -29,7 +29,7 @@ use super::{
     health, sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
 
 /// No route but `POST /sync` has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     /// Where deliveries go and listings come from.
-    pub store: Store,
+    pub store: SharedStore,
     /// Runs passes.
     pub reconciler: Arc<Reconciler>,
     /// Counts and measures.
@@ -56,7 +56,7 @@ pub struct App {
 impl App {
     /// What handlers share, in a service that has just started.
     pub fn new(
-        store: Store,
+        store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
         webhook_secrets: Vec<SecretString>,

@@ -112,9 +112,6 @@ async fn accept(
         }
         Err(_) => return Err(AppError::Unavailable("storing the event takes too long".to_owned())),
     };
-    if accepted == Accepted::New {
-        app.reconciler.notify();
-    }
     Ok((accepted, event_id))
 }
 
