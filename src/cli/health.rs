@@ -17,7 +17,7 @@ const USUAL: [&str; 2] = ["http://127.0.0.1:8080", "https://127.0.0.1:8080"];
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where the service listens [default: http://127.0.0.1:8080, or the same with TLS]. On this machine any certificate
+    /// Where the service listens [default: port 8080 of this machine, with TLS or without]. On this machine any certificate
     /// will do, and to be asked for a client certificate is an answer as well
     #[arg(long)]
     url: Option<Url>,
