@@ -211,11 +211,12 @@ mod tests {
     #[test]
     fn a_storm_of_failing_events_puts_no_retry_off() {
         let mut outlook = after_start();
-        let mut fail = |full, began| note(&mut outlook.timetable, &passed(full, began, false, None));
-        fail(true, at(1_000));
-        fail(false, at(1_500));
-        assert_eq!(outlook.timetable.retry_at, Some(at(2_000)));
+        note(&mut outlook.timetable, &passed(true, at(1_000), false, None));
+        note(&mut outlook.timetable, &passed(false, at(1_500), false, None));
+        assert_eq!(trigger(&outlook, at(1_999)), None);
+        assert_eq!(trigger(&outlook, at(2_000)), Some(Trigger::Retry));
         note(&mut outlook.timetable, &passed(true, at(2_000), false, None));
-        assert_eq!(outlook.timetable.retry_at, Some(at(6_000)), "a full pass is what the retry was for");
+        assert_eq!(trigger(&outlook, at(5_999)), None, "a full pass is what the retry was for");
+        assert_eq!(trigger(&outlook, at(6_000)), Some(Trigger::Retry));
     }
 }

@@ -18,6 +18,7 @@ mod listings;
 mod metrics;
 mod people;
 mod process;
+mod replicas;
 mod second_grant;
 mod sources;
 mod unknown;

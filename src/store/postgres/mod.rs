@@ -56,11 +56,12 @@ impl Postgres {
         let place = place(&options);
         let failed = |source| OpenError::Database { place: place.clone(), source };
         // Neither waiting for another replica's migration nor a long one is a statement that hangs.
-        let unlimited = options.clone().options([("statement_timeout", "0")]);
-        let mut connection = connect(&unlimited).await.map_err(failed)?;
-        let migrated = migrations().run(&mut connection).await;
+        let unlimited = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
+        let migrating = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
+        let migrating = migrating.connect_with(unlimited).await.map_err(failed)?;
+        let migrated = migrations().run(&migrating).await;
         migrated.map_err(|source| OpenError::Migration { place: place.clone(), source })?;
-        drop(connection.close().await);
+        migrating.close().await;
         let pool = pool(options).await.map_err(failed)?;
         let store = Self::on(pool);
         news::listen(store.pool.clone(), Arc::clone(&store.news));
@@ -135,12 +136,6 @@ fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
 fn place(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or(options.get_username());
     format!("postgres://{}:{}/{database}", options.get_host(), options.get_port())
-}
-
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    timeout(CONNECT_WITHIN, PgConnection::connect_with(options))
-        .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
