@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     config::{Config, StoreKind},
-    metrics::{ByCall, ByUpstream, Metrics},
+    metrics::{ByCall, Metrics},
     pagerduty,
     reconcile::{Reconciler, plan::Settings},
     store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
@@ -65,11 +65,8 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
     Arc::new(move |call| {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
-        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
-        if let Some(remaining) = call.ratelimit_remaining {
-            let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
-            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
-        }
+        let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
+        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
         // That something does not exist is an answer like any other.
         metrics.pagerduty.note(match call.error {
             Some(error)
@@ -86,10 +83,8 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
-        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
-        if let Some(remaining) = call.ratelimit_remaining {
-            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
-        }
+        let request = ByCall { upstream, operation: call.operation, code };
+        metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         metrics.strongdm.note(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),

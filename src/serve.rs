@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{
-    Handle,
-    accept::NoDelayAcceptor,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use chrono::TimeDelta;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -26,11 +22,13 @@ use crate::{
     metrics::Metrics,
     store::{self, Duty, SharedStore},
     tls,
-    web::{App, Capped, router},
+    web::{App, Capped, Handshakes, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// The same for a TLS handshake; it must end before the headers can begin.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Requests under way get this long to finish at the end.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
@@ -60,7 +58,7 @@ pub async fn serve_until(
     let app = Arc::new(App::new(
         store.clone(),
         Arc::clone(&reconciler),
-        metrics,
+        Arc::clone(&metrics),
         config.pagerduty.webhook_secrets.clone(),
         config.server.admin_token.clone(),
     ));
@@ -70,8 +68,10 @@ pub async fn serve_until(
 
     let shutdown = CancellationToken::new();
     let handle = Handle::new();
-    let mut web =
-        tokio::spawn(web(config.server.tls.as_ref(), listener, handle.clone(), router(Arc::clone(&app)))?);
+    let mut web = {
+        let tls = config.server.tls.as_ref().map(|tls| tls::Listener::new(tls, &metrics)).transpose()?;
+        tokio::spawn(web(tls, metrics, listener, handle.clone(), router(Arc::clone(&app)))?)
+    };
     let mut passes = {
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
@@ -106,18 +106,24 @@ pub async fn serve_until(
 type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
 fn web(
-    tls: Option<&crate::config::Tls>,
+    tls: Option<tls::Listener>,
+    metrics: Arc<Metrics>,
     listener: TcpListener,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
     let service = router.into_make_service();
     Ok(if let Some(tls) = tls {
-        let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
-        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+        let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(HANDSHAKE_WITHIN);
+        let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
         let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
         limit(server.http_builder());
-        Box::pin(server.serve(service))
+        Box::pin(async move {
+            tokio::select! {
+                ended = server.serve(service) => ended,
+                never = tls.keep_up(metrics) => match never {},
+            }
+        })
     } else {
         let mut server =
             axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);

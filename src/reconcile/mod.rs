@@ -62,6 +62,7 @@ pub mod request;
 mod run;
 pub mod scope;
 mod settle;
+mod staleness;
 pub mod world;
 
 pub use self::{

@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     clock,
-    metrics::Metrics,
+    metrics::{ByRule, Metrics},
+    model::Rule,
     pagerduty,
     store::{self, Outlook, SharedStore},
     strongdm,
@@ -105,6 +106,10 @@ impl Reconciler {
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
         let links = RwLock::new(store.links().await?);
+        // So that a rule that was never observed shows as such.
+        for Rule { name, .. } in &settings.rules {
+            metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
+        }
         let (interval, verify_interval) = intervals;
         Ok(Self {
             settings,
@@ -240,7 +245,12 @@ impl Reconciler {
         let ask = Ask { pass_id: note.pass_id, trigger, request, timetable: timetable.clone() };
         let began = clock::now();
         let outcome = async {
+            let waiting = if marks.is_empty() { None } else { self.store.backlog().await?.since };
             let report = self.pass(state, held, ask).await?;
+            if let Some(since) = waiting.filter(|_| report.is_complete()) {
+                let took = (clock::now() - since).as_seconds_f64();
+                self.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
+            }
             self.store.clear_dirty(held.lease(), &marks, began, &report.pass_id).await
         };
         match outcome.await {

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 
 pub use self::{
     coordination::{Coordination, Duty, Holder, Lease, Outlook, Standing, Timetable},
-    inbox::{Accepted, Delivery, DirtyMark, Inbox},
+    inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
     ledger::{GrantQuery, Ledger, LedgerEntry, State},

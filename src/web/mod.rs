@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod connections;
 mod error;
+mod handshakes;
 mod health;
 mod router;
 mod sync;
@@ -15,5 +16,6 @@ mod webhook;
 
 pub use self::{
     connections::{Capped, Counted},
+    handshakes::Handshakes,
     router::{App, router},
 };

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::{error::AppError, router::App};
 use crate::{
     clock,
-    metrics::ByResult,
+    metrics::ByAnswer,
     pagerduty::{Event, Hint, signature},
     reconcile::scope::{Mark, concerned},
     store::{Accepted, Delivery},
@@ -61,7 +61,8 @@ pub(super) async fn receive(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), AppError> {
     let began = Instant::now();
-    let outcome = accept(&app, &headers, body).await;
+    let mut signer = None;
+    let outcome = accept(&app, &headers, body, &mut signer).await;
     let result = match &outcome {
         Ok((accepted, _)) => accepted.as_str(),
         Err(AppError::BadSignature) => "bad_signature",
@@ -69,13 +70,20 @@ pub(super) async fn receive(
         Err(AppError::Unavailable(_)) => "unavailable",
         Err(_) => "error",
     };
-    app.metrics.webhooks.get_or_create(&ByResult { result }).inc();
+    let secret = signer.map_or_else(|| "none".to_owned(), |index| (index + 1).to_string());
+    app.metrics.webhooks.get_or_create(&ByAnswer { result, secret }).inc();
     app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
     let (accepted, event_id) = outcome?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": accepted.as_str(), "event_id": event_id }))))
 }
 
-async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
+/// Notes in `signer` which secret fits as soon as that is known, whatever happens afterwards.
+async fn accept(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    signer: &mut Option<usize>,
+) -> Result<(Accepted, Option<String>), AppError> {
     if app.webhook_secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
@@ -87,7 +95,8 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
     let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
+    *signer = signature::verify(&app.webhook_secrets, signatures, body);
+    if signer.is_none() {
         app.refused_signatures.note();
         return Err(AppError::BadSignature);
     }

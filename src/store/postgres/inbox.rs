@@ -16,7 +16,7 @@ use crate::{
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        inbox::{WaitingRow, WriteGroup},
+        inbox::{BACKLOG, Backlog, WaitingRow, WriteGroup},
         to_json,
     },
 };
@@ -188,6 +188,14 @@ impl Inbox for Postgres {
             news::tell(&mut transaction).await?;
             transaction.commit().await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        within(async {
+            let counted: (i64, Option<i64>) = sqlx::query_as(BACKLOG).fetch_one(&self.pool).await?;
+            Ok(counted.into())
         })
         .await
     }
