@@ -48,6 +48,20 @@ pub struct ByCall {
     pub code: String,
 }
 
+/// Findings are told apart by their kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKind {
+    /// One of a few fixed words.
+    pub kind: &'static str,
+}
+
+/// The states that something can be in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByState {
+    /// One of a few fixed words.
+    pub state: &'static str,
+}
+
 /// Tells upstreams apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByUpstream {
@@ -85,6 +99,16 @@ pub struct Metrics {
     pub requests: Family<ByCall, Counter>,
     /// What the upstream's rate limit had left, as far as it said.
     pub rate_limit_remaining: Family<ByUpstream, Gauge>,
+    /// What the last full pass found amiss within the horizon.
+    pub preflight: Family<ByKind, Gauge>,
+    /// 1 for the state that our webhook subscription was last seen in.
+    pub subscription: Family<ByState, Gauge>,
+    /// How often our subscription was switched on again.
+    pub subscription_enabled: Counter,
+    /// Bad signatures that came with our subscription's name.
+    pub wrong_secret: Counter,
+    /// How far each upstream's clock was ahead of ours in its last answer.
+    pub clock_ahead: Family<ByUpstream, Gauge>,
     /// PagerDuty's last success and error.
     pub pagerduty: Health,
     /// strongDM's last success and error.
@@ -132,7 +156,14 @@ impl Metrics {
         let rate_limit_remaining = Family::default();
         let help = "What the upstream's rate limit had left in its last answer";
         registry.register("rate_limit_remaining", help, rate_limit_remaining.clone());
+        let Operators { preflight, subscription, subscription_enabled, wrong_secret, clock_ahead } =
+            operators(&mut registry);
         Self {
+            preflight,
+            subscription,
+            subscription_enabled,
+            wrong_secret,
+            clock_ahead,
             registry,
             webhooks,
             webhook_seconds,
@@ -160,6 +191,34 @@ impl Metrics {
     }
 }
 
+/// What tells an operator of trouble ahead.
+struct Operators {
+    preflight: Family<ByKind, Gauge>,
+    subscription: Family<ByState, Gauge>,
+    subscription_enabled: Counter,
+    wrong_secret: Counter,
+    clock_ahead: Family<ByUpstream, Gauge>,
+}
+
+fn operators(registry: &mut Registry) -> Operators {
+    let preflight = Family::default();
+    let help = "What the last full pass found amiss within the horizon, by kind";
+    registry.register("preflight_findings", help, preflight.clone());
+    let subscription = Family::default();
+    let help = "1 for the state that PagerDuty last showed of our webhook subscription";
+    registry.register("subscription_state", help, subscription.clone());
+    let subscription_enabled = Counter::default();
+    let help = "How often the webhook subscription was switched on again after PagerDuty had switched it off";
+    registry.register("subscription_enabled", help, subscription_enabled.clone());
+    let wrong_secret = Counter::default();
+    let help = "Webhooks of our own subscription whose signature none of the configured secrets made";
+    registry.register("webhooks_wrong_secret", help, wrong_secret.clone());
+    let clock_ahead = Family::default();
+    let help = "How far the upstream's clock was ahead of ours in its last answer, in whole seconds";
+    registry.register_with_unit("upstream_clock_ahead", help, Unit::Seconds, clock_ahead.clone());
+    Operators { preflight, subscription, subscription_enabled, wrong_secret, clock_ahead }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -168,7 +227,19 @@ impl Default for Metrics {
 
 /// An upstream's last success and last error.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<HealthView>>);
+pub struct Health {
+    view: Arc<Mutex<HealthView>>,
+    clocks: Arc<Mutex<Option<Clocks>>>,
+}
+
+/// What two clocks showed at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The upstream's, which tells whole seconds.
+    pub theirs: DateTime<Utc>,
+    /// Ours.
+    pub ours: DateTime<Utc>,
+}
 
 /// An upstream's health as `/readyz` shows it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -191,15 +262,27 @@ pub struct LastError {
 impl Health {
     /// Notes the outcome of a request.
     pub fn note(&self, outcome: Result<(), String>) {
-        let mut health = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut health = self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
             Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
         }
     }
 
+    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
+    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
+        let clocks = Clocks { theirs, ours: clock::now() };
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(clocks);
+        (clocks.theirs - clocks.ours).num_seconds()
+    }
+
+    /// What the clocks showed at its last answer.
+    pub fn clocks(&self) -> Option<Clocks> {
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// What is known.
     pub fn view(&self) -> HealthView {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }

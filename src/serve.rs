@@ -25,8 +25,8 @@ use crate::{
     config::Config,
     metrics::Metrics,
     store::Store,
-    tls,
-    web::{App, Capped, router},
+    subscription, tls,
+    web::{App, Capped, WebhookSecrets, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
@@ -54,12 +54,18 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
-    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
+    let clients = assemble::clients(config, &metrics)?;
+    let pagerduty = clients.pagerduty.clone();
+    let reconciler = assemble::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
+    let reconciler = Arc::new(reconciler);
     let app = Arc::new(App::new(
         store.clone(),
         Arc::clone(&reconciler),
-        metrics,
-        config.pagerduty.webhook_secrets.clone(),
+        Arc::clone(&metrics),
+        WebhookSecrets::new(
+            config.pagerduty.webhook_secrets.clone(),
+            config.pagerduty.webhook_secrets_file.clone(),
+        ),
         config.server.admin_token.clone(),
     ));
     let listen = config.server.listen;
@@ -74,6 +80,12 @@ pub async fn serve_until(
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
+    if let Some(url) = subscription::our_url(config) {
+        let (reconciler, watch, shutdown) =
+            (Arc::clone(&reconciler), Arc::clone(&app.watch), shutdown.clone());
+        let secrets = !config.pagerduty.webhook_secrets.is_empty();
+        tokio::spawn(subscription::watch(url, pagerduty, reconciler, metrics, watch, secrets, shutdown));
+    }
     tokio::spawn(keep_house(store.clone(), config.store.keep));
     let address = handle.listening().await.unwrap_or(listen);
     announce(config, address);

@@ -1,8 +1,10 @@
 //! The command line: what it takes, and the exit codes. Results go to standard output, logs to standard error.
 
 mod check;
+mod explain;
 mod health;
 mod sync;
+mod webhook;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -42,6 +44,16 @@ enum Command {
     /// Reads the configuration, then asks both APIs whether everything in it works
     #[command(after_help = "Example: oncall-grants check --offline")]
     Check(check::Options),
+    /// Tells why somebody has, or lacks, access
+    #[command(
+        after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
+    )]
+    Explain(explain::Options),
+    /// Manages the subscription that makes PagerDuty send webhooks
+    #[command(
+        after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
+    )]
+    Webhook(webhook::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(health::Options),
@@ -79,6 +91,12 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
+        Command::Explain(options) => {
+            with(config, async |config| explain::explain(&config, options).await).await
+        }
+        Command::Webhook(options) => {
+            with(config, async |config| webhook::webhook(&config, options).await).await
+        }
     };
     match ended {
         Ok(Ending::Done) => ExitCode::SUCCESS,

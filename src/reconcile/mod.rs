@@ -33,13 +33,20 @@
 mod agenda;
 pub mod cache;
 mod execute;
+pub mod explain;
+pub mod finding;
+mod look;
 mod observe;
 mod pass;
 pub mod plan;
+pub mod preflight;
 pub mod report;
 mod run;
 pub mod scope;
 mod settle;
 pub mod world;
 
-pub use self::run::{LEARNED_FOR, PassRequest, Reconciler, Survey};
+pub use self::{
+    look::Survey,
+    run::{LEARNED_FOR, PassRequest, Reconciler},
+};

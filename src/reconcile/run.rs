@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     agenda::{Agenda, Due, Passed},
     cache::Cache,
-    plan::{Plan, Settings, plan},
+    finding::Finding,
+    plan::Settings,
     report::{PassReport, Trigger},
     scope::{Links, Scope},
 };
@@ -52,6 +53,8 @@ pub struct Reconciler {
     joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
+    /// What the last full pass found amiss ahead.
+    pub(super) ahead: Mutex<Arc<[Finding]>>,
     wake: Notify,
 }
 
@@ -71,15 +74,6 @@ pub struct PassRequest {
     pub dry_run: bool,
     /// Lift the guard for this pass.
     pub allow_mass_revocation: bool,
-}
-
-/// What a look without consequences showed.
-#[derive(Debug)]
-pub struct Survey {
-    /// What would be done.
-    pub plan: Plan,
-    /// How many grants strongDM lists, or why it does not.
-    pub grants: Result<usize, strongdm::Error>,
 }
 
 type Outcome = Result<Arc<PassReport>, String>;
@@ -115,6 +109,7 @@ impl Reconciler {
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
+            ahead: Mutex::new(Arc::new([])),
             wake: Notify::new(),
         })
     }
@@ -227,13 +222,5 @@ impl Reconciler {
                 Err(error.to_string())
             }
         }
-    }
-
-    /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
-    pub async fn survey(&self) -> Result<Survey, store::Error> {
-        let now = clock::now();
-        let world = self.observe(now, &Scope::All).await?;
-        let plan = plan(now, &self.settings, &world, false);
-        Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
     }
 }

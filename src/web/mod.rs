@@ -8,12 +8,15 @@ mod auth;
 mod body;
 mod connections;
 mod error;
+mod explain;
 mod health;
 mod router;
+mod secrets;
 mod sync;
 mod webhook;
 
 pub use self::{
     connections::{Capped, Counted},
     router::{App, router},
+    secrets::WebhookSecrets,
 };

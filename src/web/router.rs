@@ -23,9 +23,10 @@ use tower_http::{
 use tracing::Instrument;
 
 use super::{
-    api, auth, body::BodyBudget, error::AppError, health, sync, webhook, webhook::RefusedSignatures,
+    api, auth, body::BodyBudget, error::AppError, explain, health, secrets::WebhookSecrets, sync, webhook,
+    webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::Store, subscription::Watch};
 
 /// No route but `POST /sync` has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -40,7 +41,9 @@ pub struct App {
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// Any of these may have signed a webhook.
-    pub webhook_secrets: Vec<SecretString>,
+    pub webhook_secrets: WebhookSecrets,
+    /// What is known of the subscription that delivers to us.
+    pub watch: Arc<Watch>,
     /// What an operator must show.
     pub admin_token: SecretString,
     /// Set when the service is about to stop: the load balancer must look elsewhere.
@@ -55,14 +58,15 @@ impl App {
         store: Store,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
-        webhook_secrets: Vec<SecretString>,
+        webhook_secrets: impl Into<WebhookSecrets>,
         admin_token: SecretString,
     ) -> Self {
         Self {
             store,
             reconciler,
             metrics,
-            webhook_secrets,
+            webhook_secrets: webhook_secrets.into(),
+            watch: Arc::default(),
             admin_token,
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
@@ -84,6 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     let admin = Router::new()
         .route("/sync", post(sync::sync))
+        .route("/api/explain", get(explain::explain))
         .merge(listings)
         // Browsers send Basic credentials along with requests that other sites cause.
         .layer(CsrfLayer::new())

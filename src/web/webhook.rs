@@ -12,6 +12,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
@@ -38,10 +39,21 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
 
 impl RefusedSignatures {
-    fn note(&self) {
+    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there.
+    fn note(&self, ours: Option<&str>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.1 += 1;
         if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            if let Some(id) = ours {
+                tracing::error!(
+                    webhooks.refused = state.1,
+                    "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                     pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty \
+                     switches the subscription off after three refusals in a row",
+                );
+                *state = (Some(Instant::now()), 0);
+                return;
+            }
             tracing::warn!(
                 webhooks.refused = state.1,
                 "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
@@ -76,7 +88,8 @@ pub(super) async fn receive(
 }
 
 async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
-    if app.webhook_secrets.is_empty() {
+    let mut secrets = app.webhook_secrets.current();
+    if secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
         ));
@@ -86,9 +99,20 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
     }
     let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
-    let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    if signature::verify(&app.webhook_secrets, signatures, body).is_none() {
-        app.refused_signatures.note();
+    let signed_by = |secrets: &[SecretString]| {
+        let signatures =
+            headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
+        signature::verify(secrets, signatures, body)
+    };
+    let mut signer = signed_by(&secrets);
+    if signer.is_none()
+        && let Some(changed) = app.webhook_secrets.changed()
+    {
+        secrets = changed;
+        signer = signed_by(&secrets);
+    }
+    if signer.is_none() {
+        refuse(app, headers);
         return Err(AppError::BadSignature);
     }
     let event = Event::read(body);
@@ -107,6 +131,16 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
         app.reconciler.notify();
     }
     Ok((accepted, event_id))
+}
+
+/// Notes a webhook whose signature is bad. Where it says that it comes from is not signed, but it is a hint at what is
+/// wrong: our subscription with another secret is more likely than somebody who knows its name.
+fn refuse(app: &App, headers: &HeaderMap) {
+    let subscription = unsigned(headers, "x-webhook-subscription").filter(|id| app.watch.is_ours(id));
+    if subscription.is_some() {
+        app.metrics.wrong_secret.inc();
+    }
+    app.refused_signatures.note(subscription.as_deref());
 }
 
 fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {
