@@ -6,7 +6,10 @@
 mod support;
 
 mod architecture;
+mod check;
 mod crash;
+mod explain;
 mod grants;
 mod hostile;
 mod intake;
+mod webhook_command;
