@@ -23,6 +23,8 @@ use crate::{
 
 /// PagerDuty computes at most 90 days at once.
 const LONGEST_LOOK: TimeDelta = TimeDelta::days(89);
+/// A question takes a moment from the one who asks to us.
+const JUST_NOW: TimeDelta = TimeDelta::seconds(3);
 /// So many pages of the audit are searched for what was done for one person.
 const AUDIT_PAGES: usize = 10;
 /// The largest page.
@@ -51,7 +53,10 @@ impl Reconciler {
     /// Why somebody has, or lacks, access. Writes nothing.
     pub async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
         let now = clock::now();
-        let asked = around(self.asked_window(now), question.at);
+        // Who asks about now means the moment at which we look.
+        let at = if (now - JUST_NOW..now).contains(&question.at) { now } else { question.at };
+        let question = &Question { at, ..question.clone() };
+        let asked = around(self.asked_window(now), at);
         let mut world = self.observe_in(now, &Scope::All, asked).await?;
         let aliases = &self.settings.aliases.0;
         let email = aliases.get(&question.email).unwrap_or(&question.email);

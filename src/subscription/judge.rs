@@ -1,5 +1,7 @@
 //! What is wrong with the subscription that delivers to us. Pure.
 
+use std::collections::BTreeSet;
+
 use url::Url;
 
 use crate::{
@@ -103,6 +105,19 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
         );
     }
     findings
+}
+
+/// Whether a subscription that should deliver has ever been heard of; `heard` are those whose signed events arrived.
+pub fn unheard(listed: &[Subscription], url: &Url, heard: &BTreeSet<String>) -> Vec<Finding> {
+    let silent = delivering_to(listed, url).into_iter();
+    let silent = silent.filter(|one| state(one) == State::Active && !heard.contains(&one.id));
+    let finding = |one: &Subscription| {
+        let message =
+            "no signed event of it has arrived lately, so it is not known whether its secret is configured";
+        Finding::note("subscription_unheard", name(one), message)
+            .mended_by(format!("try it, while the service runs: oncall-grants webhook ping {}", one.id))
+    };
+    silent.map(finding).collect()
 }
 
 fn name(subscription: &Subscription) -> String {

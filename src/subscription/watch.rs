@@ -69,14 +69,15 @@ pub async fn watch(
     shutdown: CancellationToken,
 ) {
     loop {
-        let listed = client.subscriptions().await;
-        let was_off = look(&watch, &metrics, &listed, &url, secrets);
-        if enable(&client, &metrics, &was_off).await {
+        let mut listed = client.subscriptions().await;
+        let off = look(&watch, &metrics, &listed, &url, secrets);
+        if enable(&client, &metrics, &off).await {
+            listed = client.subscriptions().await;
+            look(&watch, &metrics, &listed, &url, secrets);
             let pass = reconciler.sync(Trigger::Subscription, PassRequest::default()).await;
             if let Err(error) = pass {
                 tracing::error!("the pass after switching the webhook subscription on failed: {error}");
             }
-            continue;
         }
         let pause = if matches!(listed, Err(Error::Forbidden(_))) { EVERY_IF_FORBIDDEN } else { EVERY };
         tokio::select! {

@@ -36,32 +36,39 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts refused signatures between two log lines.
 #[derive(Debug, Default)]
-pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
+pub(super) struct RefusedSignatures {
+    ours: Mutex<Refused>,
+    others: Mutex<Refused>,
+}
+
+/// When it was last logged, and how many there were since.
+type Refused = (Option<Instant>, u64);
 
 impl RefusedSignatures {
-    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there.
+    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
+    /// keep that from being logged.
     fn note(&self, ours: Option<&str>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1 += 1;
-        if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            if let Some(id) = ours {
-                tracing::error!(
-                    webhooks.refused = state.1,
-                    "our webhook subscription {id} signs with a secret that is not configured; add it to \
-                     pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty \
-                     switches the subscription off after three refusals in a row",
-                );
-                *state = (Some(Instant::now()), 0);
-                return;
-            }
-            tracing::warn!(
-                webhooks.refused = state.1,
-                "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
-                 row PagerDuty switches the subscription off for a day",
-                state.1,
-            );
-            *state = (Some(Instant::now()), 0);
+        let state = if ours.is_some() { &self.ours } else { &self.others };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *state;
+        *count += 1;
+        if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
+            return;
         }
+        match ours {
+            Some(id) => tracing::error!(
+                webhooks.refused = *count,
+                "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                 pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
+                 subscription off after three refusals in a row",
+            ),
+            None => tracing::warn!(
+                webhooks.refused = *count,
+                "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
+                 row PagerDuty switches the subscription off for a day",
+            ),
+        }
+        *state = (Some(Instant::now()), 0);
     }
 }
 

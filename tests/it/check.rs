@@ -232,7 +232,7 @@ async fn who_will_be_on_call_without_an_account_is_told_with_the_start_of_the_sh
     assert!(message.contains("payments"), "{message}");
 
     fill(&scene);
-    assert!(scene.strongdm.suspend_user(ANA.1, SuspendedIn::OldFlag));
+    assert!(scene.strongdm.suspend_user(ANA.1, SuspendedIn::Flag));
     check(&scene).await.assert_problem("account_suspended", ANA.1, "on call since");
     assert!(scene.strongdm.resume_user(ANA.1));
 

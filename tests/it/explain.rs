@@ -114,7 +114,7 @@ async fn a_missing_or_suspended_account_is_the_missing_link() {
     assert!(message.contains("no strongDM user account") && remedy.contains("accounts.aliases"), "{message}");
 
     scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
-    assert!(scene.strongdm.suspend_user(BO.1, SuspendedIn::OldFlag));
+    assert!(scene.strongdm.suspend_user(BO.1, SuspendedIn::Flag));
     let output = scene.run(&["explain", "--email", BO.1, "--resource", DB, "--format", "json"]).await;
     let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(answer["resources"][0]["missing"], "account", "{answer:#}");

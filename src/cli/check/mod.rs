@@ -3,7 +3,7 @@
 mod probe;
 mod report;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use clap::Args;
 
@@ -79,6 +79,9 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
         let secrets = !config.pagerduty.webhook_secrets.is_empty();
         let listed = clients.pagerduty.subscriptions().await;
         probed.findings.extend(subscription::judge(&listed, &url, secrets));
+        if let (Ok(listed), Some(heard)) = (&listed, heard_of(config).await) {
+            probed.findings.extend(subscription::unheard(listed, &url, &heard));
+        }
     }
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
@@ -94,6 +97,16 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     report.findings.extend(probed.findings);
     report.asked = true;
     Ok(())
+}
+
+/// The subscriptions of which signed events are in the store; none if the store cannot be looked at.
+async fn heard_of(config: &Config) -> Option<BTreeSet<String>> {
+    /// A busy service has as many deliveries in minutes; a ping is the answer then.
+    const LATELY: u32 = 500;
+    let store = assemble::store_beside(config).await.ok()?;
+    let page = store.delivery_page(LATELY, None).await.ok()?;
+    store.close().await;
+    Some(page.items.into_iter().filter_map(|delivery| delivery.subscription).collect())
 }
 
 /// What the survey could not see, unless a probe already said why.

@@ -175,6 +175,12 @@ impl<'k> Standing<'k> {
                 (Access::Yes, None, format!("{has} access to {name} by rule {:?}", chain.rule), String::new())
             }
             (true, None) => self.unwanted(at, known, name, chains),
+            (false, None) if self.unsettled.is_some() && at >= known.now => {
+                let message = format!(
+                    "strongDM has not said what became of an earlier write for {name}; the next pass finds out"
+                );
+                (Access::Unknown, Some(LinkKind::Grant), message, "ask again after the next pass".to_owned())
+            }
             (false, _) => broken(name, chains),
         }
     }
