@@ -50,6 +50,7 @@ impl Finding {
         Self::new(Severity::Note, kind, subject, message)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers give texts, numbers and errors alike")]
     fn new(severity: Severity, kind: &'static str, subject: impl ToString, message: impl ToString) -> Self {
         let (subject, message) = (subject.to_string(), message.to_string());
         Self { severity, kind, subject, message, remedy: String::new(), stretches: Vec::new() }
@@ -57,6 +58,7 @@ impl Finding {
 
     /// The same with what to do about it.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as above")]
     pub fn mended_by(self, remedy: impl ToString) -> Self {
         Self { remedy: remedy.to_string(), ..self }
     }

@@ -35,19 +35,19 @@ pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &
 /// A person, resource or filter that nothing can be done about.
 fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
     let Skipped { subject, reason, rules, first_shift } = skipped;
-    let mut message = match subject {
+    let what = match subject {
         Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
         Subject::Email(_) | Subject::User(_) | Subject::Resource(_) => reason.to_string(),
     };
-    if matches!(subject, Subject::Email(_) | Subject::User(_)) {
-        message.push_str(&match first_shift {
-            Some(start) if *start > now => format!("; on call from {}", second(*start)),
-            Some(start) => format!("; on call since {}", second(*start)),
-            None => "; always on call".to_owned(),
-        });
-    }
+    let is_person = matches!(subject, Subject::Email(_) | Subject::User(_));
+    let when = match first_shift {
+        _ if !is_person => String::new(),
+        Some(start) if *start > now => format!("; on call from {}", second(*start)),
+        Some(start) => format!("; on call since {}", second(*start)),
+        None => "; always on call".to_owned(),
+    };
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    message.push_str(&format!(" (rules: {})", rules.join(", ")));
+    let message = format!("{what}{when} (rules: {})", rules.join(", "));
     Finding::problem(kind(*reason), subject, message).mended_by(remedy(*reason))
 }
 

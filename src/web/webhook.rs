@@ -55,18 +55,19 @@ impl RefusedSignatures {
         if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
             return;
         }
-        match ours {
-            Some(id) => tracing::error!(
+        if let Some(id) = ours {
+            tracing::error!(
                 webhooks.refused = *count,
                 "our webhook subscription {id} signs with a secret that is not configured; add it to \
                  pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
                  subscription off after three refusals in a row",
-            ),
-            None => tracing::warn!(
+            );
+        } else {
+            tracing::warn!(
                 webhooks.refused = *count,
                 "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
                  row PagerDuty switches the subscription off for a day",
-            ),
+            );
         }
         *state = (Some(Instant::now()), 0);
     }

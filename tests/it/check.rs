@@ -148,7 +148,7 @@ async fn each_missing_right_at_strongdm_is_named_with_what_it_is_for() {
     ] {
         let scene = Scene::set(Config::default()).await;
         fill(&scene);
-        scene.strongdm.configure(|settings| drop(settings.keys[0].permissions.remove(right)));
+        scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove(right));
         let found = check(&scene).await;
         found.assert_problem("right_missing", right, words);
         assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
@@ -166,7 +166,7 @@ async fn each_missing_right_at_pagerduty_is_named_with_what_it_is_for() {
     ] {
         let scene = Scene::set(config).await;
         fill(&scene);
-        scene.pagerduty.configure(|settings| drop(settings.tokens[0].denied.insert(path.to_owned())));
+        scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(path.to_owned()));
         let found = check(&scene).await;
         found.assert_problem("right_missing", right, "is missing");
         assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
@@ -326,7 +326,7 @@ async fn the_subscription_is_judged() {
     assert!(message.contains("incident.reassigned") && !message.contains("incident.triggered"), "{message}");
 
     let denied = "/webhook_subscriptions".to_owned();
-    scene.pagerduty.configure(|settings| drop(settings.tokens[0].denied.insert(denied)));
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
     let found = check(&scene).await;
     assert_eq!((found.one("subscription_not_readable").0.as_str(), found.code), ("note", Some(0)));
 }

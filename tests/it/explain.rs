@@ -145,7 +145,7 @@ async fn what_cannot_be_seen_is_unknown_and_not_no() {
 #[tokio::test]
 async fn a_grant_that_failed_is_told_with_the_reason() {
     let scene = Scene::set(Config::default()).await;
-    scene.strongdm.configure(|settings| drop(settings.keys[0].permissions.remove("grant:write")));
+    scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove("grant:write"));
     let mut scene = scene;
     scene.start().await;
     let (access, missing, message, remedy) = about(&scene, ANA.1, "").await;

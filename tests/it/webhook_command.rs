@@ -269,7 +269,7 @@ async fn a_subscription_that_was_switched_off_is_switched_on_and_everything_is_l
 async fn a_token_that_may_not_look_is_told_once_and_nothing_else_suffers() {
     let mut scene = reachable(Config::default()).await;
     let denied = "/webhook_subscriptions".to_owned();
-    scene.pagerduty.configure(|settings| drop(settings.tokens[0].denied.insert(denied)));
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
     scene.start().await;
     watched(&scene, "forbidden").await;
     let told = |line: &String| line.contains("may not read webhook subscriptions");

@@ -27,9 +27,8 @@ pub(super) struct Probed {
     /// Whether it makes sense to ask PagerDuty more.
     pub(super) pagerduty_answers: bool,
     sources: BTreeSet<Source>,
-    accounts: bool,
-    resources: bool,
-    users: bool,
+    /// Which rights are known to be missing.
+    missing: BTreeSet<&'static str>,
 }
 
 impl Probed {
@@ -37,9 +36,9 @@ impl Probed {
     pub(super) fn explains(&self, about: &Asked) -> bool {
         match about {
             Asked::OnCalls(source) => self.sources.contains(source),
-            Asked::User(_) => self.users,
-            Asked::Account(_) => self.accounts,
-            Asked::Resource(_) => self.resources,
+            Asked::User(_) => self.missing.contains("users.read"),
+            Asked::Account(_) => self.missing.contains("user:list"),
+            Asked::Resource(_) => self.missing.contains("datasource:list"),
             Asked::Write(..) | Asked::GrantList => false,
         }
     }
@@ -80,18 +79,18 @@ async fn rights_at_strongdm(config: &Config, client: &strongdm::Client, probed: 
             ("key_refused", format!("{hint} {host}, and this machine's date"))
         };
         probed.findings.push(Finding::problem(kind, "strongDM", error).mended_by(remedy));
-        (probed.accounts, probed.resources) = (true, true);
+        probed.missing.extend(["user:list", "datasource:list"]);
         return;
     }
     let resources = client.resources_by_name(NOBODY).await.map(drop);
     let grants = client.all_grants().await.map(drop);
-    (probed.accounts, probed.resources) = (accounts.is_err(), resources.is_err());
     for (right, purpose, outcome) in [
         ("user:list", "find the accounts of people on call", accounts),
         ("datasource:list", "find the resources of the rules", resources),
         ("grant:read", "compare what it granted with what is there", grants),
     ] {
         let Err(error) = outcome else { continue };
+        probed.missing.insert(right);
         let subject = format!("strongDM right {right}");
         probed.findings.push(match error {
             strongdm::Error::PermissionDenied { operation } => {
@@ -136,7 +135,7 @@ async fn rights_at_pagerduty(config: &Config, client: &pagerduty::Client, probed
     }
     // No such user: the right is tried, and nothing else.
     if let Err(pagerduty::Error::Forbidden(words)) = client.user(&UserId::from("PNOBODY")).await {
-        probed.users = true;
+        probed.missing.insert("users.read");
         let finding = right_missing("users.read", "look up addresses that a schedule does not tell", &words);
         probed.findings.push(finding);
     }
@@ -165,7 +164,6 @@ async fn sources(config: &Config, client: &pagerduty::Client, probed: &mut Probe
         };
         match (answer, &source) {
             (Ok(Some(info)), Source::Policy(id)) => probed.findings.extend(levels(config, id, &info)),
-            (Ok(_), _) => {}
             (Err(pagerduty::Error::NotFound(_)), _) => {
                 let message = "does not exist, or the token's owner may not see it";
                 let finding = Finding::problem("source_not_found", &source, message);
@@ -178,8 +176,8 @@ async fn sources(config: &Config, client: &pagerduty::Client, probed: &mut Probe
                 probed.findings.push(right_missing(right, &purpose, &words));
                 probed.sources.insert(source);
             }
-            // The survey asks again and tells.
-            (Err(_), _) => {}
+            // What failed otherwise, the survey asks again and tells.
+            (Ok(_) | Err(_), _) => {}
         }
     }
 }

@@ -146,9 +146,9 @@ impl Report {
 
 impl Access {
     fn words(&self) -> String {
-        let Self { resources, from, until, windows } = self;
         /// So many names fit on a line.
         const NAMED: usize = 5;
+        let Self { resources, from, until, windows } = self;
         let named: Vec<&str> = resources.iter().take(NAMED).map(String::as_str).collect();
         let more = resources.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -18,7 +18,7 @@ pub(super) const DESCRIPTION: &str = "oncall-grants: temporary strongDM access f
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where PagerDuty delivers to [default: server.public_url and /webhooks/pagerduty]
+    /// Where PagerDuty delivers to [default: `server.public_url` and /webhooks/pagerduty]
     #[arg(long)]
     url: Option<Url>,
     /// A new file (mode 0600) for the one-time secret; without it, the secret is printed
@@ -102,7 +102,7 @@ pub(super) async fn make(
             Ok(new) => new,
             Err(error) => {
                 sink.discard();
-                return Err(told("make the subscription", error));
+                return Err(told("make the subscription", &error));
             }
         };
     if let Err(error) = sink.keep(&secret) {
@@ -160,7 +160,7 @@ pub(super) async fn ping(
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Option<bool>> {
     let service = Service::find(config).await;
-    client.ping_subscription(id).await.map_err(|error| told("ping it", error))?;
+    client.ping_subscription(id).await.map_err(|error| told("ping it", &error))?;
     let Some(service) = service else {
         say(&format!("{id} was pinged; no running service can be asked here whether it arrived"));
         return Ok(None);

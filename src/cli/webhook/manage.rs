@@ -21,7 +21,7 @@ pub(super) struct ListOptions {
 }
 
 pub(super) async fn list(config: &Config, client: &Client, options: ListOptions) -> anyhow::Result<Ending> {
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", error))?;
+    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
     let ours = our_url(config);
     let is_ours = |one: &Subscription| ours.is_some() && one.url == ours;
     match options.format {
@@ -87,7 +87,7 @@ pub(super) async fn ping(config: &Config, client: &Client, which: Which) -> anyh
 
 pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
-    client.enable_subscription(&one.id).await.map_err(|error| told("switch it on", error))?;
+    client.enable_subscription(&one.id).await.map_err(|error| told("switch it on", &error))?;
     print(&format!(
         "{} is on; what happened while it was off was not delivered: POST /sync looks at everything now, the timer soon",
         one.id
@@ -97,7 +97,7 @@ pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> an
 
 pub(super) async fn delete(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
-    client.delete_subscription(&one.id).await.map_err(|error| told("delete it", error))?;
+    client.delete_subscription(&one.id).await.map_err(|error| told("delete it", &error))?;
     print(&format!("deleted {}", one.id));
     Ok(Ending::Done)
 }

@@ -39,7 +39,7 @@ enum Command {
         after_help = "Example: oncall-grants webhook rotate --secret-file /etc/oncall-grants/webhook-secrets"
     )]
     Rotate(rotate::Options),
-    /// Lists the subscriptions of the account; * marks those that deliver to server.public_url
+    /// Lists the subscriptions of the account; * marks those that deliver to `server.public_url`
     #[command(after_help = "Example: oncall-grants webhook list --format json")]
     List(manage::ListOptions),
     /// Asks PagerDuty for a test event, and waits for it if the service runs
@@ -55,7 +55,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Which {
-    /// The subscription [default: the one that delivers to server.public_url]
+    /// The subscription [default: the one that delivers to `server.public_url`]
     id: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result
 /// The subscription that is meant: by its ID, or the only one that delivers to us.
 async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Result<Option<Subscription>> {
     if let Some(id) = id {
-        return client.subscription(id).await.map(Some).map_err(|error| told("look at it", error));
+        return client.subscription(id).await.map(Some).map_err(|error| told("look at it", &error));
     }
     let Some(url) = our_url(config) else {
         complain(
@@ -82,7 +82,7 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
         );
         return Ok(None);
     };
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", error))?;
+    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
     match delivering_to(&listed, &url).as_slice() {
         [] => bail!("no subscription delivers to {url}; make one with oncall-grants webhook create"),
         [one] => Ok(Some((*one).clone())),
@@ -95,9 +95,9 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
 }
 
 /// An error of PagerDuty with what to do about it.
-fn told(doing: &str, error: Error) -> anyhow::Error {
-    let limit = matches!(&error, Error::BadRequest(words) if words.to_lowercase().contains("limit"));
-    let remedy = match &error {
+fn told(doing: &str, error: &Error) -> anyhow::Error {
+    let limit = matches!(error, Error::BadRequest(words) if words.to_lowercase().contains("limit"));
+    let remedy = match error {
         Error::Unauthorized(_) => {
             "see pagerduty.token and pagerduty.api_url (EU: https://api.eu.pagerduty.com)"
         }

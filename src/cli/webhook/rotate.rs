@@ -21,9 +21,9 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The subscription to replace [default: the one that delivers to server.public_url]
+    /// The subscription to replace [default: the one that delivers to `server.public_url`]
     id: Option<String>,
-    /// The file (one secret a line) to which the new secret is added [default: webhook_secrets_file, else printed]
+    /// The file (one secret a line) to which the new secret is added [default: `webhook_secrets_file`, else printed]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Only removes this replaced subscription, if another one delivers in its place
@@ -68,7 +68,7 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
 }
 
 async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-    client.delete_subscription(id).await.map_err(|error| told(&format!("remove {id}"), error))?;
+    client.delete_subscription(id).await.map_err(|error| told(&format!("remove {id}"), &error))?;
     say(&format!(
         "removed {id}; drop its secret from the configuration in two days, for deliveries may be repeated for so long"
     ));
@@ -76,7 +76,7 @@ async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result
 }
 
 async fn finish_rotation(client: &Client, id: &str) -> anyhow::Result<Ending> {
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", error))?;
+    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
     let old =
         listed.iter().find(|one| one.id == id).with_context(|| format!("there is no subscription {id}"))?;
     let replaces = |other: &&Subscription| {

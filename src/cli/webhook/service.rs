@@ -31,15 +31,17 @@ struct Page {
 
 #[derive(Deserialize)]
 struct Event {
-    event_id: Option<String>,
-    event_type: Option<String>,
+    #[serde(rename = "event_id")]
+    id: Option<String>,
+    #[serde(rename = "event_type")]
+    kind: Option<String>,
     subscription: Option<String>,
     received_at: String,
 }
 
 impl Event {
     fn key(&self) -> String {
-        self.event_id.clone().unwrap_or_else(|| self.received_at.clone())
+        self.id.clone().unwrap_or_else(|| self.received_at.clone())
     }
 }
 
@@ -66,7 +68,7 @@ impl Service {
             let events = self.list().await.unwrap_or_default();
             let arrived = events.iter().any(|event| {
                 event.subscription.as_deref() == Some(subscription)
-                    && event.event_type.as_deref() == Some("pagey.ping")
+                    && event.kind.as_deref() == Some("pagey.ping")
                     && !self.seen.contains(&event.key())
             });
             if arrived || Instant::now() >= deadline {

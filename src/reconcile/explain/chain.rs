@@ -246,11 +246,11 @@ fn on_call<'o>(
     }
     let next = mine().filter(|shift| rule.selects(shift) && shift.start.is_some_and(|start| start > at));
     let next = next.min_by_key(|shift| shift.start);
-    let mut message = format!("not on call for {source} at {}", second(at));
-    match next {
-        Some(next) => message.push_str(&format!("; the next shift is {}", words(bare(next)))),
-        None => message.push_str(&format!("; no shift is known {}", words(later_part(known.asked, at)))),
-    }
+    let next = match next {
+        Some(next) => format!("the next shift is {}", words(bare(next))),
+        None => format!("no shift is known {}", words(known.asked.from(at))),
+    };
+    let message = format!("not on call for {source} at {}; {next}", second(at));
     let remedy = stranger(at, known, person, rule, on_calls)
         .unwrap_or_else(|| "put this person on call in PagerDuty, by an override for example".to_owned());
     (Link::missing(kind, message, &remedy), None)
@@ -307,10 +307,6 @@ fn bare(shift: &OnCall) -> Option<Window> {
 fn margins(rule: &Rule, shift: &OnCall) -> Option<Window> {
     let shift = bare(shift)?;
     Window::new(later(shift.start(), -rule.start_early), later(shift.end(), rule.end_late).min(FOREVER))
-}
-
-fn later_part(window: Window, at: DateTime<Utc>) -> Option<Window> {
-    window.from(at)
 }
 
 /// A stretch of time in words; open ends are named.

@@ -8,7 +8,7 @@ use super::{
     person::Person,
 };
 use crate::{
-    model::{AccountId, Grant, ResourceId, later},
+    model::{AccountId, Grant, GrantId, ResourceId, later},
     reconcile::{
         plan::{FOREVER, Step},
         preflight::second,
@@ -243,7 +243,7 @@ fn broken(name: &str, chains: &[Chain]) -> Verdict {
 
 /// Whether the audit says that this grant was not there any more, or not yet.
 fn was_gone(grant: &Grant, at: DateTime<Utc>, history: &[&Past]) -> bool {
-    let id = grant.id.as_ref().map(|id| id.as_str());
+    let id = grant.id.as_ref().map(GrantId::as_str);
     let mut of_it = history
         .iter()
         .filter(|past| past.grant_id.as_deref() == id && id.is_some() && past.outcome == "done");

@@ -20,8 +20,8 @@ fn subscription(id: &str, to: &str) -> Subscription {
     }
 }
 
-fn kinds(listed: Result<Vec<Subscription>, Error>, secrets: bool) -> Vec<&'static str> {
-    judge(&listed, &url(), secrets).into_iter().map(|finding| finding.kind).collect()
+fn kinds(listed: &Result<Vec<Subscription>, Error>, secrets: bool) -> Vec<&'static str> {
+    judge(listed, &url(), secrets).into_iter().map(|finding| finding.kind).collect()
 }
 
 #[test]
@@ -38,12 +38,12 @@ fn each_fault_of_our_subscription_is_a_finding_of_its_own() {
         (with_events(&["service.updated"]), vec!["subscription_events"]),
         (with_events(&["incident.triggered"]), vec!["subscription_events"]),
     ] {
-        assert_eq!(kinds(Ok(vec![one.clone()]), true), expected, "{one:?}");
+        assert_eq!(kinds(&Ok(vec![one.clone()]), true), expected, "{one:?}");
     }
-    assert_eq!(kinds(Ok(vec![ours()]), false), ["subscription_without_secret"]);
-    assert_eq!(kinds(Ok(vec![ours(), subscription("P2", OURS)]), true), ["subscription_doubled"]);
-    assert_eq!(kinds(Err(Error::Forbidden("no".into())), true), ["subscription_not_readable"]);
-    assert_eq!(kinds(Err(Error::Unavailable("down".into())), true), ["subscription_not_readable"]);
+    assert_eq!(kinds(&Ok(vec![ours()]), false), ["subscription_without_secret"]);
+    assert_eq!(kinds(&Ok(vec![ours(), subscription("P2", OURS)]), true), ["subscription_doubled"]);
+    assert_eq!(kinds(&Err(Error::Forbidden("no".into())), true), ["subscription_not_readable"]);
+    assert_eq!(kinds(&Err(Error::Unavailable("down".into())), true), ["subscription_not_readable"]);
 }
 
 #[test]
