@@ -24,8 +24,10 @@ use crate::{
     assemble, clock,
     config::Config,
     metrics::Metrics,
-    store::Store,
-    subscription, tls,
+    pagerduty,
+    store::{self, Duty, SharedStore},
+    subscription::{self, Watched},
+    tls,
     web::{App, Capped, WebhookSecrets, router},
 };
 
@@ -38,6 +40,8 @@ const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 const FINISH_PASS: Duration = Duration::from_secs(20);
 /// How often old rows are looked for.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// A replica that dies while it removes old rows keeps the others from it for this long.
+const PRUNING: Duration = Duration::from_mins(2);
 /// Event IDs are remembered at least this long: PagerDuty repeats deliveries for 48 hours.
 const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
 
@@ -58,16 +62,10 @@ pub async fn serve_until(
     let pagerduty = clients.pagerduty.clone();
     let reconciler = assemble::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
     let reconciler = Arc::new(reconciler);
-    let app = Arc::new(App::new(
-        store.clone(),
-        Arc::clone(&reconciler),
-        Arc::clone(&metrics),
-        WebhookSecrets::new(
-            config.pagerduty.webhook_secrets.clone(),
-            config.pagerduty.webhook_secrets_file.clone(),
-        ),
-        config.server.admin_token.clone(),
-    ));
+    let secrets = &config.pagerduty;
+    let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
+    let token = config.server.admin_token.clone();
+    let app = Arc::new(App::new(store.clone(), Arc::clone(&reconciler), metrics, secrets, token));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
@@ -80,12 +78,7 @@ pub async fn serve_until(
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
-    if let Some(url) = subscription::our_url(config) {
-        let (reconciler, watch, shutdown) =
-            (Arc::clone(&reconciler), Arc::clone(&app.watch), shutdown.clone());
-        let secrets = !config.pagerduty.webhook_secrets.is_empty();
-        tokio::spawn(subscription::watch(url, pagerduty, reconciler, metrics, watch, secrets, shutdown));
-    }
+    watch_subscription(config, pagerduty, &app, &shutdown);
     tokio::spawn(keep_house(store.clone(), config.store.keep));
     let address = handle.listening().await.unwrap_or(listen);
     announce(config, address);
@@ -111,6 +104,27 @@ pub async fn serve_until(
         drop(timeout(FINISH_REQUESTS, store.close()).await);
     }
     stopped.map(|_| ())
+}
+
+/// Watches our webhook subscription, if the configuration says where PagerDuty reaches us.
+fn watch_subscription(
+    config: &Config,
+    client: pagerduty::Client,
+    app: &Arc<App>,
+    shutdown: &CancellationToken,
+) {
+    if let Some(url) = subscription::our_url(config) {
+        let watched = Watched {
+            url,
+            client,
+            reconciler: Arc::clone(&app.reconciler),
+            metrics: Arc::clone(&app.metrics),
+            watch: Arc::clone(&app.watch),
+            has_secrets: !config.pagerduty.webhook_secrets.is_empty(),
+        };
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { watched.watch(shutdown).await });
+    }
 }
 
 type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
@@ -163,17 +177,25 @@ fn announce(config: &Config, address: SocketAddr) {
     }
 }
 
-async fn keep_house(store: Store, keep: TimeDelta) {
+async fn keep_house(store: SharedStore, keep: TimeDelta) {
     loop {
-        let now = clock::now();
-        match store.prune(now - keep, now - keep.max(KEEP_EVENT_KEYS)).await {
-            // Small steps, so that webhooks never wait long for the one writer.
-            Ok(true) => tokio::time::sleep(Duration::from_millis(100)).await,
-            Ok(false) => tokio::time::sleep(HOUSEKEEPING).await,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not prune the store");
-                tokio::time::sleep(HOUSEKEEPING).await;
-            }
+        if let Err(error) = prune(&store, keep).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not prune the store");
+        }
+        tokio::time::sleep(HOUSEKEEPING).await;
+    }
+}
+
+/// Removes old rows, unless another replica is at it.
+async fn prune(store: &SharedStore, keep: TimeDelta) -> Result<(), store::Error> {
+    let Some(lease) = store.try_lease(Duty::Housekeeping, PRUNING, "").await? else { return Ok(()) };
+    let now = clock::now();
+    // Small steps, so that webhooks never wait long for the one writer.
+    while store.prune(now - keep, now - keep.max(KEEP_EVENT_KEYS)).await? {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if !store.renew(&lease, PRUNING).await? {
+            return Ok(());
         }
     }
+    store.release(&lease).await
 }

@@ -1,5 +1,6 @@
 //! The command line: what it takes, and the exit codes. Results go to standard output, logs to standard error.
 
+mod audit;
 mod check;
 mod explain;
 mod health;
@@ -44,6 +45,9 @@ enum Command {
     /// Reads the configuration, then asks both APIs whether everything in it works
     #[command(after_help = "Example: oncall-grants check --offline")]
     Check(check::Options),
+    /// Prints what was decided and done, oldest first
+    #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
+    Audit(audit::Options),
     /// Tells why somebody has, or lacks, access
     #[command(
         after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
@@ -90,6 +94,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
+        Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
         Command::Explain(options) => {
             with(config, async |config| explain::explain(&config, options).await).await
@@ -124,7 +129,12 @@ async fn with(
 
 /// Prints a result. A reader that went away is no error of ours.
 fn print(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end()));
+    print_on(text);
+}
+
+/// Prints a part of a result, and says whether anybody still reads.
+fn print_on(text: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).is_ok()
 }
 
 /// Prints what went wrong, for people, whatever the log level.

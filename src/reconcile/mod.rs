@@ -35,12 +35,14 @@ pub mod cache;
 mod execute;
 pub mod explain;
 pub mod finding;
+mod held;
 mod look;
 mod observe;
 mod pass;
 pub mod plan;
 pub mod preflight;
 pub mod report;
+pub mod request;
 mod run;
 pub mod scope;
 mod settle;
@@ -48,5 +50,6 @@ pub mod world;
 
 pub use self::{
     look::Survey,
-    run::{LEARNED_FOR, PassRequest, Reconciler},
+    request::PassRequest,
+    run::{LEARNED_FOR, Reconciler},
 };

@@ -9,7 +9,7 @@ use crate::config::Config;
 
 pub use self::{
     judge::{State, delivering_to, judge, state, unheard},
-    watch::{Watch, watch},
+    watch::{Watch, Watched},
 };
 
 /// Where PagerDuty delivers to.

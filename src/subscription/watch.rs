@@ -58,96 +58,102 @@ impl Watch {
     }
 }
 
-/// Watches the subscription that delivers to `url` until `shutdown`.
-pub async fn watch(
-    url: Url,
-    client: pagerduty::Client,
-    reconciler: Arc<Reconciler>,
-    metrics: Arc<Metrics>,
-    watch: Arc<Watch>,
-    secrets: bool,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let mut listed = client.subscriptions().await;
-        let off = look(&watch, &metrics, &listed, &url, secrets);
-        if enable(&client, &metrics, &off).await {
-            listed = client.subscriptions().await;
-            look(&watch, &metrics, &listed, &url, secrets);
-            let pass = reconciler.sync(Trigger::Subscription, PassRequest::default()).await;
-            if let Err(error) = pass {
-                tracing::error!("the pass after switching the webhook subscription on failed: {error}");
-            }
-        }
-        let pause = if matches!(listed, Err(Error::Forbidden(_))) { EVERY_IF_FORBIDDEN } else { EVERY };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+/// What it takes to watch the subscription.
+#[derive(Debug)]
+pub struct Watched {
+    /// Where it delivers to.
+    pub url: Url,
+    /// Looks at it.
+    pub client: pagerduty::Client,
+    /// Looks at everything after it was off.
+    pub reconciler: Arc<Reconciler>,
+    /// Shows its state.
+    pub metrics: Arc<Metrics>,
+    /// Remembers its state.
+    pub watch: Arc<Watch>,
+    /// Whether any webhook secret is configured.
+    pub has_secrets: bool,
 }
 
-/// Takes in what was seen; answers the IDs of those that PagerDuty switched off.
-fn look(
-    watch: &Watch,
-    metrics: &Metrics,
-    listed: &Result<Vec<Subscription>, Error>,
-    url: &Url,
-    secrets: bool,
-) -> Vec<String> {
-    let findings = judge(listed, url, secrets);
-    let known = watch.findings();
-    for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
-        if finding.kind == "subscription_not_readable" {
-            tracing::info!(finding.kind, "{finding}");
-        } else if finding.kind != "subscription_disabled" {
-            tracing::warn!(finding.kind, "{finding}");
+impl Watched {
+    /// Watches until `shutdown`.
+    pub async fn watch(&self, shutdown: CancellationToken) {
+        loop {
+            let mut listed = self.client.subscriptions().await;
+            let off = self.take_in(&listed);
+            if self.enable(&off).await {
+                let pass = self.reconciler.sync_here(Trigger::Subscription, PassRequest::default()).await;
+                if let Err(error) = pass {
+                    tracing::error!("the pass after switching the webhook subscription on failed: {error}");
+                }
+                listed = self.client.subscriptions().await;
+                self.take_in(&listed);
+            }
+            let pause = if matches!(listed, Err(Error::Forbidden(_))) { EVERY_IF_FORBIDDEN } else { EVERY };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => return,
+            }
         }
     }
-    let (seen, ids, off) = match listed {
-        Ok(listed) => {
-            let ours = delivering_to(listed, url);
-            let ids = ours.iter().map(|one| one.id.clone()).collect();
-            let off = ours.iter().filter(|one| state(one) == State::TemporarilyDisabled);
-            let off: Vec<String> = off.map(|one| one.id.clone()).collect();
-            (worst(&ours), Some(ids), off)
+
+    /// Takes in what was seen; answers the IDs of those that PagerDuty switched off.
+    fn take_in(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
+        let findings = judge(listed, &self.url, self.has_secrets);
+        let known = self.watch.findings();
+        for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
+            match finding.kind {
+                // What is done about it is logged.
+                "subscription_disabled" => {}
+                "subscription_not_readable" => tracing::info!(finding.kind, "{finding}"),
+                _ => tracing::warn!(finding.kind, "{finding}"),
+            }
         }
-        Err(Error::Forbidden(_)) => (State::Forbidden, None, Vec::new()),
-        Err(_) => (State::Unknown, None, Vec::new()),
-    };
-    watch.note(seen, ids, findings);
-    for one in State::ALL {
-        let value = i64::from(one == seen);
-        metrics.subscription.get_or_create(&ByState { state: one.as_str() }).set(value);
+        let (seen, ids, off) = match listed {
+            Ok(listed) => {
+                let ours = delivering_to(listed, &self.url);
+                let ids = ours.iter().map(|one| one.id.clone()).collect();
+                let off = ours.iter().filter(|one| state(one) == State::TemporarilyDisabled);
+                let off: Vec<String> = off.map(|one| one.id.clone()).collect();
+                (worst(&ours), Some(ids), off)
+            }
+            Err(Error::Forbidden(_)) => (State::Forbidden, None, Vec::new()),
+            Err(_) => (State::Unknown, None, Vec::new()),
+        };
+        self.watch.note(seen, ids, findings);
+        for one in State::ALL {
+            let value = i64::from(one == seen);
+            self.metrics.subscription.get_or_create(&ByState { state: one.as_str() }).set(value);
+        }
+        off
     }
-    off
+
+    /// Switches on again what PagerDuty switched off; whether any was.
+    async fn enable(&self, off: &[String]) -> bool {
+        let mut enabled = false;
+        for id in off {
+            match self.client.enable_subscription(id).await {
+                Ok(()) => {
+                    enabled = true;
+                    self.metrics.subscription_enabled.inc();
+                    tracing::error!(
+                        "PagerDuty had switched the webhook subscription {id} off, because deliveries were refused; \
+                         it is on again, and everything is looked at now, since the events in between are lost; see \
+                         why deliveries were refused (is its secret configured?), or it goes off again"
+                    );
+                }
+                Err(error) => tracing::error!(
+                    "PagerDuty has switched the webhook subscription {id} off, and it cannot be switched on: {error}; \
+                     changes are found by the timer only; run oncall-grants webhook enable with a token that may"
+                ),
+            }
+        }
+        enabled
+    }
 }
 
 fn worst(ours: &[&Subscription]) -> State {
     let states: Vec<State> = ours.iter().map(|one| state(one)).collect();
     let order = [State::TemporarilyDisabled, State::Inactive, State::Active];
     order.into_iter().find(|one| states.contains(one)).unwrap_or(State::Missing)
-}
-
-/// Switches on again what PagerDuty switched off; whether any was.
-async fn enable(client: &pagerduty::Client, metrics: &Metrics, off: &[String]) -> bool {
-    let mut enabled = false;
-    for id in off {
-        match client.enable_subscription(id).await {
-            Ok(()) => {
-                enabled = true;
-                metrics.subscription_enabled.inc();
-                tracing::error!(
-                    "PagerDuty had switched the webhook subscription {id} off, because deliveries were refused; it \
-                     is on again, and everything is looked at now, since the events in between are lost; see why \
-                     deliveries were refused (is its secret configured?), or it goes off again"
-                );
-            }
-            Err(error) => tracing::error!(
-                "PagerDuty has switched the webhook subscription {id} off, and it cannot be switched on: {error}; \
-                 changes are found by the timer only; run oncall-grants webhook enable with a token that may"
-            ),
-        }
-    }
-    enabled
 }

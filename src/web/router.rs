@@ -23,10 +23,15 @@ use tower_http::{
 use tracing::Instrument;
 
 use super::{
-    api, auth, body::BodyBudget, error::AppError, explain, health, secrets::WebhookSecrets, sync, webhook,
+    api, auth,
+    body::BodyBudget,
+    error::{self, AppError},
+    explain, health,
+    secrets::WebhookSecrets,
+    sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::Store, subscription::Watch};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
 /// No route but `POST /sync` has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -35,7 +40,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     /// Where deliveries go and listings come from.
-    pub store: Store,
+    pub store: SharedStore,
     /// Runs passes.
     pub reconciler: Arc<Reconciler>,
     /// Counts and measures.
@@ -55,7 +60,7 @@ pub struct App {
 impl App {
     /// What handlers share, in a service that has just started.
     pub fn new(
-        store: Store,
+        store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
         webhook_secrets: impl Into<WebhookSecrets>,
@@ -104,6 +109,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(open)
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -16,7 +16,7 @@ use crate::{
     model::ScheduleId,
     reconcile::{
         PassRequest,
-        report::{PassReport, Trigger},
+        request::{SyncError, Synced},
         scope::sources_of,
     },
 };
@@ -38,28 +38,42 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
     let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
-    let asked: Asked = if body.trim_ascii().is_empty() {
-        Asked::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| AppError::BadRequest(format!(
-            "{error}; allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)"
-        )))?
-    };
+    let asked = read(&body)?;
     let Asked { schedules, dry_run, allow_mass_revocation } = asked;
     let rules = &app.reconciler.settings().rules;
     let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
     let request = PassRequest { sources, dry_run, allow_mass_revocation };
-    match app.reconciler.sync(Trigger::Manual, request).await {
-        Ok(report) => Ok((status(&report), Json(&*report)).into_response()),
-        Err(error) => Err(AppError::internal(&error)),
+    match app.reconciler.sync(request).await {
+        Ok(synced) => {
+            let status = status(&synced);
+            Ok(match &synced {
+                Synced::Here(report) => (status, Json(&**report)).into_response(),
+                Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
+            })
+        }
+        Err(error @ SyncError::NoTurn) => Err(AppError::Unavailable(error.to_string())),
+        Err(error @ SyncError::Broken(_)) => Err(AppError::internal(&error)),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Asked, AppError> {
+    const ALLOWED: &str =
+        "allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)";
+    match body.trim_ascii_start().first() {
+        None => Ok(Asked::default()),
+        // Without names, a list could switch the guard off by its order alone.
+        Some(b'[') => Err(AppError::BadRequest(format!("the body must be a JSON object; {ALLOWED}"))),
+        Some(_) => {
+            serde_json::from_slice(body).map_err(|error| AppError::BadRequest(format!("{error}; {ALLOWED}")))
+        }
     }
 }
 
 /// What is unknown comes first: held revocations must not be confirmed before everything was seen.
-fn status(report: &PassReport) -> StatusCode {
-    if !report.is_complete() {
+fn status(synced: &Synced) -> StatusCode {
+    if !synced.is_complete() {
         StatusCode::BAD_GATEWAY
-    } else if !report.held.is_empty() {
+    } else if synced.has_held() {
         StatusCode::CONFLICT
     } else {
         StatusCode::OK

@@ -5,11 +5,21 @@
 
 mod support;
 
+mod admin;
 mod architecture;
 mod check;
 mod crash;
+mod deliveries;
 mod explain;
 mod grants;
+mod guard;
 mod hostile;
 mod intake;
+mod listings;
+mod people;
+mod process;
+mod second_grant;
+mod sources;
+mod unknown;
 mod webhook_command;
+mod writes;

@@ -19,7 +19,7 @@ use crate::{
         plan::Unknown,
         preflight::preflight,
     },
-    store::Store,
+    store::sqlite::Sqlite,
     subscription,
 };
 
@@ -86,7 +86,7 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
         // An empty store: what matters here is what the rules mean, not what was done before.
-        let store = Store::in_memory().await?;
+        let store = Arc::new(Sqlite::in_memory().await?);
         let reconciler = assemble::reconciler_with(config, store, metrics, clients).await?;
         let survey = reconciler.survey().await?;
         report.findings.extend(unobserved(&survey, &probed));
