@@ -165,11 +165,7 @@ impl Metrics {
             gauge("skipped_records", "People, resources and filters that nothing could be done about");
         let unknown = gauge("unknown_observations", "Schedules, policies and look-ups without an answer");
         let grants = gauge("grants", "Grants of ours in force or coming");
-        let requests = Family::default();
-        registry.register("upstream_requests", "Requests to PagerDuty and strongDM", requests.clone());
-        let rate_limit_remaining = Family::default();
-        let help = "What the upstream's rate limit had left in its last answer";
-        registry.register("rate_limit_remaining", help, rate_limit_remaining.clone());
+        let (requests, rate_limit_remaining) = upstreams(&mut registry);
         let Operators { preflight, subscription, subscription_enabled, wrong_secret, clock_ahead } =
             operators(&mut registry);
         Self {
@@ -203,6 +199,15 @@ impl Metrics {
         encode(&mut text, &self.registry).expect("a String takes everything");
         text
     }
+}
+
+fn upstreams(registry: &mut Registry) -> (Family<ByCall, Counter>, Family<ByUpstream, Gauge>) {
+    let requests = Family::default();
+    registry.register("upstream_requests", "Requests to PagerDuty and strongDM", requests.clone());
+    let rate_limit_remaining = Family::default();
+    let help = "What the upstream's rate limit had left in its last answer";
+    registry.register("rate_limit_remaining", help, rate_limit_remaining.clone());
+    (requests, rate_limit_remaining)
 }
 
 /// What tells an operator of trouble ahead.
