@@ -33,10 +33,14 @@
 mod agenda;
 pub mod cache;
 mod execute;
+pub mod explain;
+pub mod finding;
 mod held;
+mod look;
 mod observe;
 mod pass;
 pub mod plan;
+pub mod preflight;
 pub mod report;
 pub mod request;
 mod run;
@@ -46,6 +50,7 @@ mod staleness;
 pub mod world;
 
 pub use self::{
+    look::Survey,
     request::PassRequest,
-    run::{LEARNED_FOR, Reconciler, Survey},
+    run::{LEARNED_FOR, Reconciler},
 };

@@ -101,6 +101,7 @@ impl Reconciler {
             }
             if scope == Scope::All {
                 self.note_links(&world).await?;
+                self.note_ahead(context.now, &world, &decided);
             }
             let undone = decided.clone();
             let executed = timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await;

@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     agenda::{self, Agenda, Due, Passed},
     cache::Cache,
+    finding::Finding,
     held::Held,
     pass::{Ask, PassState},
-    plan::{Plan, Settings, plan},
+    plan::Settings,
     request::{Note, Outcome, PassRequest},
     scope::{Links, Scope},
 };
@@ -61,15 +62,8 @@ pub struct Reconciler {
     pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
-}
-
-/// What a look without consequences showed.
-#[derive(Debug)]
-pub struct Survey {
-    /// What would be done.
-    pub plan: Plan,
-    /// How many grants strongDM lists, or why it does not.
-    pub grants: Result<usize, strongdm::Error>,
+    /// What the last full pass found amiss ahead.
+    pub(super) ahead: Mutex<Arc<[Finding]>>,
 }
 
 impl std::fmt::Debug for Reconciler {
@@ -120,6 +114,7 @@ impl Reconciler {
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
+            ahead: Mutex::new(Arc::new([])),
         })
     }
 
@@ -256,13 +251,5 @@ impl Reconciler {
                 Turn::Failed(error)
             }
         }
-    }
-
-    /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
-    pub async fn survey(&self) -> Result<Survey, store::Error> {
-        let now = clock::now();
-        let world = self.observe(now, &Scope::All).await?;
-        let plan = plan(now, &self.settings, &world, false);
-        Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
     }
 }

@@ -26,10 +26,12 @@ use super::{
     api, auth,
     body::BodyBudget,
     error::{self, AppError},
-    health, sync, webhook,
+    explain, health,
+    secrets::WebhookSecrets,
+    sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
 /// No route but `POST /sync` has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -44,7 +46,9 @@ pub struct App {
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// Any of these may have signed a webhook.
-    pub webhook_secrets: Vec<SecretString>,
+    pub webhook_secrets: WebhookSecrets,
+    /// What is known of the subscription that delivers to us.
+    pub watch: Arc<Watch>,
     /// What an operator must show.
     pub admin_token: SecretString,
     /// Set when the service is about to stop: the load balancer must look elsewhere.
@@ -59,14 +63,15 @@ impl App {
         store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
-        webhook_secrets: Vec<SecretString>,
+        webhook_secrets: impl Into<WebhookSecrets>,
         admin_token: SecretString,
     ) -> Self {
         Self {
             store,
             reconciler,
             metrics,
-            webhook_secrets,
+            webhook_secrets: webhook_secrets.into(),
+            watch: Arc::default(),
             admin_token,
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
@@ -88,6 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     let admin = Router::new()
         .route("/sync", post(sync::sync))
+        .route("/api/explain", get(explain::explain))
         .merge(listings)
         // Browsers send Basic credentials along with requests that other sites cause.
         .layer(CsrfLayer::new())

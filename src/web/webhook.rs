@@ -12,6 +12,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
@@ -35,21 +36,40 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts refused signatures between two log lines.
 #[derive(Debug, Default)]
-pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
+pub(super) struct RefusedSignatures {
+    ours: Mutex<Refused>,
+    others: Mutex<Refused>,
+}
+
+/// When it was last logged, and how many there were since.
+type Refused = (Option<Instant>, u64);
 
 impl RefusedSignatures {
-    fn note(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1 += 1;
-        if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            tracing::warn!(
-                webhooks.refused = state.1,
-                "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
-                 row PagerDuty switches the subscription off for a day",
-                state.1,
-            );
-            *state = (Some(Instant::now()), 0);
+    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
+    /// keep that from being logged.
+    fn note(&self, ours: Option<&str>) {
+        let state = if ours.is_some() { &self.ours } else { &self.others };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *state;
+        *count += 1;
+        if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
+            return;
         }
+        if let Some(id) = ours {
+            tracing::error!(
+                webhooks.refused = *count,
+                "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                 pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
+                 subscription off after three refusals in a row",
+            );
+        } else {
+            tracing::warn!(
+                webhooks.refused = *count,
+                "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
+                 row PagerDuty switches the subscription off for a day",
+            );
+        }
+        *state = (Some(Instant::now()), 0);
     }
 }
 
@@ -84,7 +104,8 @@ async fn accept(
     body: Body,
     signer: &mut Option<usize>,
 ) -> Result<(Accepted, Option<String>), AppError> {
-    if app.webhook_secrets.is_empty() {
+    let mut secrets = app.webhook_secrets.current();
+    if secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
         ));
@@ -94,10 +115,20 @@ async fn accept(
     }
     let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
-    let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    *signer = signature::verify(&app.webhook_secrets, signatures, body);
+    let signed_by = |secrets: &[SecretString]| {
+        let signatures =
+            headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
+        signature::verify(secrets, signatures, body)
+    };
+    *signer = signed_by(&secrets);
+    if signer.is_none()
+        && let Some(changed) = app.webhook_secrets.changed()
+    {
+        secrets = changed;
+        *signer = signed_by(&secrets);
+    }
     if signer.is_none() {
-        app.refused_signatures.note();
+        refuse(app, headers);
         return Err(AppError::BadSignature);
     }
     let event = Event::read(body);
@@ -113,6 +144,16 @@ async fn accept(
         Err(_) => return Err(AppError::Unavailable("storing the event takes too long".to_owned())),
     };
     Ok((accepted, event_id))
+}
+
+/// Notes a webhook whose signature is bad. Where it says that it comes from is not signed, but it is a hint at what is
+/// wrong: our subscription with another secret is more likely than somebody who knows its name.
+fn refuse(app: &App, headers: &HeaderMap) {
+    let subscription = unsigned(headers, "x-webhook-subscription").filter(|id| app.watch.is_ours(id));
+    if subscription.is_some() {
+        app.metrics.wrong_secret.inc();
+    }
+    app.refused_signatures.note(subscription.as_deref());
 }
 
 fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {

@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
         "web",
         &[
             "clock",
+            "config::secrets_in",
             "metrics",
             "model",
             "pagerduty::Event",
@@ -25,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
             "pagerduty::signature",
             "reconcile",
             "store",
+            "subscription::Watch",
         ],
     ),
 ];
