@@ -94,11 +94,8 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
     Arc::new(move |call| {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
-        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
-        if let Some(remaining) = call.ratelimit_remaining {
-            let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
-            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
-        }
+        let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
+        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
         if let Some(date) = call.server_date {
             let ahead = metrics.pagerduty.note_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
@@ -119,10 +116,8 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
-        metrics.requests.get_or_create(&ByCall { upstream, operation: call.operation, code }).inc();
-        if let Some(remaining) = call.ratelimit_remaining {
-            metrics.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
-        }
+        let request = ByCall { upstream, operation: call.operation, code };
+        metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         if let Some(date) = call.server_date {
             let ahead = metrics.strongdm.note_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);

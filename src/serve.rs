@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{
-    Handle,
-    accept::NoDelayAcceptor,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use chrono::TimeDelta;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -28,11 +24,13 @@ use crate::{
     store::{self, Duty, SharedStore},
     subscription::{self, Watched},
     tls,
-    web::{App, Capped, WebhookSecrets, router},
+    web::{App, Capped, Handshakes, WebhookSecrets, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// The same for a TLS handshake; it must end before the headers can begin.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Requests under way get this long to finish at the end.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
@@ -65,15 +63,18 @@ pub async fn serve_until(
     let secrets = &config.pagerduty;
     let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
     let token = config.server.admin_token.clone();
-    let app = Arc::new(App::new(store.clone(), Arc::clone(&reconciler), metrics, secrets, token));
+    let app =
+        Arc::new(App::new(store.clone(), Arc::clone(&reconciler), Arc::clone(&metrics), secrets, token));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
 
     let shutdown = CancellationToken::new();
     let handle = Handle::new();
-    let mut web =
-        tokio::spawn(web(config.server.tls.as_ref(), listener, handle.clone(), router(Arc::clone(&app)))?);
+    let mut web = {
+        let tls = config.server.tls.as_ref().map(|tls| tls::Listener::new(tls, &metrics)).transpose()?;
+        tokio::spawn(web(tls, metrics, listener, handle.clone(), router(Arc::clone(&app)))?)
+    };
     let mut passes = {
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
@@ -130,18 +131,24 @@ fn watch_subscription(
 type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
 fn web(
-    tls: Option<&crate::config::Tls>,
+    tls: Option<tls::Listener>,
+    metrics: Arc<Metrics>,
     listener: TcpListener,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
     let service = router.into_make_service();
     Ok(if let Some(tls) = tls {
-        let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
-        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+        let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(HANDSHAKE_WITHIN);
+        let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
         let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
         limit(server.http_builder());
-        Box::pin(server.serve(service))
+        Box::pin(async move {
+            tokio::select! {
+                ended = server.serve(service) => ended,
+                never = tls.keep_up(metrics) => match never {},
+            }
+        })
     } else {
         let mut server =
             axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);

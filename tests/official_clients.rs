@@ -191,7 +191,9 @@ fn python_with_clients() -> PathBuf {
     let wanted = fs::read_to_string(&requirements).unwrap();
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
     fs::create_dir_all(&home).unwrap();
-    let (environment, installed) = (home.join("venv"), home.join("installed.txt"));
+    let environment = home.join("venv");
+    // Inside, so that it goes with what it speaks of.
+    let installed = environment.join("installed.txt");
     let python = environment.join("bin/python");
     // Tests of this file may run at the same time, in one process or in several.
     let lock = File::create(home.join("lock")).unwrap();
@@ -199,7 +201,6 @@ fn python_with_clients() -> PathBuf {
     if python.exists() && fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return python;
     }
-    let _ = fs::remove_file(&installed);
     must(
         Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment),
         "this test needs python3 (3.10 or newer) with its venv module; on Debian and Ubuntu: apt install python3-venv",

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod explain;
 mod health;
+mod manual;
 mod sync;
 mod webhook;
 
@@ -20,6 +21,9 @@ use crate::{
 /// Gives whoever is on call in PagerDuty the strongDM access they need, exactly while they need it.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Example: oncall-grants check, then oncall-grants sync --dry-run, then oncall-grants serve"
+)]
 pub struct Cli {
     /// The configuration file [default: oncall-grants.toml, then /etc/oncall-grants/oncall-grants.toml]
     #[arg(long, global = true, value_name = "FILE", env = config::FILE_VARIABLE)]
@@ -61,6 +65,12 @@ enum Command {
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(health::Options),
+    /// Prints what makes a shell complete these commands and options
+    #[command(after_help = manual::COMPLETIONS_EXAMPLE)]
+    Completions(manual::Options),
+    /// Prints the man page, or writes one page for each command
+    #[command(after_help = "Example: oncall-grants man > /usr/local/share/man/man1/oncall-grants.1")]
+    Man(manual::ManOptions),
 }
 
 /// How a result is printed.
@@ -90,6 +100,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     telemetry::start(log_format, log_level);
     let ended = match command {
         Command::Healthcheck(options) => health::healthcheck(&options).await,
+        Command::Completions(options) => manual::completions(&options),
+        Command::Man(options) => manual::man(&options),
         Command::Serve => {
             with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
         }

@@ -78,7 +78,7 @@ pub struct Server {
 }
 
 /// What serving HTTPS takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tls {
     /// PEM file with the certificate chain.
     pub cert: PathBuf,
@@ -89,7 +89,7 @@ pub struct Tls {
 }
 
 /// Which client certificates are taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientAuth {
     /// PEM file with the authorities that sign them.
     pub ca: PathBuf,

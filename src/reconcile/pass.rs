@@ -92,6 +92,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            self.note_observed(&world, context.now);
             context.planned_with = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);

@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod error;
 mod explain;
+mod handshakes;
 mod health;
 mod router;
 mod secrets;
@@ -17,6 +18,7 @@ mod webhook;
 
 pub use self::{
     connections::{Capped, Counted},
+    handshakes::Handshakes,
     router::{App, router},
     secrets::WebhookSecrets,
 };

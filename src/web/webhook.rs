@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use super::{error::AppError, router::App};
 use crate::{
     clock,
-    metrics::ByResult,
+    metrics::ByAnswer,
     pagerduty::{Event, Hint, signature},
     reconcile::scope::{Mark, concerned},
     store::{Accepted, Delivery},
@@ -81,7 +81,8 @@ pub(super) async fn receive(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), AppError> {
     let began = Instant::now();
-    let outcome = accept(&app, &headers, body).await;
+    let mut signer = None;
+    let outcome = accept(&app, &headers, body, &mut signer).await;
     let result = match &outcome {
         Ok((accepted, _)) => accepted.as_str(),
         Err(AppError::BadSignature) => "bad_signature",
@@ -89,13 +90,20 @@ pub(super) async fn receive(
         Err(AppError::Unavailable(_)) => "unavailable",
         Err(_) => "error",
     };
-    app.metrics.webhooks.get_or_create(&ByResult { result }).inc();
+    let secret = signer.map_or_else(|| "none".to_owned(), |index| (index + 1).to_string());
+    app.metrics.webhooks.get_or_create(&ByAnswer { result, secret }).inc();
     app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
     let (accepted, event_id) = outcome?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": accepted.as_str(), "event_id": event_id }))))
 }
 
-async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted, Option<String>), AppError> {
+/// Notes in `signer` which secret fits as soon as that is known, whatever happens afterwards.
+async fn accept(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    signer: &mut Option<usize>,
+) -> Result<(Accepted, Option<String>), AppError> {
     let mut secrets = app.webhook_secrets.current();
     if secrets.is_empty() {
         return Err(AppError::Unavailable(
@@ -112,12 +120,12 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
             headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
         signature::verify(secrets, signatures, body)
     };
-    let mut signer = signed_by(&secrets);
+    *signer = signed_by(&secrets);
     if signer.is_none()
         && let Some(changed) = app.webhook_secrets.changed()
     {
         secrets = changed;
-        signer = signed_by(&secrets);
+        *signer = signed_by(&secrets);
     }
     if signer.is_none() {
         refuse(app, headers);
