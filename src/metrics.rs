@@ -171,7 +171,7 @@ impl Default for Metrics {
 pub struct Health(Arc<Mutex<HealthView>>);
 
 /// An upstream's health as `/readyz` shows it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct HealthView {
     /// When a request last succeeded, in UTC.
     pub last_success: Option<DateTime<Utc>>,
@@ -180,7 +180,7 @@ pub struct HealthView {
 }
 
 /// A failure of an upstream.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LastError {
     /// When, in UTC.
     pub at: DateTime<Utc>,

@@ -34,6 +34,7 @@ mod agenda;
 pub mod cache;
 mod execute;
 mod observe;
+pub mod outlook;
 mod pass;
 pub mod plan;
 pub mod report;

@@ -9,6 +9,7 @@ use super::{
     PassRequest, Reconciler,
     agenda::Passed,
     execute::Context,
+    outlook::Outlook,
     plan::{Asked, Plan, Step, Unknown, plan},
     report::{Failure, PassReport, Trigger, UnknownEntry},
     run::PassState,
@@ -63,6 +64,7 @@ impl Reconciler {
             let world = world?;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
+            report.asked = world.on_calls.keys().cloned().collect();
             if round == 1 {
                 report.unchanged = decided.unchanged;
             }
@@ -150,6 +152,9 @@ impl Reconciler {
                 self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }
+        let known: Outlook = self.outlook().await?;
+        let known = known.after(report, full, &self.settings.rules);
+        self.store.set_outlook(&serde_json::to_string(&known).unwrap_or_default()).await?;
         let grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?;
         metrics.grants.set(count(grants.len()));
 
@@ -186,6 +191,13 @@ impl Reconciler {
             self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
         }
         Ok(())
+    }
+
+    /// What the newest passes saw, also those of other replicas; nothing before the first.
+    pub async fn outlook(&self) -> Result<Outlook, store::Error> {
+        let kept = self.store.outlook().await?;
+        // One that another version wrote is as good as none: the next pass writes it anew.
+        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
     fn note_unobserved(&self, report: &mut PassReport) {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{Row, SqliteConnection};
+use utoipa::ToSchema;
 
 use super::{Error, Store, from_json, from_ms, to_json};
 use crate::model::Grant;
@@ -28,7 +29,7 @@ pub struct AuditEntry {
 }
 
 /// An audit entry as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AuditRow {
     /// Its place in the audit; grows with time.
     #[serde(skip)]
@@ -40,6 +41,7 @@ pub struct AuditRow {
     /// What came of it.
     pub outcome: String,
     /// The grant it was done to.
+    #[schema(value_type = Grant)]
     pub grant: Box<RawValue>,
     /// Why, in words.
     pub reason: String,
@@ -50,7 +52,7 @@ pub struct AuditRow {
 }
 
 /// A delivery as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryRow {
     /// Its place among the deliveries; grows with time.
     #[serde(skip)]
@@ -74,7 +76,7 @@ pub struct DeliveryRow {
 }
 
 /// A page of a listing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The entries, newest first.
     pub items: Vec<T>,
@@ -167,6 +169,16 @@ impl Store {
             .execute(&self.writer)
             .await?;
         Ok(())
+    }
+
+    /// The reports of the newest passes that were kept.
+    pub async fn last_passes(&self, limit: u32) -> Result<Vec<Box<RawValue>>, Error> {
+        let reports: Vec<String> =
+            sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1")
+                .bind(i64::from(limit))
+                .fetch_all(&self.reader)
+                .await?;
+        reports.iter().map(|report| from_json("report", report)).collect()
     }
 
     /// Removes what is older than `before`, and event keys older than `keys_before`, a few rows at a time; says

@@ -15,6 +15,8 @@ use crate::{
 
 /// The fact's name in the store.
 const SECOND_GRANT: &str = "second_grant";
+/// The name under which the newest outlook is kept.
+const OUTLOOK: &str = "outlook";
 
 impl Store {
     /// Other people's grants as last seen, with the moment each was first seen.
@@ -97,6 +99,26 @@ impl Store {
         .bind(SECOND_GRANT)
         .bind(super::to_json(&learned))
         .bind(until.timestamp())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// What the newest passes saw, in the words of [`crate::reconcile`].
+    pub async fn outlook(&self) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar("SELECT value FROM facts WHERE name = $1").bind(OUTLOOK);
+        Ok(query.fetch_optional(&self.reader).await?)
+    }
+
+    /// Replaces what the newest passes saw.
+    pub async fn set_outlook(&self, outlook: &str) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(OUTLOOK)
+        .bind(outlook)
+        .bind(i64::MAX)
         .execute(&self.writer)
         .await?;
         Ok(())

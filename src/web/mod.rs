@@ -9,6 +9,8 @@ mod body;
 mod connections;
 mod error;
 mod health;
+mod openapi;
+mod page;
 mod router;
 mod sync;
 mod webhook;
