@@ -4,6 +4,8 @@
 //! speaks. Python and the packages of `official_clients/requirements.txt` are part of the tests: without them the
 //! tests fail.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the test harness shows it when a test fails")]
+
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
@@ -31,13 +33,13 @@ const EXTRAS: usize = 120;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdk_of_strongdm_sees_what_the_service_granted() {
     let stage = Stage::set().await;
-    stage.agrees("strongdm_sdk.py").await;
+    stage.agrees("strongdm_sdk.py");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_pagerduty_sees_whom_the_service_let_in() {
     let stage = Stage::set().await;
-    stage.agrees("pagerduty_client.py").await;
+    stage.agrees("pagerduty_client.py");
 }
 
 struct Stage {
@@ -74,7 +76,7 @@ impl Stage {
     }
 
     /// Runs a script and fails with everything that it said, unless it found agreement.
-    async fn agrees(self, script: &str) {
+    fn agrees(self, script: &str) {
         let users =
             self.pagerduty.edit(|world| world.users.iter().map(|user| user.id.clone()).collect::<Vec<_>>());
         let given = json!({

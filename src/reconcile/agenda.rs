@@ -101,7 +101,10 @@ impl Agenda {
             (false, _) => {
                 let pause = FIRST_PAUSE * 2_i32.pow(self.failures.min(6));
                 self.failures += 1;
-                self.retry_at = Some(ended + pause.min(LONGEST_PAUSE));
+                let retry = ended + pause.min(LONGEST_PAUSE);
+                // Events that keep failing must not put off what else is to be tried again.
+                let planned = self.retry_at.filter(|planned| !full && *planned < retry);
+                self.retry_at = planned.or(Some(retry));
             }
         }
     }
@@ -188,5 +191,17 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         agenda.passed(&passed(true, now, true, None));
         assert_eq!(trigger(&agenda, now + TimeDelta::seconds(120)), None);
+    }
+
+    #[test]
+    fn a_storm_of_failing_events_puts_no_retry_off() {
+        let mut agenda = agenda_after_start();
+        agenda.passed(&passed(true, at(1_000), false, None));
+        agenda.passed(&passed(false, at(1_500), false, None));
+        assert_eq!(trigger(&agenda, at(1_999)), None);
+        assert_eq!(trigger(&agenda, at(2_000)), Some(Trigger::Retry));
+        agenda.passed(&passed(true, at(2_000), false, None));
+        assert_eq!(trigger(&agenda, at(5_999)), None, "a full pass is what the retry was for");
+        assert_eq!(trigger(&agenda, at(6_000)), Some(Trigger::Retry));
     }
 }

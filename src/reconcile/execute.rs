@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) deadline: tokio::time::Instant,
     /// What is learned now is too late for this pass.
     pub(super) last_round: bool,
+    /// What the plan knew about strongDM's way with a second grant.
+    pub(super) planned_with: SecondGrant,
 }
 
 impl Context {
@@ -306,7 +308,7 @@ impl Reconciler {
             self.store.learn_second_grant(learned.max(known), now + LEARNED_FOR).await?;
             if learned > known {
                 tracing::info!(second_grant = ?learned, "learned what strongDM does with a second grant");
-            } else if foreign.is_empty() {
+            } else if learned <= context.planned_with && foreign.is_empty() {
                 // Nothing new for the planner: without a pause it would try the same again.
                 self.store.remember_refusal(account_id, resource_id, now).await?;
             }

@@ -14,6 +14,7 @@ use super::{
     report::{Failure, PassReport, Trigger, UnknownEntry},
     run::PassState,
     scope::Scope,
+    world::SecondGrant,
 };
 use crate::{
     clock,
@@ -46,7 +47,14 @@ impl Reconciler {
         tracing::Span::current().record("pass.id", &pass_id);
         let mut report = PassReport::begin(pass_id.clone(), trigger, request.dry_run, now);
         let deadline = began + BEGIN_WRITES;
-        let mut context = Context { pass_id, trigger, now, deadline, last_round: false };
+        let mut context = Context {
+            pass_id,
+            trigger,
+            now,
+            deadline,
+            last_round: false,
+            planned_with: SecondGrant::default(),
+        };
         let scope = match &request.sources {
             sources if sources.is_empty() => Scope::All,
             sources => Scope::Sources(sources.clone()),
@@ -62,6 +70,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            context.planned_with = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             report.asked = world.on_calls.keys().cloned().collect();
@@ -167,7 +176,8 @@ impl Reconciler {
                 report.held.len(),
             );
         }
-        if full {
+        // A narrow pass that holds nothing says nothing about the rest.
+        if full || held {
             state.held = held;
         }
         if !report.is_complete() {

@@ -16,6 +16,8 @@ pub(super) enum AppError {
     BadSignature,
     /// 401: no valid admin token.
     NotAdmin,
+    /// 403: another site made a browser send this.
+    CrossSite,
     /// 404: it does not exist.
     NotFound(String),
     /// 404: no rule names the schedule.
@@ -41,6 +43,18 @@ impl AppError {
     }
 }
 
+/// Gives the bare refusals of layers the shape of all errors.
+pub(super) async fn in_words(response: Response) -> Response {
+    match response.status() {
+        _ if response.headers().contains_key(header::CONTENT_TYPE) => response,
+        StatusCode::FORBIDDEN => AppError::CrossSite.into_response(),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            AppError::Unavailable("answering took too long".to_owned()).into_response()
+        }
+        _ => response,
+    }
+}
+
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
@@ -56,6 +70,11 @@ impl IntoResponse for AppError {
                 "unauthorized",
                 "send the admin token: Authorization: Bearer <admin_token>".to_owned(),
             ),
+            Self::CrossSite => {
+                let message =
+                    "requests from other sites are refused; send it from here or with curl".to_owned();
+                (StatusCode::FORBIDDEN, "cross_site", message)
+            }
             Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message),
             Self::UnknownSchedule(id) => (
                 StatusCode::NOT_FOUND,

@@ -23,7 +23,10 @@ use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api, auth, body::BodyBudget, error::AppError, health, openapi, page, sync, webhook,
+    api, auth,
+    body::BodyBudget,
+    error::{self, AppError},
+    health, openapi, page, sync, webhook,
     webhook::RefusedSignatures,
 };
 use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
@@ -90,6 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::from(admin.merge(open))
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -61,13 +61,7 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
     let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
-    let asked: Asked = if body.trim_ascii().is_empty() {
-        Asked::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| AppError::BadRequest(format!(
-            "{error}; allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)"
-        )))?
-    };
+    let asked = read(&body)?;
     let Asked { schedules, dry_run, allow_mass_revocation } = asked;
     let rules = &app.reconciler.settings().rules;
     let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
@@ -75,6 +69,19 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
     match app.reconciler.sync(Trigger::Manual, request).await {
         Ok(report) => Ok((status(&report), Json(&*report)).into_response()),
         Err(error) => Err(AppError::internal(&error)),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Asked, AppError> {
+    const ALLOWED: &str =
+        "allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)";
+    match body.trim_ascii_start().first() {
+        None => Ok(Asked::default()),
+        // Without names, a list could switch the guard off by its order alone.
+        Some(b'[') => Err(AppError::BadRequest(format!("the body must be a JSON object; {ALLOWED}"))),
+        Some(_) => {
+            serde_json::from_slice(body).map_err(|error| AppError::BadRequest(format!("{error}; {ALLOWED}")))
+        }
     }
 }
 

@@ -46,7 +46,7 @@ fn sources(of: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries.map(|entry| entry.expect("an entry")) {
         let name = entry.file_name().into_string().expect("plain names");
-        if entry.path().is_dir() || name.ends_with(".rs") {
+        if entry.path().is_dir() || entry.path().extension().is_some_and(|kind| kind == "rs") {
             found.extend(sources(&format!("{of}/{name}")));
         }
     }
@@ -110,7 +110,7 @@ fn dependencies_go_one_way() {
         for file in files {
             for path in used(&code(&file)) {
                 let lies_in = |parent: &&str| path == **parent || path.starts_with(&format!("{parent}::"));
-                if !lies_in(&itself.as_str()) && !allowed.iter().any(|parent| lies_in(&parent)) {
+                if !lies_in(&itself.as_str()) && !allowed.iter().any(lies_in) {
                     strays.push(format!("{} uses {path}", file.display()));
                 }
             }

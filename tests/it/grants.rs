@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{ANA, BO, CEM, Config, Scene};
-use sandbox::world::SCHEDULE;
+use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
+use serde_json::json;
+
+use crate::support::{ANA, BO, CEM, Config, Scene, rule};
 
 const DB: &str = "prod-postgres";
 
@@ -35,4 +37,54 @@ async fn a_swapped_shift_and_a_signed_webhook_change_access_within_two_seconds()
     assert!(took < Duration::from_secs(2), "it took {took:?}");
     assert_eq!(scene.access(BO, DB), [(120, 240)]);
     assert_eq!(scene.writes(), (3, 1));
+}
+
+#[tokio::test]
+async fn without_any_event_a_change_is_found_at_the_next_interval() {
+    let scene = Scene::running(Config { interval: "1s", ..Config::default() }).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let took = scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
+    scene.access_becomes(BO, DB, &[]).await;
+}
+
+#[tokio::test]
+async fn access_begins_early_and_ends_late_as_the_rule_says() {
+    let margins = "start_early = \"30m\"\nend_late = \"15m\"\n";
+    let rules = [rule("payments", &[SCHEDULE], &[DB]) + margins];
+    let mut scene = Scene::set(Config::with_rules(rules)).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, -10), (ANA, -10, 120), (BO, 120, 240)]);
+    scene.start().await;
+    assert_eq!(scene.access(CEM, DB), [(0, 5)], "the shift is over, the access is not");
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 135)], vec![(90, 255)]));
+    scene.synced().await;
+    assert_eq!(scene.writes(), (3, 0));
+}
+
+#[tokio::test]
+async fn what_several_rules_want_is_granted_once_and_stays_as_long_as_one_wants_it() {
+    let rules = [
+        rule("one", &[SCHEDULE], &[DB]),
+        rule("two", &[SCHEDULE, LONELY_SCHEDULE], &[DB, "prod-web-1"]),
+        rule("other", &[LONELY_SCHEDULE], &["prod-web-1"]),
+    ];
+    let mut scene = Scene::set(Config::with_rules(rules)).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120)]);
+    scene.shifts(LONELY_SCHEDULE, &[(ANA, 60, 180), (ANA, 180, 240)]);
+    scene.start().await;
+    for resource in [DB, "prod-web-1"] {
+        assert_eq!(scene.access(ANA, resource), [(0, 240)]);
+        assert_eq!(scene.strongdm.grants_of(ANA.1, resource).len(), 1, "neighbours and overlaps are one");
+    }
+    let rules = |resource: &'static str| {
+        let path = format!("/api/grants?resource={resource}");
+        let scene = &scene;
+        async move { scene.get(&path).await.json()[0]["rules"].clone() }
+    };
+    assert_eq!(rules(DB).await, json!(["one", "two"]));
+    assert_eq!(rules("prod-web-1").await, json!(["other", "two"]));
+
+    scene.shifts(SCHEDULE, &[]);
+    scene.synced().await;
+    assert_eq!((scene.access(ANA, DB), scene.access(ANA, "prod-web-1")), (vec![(60, 240)], vec![(60, 240)]));
 }

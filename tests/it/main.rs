@@ -5,8 +5,18 @@
 
 mod support;
 
+mod admin;
 mod architecture;
 mod crash;
+mod deliveries;
 mod grants;
+mod guard;
 mod hostile;
 mod intake;
+mod listings;
+mod people;
+mod process;
+mod second_grant;
+mod sources;
+mod unknown;
+mod writes;

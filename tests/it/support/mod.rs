@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
-    http::{Answer, PLAIN},
-    scene::{ANA, BO, CEM, DENIZ, Scene},
+    http::PLAIN,
+    scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 
 /// Longer than anything that is waited for without a bound of its own takes, also on a busy machine.

@@ -166,6 +166,12 @@ impl Scene {
         self.pagerduty.set_shifts(schedule, shifts.iter().map(shift).collect());
     }
 
+    /// The minutes from the zero of this scene to a time in an answer.
+    pub(crate) fn minutes_until(&self, time: &serde_json::Value) -> i64 {
+        let time: DateTime<Utc> = time.as_str().expect("a time").parse().expect("a time");
+        (time - self.zero).num_minutes()
+    }
+
     /// The minutes between which this person has access from now on; what has begun begins at 0.
     ///
     /// # Panics
@@ -238,7 +244,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let log = self.service.take().map(Service::kill).unwrap_or_default();
         if std::thread::panicking() {
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            let told = log.lines().filter(|line| !line.contains(r#""message":"answered""#));
+            let tail: Vec<&str> = told.rev().take(40).collect();
             let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
             // The test harness shows this together with the panic.
             #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]

@@ -1,0 +1,198 @@
+//! The operator's routes: who may use them, what they take, and how they refuse.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN_TOKEN, ANA, BO, Config, Scene, rule};
+
+const DB: &str = "prod-postgres";
+const ADMIN_ROUTES: [(Method, &str); 4] = [
+    (Method::POST, "/sync"),
+    (Method::GET, "/api/grants"),
+    (Method::GET, "/api/audit"),
+    (Method::GET, "/api/events"),
+];
+
+#[tokio::test]
+async fn the_admin_token_is_asked_for_on_every_route_of_the_operator() {
+    let scene = Scene::running(Config::default()).await;
+    for (method, path) in ADMIN_ROUTES {
+        let request = || scene.request(method.clone(), path);
+        let wrong = &ADMIN_TOKEN[..ADMIN_TOKEN.len() - 1];
+        for (case, request) in [
+            ("none", request()),
+            ("wrong", request().bearer_auth(wrong)),
+            ("longer", request().bearer_auth(format!("{ADMIN_TOKEN}x"))),
+            ("empty", request().header("Authorization", "Bearer ")),
+            ("wrong password", request().basic_auth("admin", Some(wrong))),
+            ("the token as the user", request().basic_auth(ADMIN_TOKEN, None::<&str>)),
+            ("in the query", scene.request(method.clone(), &format!("{path}?token=x&admin_token=x"))),
+        ] {
+            let answer = scene.send(request).await;
+            answer.assert_error(401, "unauthorized");
+            assert!(answer.headers.contains_key("www-authenticate"), "{case} {path}");
+        }
+        assert_eq!(scene.send(request().bearer_auth(ADMIN_TOKEN)).await.status, 200, "{path}");
+        assert_eq!(scene.send(request().basic_auth("anyone", Some(ADMIN_TOKEN))).await.status, 200, "{path}");
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(scene.send(scene.request(Method::GET, path)).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn another_site_cannot_make_a_browser_ask_for_a_pass() {
+    let scene = Scene::running(Config::default()).await;
+    for (name, value) in [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")] {
+        let request = scene.request(Method::POST, "/sync").basic_auth("x", Some(ADMIN_TOKEN));
+        let answer = scene.send(request.header(name, value)).await;
+        answer.assert_error(403, "cross_site");
+    }
+    let request = scene.request(Method::POST, "/sync").basic_auth("x", Some(ADMIN_TOKEN));
+    let answer = scene.send(request.header("Sec-Fetch-Site", "same-origin")).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn what_a_request_gets_wrong_is_told_as_json() {
+    let scene = Scene::running(Config::default()).await;
+    let writes = scene.writes();
+    for body in [
+        "{",
+        "nonsense",
+        "[]",
+        "7",
+        r#""dry_run""#,
+        r#"{"dry_run": "yes"}"#,
+        r#"{"dry_run": null}"#,
+        r#"{"schedules": "PI7DH85"}"#,
+        r#"{"schedules": [7]}"#,
+        r#"{"dryrun": true}"#,
+        r#"{"dry_run": true} {}"#,
+        r#"{"dry_run": true, "dry_run": false}"#,
+    ] {
+        let answer = scene.sync_with(body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+        answer.assert_error(400, "bad_request");
+    }
+    scene.sync_with(json!({"schedules": ["PNOBODY"]})).await.assert_error(404, "unknown_schedule");
+    scene
+        .sync_with(json!({"schedules": [SCHEDULE, LONELY_SCHEDULE]}))
+        .await
+        .assert_error(404, "unknown_schedule");
+    scene.sync_with("x".repeat(1024 * 1024)).await.assert_error(413, "too_large");
+    scene.get("/sync").await.assert_error(405, "method_not_allowed");
+    for path in ["/nothing", "/api", "/api/grants/", "/webhooks"] {
+        scene.get(path).await.assert_error(404, "not_found");
+    }
+    for path in [
+        "/api/audit?limit=0",
+        "/api/audit?limit=501",
+        "/api/events?limit=0",
+        "/api/events?limit=501",
+        "/api/events?limit=-1",
+        "/api/events?limit=ten",
+        "/api/events?before=x",
+        "/api/events?page=2",
+        "/api/grants?active=perhaps",
+        "/api/grants?mail=ana@example.com",
+    ] {
+        scene.get(path).await.assert_error(400, "bad_request");
+    }
+    assert_eq!(scene.writes(), writes);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_plan_and_writes_nothing() {
+    let scene = Scene::running(Config::default()).await;
+    let (events, audit) = (scene.events().await, scene.audit().await);
+    scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
+    for _ in 0..2 {
+        let answer = scene.sync_with(json!({"dry_run": true})).await;
+        let report = answer.json();
+        assert_eq!((answer.status, &report["dry_run"]), (200, &json!(true)));
+        assert_eq!((answer.count("created"), answer.count("revoked")), (1, 2));
+        assert_eq!(report["created"][0]["id"], Value::Null);
+        assert_eq!(report["created"][0]["email"], "bo.chen@example.com");
+    }
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    assert_eq!(scene.writes(), (2, 0));
+    assert_eq!((scene.events().await, scene.audit().await), (events, audit));
+}
+
+#[tokio::test]
+async fn a_report_has_every_field_and_grants_have_all_of_theirs() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
+    let report = scene.synced().await;
+    let mut keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
+    keys.sort();
+    let mut expected = [
+        "pass_id",
+        "trigger",
+        "dry_run",
+        "started_at",
+        "finished_at",
+        "oncalls",
+        "created",
+        "revoked",
+        "unchanged",
+        "held",
+        "deferred",
+        "skipped",
+        "unknown",
+        "failed",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    assert_eq!((&report["trigger"], &report["oncalls"]), (&json!("manual"), &json!(1)));
+    let grant = &report["created"][0];
+    let minute = |minutes| json!(scene.minute(minutes).to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    let expected = json!({
+        "id": scene.strongdm.grants_of(BO.1, DB)[0].id,
+        "email": BO.1,
+        "account_id": scene.strongdm.account_id(BO.1),
+        "resource": DB,
+        "resource_id": scene.strongdm.resource_id(DB),
+        "start": grant["start"],
+        "end": minute(120),
+        "rules": ["payments"],
+    });
+    assert_eq!(*grant, expected);
+    assert_eq!(scene.grants().await, std::slice::from_ref(grant));
+}
+
+#[tokio::test]
+async fn a_pass_for_one_schedule_leaves_the_others_unasked() {
+    let rules = [rule("payments", &[SCHEDULE], &[DB]), rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"])];
+    let scene = Scene::running(Config::with_rules(rules)).await;
+    scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
+    scene.shifts(LONELY_SCHEDULE, &[(BO, -60, 120)]);
+    let answer = scene.sync_with(json!({"schedules": [SCHEDULE]})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![], vec![(0, 120)]));
+    assert_eq!(scene.access(BO, "prod-web-1"), [], "nobody asked for this one");
+    scene.synced().await;
+    assert_eq!(scene.access(BO, "prod-web-1"), [(0, 120)]);
+}
+
+#[tokio::test]
+async fn requests_that_come_during_a_pass_join_it() {
+    let scene = Scene::running(Config::default()).await;
+    let before = scene.refreshes();
+    let gate = scene.pagerduty.faults().gate("GET /oncalls");
+    let syncs = join_all((0..5).map(async |_| scene.synced().await));
+    let opened = async {
+        gate.arrived().await;
+        // The others were sent before these, so they have arrived after them.
+        for _ in 0..30 {
+            scene.get("/healthz").await;
+        }
+        gate.open();
+    };
+    let (reports, ()) = futures_util::future::join(syncs, opened).await;
+    assert!(reports.iter().all(|report| report["pass_id"] == reports[0]["pass_id"]), "{reports:#?}");
+    assert_eq!(scene.refreshes() - before, 1);
+}

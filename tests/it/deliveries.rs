@@ -1,0 +1,184 @@
+//! What an accepted webhook leads to, however busy or broken everything around it is.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sandbox::{
+    faults::{Action, Fault},
+    pagerduty::Event,
+    world::{LONELY_SCHEDULE, POLICY, SCHEDULE, SERVICE, V3_SCHEDULE},
+};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, SqliteConnection};
+
+use crate::support::{ANA, BO, CEM, Config, Scene, rule, wait_until};
+
+const DB: &str = "prod-postgres";
+
+/// The requests to `/oncalls` so far, decoded.
+fn questions(scene: &Scene) -> Vec<String> {
+    let requests = scene.pagerduty.requests().into_iter();
+    requests.filter(|request| request.path == "/oncalls").map(|request| request.query).collect()
+}
+
+#[tokio::test]
+async fn a_webhook_is_answered_within_a_second_while_both_upstreams_stall() {
+    let scene = Scene::running(Config::default()).await;
+    let everything = || Fault::on("", Action::Stall).until_cleared();
+    scene.pagerduty.faults().add(everything());
+    scene.strongdm.faults().add(everything());
+    for _ in 0..5 {
+        let began = Instant::now();
+        scene.deliver(&scene.about(SCHEDULE)).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/api/grants", "/api/events"] {
+        let began = Instant::now();
+        assert_eq!(scene.get(path).await.status, 200);
+        assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn an_event_during_a_pass_leads_to_one_more_refresh() {
+    let scene = Scene::running(Config::default()).await;
+    let before = scene.refreshes();
+    let gate = scene.pagerduty.faults().gate("GET /oncalls");
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    gate.arrived().await;
+    for _ in 0..3 {
+        scene.deliver(&scene.about(SCHEDULE)).await;
+    }
+    gate.open();
+    scene.all_served().await;
+
+    assert_eq!(scene.refreshes() - before, 2);
+    let passes: Vec<Value> = scene.events().await.iter().map(|event| event["pass_id"].clone()).collect();
+    assert_eq!((&passes[0], &passes[0]), (&passes[1], &passes[2]));
+    assert_ne!(passes[0], passes[3], "the first one was served by the pass before");
+}
+
+#[tokio::test]
+async fn a_burst_about_one_schedule_is_refreshed_together_and_none_is_lost() {
+    let scene = Scene::running(Config::default()).await;
+    let before = scene.refreshes();
+    let began = Instant::now();
+    join_all((0..100).map(async |_| scene.deliver(&scene.about(SCHEDULE)).await)).await;
+    let took = usize::try_from(began.elapsed().as_secs()).expect("a few seconds");
+    scene.all_served().await;
+
+    assert_eq!(scene.events().await.len(), 100);
+    let refreshes = scene.refreshes() - before;
+    assert!((1..=3 + took).contains(&refreshes), "{refreshes} refreshes");
+    assert_eq!(scene.writes(), (2, 0));
+}
+
+#[tokio::test]
+async fn an_event_makes_only_what_it_is_about_be_asked() {
+    let rules = [
+        rule("payments", &[SCHEDULE], &[DB]),
+        rule("data", &[V3_SCHEDULE], &["prod-web-1"]),
+        rule("also web", &[LONELY_SCHEDULE], &["prod-web-1"]),
+    ];
+    let scene = Scene::running(Config::with_rules(rules)).await;
+    let named = |question: &str| -> Vec<&str> {
+        [SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE].into_iter().filter(|id| question.contains(id)).collect()
+    };
+    let incident = |kind: &str| Event::incident(kind, scene.now(), POLICY, SERVICE);
+    for (what, event, expected) in [
+        ("a schedule", scene.about(SCHEDULE), vec![SCHEDULE]),
+        ("a schedule that shares its resource", scene.about(V3_SCHEDULE), vec![V3_SCHEDULE, LONELY_SCHEDULE]),
+        (
+            "an incident of a policy with two of them, and what shares a resource",
+            incident("incident.triggered"),
+            vec![SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE],
+        ),
+        ("a stranger", scene.about("PSTRANGER"), vec![SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE]),
+    ] {
+        scene.pagerduty.clear_requests();
+        scene.deliver(&event).await;
+        scene.all_served().await;
+        let questions = questions(&scene);
+        assert_eq!(questions.len(), 1, "{what}: {questions:?}");
+        assert_eq!(named(&questions[0]), expected, "{what}");
+    }
+    assert_eq!(scene.writes().1, 0);
+}
+
+#[tokio::test]
+async fn what_was_accepted_survives_a_sigkill_right_after_the_answer() {
+    let mut scene = Scene::running(Config::default()).await;
+    let gate = scene.pagerduty.faults().gate("GET /oncalls");
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    let (first, second) = (scene.about(SCHEDULE), scene.about(V3_SCHEDULE));
+    scene.deliver(&first).await;
+    gate.arrived().await;
+    scene.deliver(&second).await;
+    scene.kill();
+    scene.pagerduty.faults().clear();
+
+    scene.start().await;
+    scene.all_served().await;
+    let ids: Vec<Value> = scene.events().await.iter().map(|event| event["event_id"].clone()).collect();
+    assert_eq!(ids, [json!(second.id), json!(first.id)]);
+    assert_eq!(scene.access(ANA, DB), []);
+    assert_eq!(scene.access(CEM, DB), [(0, 120)]);
+    assert_eq!(scene.post_signed(first.body()).await.json()["status"], "duplicate");
+}
+
+#[tokio::test]
+async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says_so() {
+    let scene = Scene::running(Config::default()).await;
+    assert_eq!(scene.get("/readyz").await.json()["status"], "ready");
+    let url = format!("sqlite:{}", scene.dir().join("oncall-grants.db").display());
+    let mut other = SqliteConnection::connect(&url).await.expect("the file of the store");
+    other.execute("BEGIN IMMEDIATE").await.expect("a lock");
+
+    let event = scene.about(SCHEDULE);
+    let began = Instant::now();
+    let answer = scene.post_signed(event.body()).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    answer.assert_error(503, "unavailable");
+    assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    let ready = scene.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("store_unavailable")));
+    assert_eq!(scene.get("/healthz").await.status, 200);
+
+    other.execute("ROLLBACK").await.expect("no lock");
+    wait_until("the store takes writes again", async || {
+        (scene.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(scene.post_signed(event.body()).await.status, 202);
+    scene.all_served().await;
+    assert!(scene.events().await.iter().any(|delivery| delivery["event_id"] == event.id.as_str()));
+}
+
+#[tokio::test]
+async fn the_list_of_events_tells_what_came_and_which_pass_served_it() {
+    let scene = Scene::running(Config::default()).await;
+    let event = scene.about(SCHEDULE);
+    scene.deliver(&event).await;
+    scene.all_served().await;
+    scene.post_signed(Event::ping(scene.now()).body()).await;
+    let events = scene.events().await;
+    let keys: Vec<&String> = events[0].as_object().expect("an object").keys().collect();
+    let mut expected = [
+        "received_at",
+        "event_id",
+        "event_type",
+        "webhook_id",
+        "subscription",
+        "status",
+        "schedules",
+        "pass_id",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    assert_eq!((&events[0]["status"], &events[0]["pass_id"]), (&json!("ignored"), &Value::Null));
+    assert_eq!(
+        (&events[1]["event_id"], &events[1]["event_type"]),
+        (&json!(event.id), &json!("schedule.updated"))
+    );
+    assert!(events[1]["pass_id"].is_string() && events[1]["received_at"].as_str().unwrap().ends_with('Z'));
+}

@@ -1,0 +1,122 @@
+//! What operators and machines can read: grants, audit, events, metrics.
+
+use reqwest::Method;
+use sandbox::world::SCHEDULE;
+use serde_json::{Value, json};
+
+use crate::support::{ANA, BO, CEM, Config, Scene, rule};
+
+const DB: &str = "prod-postgres";
+
+#[tokio::test]
+async fn the_list_of_grants_can_be_narrowed_and_shows_ended_ones_if_asked() {
+    let scene = Scene::running(Config::with_rules([rule("two", &[SCHEDULE], &[DB, "prod-web-1"])])).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, 120, 240)]);
+    scene.synced().await;
+    for (query, expected) in [
+        ("", 4),
+        ("?active=true", 2),
+        ("?active=false", 4),
+        ("?ended=true", 6),
+        ("?ended=true&email=bo.chen@example.com", 2),
+        ("?email=Ana@Example.COM", 2),
+        ("?email=ana@example.co", 0),
+        ("?email=*", 0),
+        ("?resource=prod-web-1", 2),
+        ("?resource=prod", 0),
+        ("?email=cem@example.com&resource=prod-web-1&active=true", 0),
+        ("?email=cem@example.com&resource=prod-web-1", 1),
+    ] {
+        let answer = scene.get(&format!("/api/grants{query}")).await;
+        assert_eq!((answer.status, answer.json().as_array().map(Vec::len)), (200, Some(expected)), "{query}");
+    }
+    assert_eq!(scene.access(BO, DB), []);
+}
+
+#[tokio::test]
+async fn the_audit_tells_what_was_done_why_and_by_which_pass() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    let pass = scene.synced().await["pass_id"].clone();
+    let audit = scene.audit().await;
+    let keys: Vec<&String> = audit[0].as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["action", "at", "grant", "outcome", "pass_id", "reason", "trigger"]);
+    let told: Vec<_> = audit
+        .iter()
+        .map(|entry| ["action", "outcome", "trigger"].map(|key| entry[key].as_str().expect("a text")))
+        .collect();
+    assert_eq!(told[..2].iter().filter(|told| **told == ["create", "done", "manual"]).count(), 1);
+    assert_eq!(told[..2].iter().filter(|told| **told == ["revoke", "done", "manual"]).count(), 1);
+    assert_eq!(told[2..], [["create", "done", "start"]; 2]);
+    assert!(
+        audit[..2].iter().all(|entry| entry["pass_id"] == pass && entry["pass_id"] != audit[2]["pass_id"])
+    );
+    assert!(audit.iter().all(|entry| entry["reason"].as_str().is_some_and(|reason| reason.len() > 10)));
+    assert!(audit.iter().all(|entry| entry["grant"]["id"].as_str().is_some_and(|id| id.starts_with("ag-"))));
+}
+
+#[tokio::test]
+async fn listings_can_be_paged_through_without_loss() {
+    let scene = Scene::running(Config::default()).await;
+    for _ in 0..7 {
+        scene.deliver(&scene.about(SCHEDULE)).await;
+    }
+    scene.all_served().await;
+    for path in ["/api/events", "/api/audit"] {
+        let whole = scene.get(&format!("{path}?limit=500")).await.json();
+        assert_eq!(whole["next"], Value::Null);
+        let whole = whole["items"].as_array().expect("a list").clone();
+        let (mut pages, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = scene.get(&format!("{path}?limit=2{cursor}")).await.json();
+            let items = page["items"].as_array().expect("a list");
+            assert!(items.len() <= 2);
+            pages.extend(items.clone());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&before={next}"),
+                None => break,
+            }
+            assert!(pages.len() <= whole.len(), "the cursor goes in circles");
+        }
+        assert_eq!(pages, whole, "{path}");
+    }
+    assert_eq!(scene.events().await.len(), 7);
+}
+
+#[tokio::test]
+async fn metrics_can_be_read_by_a_machine_and_carry_one_prefix() {
+    let scene = Scene::running(Config::default()).await;
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.all_served().await;
+    let answer = scene.send(scene.request(Method::GET, "/metrics")).await;
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    let mut families = Vec::new();
+    let lines: Vec<&str> = answer.text.lines().collect();
+    assert_eq!(lines.last(), Some(&"# EOF"));
+    for line in &lines[..lines.len() - 1] {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let words: Vec<&str> = comment.splitn(3, ' ').collect();
+            assert!(["HELP", "TYPE", "UNIT"].contains(&words[0]) && words.len() == 3, "{line}");
+            if words[0] == "TYPE" {
+                families.push(words[1]);
+            }
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a sample");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let name = name.split('{').next().unwrap_or_default();
+        assert!(name.starts_with("oncall_grants_"), "{line}");
+        assert!(families.iter().any(|family| name.starts_with(family)), "{line} has no type");
+        for person in [ANA, BO] {
+            assert!(!line.contains(person.1), "{line} names a person");
+        }
+    }
+    for sample in [
+        r#"oncall_grants_webhooks_total{result="accepted"} 1"#,
+        r#"oncall_grants_grant_writes_total{action="create",result="done"} 2"#,
+        "oncall_grants_grants 2",
+    ] {
+        assert!(lines.contains(&sample), "{sample} is not in\n{}", answer.text);
+    }
+    assert_eq!(scene.synced().await["created"], json!([]));
+}

@@ -1,0 +1,212 @@
+//! Who is whom: whole addresses, exactly one account, and nothing pasted into a filter.
+
+use sandbox::{
+    pagerduty::{Shift, User},
+    strongdm::{ResourceKind, SuspendedIn, v1},
+    world::{SCHEDULE, V3_SCHEDULE},
+};
+use serde_json::{Value, json};
+
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, rule};
+
+const DB: &str = "prod-postgres";
+
+/// Everybody on call at once through one schedule.
+fn all_at_once() -> Config {
+    Config::with_rules([rule("all", &[V3_SCHEDULE], &[DB])])
+}
+
+/// `{"email": …, "reason": …}` of what a report skipped.
+fn skipped(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = report["skipped"].as_array().expect("a list").iter();
+    let subject = |entry: &Value| {
+        let keys = ["email", "user", "resource", "filter"];
+        keys.into_iter().find_map(|key| entry.get(key)).map(text).expect("a subject")
+    };
+    let mut all: Vec<_> = entries.map(|entry| (subject(entry), text(&entry["reason"]))).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test]
+async fn people_who_cannot_be_given_access_are_reported_and_stop_nobody_else() {
+    let mut scene = Scene::set(all_at_once()).await;
+    let strange = [
+        ("PX0001", "*@example.com"),
+        ("PX0002", "ana\"@example.com"),
+        ("PX0003", "ana@example.com,bo.chen@example.com"),
+        ("PX0004", "ana @example.com"),
+        ("PX0005", "ana\\@example.com"),
+        ("PX0006", "ana"),
+        ("PX0007", "a?a@example.com"),
+        ("PX0008", "na@example.com"),
+    ];
+    let mut shifts: Vec<Shift> =
+        strange.iter().map(|(id, _)| Shift::new(id, scene.minute(-60), scene.minute(120))).collect();
+    for (id, email) in strange {
+        scene.pagerduty.add_user(User::new(id, "Somebody", email));
+    }
+    let others = [ANA.0, BO.0, CEM.0, DENIZ.0, "PTWICE1", "PGONE01"];
+    shifts.extend(others.map(|id| Shift::new(id, scene.minute(-60), scene.minute(120))));
+    scene.pagerduty.set_shifts(V3_SCHEDULE, shifts);
+    scene.pagerduty.add_user(User::new("PTWICE1", "Two Accounts", "twice@example.com"));
+    scene.pagerduty.add_user(User::new("PGONE01", "Was Deleted", "gone@example.com"));
+    scene.pagerduty.delete_user("PGONE01");
+    scene.strongdm.add_user("twice@example.com");
+    scene.strongdm.add_user("Twice@Example.com");
+    assert!(scene.strongdm.suspend_user(CEM.1, SuspendedIn::Level));
+    scene.start().await;
+
+    let report = scene.synced().await;
+    let mut expected: Vec<(String, String)> = strange[..6]
+        .iter()
+        .map(|(_, email)| ((*email).to_owned(), "invalid_email".to_owned()))
+        .chain(
+            [
+                ("a?a@example.com", "no_account"),
+                ("na@example.com", "no_account"),
+                (DENIZ.1, "no_account"),
+                ("twice@example.com", "ambiguous_account"),
+                ("PGONE01", "no_email"),
+                (CEM.1, "account_suspended"),
+            ]
+            .map(|(who, why)| (who.to_owned(), why.to_owned())),
+        )
+        .collect();
+    expected.sort();
+    assert_eq!(skipped(&report), expected);
+    assert_eq!(report["skipped"][0]["rules"], json!(["all"]));
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(0, 120)]));
+    assert_eq!(scene.strongdm.grants().len(), 2);
+    for call in scene.strongdm.calls() {
+        let filter = call.fact("filter");
+        assert!(!filter.contains('*') && !filter.contains(','), "{} was asked {filter}", call.method);
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_account_gets_nothing_new_and_keeps_what_it_has() {
+    for field in [SuspendedIn::OldFlag, SuspendedIn::OldLevel, SuspendedIn::Flag, SuspendedIn::Level] {
+        let scene = Scene::running(Config::default()).await;
+        assert!(scene.strongdm.suspend_user(ANA.1, field));
+        scene.shifts(SCHEDULE, &[(ANA, -60, 300)]);
+        let report = scene.synced().await;
+        assert_eq!(skipped(&report), [(ANA.1.to_owned(), "account_suspended".to_owned())], "{field:?}");
+        assert_eq!(scene.access(ANA, DB), [(0, 120)], "{field:?}");
+        assert!(scene.strongdm.resume_user(ANA.1));
+        scene.synced().await;
+        assert_eq!(scene.access(ANA, DB), [(0, 300)], "{field:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_alias_leads_to_the_account_whatever_its_case() {
+    let config = Config { aliases: vec![("Ana@Example.com", "lima@corp.example")], ..Config::default() };
+    let mut scene = Scene::set(config).await;
+    scene.strongdm.add_user("Lima@Corp.Example");
+    scene.start().await;
+    let ids: Vec<Value> = scene.grants().await.iter().map(|grant| grant["email"].clone()).collect();
+    assert_eq!(ids, ["lima@corp.example", BO.1]);
+    assert_eq!(scene.access(ANA, DB), []);
+}
+
+#[tokio::test]
+async fn a_renamed_account_is_still_the_same_and_a_stranger_with_its_old_address_is_not() {
+    let scene = Scene::running(Config::default()).await;
+    assert!(scene.strongdm.rename_user(ANA.1, "lima@example.com"));
+    scene.synced().await;
+    assert_eq!(scene.writes(), (2, 0), "nobody knows that Ana has a new address");
+    scene.pagerduty.set_email(ANA.0, Some("lima@example.com"));
+    scene.synced().await;
+    assert_eq!(scene.writes(), (2, 0), "it is the same account");
+
+    scene.pagerduty.set_email(ANA.0, Some(ANA.1));
+    scene.strongdm.add_user(ANA.1);
+    scene.synced().await;
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    assert_eq!(scene.strongdm.grants_of("lima@example.com", DB), []);
+}
+
+#[tokio::test]
+async fn service_accounts_and_tokens_of_the_same_name_are_no_people() {
+    let mut scene = Scene::set(Config::default()).await;
+    let others = [scene.strongdm.add_service(ANA.1), scene.strongdm.add_token(ANA.1)];
+    scene.start().await;
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    assert!(scene.strongdm.remove_account(ANA.1));
+    let report = scene.synced().await;
+    assert_eq!(skipped(&report), [(ANA.1.to_owned(), "no_account".to_owned())]);
+    assert!(!scene.strongdm.all_grants().iter().any(|grant| others.contains(&grant.account_id)));
+}
+
+#[tokio::test]
+async fn missing_ambiguous_and_refused_resources_are_reported_and_stop_no_other() {
+    let rules = format!(
+        "{}resource_filters = [\"tags:env=prod\", \"flavour:sweet\"]\n",
+        rule("odd", &[SCHEDULE], &[DB, "missing", "double"]),
+    );
+    let mut scene = Scene::set(Config { rules, ..Config::default() }).await;
+    scene.strongdm.add_resource(ResourceKind::Ssh, "double", &[]);
+    scene.strongdm.add_resource(ResourceKind::Ssh, "double", &[]);
+    scene.start().await;
+    let report = scene.synced().await;
+    let expected = [
+        ("double", "ambiguous_resource"),
+        ("flavour:sweet", "filter_refused"),
+        ("missing", "resource_not_found"),
+    ];
+    assert_eq!(skipped(&report), expected.map(|(what, why)| (what.to_owned(), why.to_owned())));
+    let resources = ["prod-postgres", "prod-web-1", "prod-cluster", "prod-new-thing"];
+    for resource in resources {
+        assert_eq!(scene.access(ANA, resource), [(0, 120)], "{resource}");
+    }
+    assert_eq!(scene.strongdm.grants().len(), 2 * resources.len());
+}
+
+#[tokio::test]
+async fn what_a_filter_finds_is_looked_up_again_as_resources_come_and_go() {
+    let rules = format!(
+        "[[rules]]\nname = \"production\"\nschedules = [{SCHEDULE:?}]\nresource_filters = [\"tags:env=prod\"]\n"
+    );
+    let scene = Scene::running(Config { rules, ..Config::default() }).await;
+    assert_eq!(scene.strongdm.grants().len(), 8);
+    scene.strongdm.add_resource(ResourceKind::Ssh, "new", &[("env", "prod")]);
+    assert!(scene.strongdm.set_tags("prod-cluster", &[]));
+    scene.synced().await;
+    assert_eq!((scene.access(ANA, "new"), scene.access(ANA, "prod-cluster")), (vec![(0, 120)], vec![]));
+    assert_eq!(scene.strongdm.grants().len(), 8);
+}
+
+#[tokio::test]
+async fn a_resource_made_anew_under_its_name_is_granted_within_one_pass() {
+    let scene = Scene::running(Config::default()).await;
+    let id = scene.strongdm.recreate_resource(DB).expect("a known resource");
+    let report = scene.synced().await;
+    assert_eq!(report["created"][0]["resource_id"], json!(id));
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(120, 240)]));
+
+    // A webhook does not look resources up again, until strongDM does not know one of them.
+    scene.strongdm.recreate_resource(DB).expect("a known resource");
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    let report = scene.synced().await;
+    assert_eq!((&report["failed"], scene.access(BO, DB)), (&json!([]), vec![(120, 240)]));
+}
+
+#[tokio::test]
+async fn a_grant_that_somebody_removed_is_made_anew_by_the_next_pass_on_request() {
+    let scene = Scene::running(Config::default()).await;
+    let id = scene.strongdm.grants_of(ANA.1, DB)[0].id.clone();
+    assert!(scene.strongdm.remove_grant(&id));
+    let report = scene.synced().await;
+    assert_eq!(report["created"][0]["email"], ANA.1);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    let audit = scene.audit().await;
+    assert!(audit.iter().any(|entry| entry["action"] == "vanish" && entry["grant"]["id"] == id.as_str()));
+    let name = scene.strongdm.edit_user(ANA.1, |user: &mut v1::User| user.first_name = "Anna".into());
+    assert!(name);
+    scene.synced().await;
+    assert_eq!(scene.writes(), (3, 0));
+}

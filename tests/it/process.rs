@@ -1,0 +1,231 @@
+//! The process: commands, exit codes, signals, health.
+
+use std::process::Output;
+
+use reqwest::Method;
+use sandbox::{
+    faults::{Action, Fault},
+    world::{LONELY_SCHEDULE, SCHEDULE},
+};
+use serde_json::{Value, json};
+
+use crate::support::{ANA, CEM, Config, DENIZ, Scene, rule, wait_until};
+
+const DB: &str = "prod-postgres";
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("no signal")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn one_process_owns_the_store_and_others_may_look() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let second = scene.run(&["serve"]).await;
+    assert_eq!(code(&second), 1);
+    assert!(err(&second).contains("in use by another oncall-grants process"), "{}", err(&second));
+    let sync = scene.run(&["sync"]).await;
+    assert_eq!((code(&sync), out(&sync)), (1, String::new()));
+    assert!(err(&sync).contains("POST /sync"), "{}", err(&sync));
+
+    let before = scene.audit().await;
+    let dry = scene.run(&["sync", "--dry-run", "--format", "json"]).await;
+    assert_eq!(code(&dry), 0, "{}", err(&dry));
+    let report: Value = serde_json::from_str(&out(&dry)).expect("the report and nothing else");
+    assert_eq!((&report["trigger"], &report["dry_run"]), (&json!("command"), &json!(true)));
+    assert_eq!(
+        (report["created"][0]["email"].clone(), report["created"][0]["id"].clone()),
+        (json!(CEM.1), Value::Null)
+    );
+    assert_eq!(report["revoked"].as_array().map(Vec::len), Some(2), "{report:#}");
+    let text = scene.run(&["sync", "--dry-run"]).await;
+    assert!(out(&text).contains(CEM.1) && out(&text).contains(DB), "{}", out(&text));
+    assert_eq!((scene.writes(), scene.audit().await), ((2, 0), before));
+}
+
+#[tokio::test]
+async fn sync_alone_does_the_work_of_a_pass_and_its_exit_code_tells_how_it_went() {
+    let rules = [rule("payments", &[SCHEDULE], &[DB]), rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"])];
+    let scene = Scene::set(Config { max_revocations: 0, ..Config::with_rules(rules) }).await;
+    let one = scene.run(&["sync", "--schedule", SCHEDULE]).await;
+    assert_eq!(code(&one), 0, "{}", err(&one));
+    assert_eq!((scene.writes(), scene.access(ANA, DB)), ((2, 0), vec![(0, 120)]));
+    let stranger = scene.run(&["sync", "--schedule", SCHEDULE, "--schedule", "PNOBODY"]).await;
+    assert_eq!(code(&stranger), 2);
+    assert!(err(&stranger).contains("PNOBODY"), "{}", err(&stranger));
+    assert_eq!(code(&scene.run(&["sync"]).await), 0);
+    assert_eq!(scene.writes(), (3, 0));
+
+    scene.shifts(SCHEDULE, &[(DENIZ, -60, 120)]);
+    let held = scene.run(&["sync", "--format", "json"]).await;
+    assert_eq!(code(&held), 1);
+    assert_eq!(
+        serde_json::from_str::<Value>(&out(&held)).expect("JSON")["held"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let allowed = scene.run(&["sync", "--allow-mass-revocation"]).await;
+    assert_eq!(code(&allowed), 0, "a skipped person is no error: {}", err(&allowed));
+    assert!(out(&allowed).contains(DENIZ.1), "{}", out(&allowed));
+    assert_eq!(scene.access(ANA, DB), []);
+
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(403, "")).until_cleared());
+    let unknown = scene.run(&["sync"]).await;
+    assert_eq!(code(&unknown), 1, "{}", out(&unknown));
+}
+
+#[tokio::test]
+async fn check_finds_what_will_break_before_it_breaks() {
+    let scene = Scene::set(Config::default()).await;
+    let fine = scene.run(&["check"]).await;
+    assert_eq!(code(&fine), 0, "{}{}", out(&fine), err(&fine));
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 240)]);
+    let nobody = scene.run(&["check"]).await;
+    assert_eq!(code(&nobody), 1);
+    assert!(out(&nobody).contains(DENIZ.1), "{}", out(&nobody));
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120)]);
+
+    let other = |from: &str, to: &str| {
+        let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+        assert!(text.contains(from));
+        scene.write_config(&text.replace(from, to));
+    };
+    for (from, to, expected, told) in [
+        ("prod-postgres", "prod-progres", 1, "prod-progres"),
+        (SCHEDULE, "PNOBODY", 1, "PNOBODY"),
+        (sandbox::world::TOKEN, "another-token", 1, "401"),
+        (sandbox::world::ACCESS_KEY, "auth-0000", 1, "strongDM"),
+        ("schedules =", "schedule =", 2, "oncall-grants.toml:21: rules[0].schedule"),
+    ] {
+        other(from, to);
+        let found = scene.run(&["check"]).await;
+        let text = out(&found) + &err(&found);
+        assert_eq!(code(&found), expected, "{to}: {text}");
+        assert!(text.contains(told), "{to}: {text}");
+        // The configuration alone says nothing about what it names.
+        let offline = scene.run(&["check", "--offline"]).await;
+        assert_eq!(code(&offline), if expected == 2 { 2 } else { 0 }, "{to}");
+    }
+    assert_eq!((scene.writes(), scene.dir().join("oncall-grants.db").exists()), ((0, 0), false));
+}
+
+#[tokio::test]
+async fn mistakes_of_a_configuration_and_of_usage_end_with_2() {
+    let scene = Scene::set(Config::default()).await;
+    let good = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    for (from, to, told) in [
+        ("listen =", "listn =", "server.listn"),
+        ("interval = \"1h\"", "interval = 60", "sync.interval"),
+        ("interval = \"1h\"", "interval = \"often\"", "sync.interval"),
+        ("admin_token = \"", "admin_token = \"\" # ", "server.admin_token"),
+        ("[sync]", "[sync", ""),
+        ("http://127.0.0.1", "http://example.com", "pagerduty.api_url"),
+        ("resources = [\"prod-postgres\"]", "resources = []", "rules[0].resources"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        let line = bad.lines().position(|line| line.contains(to)).expect("it was put in") + 1;
+        let told = format!("oncall-grants.toml:{line}: {told}");
+        scene.write_config(&bad);
+        for command in ["serve", "sync", "check"] {
+            let output = scene.run(&[command]).await;
+            assert_eq!(code(&output), 2, "{command} with {to}: {}", err(&output));
+            assert!(err(&output).contains(&told), "{command} with {to}: {}", err(&output));
+        }
+    }
+    scene.write_config(&good);
+    for arguments in [&["dance"][..], &["sync", "--dance"], &["sync", "--format", "xml"], &[]] {
+        assert_eq!(code(&scene.run(arguments).await), 2, "{arguments:?}");
+    }
+    assert_eq!(code(&scene.run(&["--config", "missing.toml", "check"]).await), 2);
+    assert_eq!(code(&scene.run(&["--version"]).await), 0);
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_service_in_order_also_during_a_pass() {
+    for (signal, busy) in [("TERM", false), ("INT", false), ("TERM", true), ("INT", true)] {
+        let mut scene = Scene::running(Config::default()).await;
+        scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+        let gate = scene.strongdm.faults().gate("AccountGrants.Create");
+        if busy {
+            scene.deliver(&scene.about(SCHEDULE)).await;
+            gate.arrived().await;
+        }
+        scene.signal(signal);
+        if busy {
+            wait_until("the signal has arrived", async || {
+                scene.messages().iter().any(|message| message.contains("stopping after SIG")).then_some(())
+            })
+            .await;
+            // Either nobody listens any more, or webhooks are put off.
+            let event = scene.about(SCHEDULE).body();
+            let request = scene.request(Method::POST, "/webhooks/pagerduty").body(event);
+            let answer = scene.try_send(request).await;
+            assert!(
+                answer.is_err() || answer.as_ref().is_ok_and(|answer| answer.status == 503),
+                "{answer:?}"
+            );
+            gate.open();
+        }
+        let status = scene.ended().await;
+        assert_eq!(status.code(), Some(0), "{signal}, busy: {busy}");
+        assert_eq!(scene.access(CEM, DB).is_empty(), !busy, "the pass under way is finished");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_pass_gets_its_report_although_the_service_is_stopping() {
+    let mut scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let gate = scene.strongdm.faults().gate("AccountGrants.Create");
+    let stopped = async {
+        gate.arrived().await;
+        scene.signal("TERM");
+        wait_until("the signal has arrived", async || {
+            scene.messages().iter().any(|message| message.contains("stopping after SIG")).then_some(())
+        })
+        .await;
+        gate.open();
+    };
+    let (report, ()) = futures_util::future::join(scene.synced(), stopped).await;
+    assert_eq!(report["created"][0]["email"], CEM.1);
+    assert_eq!(scene.ended().await.code(), Some(0));
+    assert_eq!((scene.access(CEM, DB), scene.access(ANA, DB)), (vec![(0, 120)], vec![]));
+}
+
+#[tokio::test]
+async fn health_tells_of_upstreams_and_stays_good_while_they_are_down() {
+    let scene = Scene::running(Config::default()).await;
+    let ready = scene.get("/readyz").await;
+    let body = ready.json();
+    assert_eq!(
+        (ready.status, &body["status"], &body["store"]),
+        (200, &json!("ready"), &json!({"writable": true}))
+    );
+    for upstream in ["pagerduty", "strongdm"] {
+        assert!(
+            body[upstream]["last_success"].is_string() && body[upstream]["last_error"].is_null(),
+            "{body}"
+        );
+    }
+    scene.pagerduty.faults().add(Fault::on("", Action::http(401, "")).until_cleared());
+    assert_eq!(scene.sync().await.status, 502);
+    let ready = scene.get("/readyz").await;
+    let body = ready.json();
+    assert_eq!(ready.status, 200);
+    assert!(body["pagerduty"]["last_error"]["at"].is_string(), "{body}");
+    assert!(
+        body["pagerduty"]["last_error"]["message"].as_str().is_some_and(|text| text.contains("401")),
+        "{body}"
+    );
+    assert_eq!(scene.get("/healthz").await.status, 200);
+    let output = scene.run(&["healthcheck", "--url", scene.url()]).await;
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(code(&scene.run(&["healthcheck", "--url", "http://127.0.0.1:9"]).await), 1);
+}

@@ -1,0 +1,171 @@
+//! Nobody documents whether strongDM takes a second grant for the same account and resource. In each of the three
+//! plausible worlds access ends up right, foreign grants stay, and nothing is written twice.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sandbox::{
+    strongdm::SecondGrant::{self, RefusesAny, RefusesOverlapping, TakesAll},
+    world::SCHEDULE,
+};
+use serde_json::json;
+
+use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule};
+
+const WORLDS: [SecondGrant; 3] = [TakesAll, RefusesOverlapping, RefusesAny];
+const RESOURCES: [&str; 2] = ["prod-postgres", "prod-web-1"];
+
+type Shifts = &'static [(Person, i64, i64)];
+
+async fn scene_in(world: SecondGrant) -> Scene {
+    let mut scene = Scene::set(Config::with_rules([rule("both", &[SCHEDULE], &RESOURCES)])).await;
+    scene.strongdm.configure(|settings| settings.second_grant = world);
+    scene.start().await;
+    scene
+}
+
+fn everyone() -> impl Iterator<Item = (Person, &'static str)> {
+    [ANA, BO, CEM].into_iter().flat_map(|person| RESOURCES.map(|resource| (person, resource)))
+}
+
+/// Touching windows as one.
+fn merged(mut windows: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    windows.sort_unstable();
+    let mut merged: Vec<(i64, i64)> = Vec::new();
+    for (start, end) in windows {
+        match merged.last_mut() {
+            Some((_, last)) if start <= *last => *last = end.max(*last),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+/// Who has access at this moment, and who should have it.
+fn assert_access_now(scene: &Scene, shifts: Shifts, about: &str) {
+    for (person, resource) in everyone() {
+        let on_call = shifts.iter().any(|(who, from, to)| *who == person && (*from..*to).contains(&0));
+        let has = scene.strongdm.has_access(person.1, resource, scene.now());
+        assert_eq!(has, on_call, "{about}: {} on {resource}", person.1);
+    }
+}
+
+#[tokio::test]
+async fn swapped_shortened_and_extended_shifts_end_in_right_access_in_every_world() {
+    let changes: [(&str, Shifts); 8] = [
+        ("swapped", &[(BO, -60, 120), (ANA, 120, 240)]),
+        ("shortened", &[(BO, -60, 90), (ANA, 90, 240)]),
+        ("extended", &[(BO, -60, 300)]),
+        ("one handed over", &[(CEM, -60, 100), (BO, 100, 300)]),
+        ("with an override in between", &[(CEM, -60, 30), (ANA, 30, 60), (CEM, 60, 100), (BO, 100, 300)]),
+        ("without the override again", &[(CEM, -60, 100), (BO, 100, 300)]),
+        ("nobody for a while", &[(CEM, 50, 100)]),
+        ("as it was", &[(ANA, -60, 120), (BO, 120, 240)]),
+    ];
+    join_all(WORLDS.map(async |world| {
+        let scene = scene_in(world).await;
+        for (about, shifts) in changes {
+            let about = format!("{about}, {world:?}");
+            scene.shifts(SCHEDULE, shifts);
+            let report = scene.synced().await;
+            assert_access_now(&scene, shifts, &about);
+            assert_eq!(report["skipped"], json!([]), "{about}");
+            let deferred = report["deferred"].as_array().expect("a list");
+            assert!(world == RefusesAny || deferred.is_empty(), "{about}: {deferred:?}");
+            for (person, resource) in everyone() {
+                let wanted: Vec<(i64, i64)> = shifts
+                    .iter()
+                    .filter(|(who, ..)| *who == person)
+                    .map(|(_, from, to)| ((*from).max(0), *to))
+                    .collect();
+                let mut granted = scene.access(person, resource);
+                granted.extend(deferred.iter().filter_map(|grant| {
+                    let same = grant["email"] == person.1 && grant["resource"] == resource;
+                    same.then(|| (scene.minutes_until(&grant["start"]), scene.minutes_until(&grant["end"])))
+                }));
+                assert_eq!(merged(granted), wanted, "{about}: {} on {resource}", person.1);
+            }
+            let writes = scene.writes();
+            let calls = scene.strongdm.calls().len();
+            scene.synced().await;
+            assert_eq!(scene.writes(), writes, "{about}: the second pass wrote");
+            let tried = scene.strongdm.calls().split_off(calls);
+            let tried =
+                tried.iter().any(|call| ["Create", "Delete"].iter().any(|word| call.method.ends_with(word)));
+            assert!(!tried, "{about}: the second pass tried to write");
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn foreign_grants_are_never_touched_in_any_world() {
+    join_all(WORLDS.map(async |world| {
+        let mut scene = Scene::set(Config::default()).await;
+        scene.strongdm.configure(|settings| settings.second_grant = world);
+        let foreign = |(_, email): Person, from, to: Option<i64>| {
+            scene.strongdm.add_foreign_grant(
+                email,
+                RESOURCES[0],
+                scene.minute(from),
+                to.map(|to| scene.minute(to)),
+            )
+        };
+        let theirs = [
+            foreign(ANA, -30, Some(60)),
+            foreign(BO, -30, Some(500)),
+            foreign(CEM, 0, None),
+            foreign(BO, 300, Some(400)),
+        ];
+        scene.start().await;
+        let mut deferred = Vec::new();
+        let changes: [Shifts; 3] = [
+            &[(ANA, -60, 120), (BO, 120, 240)],
+            &[(CEM, -60, 120), (ANA, 120, 240), (BO, 240, 350)],
+            &[(BO, -60, 700)],
+        ];
+        for shifts in changes {
+            scene.shifts(SCHEDULE, shifts);
+            let report = scene.synced().await;
+            deferred.push(report["deferred"].as_array().expect("a list").len());
+            let there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
+            assert!(theirs.iter().all(|id| there.contains(id)), "{world:?}: {theirs:?} {there:?}");
+            let writes = scene.writes();
+            scene.synced().await;
+            assert_eq!(scene.writes(), writes, "{world:?}: the second pass wrote");
+        }
+        let calls = scene.strongdm.calls();
+        let removed = |id: &String| {
+            calls.iter().any(|call| call.method == "AccountGrants.Delete" && call.fact("id") == *id)
+        };
+        assert!(!theirs.iter().any(removed), "{world:?}");
+        // Ana's grant of others ends before her shift does, Bo's before his last one.
+        let expected = if world == TakesAll { [0, 0, 0] } else { [1, 0, 1] };
+        assert_eq!(deferred, if world == RefusesAny { [1, 1, 1] } else { expected }, "{world:?}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_deferred_window_is_granted_the_moment_the_one_in_its_way_ends() {
+    let mut scene = Scene::set(Config::default()).await;
+    scene.strongdm.configure(|settings| settings.second_grant = RefusesAny);
+    let second = |seconds| scene.second(seconds);
+    let shift = |from, to| sandbox::pagerduty::Shift::new(ANA.0, second(from), second(to));
+    scene.pagerduty.set_shifts(SCHEDULE, vec![shift(-60, 8), shift(10, 120)]);
+    scene.start().await;
+    assert_eq!(scene.synced().await["deferred"].as_array().expect("a list").len(), 1);
+    assert!(scene.now() < scene.second(8), "this machine is too slow for this test");
+
+    // The interval is an hour: nothing but the end of the first one makes it look.
+    crate::support::wait_until("the deferred window is granted", async || {
+        let grants = scene.strongdm.grants();
+        grants.iter().any(|grant| grant.start == scene.second(10)).then_some(())
+    })
+    .await;
+    let grants = scene.strongdm.all_grants();
+    let granted = grants.iter().find(|grant| grant.start == scene.second(10)).expect("it is there");
+    let late = (granted.created_at - scene.second(8)).to_std().expect("not before the first one ends");
+    // A second by contract; the rest is for a busy machine.
+    assert!(late < Duration::from_secs(2), "it took {late:?}");
+}

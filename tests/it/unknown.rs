@@ -1,0 +1,141 @@
+//! What cannot be observed revokes nothing, is reported, and is made good by itself once PagerDuty answers again.
+
+use futures_util::future::join_all;
+use sandbox::{
+    faults::{Action, Fault},
+    world::{LONELY_SCHEDULE, POLICY, SCHEDULE},
+};
+use serde_json::json;
+
+use crate::support::{ANA, BO, CEM, Config, Scene, rule};
+
+const DB: &str = "prod-postgres";
+
+/// The answer to a question, with whatever else it takes.
+fn page(more: bool) -> Action {
+    Action::http(200, json!({"oncalls": [], "limit": 100, "offset": 0, "more": more, "total": 1}).to_string())
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_at_pagerduty_nobody_loses_access_and_it_heals_by_itself() {
+    let failures = [
+        ("500", Action::http(500, "")),
+        ("502 in HTML", Action::http(502, "<html>")),
+        ("401", Action::http(401, r#"{"error":{"message":"no","code":2006}}"#)),
+        ("403", Action::http(403, "")),
+        ("404", Action::http(404, "")),
+        ("400", Action::http(400, r#"{"error":{"message":"no","code":2001,"errors":["no"]}}"#)),
+        ("301", Action::http(301, "")),
+        ("200 without a body", Action::http(200, "")),
+        ("another shape", Action::http(200, r#"{"oncalls": null}"#)),
+        ("a list instead", Action::http(200, "[]")),
+        ("no more than an empty object", Action::http(200, "{}")),
+        ("invalid JSON", Action::InvalidJson),
+        ("half an answer", Action::Truncate),
+        ("no answer", Action::Cut),
+        ("an empty page with more to come", page(true)),
+    ];
+    // A few at a time: each has a service of its own.
+    for group in failures.chunks(5) {
+        join_all(group.iter().map(|(name, action)| survives(name, action.clone()))).await;
+    }
+}
+
+async fn survives(name: &str, action: Action) {
+    let scene = Scene::running(Config::default()).await;
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", action).until_cleared());
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let answer = scene.sync().await;
+    assert_eq!(answer.status, 502, "{name}: {}", answer.text);
+    let report = answer.json();
+    assert_eq!(report["unknown"][0]["schedule"], SCHEDULE, "{name}");
+    assert!(report["unknown"][0]["error"].as_str().is_some_and(|error| !error.is_empty()), "{name}");
+    assert_eq!((answer.count("created"), answer.count("revoked")), (0, 0), "{name}");
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(120, 240)]), "{name}");
+
+    scene.pagerduty.faults().clear();
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    scene.access_becomes(ANA, DB, &[]).await;
+    scene.access_becomes(BO, DB, &[]).await;
+}
+
+#[tokio::test]
+async fn a_stalling_pagerduty_ends_a_pass_in_bounded_time_and_revokes_nothing() {
+    let scene = Scene::running(Config::default()).await;
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::Stall).until_cleared());
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let began = std::time::Instant::now();
+    let answer = scene.sync().await;
+    assert!(began.elapsed().as_secs() < 35, "{:?}", began.elapsed());
+    assert_eq!((answer.status, answer.count("unknown")), (502, 1), "{}", answer.text);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    scene.pagerduty.faults().clear();
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    scene.access_becomes(ANA, DB, &[]).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_only_some_of_its_pages_is_not_believed() {
+    let scene = Scene::set(Config::default()).await;
+    let turns: Vec<_> = (0..130).map(|n| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10)).collect();
+    scene.shifts(SCHEDULE, &turns);
+    let mut scene = scene;
+    scene.start().await;
+    assert_eq!(scene.strongdm.grants().len(), 130);
+    let second = Fault::on("GET /oncalls", Action::http(500, "")).containing("offset=100").until_cleared();
+    scene.pagerduty.faults().add(second);
+    let answer = scene.sync().await;
+    assert_eq!((answer.status, answer.count("unknown"), answer.count("revoked")), (502, 1, 0));
+    assert_eq!(scene.writes(), (130, 0));
+}
+
+#[tokio::test]
+async fn a_deleted_or_hidden_schedule_keeps_its_grants_and_hides_no_other() {
+    let rules = [
+        rule("payments", &[SCHEDULE], &[DB]),
+        rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"]),
+        format!(
+            "[[rules]]\nname = \"policy\"\nescalation_policies = [{POLICY:?}]\nescalation_levels = [1]\n\
+                 resources = [\"prod-cluster\"]\n"
+        ),
+    ];
+    let scene = Scene::running(Config::with_rules(rules)).await;
+    scene.pagerduty.delete_schedule(SCHEDULE);
+    scene.shifts(LONELY_SCHEDULE, &[(BO, -60, 120)]);
+    let answer = scene.sync().await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.json()["unknown"].as_array().expect("a list").len(), 1, "{}", answer.text);
+    assert_eq!(answer.json()["unknown"][0]["schedule"], SCHEDULE);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+    assert_eq!((scene.access(ANA, "prod-web-1"), scene.access(BO, "prod-web-1")), (vec![], vec![(0, 120)]));
+
+    scene.pagerduty.delete_policy(POLICY);
+    let answer = scene.sync().await;
+    assert_eq!(
+        (answer.status, answer.count("unknown"), answer.count("revoked")),
+        (502, 2, 0),
+        "{}",
+        answer.text
+    );
+    assert!(answer.text.contains(&format!(r#"{{"escalation_policy":"{POLICY}""#)), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_there_and_empty_is_believed() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[]);
+    let report = scene.synced().await;
+    assert_eq!(report["revoked"].as_array().expect("a list").len(), 2);
+    assert_eq!(scene.strongdm.grants(), []);
+}
+
+#[tokio::test]
+async fn a_person_whose_address_cannot_be_had_protects_what_may_be_theirs() {
+    let scene = Scene::running(Config::default()).await;
+    // Without the address in the list, it is asked for by itself, and that fails.
+    scene.pagerduty.set_email(ANA.0, None);
+    scene.pagerduty.faults().add(Fault::on("GET /users", Action::http(500, "")).until_cleared());
+    let answer = scene.sync().await;
+    assert_eq!((answer.status, answer.count("revoked")), (502, 0), "{}", answer.text);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+}

@@ -1,0 +1,170 @@
+//! strongDM fails, or the service is killed, at every point of a write: no grant is doubled, lost or forgotten.
+
+use futures_util::future::join_all;
+use sandbox::{
+    faults::{Action, Fault},
+    world::SCHEDULE,
+};
+use serde_json::json;
+
+use crate::support::{ANA, BO, CEM, Config, Scene, wait_until};
+
+const DB: &str = "prod-postgres";
+
+fn unavailable() -> Action {
+    Action::grpc(tonic::Code::Unavailable, "come again")
+}
+
+/// Ana's and Bo's shifts are Cem's now.
+fn swap(scene: &Scene) {
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+}
+
+/// Cem alone has access, by one grant.
+async fn swapped(scene: &Scene, about: &str) {
+    wait_until(&format!("{about}: only Cem has access"), async || {
+        (scene.access(CEM, DB) == [(0, 120)] && scene.strongdm.grants().len() == 1).then_some(())
+    })
+    .await;
+    // What is there is what the service knows of; nothing is left to do.
+    let report = scene.synced().await;
+    assert_eq!((&report["created"], &report["revoked"]), (&json!([]), &json!([])), "{about}");
+    let ours = scene.grants().await;
+    assert_eq!(ours.len(), 1, "{about}: {ours:?}");
+    assert_eq!(ours[0]["id"], scene.strongdm.grants()[0].id, "{about}");
+}
+
+#[tokio::test]
+async fn while_strongdm_is_away_passes_fail_and_afterwards_it_heals_without_an_event() {
+    let scene = Scene::running(Config::default()).await;
+    swap(&scene);
+    scene.strongdm.server().stop().await;
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    let answer = scene.sync().await;
+    assert_eq!(answer.status, 502, "{}", answer.text);
+    let ready = scene.get("/readyz").await;
+    assert_eq!(ready.status, 200, "webhooks must still come here");
+    assert!(ready.json()["strongdm"]["last_error"]["message"].is_string(), "{}", ready.text);
+    scene.strongdm.server().restart().await.expect("the same port");
+    swapped(&scene, "after an outage").await;
+}
+
+#[tokio::test]
+async fn a_service_that_starts_while_both_upstreams_are_away_heals_when_they_return() {
+    let mut scene = Scene::set(Config::default()).await;
+    scene.pagerduty.server().stop().await;
+    scene.strongdm.server().stop().await;
+    scene.launch().await;
+    assert_eq!(scene.post_signed(scene.about(SCHEDULE).body()).await.status, 202);
+    scene.pagerduty.server().restart().await.expect("the same port");
+    scene.strongdm.server().restart().await.expect("the same port");
+    scene.access_becomes(ANA, DB, &[(0, 120)]).await;
+    scene.access_becomes(BO, DB, &[(120, 240)]).await;
+}
+
+#[tokio::test]
+async fn a_write_that_fails_or_loses_its_answer_leaves_exactly_one_grant() {
+    let (create, delete, list) = ("AccountGrants.Create", "AccountGrants.Delete", "AccountGrants.List");
+    let on = Fault::on;
+    let internal = || Action::grpc(tonic::Code::Internal, "");
+    let cases: Vec<(&str, Vec<Fault>)> = vec![
+        ("a creation is refused", vec![on(create, unavailable())]),
+        ("creations are refused for a while", vec![on(create, unavailable()).times(3)]),
+        ("a creation's answer is lost", vec![on(create, unavailable()).after_work()]),
+        ("a creation's answer is lost with its connection", vec![on(create, Action::Cut).after_work()]),
+        ("a creation's connection breaks before the work", vec![on(create, Action::Cut)]),
+        ("a creation's answer is half", vec![on(create, Action::Truncate)]),
+        (
+            "a creation's answer is lost, and looking for the grant fails",
+            vec![on(create, internal()).after_work(), on(list, unavailable()).times(6)],
+        ),
+        ("a removal is refused", vec![on(delete, unavailable()).times(2)]),
+        ("removals are refused for a while", vec![on(delete, internal()).times(8)]),
+        ("a removal's answer is lost", vec![on(delete, unavailable()).after_work()]),
+        ("a removal's answer is lost with its connection", vec![on(delete, Action::Cut).after_work()]),
+        ("the rate limit is reached", vec![on(create, exhausted()), on(delete, exhausted())]),
+        ("looking up accounts fails", vec![on("Accounts.List", unavailable()).times(3)]),
+        ("looking up resources fails", vec![on("Resources.List", unavailable()).times(3)]),
+        ("listing grants fails", vec![on(list, unavailable()).times(3)]),
+    ];
+    for group in cases.chunks(5) {
+        join_all(group.iter().map(async |(about, faults)| {
+            let scene = Scene::running(Config::default()).await;
+            swap(&scene);
+            for fault in faults {
+                scene.strongdm.faults().add(fault.clone());
+            }
+            let answer = scene.sync().await;
+            assert!([200, 502].contains(&answer.status), "{about}: {}", answer.text);
+            swapped(&scene, about).await;
+        }))
+        .await;
+    }
+}
+
+fn exhausted() -> Action {
+    let code = tonic::Code::ResourceExhausted.into();
+    Action::Grpc { code, message: String::new(), reset_in_secs: Some(1) }
+}
+
+#[tokio::test]
+async fn killed_before_or_after_the_effect_of_a_write_it_comes_back_and_doubles_nothing() {
+    let cases = ["AccountGrants.Create", "AccountGrants.Delete"].map(|call| [(call, false), (call, true)]);
+    join_all(cases.as_flattened().iter().map(async |(call, after)| {
+        let about = format!("killed at {call}, effect: {after}");
+        let mut scene = Scene::running(Config::default()).await;
+        swap(&scene);
+        let fault = Fault::on(*call, Action::Stall);
+        let gate = scene.strongdm.faults().gate_with(if *after { fault.after_work() } else { fault });
+        scene.deliver(&scene.about(SCHEDULE)).await;
+        gate.arrived().await;
+        scene.kill();
+        scene.start().await;
+        swapped(&scene, &about).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_creation_that_arrives_after_it_was_given_up_is_found_and_doubles_nothing() {
+    let mut scene = Scene::running(Config::default()).await;
+    swap(&scene);
+    let gate = scene.strongdm.faults().gate_with(Fault::on("AccountGrants.Create", Action::Stall));
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    gate.arrived().await;
+    scene.kill();
+    scene.start().await;
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    assert_eq!(scene.strongdm.grants_of(CEM.1, DB).len(), 1);
+
+    // The work of the old call is done only now.
+    let calls = scene.strongdm.calls();
+    let late = calls.iter().find(|call| call.method == "AccountGrants.Create" && call.code.is_none());
+    let time = |name| late.expect("the call without an answer").fact(name).parse().expect("a time");
+    scene.strongdm.add_foreign_grant(CEM.1, DB, time("start_from"), Some(time("valid_until")));
+    scene.sync().await;
+    swapped(&scene, "after a late creation").await;
+}
+
+#[tokio::test]
+async fn one_failing_creation_stops_no_other() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (ANA, 120, 240), (BO, 240, 300)]);
+    let cem = scene.strongdm.account_id(CEM.1).expect("an account");
+    let fault =
+        Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::InvalidArgument, "no")).containing(cem);
+    scene.strongdm.faults().add(fault.until_cleared());
+    let answer = scene.sync().await;
+    assert_eq!((answer.status, answer.count("failed")), (502, 1), "{}", answer.text);
+    let failure = &answer.json()["failed"][0];
+    assert_eq!((&failure["action"], &failure["grant"]["email"]), (&json!("create"), &json!(CEM.1)));
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(120, 240)], vec![(240, 300)]));
+
+    let entries = scene.audit().await.len();
+    for _ in 0..3 {
+        assert_eq!(scene.sync().await.status, 502);
+    }
+    assert_eq!(scene.audit().await.len(), entries, "the same failure is told once");
+    scene.strongdm.faults().clear();
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+}
