@@ -67,9 +67,9 @@
     if (event.target.matches(".controls input[type=radio]")) event.target.form.requestSubmit();
   });
   if (location.pathname === "/") {
-    setInterval(() => refresh().catch(() => {
-      const stale = document.getElementById("as-of");
-      if (stale) stale.classList.add("stale");
-    }), REFRESH_MS);
+    const tryRefresh = () => refresh().catch(() => document.getElementById("as-of")?.classList.add("stale"));
+    setInterval(tryRefresh, REFRESH_MS);
+    document.addEventListener("visibilitychange", tryRefresh);
+    addEventListener("oncall-grants:refresh", tryRefresh);
   }
 })();
