@@ -51,7 +51,8 @@ fn rules() -> Config {
 
 /// Turns of six hours.
 fn turns(scene: &Scene) {
-    let turn = |number: i64| ([ANA, BO, CEM][usize::try_from(number % 3).expect("small")], number * 360 - 130);
+    let turn =
+        |number: i64| ([ANA, BO, CEM][usize::try_from(number % 3).expect("small")], number * 360 - 130);
     let turns: Vec<_> = (0..28).map(turn).map(|(person, start)| (person, start, start + 360)).collect();
     scene.shifts(SCHEDULE, &turns);
 }
@@ -66,7 +67,11 @@ async fn turning(config: Config) -> Scene {
 /// What must hold of every page in every state. Leaves a picture.
 async fn is_sound(browser: &Browser, name: &str) {
     let count = async |selector: &str| {
-        browser.value(&format!("document.querySelectorAll({selector:?}).length")).await.as_u64().expect("a number")
+        browser
+            .value(&format!("document.querySelectorAll({selector:?}).length"))
+            .await
+            .as_u64()
+            .expect("a number")
     };
     assert_eq!(count("main").await, 1, "{name}");
     assert_eq!(count("h1").await, 1, "{name}");
@@ -87,7 +92,8 @@ async fn is_sound(browser: &Browser, name: &str) {
         );
         assert_eq!(browser.value(&nameless).await, serde_json::json!([]), "{name}: {what}");
     }
-    let twice = "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)";
+    let twice =
+        "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)";
     assert_eq!(browser.value(twice).await, serde_json::json!([]), "{name}: identifiers given twice");
     fits(browser, name).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new(), "{name}");
@@ -96,7 +102,8 @@ async fn is_sound(browser: &Browser, name: &str) {
 
 /// Nothing sticks out sideways.
 async fn fits(browser: &Browser, name: &str) {
-    let over = browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
+    let over =
+        browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
     assert_eq!(over, 0, "{name}: the page is {over} pixels wider than the screen");
 }
 
@@ -133,7 +140,8 @@ async fn an_empty_world_and_a_seeded_one() {
 
     let scene = turning(rules()).await;
     let said = looked_at(&scene, &browser, "seeded").await;
-    for expected in ["ana@example.com", "prod-postgres", "prod-cluster", "data platform", "deniz@example.com"] {
+    for expected in ["ana@example.com", "prod-postgres", "prod-cluster", "data platform", "deniz@example.com"]
+    {
         assert!(said.contains(expected), "{expected} is missing in {said}");
     }
     for range in ["6h", "3d", "7d"] {
@@ -155,9 +163,11 @@ async fn two_hundred_people_are_shown_promptly() {
         let (id, email) = (format!("PCROWD{number}"), format!("person.{number:03}@example.com"));
         scene.pagerduty.add_user(User::new(&id, &format!("Person {number}"), &email));
         scene.strongdm.add_user(&email);
-        let start = scene.zero - TimeDelta::hours(1) + TimeDelta::minutes(i64::try_from(number).expect("small"));
-        scene.pagerduty.add_shift(SCHEDULE, Shift::new(&id, start, start + TimeDelta::hours(9)));
+        let start =
+            scene.zero - TimeDelta::hours(1) + TimeDelta::minutes(i64::try_from(number).expect("small"));
+        scene.pagerduty.add_shift(V3_SCHEDULE, Shift::new(&id, start, start + TimeDelta::hours(9)));
     }
+    turns(&scene);
     scene.start().await;
     let said = looked_at(&scene, &browser, "busy").await;
     assert!(said.contains("people have access now"), "{said}");
@@ -261,7 +271,7 @@ async fn everything_is_there_without_scripts() {
     }
     // The browser itself loaded the style, and the form works.
     let preview = browser.client.find(Locator::Css("#sync button")).await.expect("a button");
-    preview.click().await.expect("it can be pressed");
+    preview.send_keys(ENTER).await.expect("it can be pressed");
     browser.client.wait().for_element(Locator::Css(".confirm")).await.expect("the preview");
 }
 
@@ -285,7 +295,8 @@ async fn scripts_keep_the_page_fresh_and_show_the_zone_of_the_reader() {
     browser.value("document.activeElement.blur()").await;
     browser.value("window.dispatchEvent(new Event('oncall-grants:refresh'))").await;
     wait_until("the page is fresh", async || {
-        (browser.value("document.querySelector('.headline').dataset.old ?? null").await.is_null()).then_some(())
+        (browser.value("document.querySelector('.headline').dataset.old ?? null").await.is_null())
+            .then_some(())
     })
     .await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());

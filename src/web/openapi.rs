@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use axum::{http::header, response::IntoResponse};
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        RefOr, Required,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
 use super::router::{actions, listings, open};
@@ -102,6 +105,13 @@ struct Description;
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut document = Description::openapi();
     document.merge(actions().merge(listings()).merge(open()).into_openapi());
+    // The macros cannot say that a body may be left out without also allowing null.
+    for path in ["/sync", "/ui/sync"] {
+        let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
+        if let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) {
+            body.required = Some(Required::False);
+        }
+    }
     document.to_json().expect("plain data always serialises")
 });
 
@@ -126,5 +136,62 @@ impl Modify for Schemes {
         let basic = scheme(HttpAuthScheme::Basic, "Any user name, and the admin token as password");
         components.add_security_scheme("bearer", bearer);
         components.add_security_scheme("basic", basic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What others rely on.
+    const PROMISED: [&str; 9] = [
+        "/webhooks/pagerduty",
+        "/sync",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/api/grants",
+        "/api/audit",
+        "/api/events",
+        "/",
+    ];
+
+    #[test]
+    fn every_route_is_described() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        assert!(document["openapi"].as_str().is_some_and(|version| version >= "3.1"));
+        let paths = document["paths"].as_object().unwrap();
+        for path in PROMISED {
+            assert!(paths.contains_key(path), "{path} is not described");
+        }
+        // Routes enter the router together with their description, and in no other way.
+        let router = include_str!("router.rs");
+        assert_eq!(router.matches(".route(").count(), 0, "a route is added without its description");
+        assert_eq!(router.matches("routes!(").count(), paths.len());
+    }
+
+    #[test]
+    fn every_operation_has_a_name_and_its_errors() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{name} is used twice");
+                assert!(
+                    operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()),
+                    "{method} {path}"
+                );
+                let answers = operation["responses"].as_object().unwrap();
+                assert!(answers.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
+                let for_admins = operation["security"].as_array().is_some_and(|schemes| schemes.len() == 2);
+                assert_eq!(for_admins, answers.contains_key("403"), "{method} {path}");
+                assert!(!for_admins || answers.contains_key("401"), "{method} {path}");
+            }
+        }
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Asked {
 #[utoipa::path(
     post, path = "/sync", operation_id = "sync", tag = "operator",
     security(("bearer" = []), ("basic" = [])),
-    request_body(content = Option<Asked>, description = "What to look at; may be left out", content_type = "application/json"),
+    request_body(content = Asked, description = "What to look at; may be left out", content_type = "application/json"),
     responses(
         (status = 200, description = "Done", body = PassReport),
         (status = 404, description = "A schedule that no rule names", body = ErrorBody),

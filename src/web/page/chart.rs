@@ -19,8 +19,9 @@ fn patterns() -> Markup {
     html! {
         svg.patterns aria-hidden="true" width="0" height="0" {
             defs {
-                pattern #dots width="7" height="7" patternUnits="userSpaceOnUse" {
-                    circle cx="2" cy="2" r="1.1" {}
+                pattern #doubt width="22" height="20" patternUnits="userSpaceOnUse" {
+                    text x="3" y="9" { "?" }
+                    text x="14" y="19" { "?" }
                 }
                 pattern #hatch width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                     rect.hatch-ground width="8" height="8" {}
@@ -188,10 +189,7 @@ fn draw(bar: &Bar, why: &str) -> Markup {
     match kind {
         Kind::Shift => html! { rect.shift x=(x) width=(width) y="3" height="6" rx="3" {} },
         Kind::Unknown => html! {
-            svg x=(x) width=(width) y="0" height="40" {
-                rect.unknown width="100%" height="100%" {}
-                text.mark x="99%" y="10" text-anchor="end" { "? unknown" }
-            }
+            rect.unknown x=(x) width=(width) y="0" height="40" {}
         },
         kind => {
             let (words, at) = match kind {
@@ -205,7 +203,6 @@ fn draw(bar: &Bar, why: &str) -> Markup {
                 a href=(why) tabindex="-1" {
                     svg x=(x) width=(width) y="13" height="23" {
                         rect class=(class(*kind)) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                        // A rect cannot be "100% minus a stroke" wide; this is its right edge.
                         text class=(class(*kind)) x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
                             (words.replace('%', &at.format("%H:%M").to_string()))
                         }
@@ -241,7 +238,7 @@ pub(super) fn standing(now: DateTime<Utc>, standing: Standing) -> Markup {
                 Standing::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
                 Standing::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
                 Standing::Missing => { (chip("bad", "no grant")) " on call now" }
-                Standing::Unseen(until) => { (chip("warn", "access, unseen")) " ends " (distance(now, until)) }
+                Standing::Unseen(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
                 Standing::Unknown => { (chip("warn", "unknown")) }
                 Standing::Past => { (chip("quiet", "over")) }
             }

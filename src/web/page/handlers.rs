@@ -39,7 +39,6 @@ pub(crate) async fn index(
     let everything = of("");
     let shown = if look.sought().is_empty() { everything.clone() } else { of(look.sought()) };
     let main = html! {
-        h1.sr { "On-call access" }
         (summary::summary(&facts, &everything))
         (chart::access(&facts, &span, &look, &shown))
         (tables::grants(&facts, &shown))

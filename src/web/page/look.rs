@@ -14,12 +14,26 @@ pub(crate) struct Look {
     range: Range,
     /// Only people and resources with this text in their name.
     #[serde(default)]
-    #[param(required = false, max_length = 100)]
-    q: String,
+    #[param(value_type = String, required = false, max_length = 100)]
+    q: Sought,
     /// The pass whose report is open.
     #[serde(default)]
     #[param(required = false)]
     pass: String,
+}
+
+/// A bounded text to look for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Sought(String);
+
+impl TryFrom<String> for Sought {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const LONGEST: usize = 100;
+        if text.chars().count() > LONGEST { Err("at most 100 characters") } else { Ok(Self(text)) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -59,7 +73,7 @@ impl Look {
     }
 
     pub(super) fn sought(&self) -> &str {
-        self.q.trim()
+        self.q.0.trim()
     }
 
     pub(super) fn shows(&self, pass_id: &str) -> bool {

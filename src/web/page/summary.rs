@@ -21,6 +21,7 @@ struct Notice {
 pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     let now = facts.now;
     let notices = notices(facts, lanes);
+    let blind = facts.outlook.sources.iter().any(|sight| sight.error.is_some());
     let with_access: std::collections::BTreeSet<&str> = facts
         .ledger
         .iter()
@@ -35,13 +36,15 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     };
     html! {
         section.summary aria-label="Summary" {
-            p.headline { (people) }
+            h1.headline { (people) }
             p {
                 @match facts.outlook.next_change.filter(|at| *at > now) {
+                    _ if blind => { "What changes next is not known. " }
                     Some(at) => { "Next change by itself " (distance(now, at)) ", at " (time(now, at)) ". " }
                     None => { "Nothing is about to change by itself. " }
                 }
                 @match facts.outlook.full_at {
+                    Some(at) if blind => { "The last full pass, " (distance(now, at)) ", could not see everything." }
                     Some(at) => { "Everything was last looked at " (distance(now, at)) "." }
                     None => { "Nothing was looked at yet." }
                 }

@@ -58,7 +58,7 @@ pub(crate) async fn preview(State(app): State<Arc<App>>) -> Result<Response, App
         @if !report.is_complete() {
             div.notice.bad { h2 { "Not everything could be seen" } p { "What is unknown keeps its grants. Held revocations should wait until all is seen." } }
         }
-        div.scroll role="region" aria-label="The plan" tabindex="0" { pre.plan { (report.to_string()) } }
+        div.scroll.tall role="region" aria-label="The plan" tabindex="0" { pre.plan { (report.to_string()) } }
         (confirmation(&report))
     };
     Ok(layout::page(StatusCode::OK, "Preview", &main))
@@ -81,7 +81,8 @@ fn confirmation(report: &PassReport) -> Markup {
 }
 
 /// What the form may send.
-#[derive(Debug, Default, utoipa::ToSchema)]
+#[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
     /// `true` lifts the guard for this pass.
     #[expect(dead_code, reason = "describes the form")]

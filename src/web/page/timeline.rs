@@ -83,8 +83,8 @@ fn percent(part: TimeDelta, whole: TimeDelta) -> f64 {
 /// What a bar stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    Shift,
     Unknown,
+    Shift,
     InForce,
     Coming,
     Held,
@@ -187,9 +187,10 @@ pub(super) fn lanes(
         };
         lane(&grant.resource, grant.email.as_str(), &mut |lane| {
             lane.add(span, kind, start, Some(end));
-            lane.grants.push(grant.window);
-            if held && grant.window.contains(span.now) {
-                lane.held_until = lane.held_until.max(Some(end));
+            if held {
+                lane.held_until = Some(lane.held_until.map_or(end, |until| until.min(end)));
+            } else {
+                lane.grants.push(grant.window);
             }
             lane.rules.extend(grant.rules.iter().cloned());
         });

@@ -33,10 +33,10 @@ const AUDIT: u32 = 500;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Whom {
     /// The person's address in strongDM, without regard to case.
-    #[param(example = "ana@example.com", max_length = 320)]
+    #[param(example = "ana@example.com")]
     email: String,
     /// The exact name of the resource.
-    #[param(example = "prod-postgres", max_length = 1000)]
+    #[param(example = "prod-postgres")]
     resource: String,
 }
 
