@@ -277,6 +277,13 @@ pub struct Grant {
     pub rules: Vec<String>,
 }
 
+impl Grant {
+    /// Whether strongDM knows it under this identifier.
+    pub fn has_id(&self, id: Option<&str>) -> bool {
+        id.is_some() && self.id.as_ref().map(GrantId::as_str) == id
+    }
+}
+
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id: _, email, account_id: _, resource, resource_id: _, window, rules } = self;

@@ -146,6 +146,9 @@ impl Reconciler {
         full: bool,
         took: Duration,
     ) -> Result<(), store::Error> {
+        let known: Outlook = self.outlook().await?;
+        let known = known.after(report, full, &self.settings.rules);
+        self.store.set_outlook(&serde_json::to_string(&known).unwrap_or_default()).await?;
         let result = if report.is_complete() { "complete" } else { "incomplete" };
         let metrics = &self.metrics;
         metrics.passes.get_or_create(&ByTrigger { trigger: report.trigger.as_str(), result }).inc();
@@ -161,9 +164,6 @@ impl Reconciler {
                 self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }
-        let known: Outlook = self.outlook().await?;
-        let known = known.after(report, full, &self.settings.rules);
-        self.store.set_outlook(&serde_json::to_string(&known).unwrap_or_default()).await?;
         let grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?;
         metrics.grants.set(count(grants.len()));
 

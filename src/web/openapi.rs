@@ -30,7 +30,7 @@ macro_rules! answers {
     ($(#[$doc:meta])* $name:ident { $($variant:ident($status:literal, $words:literal)),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(IntoResponses)]
-        #[expect(dead_code, reason = "describes answers")]
+        #[allow(dead_code, clippy::enum_variant_names, reason = "describes answers")]
         pub(crate) enum $name {
             $(
                 #[doc = $words]

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -30,6 +32,8 @@ const ARGUMENTS: [&str; 10] = [
 pub(crate) struct Browser {
     pub(crate) client: Client,
     driver: Child,
+    port: u16,
+    session: String,
     _profile: tempfile::TempDir,
 }
 
@@ -65,7 +69,8 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("Chromium starts");
-        Self { client, driver, _profile: profile }
+        let session = client.session_id().await.expect("an answer").expect("a session");
+        Self { client, driver, port, session, _profile: profile }
     }
 
     /// Opens a page.
@@ -137,7 +142,14 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser ends with its driver.
+        // Without this the browser outlives its driver. The answer comes when it has ended.
+        let Self { port, session, .. } = self;
+        let request = format!("DELETE /session/{session} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", *port)) {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+            let _ = stream.write_all(request.as_bytes());
+            let _ = stream.read(&mut [0; 256]);
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

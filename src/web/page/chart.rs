@@ -124,6 +124,7 @@ fn legend() -> Markup {
 fn swatch(kind: Kind) -> Markup {
     match kind {
         Kind::Shift => html! { rect.shift x="0" y="5" width="30" height="6" rx="3" {} },
+        Kind::Unknown => html! { text.doubt x="5" y="12" { "? ?" } },
         kind => html! { rect class=(class(kind)) x="1" y="1" width="28" height="14" rx="4" {} },
     }
 }

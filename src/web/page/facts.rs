@@ -52,7 +52,8 @@ impl<'a> Facts<'a> {
 /// A kept report, as far as the page shows it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Pass {
-    pub(super) pass_id: String,
+    #[serde(rename = "pass_id")]
+    pub(super) id: String,
     pub(super) trigger: String,
     pub(super) started_at: DateTime<Utc>,
     pub(super) finished_at: DateTime<Utc>,

@@ -25,9 +25,9 @@ pub(super) fn passes(facts: &Facts<'_>, look: &Look) -> Markup {
                 h2 #passes-title { "Last passes" }
                 p { "Routine passes that found nothing to do are left out" }
             }
-            @if facts.passes.is_empty() { p.empty { "No pass has ended yet." } }
+            @if facts.passes.is_empty() { p.empty { "No pass has done or found anything yet." } }
             @for pass in &facts.passes {
-                details.pass #{ "pass-" (pass.pass_id) } open[look.shows(&pass.pass_id)] {
+                details.pass #{ "pass-" (pass.id) } open[look.shows(&pass.id)] {
                     summary {
                         span.when { (time(now, pass.started_at)) }
                         (result(pass))
@@ -75,7 +75,7 @@ fn report(now: DateTime<Utc>, pass: &Pass) -> Markup {
         div.report {
             p.quiet {
                 (count(pass.oncalls, "on-call")) " seen in " (took) " ms, " (distance(now, pass.started_at)) " · pass "
-                code { (pass.pass_id) }
+                code { (pass.id) }
             }
             (stretches(now, "Granted", &pass.created))
             (stretches(now, "Revoked", &pass.revoked))
@@ -177,7 +177,7 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
             td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (newest.schedules.join(", ")) } }
             td { @match &newest.pass_id {
                 Some(id) => {
-                    @match facts.passes.iter().find(|pass| pass.pass_id == *id) {
+                    @match facts.passes.iter().find(|pass| pass.id == *id) {
                         Some(pass) => { a href={ "/?pass=" (id) "#pass-" (id) } { (sums(pass)) } }
                         None => { "an earlier pass" }
                     }

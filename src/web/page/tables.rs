@@ -23,9 +23,8 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
         let of_resource = lanes.get(&grant.resource).into_iter().flatten();
         grant.id.is_some() && of_resource.into_iter().any(|(email, _)| email == grant.email.as_str())
     };
-    let held = |grant: &crate::model::Grant| {
-        facts.outlook.held.iter().any(|held| held.id.as_deref() == grant.id.as_ref().map(|id| id.as_str()))
-    };
+    let held =
+        |grant: &crate::model::Grant| facts.outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
     html! {
         details.as-table #grants-table {
             summary { "The same as a table" }

@@ -178,8 +178,7 @@ pub(super) fn lanes(
     }
     for grant in ledger.iter().map(|entry| &entry.own.grant).filter(|grant| grant.id.is_some()) {
         let (start, end) = (grant.window.start(), grant.window.end());
-        let held =
-            outlook.held.iter().any(|held| held.id.as_deref() == grant.id.as_ref().map(|id| id.as_str()));
+        let held = outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
         let kind = match (held, start <= span.now) {
             (true, _) => Kind::Held,
             (false, true) => Kind::InForce,
@@ -243,7 +242,10 @@ fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &st
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Standing::{Deferred, Held, InForce, Missing, Unseen},
+        *,
+    };
     use crate::{
         model::{Grant, Window},
         reconcile::{
@@ -352,7 +354,6 @@ mod tests {
         let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
         let names =
             |outlook: &Outlook| standings(&ledger, outlook).into_iter().map(|(_, it)| it).collect::<Vec<_>>();
-        use Standing::{Deferred, Held, InForce, Missing, Unseen};
         assert_eq!(names(&outlook), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
         outlook.sources.push(Sight { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
         assert_eq!(names(&outlook), [Held(at(8)), Missing, Deferred, Unseen(at(8))]);

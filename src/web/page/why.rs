@@ -84,8 +84,7 @@ pub(crate) async fn why(
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
     let (now, grant) = (facts.now, &entry.own.grant);
-    let held =
-        facts.outlook.held.iter().any(|held| held.id.as_deref() == grant.id.as_ref().map(|id| id.as_str()));
+    let held = facts.outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
     html! {
         article.card {
             h3 {
