@@ -26,7 +26,7 @@ use bytes::Bytes;
 use oncall_grants::{
     clock,
     pagerduty::signature,
-    store::{Delivery, Store},
+    store::{Delivery, SharedStore, sqlite::Sqlite},
 };
 use sandbox::{
     clock::Clock,
@@ -61,7 +61,7 @@ async fn bare(_: Bytes) -> StatusCode {
 }
 
 async fn single() -> anyhow::Result<()> {
-    let store = Store::open(Path::new("single.db")).await?;
+    let store: SharedStore = Arc::new(Sqlite::open(Path::new("single.db")).await?);
     let one_at_a_time = Arc::new(Mutex::new(store));
     let secrets = Arc::new([SecretString::from(world::WEBHOOK_SECRET)]);
     let handler = async move |headers: axum::http::HeaderMap, body: Bytes| {

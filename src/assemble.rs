@@ -2,38 +2,43 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use secrecy::ExposeSecret;
 
 use crate::{
     config::{Config, StoreKind},
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
     reconcile::{Reconciler, plan::Settings},
-    store::Store,
+    store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
 
-/// Opens the store as its owner.
-pub async fn own_store(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(sqlite_path(config)?).await?)
+/// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
+pub async fn own_store(config: &Config) -> anyhow::Result<SharedStore> {
+    Ok(match &config.store.kind {
+        StoreKind::Sqlite { path } => Arc::new(Sqlite::open(path).await?),
+        StoreKind::Postgres => Arc::new(Postgres::open(config.store.url.expose_secret()).await?),
+    })
 }
 
 /// Opens the store to look only, beside a running service.
-pub async fn store_beside(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open_beside(sqlite_path(config)?).await?)
-}
-
-fn sqlite_path(config: &Config) -> anyhow::Result<&std::path::Path> {
-    match &config.store.kind {
-        StoreKind::Sqlite { path } => Ok(path),
-        StoreKind::Postgres => {
-            bail!("this version keeps its store in SQLite only; set store.url to sqlite:<file>")
-        }
-    }
+pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
+    Ok(match &config.store.kind {
+        StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
+        StoreKind::Postgres => match Postgres::open_beside(config.store.url.expose_secret()).await? {
+            Some(store) => Arc::new(store),
+            None => Arc::new(Sqlite::in_memory().await?),
+        },
+    })
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(config: &Config, store: Store, metrics: Arc<Metrics>) -> anyhow::Result<Reconciler> {
+pub async fn reconciler(
+    config: &Config,
+    store: SharedStore,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Reconciler> {
     let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let pagerduty =
         pagerduty::Client::new(http, config.pagerduty.api_url.clone(), config.pagerduty.token.clone())

@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-use crate::clock;
+use crate::{clock, store::Standing};
 
 /// One label, `result`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,6 +92,20 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Shows what the last passes found, wherever they ran.
+    pub fn show(&self, standing: &Standing) {
+        let Standing { held, deferred, skipped, unknown, grants, last_complete } = *standing;
+        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+        self.held.set(count(held));
+        self.deferred.set(count(deferred));
+        self.skipped.set(count(skipped));
+        self.unknown.set(count(unknown));
+        self.grants.set(count(grants));
+        if let Some(at) = last_complete {
+            self.last_complete_pass.set(at.timestamp());
+        }
+    }
+
     /// A fresh set of metrics.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("oncall_grants");

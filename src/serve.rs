@@ -24,7 +24,7 @@ use crate::{
     assemble, clock,
     config::Config,
     metrics::Metrics,
-    store::Store,
+    store::{self, Duty, SharedStore},
     tls,
     web::{App, Capped, router},
 };
@@ -38,6 +38,8 @@ const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 const FINISH_PASS: Duration = Duration::from_secs(20);
 /// How often old rows are looked for.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// A replica that dies while it removes old rows keeps the others from it for this long.
+const PRUNING: Duration = Duration::from_mins(2);
 /// Event IDs are remembered at least this long: PagerDuty repeats deliveries for 48 hours.
 const KEEP_EVENT_KEYS: TimeDelta = TimeDelta::hours(72);
 
@@ -151,17 +153,25 @@ fn announce(config: &Config, address: SocketAddr) {
     }
 }
 
-async fn keep_house(store: Store, keep: TimeDelta) {
+async fn keep_house(store: SharedStore, keep: TimeDelta) {
     loop {
-        let now = clock::now();
-        match store.prune(now - keep, now - keep.max(KEEP_EVENT_KEYS)).await {
-            // Small steps, so that webhooks never wait long for the one writer.
-            Ok(true) => tokio::time::sleep(Duration::from_millis(100)).await,
-            Ok(false) => tokio::time::sleep(HOUSEKEEPING).await,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not prune the store");
-                tokio::time::sleep(HOUSEKEEPING).await;
-            }
+        if let Err(error) = prune(&store, keep).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not prune the store");
+        }
+        tokio::time::sleep(HOUSEKEEPING).await;
+    }
+}
+
+/// Removes old rows, unless another replica is at it.
+async fn prune(store: &SharedStore, keep: TimeDelta) -> Result<(), store::Error> {
+    let Some(lease) = store.try_lease(Duty::Housekeeping, PRUNING, "").await? else { return Ok(()) };
+    let now = clock::now();
+    // Small steps, so that webhooks never wait long for the one writer.
+    while store.prune(now - keep, now - keep.max(KEEP_EVENT_KEYS)).await? {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if !store.renew(&lease, PRUNING).await? {
+            return Ok(());
         }
     }
+    store.release(&lease).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{Ending, print};
-use crate::{assemble, config::Config, metrics::Metrics, reconcile::plan::Step, store::Store};
+use crate::{assemble, config::Config, metrics::Metrics, reconcile::plan::Step, store::sqlite::Sqlite};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -25,8 +25,8 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
         return Ok(Ending::Done);
     }
     // An empty store: what matters here is what the rules mean, not what was done before.
-    let store = Store::in_memory().await?;
-    let reconciler = Arc::new(assemble::reconciler(config, store, Arc::new(Metrics::new())).await?);
+    let store = Arc::new(Sqlite::in_memory().await?);
+    let reconciler = assemble::reconciler(config, store, Arc::new(Metrics::new())).await?;
     let survey = reconciler.survey().await?;
     let mut findings = 0;
     let mut finding = |text: String| {

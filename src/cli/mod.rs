@@ -1,5 +1,6 @@
 //! The command line: what it takes, and the exit codes. Results go to standard output, logs to standard error.
 
+mod audit;
 mod check;
 mod health;
 mod sync;
@@ -42,6 +43,9 @@ enum Command {
     /// Reads the configuration, then asks both APIs whether everything in it works
     #[command(after_help = "Example: oncall-grants check --offline")]
     Check(check::Options),
+    /// Prints what was decided and done, oldest first
+    #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
+    Audit(audit::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(health::Options),
@@ -78,6 +82,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
+        Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
     };
     match ended {
@@ -106,7 +111,12 @@ async fn with(
 
 /// Prints a result. A reader that went away is no error of ours.
 fn print(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end()));
+    print_on(text);
+}
+
+/// Prints a part of a result, and says whether anybody still reads.
+fn print_on(text: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).is_ok()
 }
 
 /// Prints what went wrong, for people, whatever the log level.

@@ -51,9 +51,9 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
             other => other?,
         }
     };
-    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?);
+    let reconciler = assemble::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
     let request = PassRequest { sources, dry_run, allow_mass_revocation };
-    let report = reconciler.sync(Trigger::Command, request).await.map_err(anyhow::Error::msg)?;
+    let report = reconciler.sync_here(Trigger::Command, request).await?;
     match format {
         Format::Text => print(&report.to_string()),
         Format::Json => print(&serde_json::to_string_pretty(&*report).context("cannot print the report")?),

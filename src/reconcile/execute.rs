@@ -1,11 +1,15 @@
 //! Carries out a plan: each write once, intended in the store before the call and settled after it. Nothing is
 //! chosen here.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 
 use super::{
     LEARNED_FOR, Reconciler,
+    held::Held,
+    pass::OUT_OF_TIME,
     plan::{NewGrant, PairSteps, Plan, Revocation, Step},
     report::{Failure, PassReport, Trigger},
     settle::as_foreign,
@@ -22,6 +26,9 @@ use crate::{
 /// Pairs that are written to at once; strongDM's documented budget is some hundred writes a minute.
 const PAIRS_AT_ONCE: usize = 4;
 
+/// Why a write was not begun: the lease on passes, or the row, is no longer as it was.
+const TAKEN_OVER: &str = "another replica took over";
+
 /// The pass that a write belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
@@ -35,6 +42,8 @@ pub(super) struct Context {
     pub(super) last_round: bool,
     /// What the plan knew about strongDM's way with a second grant.
     pub(super) planned_with: SecondGrant,
+    /// The proof that no other replica runs a pass; without it no write is begun.
+    pub(super) held: Arc<Held>,
 }
 
 impl Context {
@@ -117,8 +126,10 @@ impl Reconciler {
                 Step::Create(new) => ("create", new.grant.clone()),
                 Step::Revoke(revocation) => ("revoke", revocation.grant.clone()),
             };
-            let written = if tokio::time::Instant::now() > context.deadline {
-                Written::Failed("the pass ran out of time".to_owned())
+            let written = if context.held.is_lost() {
+                Written::Failed(TAKEN_OVER.to_owned())
+            } else if tokio::time::Instant::now() > context.deadline {
+                Written::Failed(OUT_OF_TIME.to_owned())
             } else {
                 match &step {
                     Step::Create(new) => self.create(context, new).await?,
@@ -154,7 +165,9 @@ impl Reconciler {
     async fn create(&self, context: &Context, new: &NewGrant) -> Result<Written, store::Error> {
         let Grant { account_id, resource_id, window, .. } = &new.grant;
         let reason = new.causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let row = self.store.intend_create(new, context.now).await?;
+        let Some(row) = self.store.intend_create(context.held.lease(), new, context.now).await? else {
+            return Ok(Written::Failed(TAKEN_OVER.to_owned()));
+        };
         match self.strongdm.create_grant(account_id, resource_id, *window).await {
             Ok(remote) => {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
@@ -233,7 +246,8 @@ impl Reconciler {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
         tracing::error!("{error}: {grant}");
         if let Some(id) = &grant.id {
-            self.store.intend_revoke(row).await?;
+            // Whoever has the lease by now knows only the end that was asked for.
+            self.store.intend_revoke(context.held.lease(), row).await?;
             if self.strongdm.delete_grant(id).await.is_ok() {
                 let audit = context.audit("revoke", "done", grant, error);
                 self.store.settle_ended(row, context.now, &audit).await?;
@@ -245,7 +259,9 @@ impl Reconciler {
     async fn revoke(&self, context: &Context, revocation: &Revocation) -> Result<Written, store::Error> {
         let Revocation { row, grant, why } = revocation;
         let Some(id) = &grant.id else { return Ok(Written::Failed("the grant has no ID".to_owned())) };
-        self.store.intend_revoke(*row).await?;
+        if !self.store.intend_revoke(context.held.lease(), *row).await? {
+            return Ok(Written::Failed(TAKEN_OVER.to_owned()));
+        }
         match self.strongdm.delete_grant(id).await {
             Ok(_) => {
                 let audit = context.audit("revoke", "done", grant, &why.to_string());
@@ -261,7 +277,7 @@ impl Reconciler {
             Err(error) => {
                 // After an unclear answer the row stays as it is, and the next pass looks.
                 if !error.is_unclear() {
-                    self.store.set_state(*row, State::Live).await?;
+                    self.store.settle_kept(*row).await?;
                 }
                 let audit = context.audit("revoke", "failed", grant, &error.to_string());
                 if self.is_news(&audit) {
@@ -294,7 +310,8 @@ impl Reconciler {
         let in_the_way: Vec<ForeignGrant> =
             remote.iter().filter_map(|found| as_foreign(found, now)).collect();
         let foreign = self.not_ours(&remote, now).await?;
-        self.store.set_foreign_grants(Some((account_id, resource_id)), &foreign, now).await?;
+        let pair = Some((account_id, resource_id));
+        self.store.set_foreign_grants(context.held.lease(), pair, &foreign, now).await?;
         let learned = if in_the_way.is_empty() {
             self.store.remember_refusal(account_id, resource_id, now).await?;
             None

@@ -33,14 +33,19 @@
 mod agenda;
 pub mod cache;
 mod execute;
+mod held;
 mod observe;
-pub mod outlook;
 mod pass;
+pub mod picture;
 pub mod plan;
 pub mod report;
+pub mod request;
 mod run;
 pub mod scope;
 mod settle;
 pub mod world;
 
-pub use self::run::{LEARNED_FOR, PassRequest, Reconciler, Survey};
+pub use self::{
+    request::PassRequest,
+    run::{LEARNED_FOR, Reconciler, Survey},
+};

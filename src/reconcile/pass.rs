@@ -1,26 +1,30 @@
 //! One pass: prepare, observe, plan, execute, conclude; each with its share of the time.
 
-use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
+use chrono::TimeDelta;
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use super::{
     PassRequest, Reconciler,
-    agenda::Passed,
+    agenda::{self, Passed},
     execute::Context,
-    outlook::Outlook,
+    held::Held,
+    picture::Picture,
     plan::{Asked, Plan, Step, Unknown, plan},
     report::{Failure, PassReport, Trigger, UnknownEntry},
-    run::PassState,
-    scope::Scope,
+    scope::{Mark, Scope},
     world::SecondGrant,
 };
 use crate::{
     clock,
     metrics::ByTrigger,
     model::{Grant, Rule, Source},
-    store::{self, AuditEntry},
+    store::{self, AuditEntry, Timetable},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
@@ -33,19 +37,38 @@ const BEGIN_WRITES: Duration = Duration::from_secs(75);
 const STOP: Duration = Duration::from_secs(115);
 /// How often a pass plans again after it learned something.
 const ROUNDS: usize = 3;
+
+/// Why a write was not begun.
+pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
+
+/// What passes leave for the next one of this process.
+#[derive(Debug, Default)]
+pub(super) struct PassState {
+    held: bool,
+}
+
+/// A pass that is to be run.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) pass_id: String,
+    pub(super) trigger: Trigger,
+    pub(super) request: PassRequest,
+    /// What earlier passes left, read under the lease.
+    pub(super) timetable: Timetable,
+}
+
 impl Reconciler {
     /// One pass. Only the store's failure is an error; everything else is in the report.
-    #[tracing::instrument(skip_all, fields(pass.id, pass.trigger = %trigger))]
+    #[tracing::instrument(skip_all, fields(pass.id = ask.pass_id, pass.trigger = %ask.trigger))]
     pub(super) async fn pass(
         &self,
-        trigger: Trigger,
-        request: &PassRequest,
+        state: &mut PassState,
+        held: &Arc<Held>,
+        ask: Ask,
     ) -> Result<PassReport, store::Error> {
-        let mut state = self.passing.lock().await;
         let (began, now) = (Instant::now(), clock::now());
-        let pass_id = Uuid::now_v7().to_string();
-        tracing::Span::current().record("pass.id", &pass_id);
-        let mut report = PassReport::begin(pass_id.clone(), trigger, request.dry_run, now);
+        let Ask { pass_id, trigger, request, mut timetable } = ask;
+        let mut report = PassReport::begin(pass_id.clone(), trigger, false, now);
         let deadline = began + BEGIN_WRITES;
         let mut context = Context {
             pass_id,
@@ -54,14 +77,14 @@ impl Reconciler {
             deadline,
             last_round: false,
             planned_with: SecondGrant::default(),
+            held: Arc::clone(held),
         };
-        let scope = match &request.sources {
-            sources if sources.is_empty() => Scope::All,
-            sources => Scope::Sources(sources.clone()),
-        };
+        let scope = request.scope();
+        if scope == Scope::All {
+            self.started.store(true, Ordering::Relaxed);
+        }
 
-        let unverified =
-            if request.dry_run { None } else { self.prepare(&mut state, &context, began + PREPARE).await? };
+        let unverified = self.prepare(&mut timetable, &context, began + PREPARE).await?;
         for round in 1..=ROUNDS {
             (context.now, context.last_round) = (clock::now(), round == ROUNDS);
             let observed = self.observe(context.now, &scope);
@@ -76,10 +99,6 @@ impl Reconciler {
             report.asked = world.on_calls.keys().cloned().collect();
             if round == 1 {
                 report.unchanged = decided.unchanged;
-            }
-            if request.dry_run {
-                report.take_steps(&decided);
-                break;
             }
             if scope == Scope::All {
                 self.note_links(&world).await?;
@@ -96,18 +115,31 @@ impl Reconciler {
         }
         report.unknown.extend(unverified);
         report.finished_at = clock::now();
-        if !request.dry_run {
-            let full = scope == Scope::All;
-            self.conclude(&mut state, &report, full, began.elapsed()).await?;
-            let (complete, next_wake) = (report.is_complete(), report.next_wake);
-            self.agenda().passed(&Passed {
-                full,
-                began: now,
-                ended: report.finished_at,
-                complete,
-                next_wake,
-            });
+        self.conclude(state, &context, &report, scope == Scope::All, timetable).await?;
+        self.measure(&report, began.elapsed());
+        Ok(report)
+    }
+
+    /// A look without consequences: needs no lease.
+    pub(super) async fn look(
+        &self,
+        pass_id: String,
+        trigger: Trigger,
+        request: &PassRequest,
+    ) -> Result<PassReport, store::Error> {
+        let (began, now) = (Instant::now(), clock::now());
+        let mut report = PassReport::begin(pass_id, trigger, true, now);
+        let scope = request.scope();
+        match timeout_at(began + OBSERVE, self.observe(now, &scope)).await {
+            Ok(world) => {
+                let decided = plan(now, &self.settings, &world?, request.allow_mass_revocation);
+                report.take_decisions(&decided);
+                report.unchanged = decided.unchanged;
+                report.take_steps(&decided);
+            }
+            Err(_) => self.note_unobserved(&mut report),
         }
+        report.finished_at = clock::now();
         Ok(report)
     }
 
@@ -115,12 +147,14 @@ impl Reconciler {
     /// that could not be done.
     async fn prepare(
         &self,
-        state: &mut PassState,
+        timetable: &mut Timetable,
         context: &Context,
         until: Instant,
     ) -> Result<Option<UnknownEntry>, store::Error> {
         let asked = matches!(context.trigger, Trigger::Start | Trigger::Manual | Trigger::Command);
-        let verify = asked || state.verified_at.is_none_or(|at| at.elapsed() >= self.verify_interval);
+        // A comparison in the future means that the clock was set back.
+        let recent = |at| (TimeDelta::zero()..self.verify_interval).contains(&(context.now - at));
+        let verify = asked || !timetable.verified_at.is_some_and(recent);
         let preparing = timeout_at(until, async {
             self.settle(context).await?;
             if verify { self.verify(context).await.map(Some) } else { Ok(None) }
@@ -129,7 +163,7 @@ impl Reconciler {
             Ok(Err(error)) => return Err(error),
             Ok(Ok(None)) => None,
             Ok(Ok(Some(Ok(())))) => {
-                state.verified_at = Some(Instant::now());
+                timetable.verified_at = Some(context.now);
                 None
             }
             Ok(Ok(Some(Err(error)))) => Some(error.to_string()),
@@ -138,34 +172,43 @@ impl Reconciler {
         Ok(error.map(|error| UnknownEntry(Unknown { about: Asked::GrantList, error })))
     }
 
-    /// Keeps the report, measures the pass, and says what an operator must know.
+    /// Writes down what the pass leaves for the next one, keeps its report, and says what an operator must know.
     async fn conclude(
         &self,
         state: &mut PassState,
+        context: &Context,
         report: &PassReport,
         full: bool,
-        took: Duration,
+        mut timetable: Timetable,
     ) -> Result<(), store::Error> {
-        let known: Outlook = self.outlook().await?;
-        let known = known.after(report, full, &self.settings.rules);
-        self.store.set_outlook(&serde_json::to_string(&known).unwrap_or_default()).await?;
-        let result = if report.is_complete() { "complete" } else { "incomplete" };
-        let metrics = &self.metrics;
-        metrics.passes.get_or_create(&ByTrigger { trigger: report.trigger.as_str(), result }).inc();
-        metrics.pass_seconds.observe(took.as_secs_f64());
-        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+        let known = self.picture().await?.after(report, full, &self.settings.rules);
+        self.store.set_picture(&serde_json::to_string(&known).unwrap_or_default()).await?;
+        let complete = report.is_complete();
+        let standing = &mut timetable.standing;
         if full {
-            metrics.held.set(count(report.held.len()));
-            metrics.deferred.set(count(report.deferred.len()));
-            metrics.skipped.set(count(report.skipped.len()));
-            metrics.unknown.set(count(report.unknown.len()));
-            if report.is_complete() {
-                metrics.last_complete_pass.set(report.finished_at.timestamp());
+            standing.held = report.held.len();
+            standing.deferred = report.deferred.len();
+            standing.skipped = report.skipped.len();
+            standing.unknown = report.unknown.len();
+            if complete {
+                standing.last_complete = Some(report.finished_at);
                 self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }
-        let grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?;
-        metrics.grants.set(count(grants.len()));
+        standing.grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
+        self.metrics.show(standing);
+        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.next_wake);
+        agenda::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });
+        let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
+        if !(routine && report.is_quiet()) {
+            let text = serde_json::to_string(report).unwrap_or_default();
+            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
+        }
+        if !self.store.set_timetable(context.held.lease(), &timetable).await? {
+            tracing::warn!("another replica took over during this pass; everything is looked at once more");
+            // What was settled here late is news to whoever took over.
+            self.store.mark(&Mark::Everything).await?;
+        }
 
         let held = !report.held.is_empty();
         if held && !state.held {
@@ -180,11 +223,18 @@ impl Reconciler {
         if full || held {
             state.held = held;
         }
-        if !report.is_complete() {
-            for UnknownEntry(unknown) in &report.unknown {
-                tracing::warn!("could not observe {unknown}; grants that depend on it stay until their end");
-            }
+        for UnknownEntry(unknown) in &report.unknown {
+            tracing::warn!("could not observe {unknown}; grants that depend on it stay until their end");
         }
+        Ok(())
+    }
+
+    /// Counts and logs a pass; the usual one that changed nothing is not worth a line.
+    fn measure(&self, report: &PassReport, took: Duration) {
+        let result = if report.is_complete() { "complete" } else { "incomplete" };
+        let trigger = report.trigger.as_str();
+        self.metrics.passes.get_or_create(&ByTrigger { trigger, result }).inc();
+        self.metrics.pass_seconds.observe(took.as_secs_f64());
         let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
         if !(routine && report.is_quiet()) {
             tracing::info!(
@@ -197,15 +247,12 @@ impl Reconciler {
                 report.revoked.len(),
                 report.unchanged,
             );
-            let text = serde_json::to_string(report).unwrap_or_default();
-            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
         }
-        Ok(())
     }
 
     /// What the newest passes saw, also those of other replicas; nothing before the first.
-    pub async fn outlook(&self) -> Result<Outlook, store::Error> {
-        let kept = self.store.outlook().await?;
+    pub async fn picture(&self) -> Result<Picture, store::Error> {
+        let kept = self.store.picture().await?;
         // One that another version wrote is as good as none: the next pass writes it anew.
         Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
@@ -242,7 +289,7 @@ fn note_undone(report: &mut PassReport, plan: &Plan) {
                 == (&grant.account_id, &grant.resource_id, grant.window)
         };
         if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let error = "the pass ran out of time".to_owned();
+            let error = OUT_OF_TIME.to_owned();
             report.failed.push(Failure { action, grant: grant.clone(), error });
         }
     }

@@ -1,76 +1,65 @@
-//! The reconciler: one pass, the loop that starts passes, and passes on request.
+//! The reconciler, and the loop that starts passes when they are due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use chrono::TimeDelta;
-use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, watch},
-    time::Instant,
-};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    agenda::{Agenda, Due, Passed},
+    agenda::{self, Agenda, Due, Passed},
     cache::Cache,
+    held::Held,
+    pass::{Ask, PassState},
     plan::{Plan, Settings, plan},
-    report::{PassReport, Trigger},
+    request::{Note, Outcome, PassRequest},
     scope::{Links, Scope},
 };
 use crate::{
     clock,
     metrics::Metrics,
-    model::Source,
     pagerduty,
-    store::{self, Store},
+    store::{self, Outlook, SharedStore},
     strongdm,
 };
 
 /// How long a lesson about strongDM's way with a second grant is believed.
 pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
-/// The loop looks at the clock at least this often, so that a clock that jumps or a machine that slept is noticed.
+/// The loop looks at the clock and the store at least this often: wake-ups of other replicas may get lost, clocks
+/// jump, and machines sleep.
 const TICK: Duration = Duration::from_millis(500);
+/// The pause after the store could not be asked.
+const BLIND: Duration = Duration::from_secs(1);
 
 /// Brings strongDM in line with PagerDuty.
 pub struct Reconciler {
     pub(super) settings: Settings,
-    pub(super) store: Store,
+    pub(super) store: SharedStore,
     pub(super) pagerduty: pagerduty::Client,
     pub(super) strongdm: strongdm::Client,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cache: Cache,
-    agenda: Mutex<Agenda>,
-    pub(super) verify_interval: Duration,
+    agenda: Agenda,
+    pub(super) verify_interval: TimeDelta,
     links: RwLock<Links>,
-    /// One pass at a time.
+    /// The last full pass whose links are known here.
+    links_of: Mutex<Option<DateTime<Utc>>>,
+    /// A full pass has begun since this process came up.
+    pub(super) started: AtomicBool,
+    /// One pass at a time in this process; over all replicas, the lease sees to that.
     pub(super) passing: AsyncMutex<PassState>,
     /// Manual passes under way, by what they were asked to do.
-    joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
+    pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
-    wake: Notify,
-}
-
-/// What passes leave for the next one.
-#[derive(Debug, Default)]
-pub(super) struct PassState {
-    pub(super) verified_at: Option<Instant>,
-    pub(super) held: bool,
-}
-
-/// What a manual pass is asked to do; equal requests share a pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PassRequest {
-    /// Only these sources and what shares a resource with them; empty means everything.
-    pub sources: BTreeSet<Source>,
-    /// Only plan.
-    pub dry_run: bool,
-    /// Lift the guard for this pass.
-    pub allow_mass_revocation: bool,
 }
 
 /// What a look without consequences showed.
@@ -82,12 +71,21 @@ pub struct Survey {
     pub grants: Result<usize, strongdm::Error>,
 }
 
-type Outcome = Result<Arc<PassReport>, String>;
-
 impl std::fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reconciler").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// What came of one turn of the loop.
+enum Turn {
+    /// Nothing was due, or another replica is at it.
+    Idle,
+    Ran,
+    /// The store does not say what is due.
+    Blind(store::Error),
+    /// The store failed a pass.
+    Failed(store::Error),
 }
 
 impl Reconciler {
@@ -95,7 +93,7 @@ impl Reconciler {
     pub async fn new(
         settings: Settings,
         intervals: (Duration, Duration),
-        store: Store,
+        store: SharedStore,
         pagerduty: pagerduty::Client,
         strongdm: strongdm::Client,
         metrics: Arc<Metrics>,
@@ -109,13 +107,14 @@ impl Reconciler {
             strongdm,
             metrics,
             cache: Cache::default(),
-            agenda: Mutex::new(Agenda::new(interval)),
-            verify_interval,
+            agenda: Agenda::new(interval),
+            verify_interval: TimeDelta::from_std(verify_interval).unwrap_or(TimeDelta::MAX),
             links,
+            links_of: Mutex::default(),
+            started: AtomicBool::default(),
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
-            wake: Notify::new(),
         })
     }
 
@@ -133,31 +132,40 @@ impl Reconciler {
         *self.links.write().unwrap_or_else(PoisonError::into_inner) = links;
     }
 
-    /// Tells the loop that there are new marks.
-    pub fn notify(&self) {
-        self.wake.notify_one();
-    }
-
     /// Runs passes until `shutdown`; the pass under way is finished first.
     pub async fn run(&self, shutdown: CancellationToken) {
+        let came_up = clock::now();
+        let (mut blind, mut failures) = (false, 0);
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
-            let woken = self.wake.notified();
-            let dirty = self.store.dirty().await;
-            if let Err(error) = &dirty {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    "cannot read what is to be looked at"
-                );
+            let news = self.store.news().notified();
+            let turn = self.turn(came_up).await;
+            let pause = match &turn {
+                Turn::Ran => {
+                    failures = 0;
+                    continue;
+                }
+                Turn::Idle => TICK,
+                Turn::Blind(error) => {
+                    if !blind {
+                        let error = error as &dyn std::error::Error;
+                        tracing::error!(error, "cannot read what is to be looked at; trying again");
+                    }
+                    BLIND
+                }
+                Turn::Failed(error) => {
+                    tracing::error!(error = error as &dyn std::error::Error, "a pass failed");
+                    failures += 1;
+                    agenda::pause_after(failures - 1).to_std().unwrap_or(BLIND)
+                }
+            };
+            if blind && matches!(turn, Turn::Idle) {
+                tracing::info!("the store answers again");
             }
-            let due = self.agenda().due(clock::now(), dirty.as_deref().unwrap_or_default());
-            if let Some(due) = due {
-                self.run_due(due).await;
-                continue;
-            }
+            blind = matches!(turn, Turn::Blind(_));
             tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep(TICK) => {}
+                () = news, if matches!(turn, Turn::Idle) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
@@ -165,66 +173,77 @@ impl Reconciler {
         drop(self.passing.lock().await);
     }
 
-    pub(super) fn agenda(&self) -> MutexGuard<'_, Agenda> {
-        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn turn(&self, came_up: DateTime<Utc>) -> Turn {
+        let outlook = match self.store.outlook().await {
+            Ok(outlook) => outlook,
+            Err(error) => return Turn::Blind(error),
+        };
+        if let Err(error) = self.follow(&outlook, came_up).await {
+            return Turn::Blind(error);
+        }
+        if self.due(&outlook).is_none() {
+            return Turn::Idle;
+        }
+        let mut state = self.passing.lock().await;
+        let note = Note::of_the_loop();
+        let held = match Held::take(&self.store, &note.text()).await {
+            Ok(Some(held)) => held,
+            Ok(None) => return Turn::Idle,
+            Err(error) => return Turn::Blind(error),
+        };
+        let turn = self.run_what_is_due(&mut state, &held, note).await;
+        held.release().await;
+        turn
     }
 
-    async fn run_due(&self, due: Due) {
-        let Due { trigger, full, marks } = due;
-        let began = clock::now();
-        self.agenda().looked(&marks, began);
+    /// Takes over what passes elsewhere found out.
+    async fn follow(&self, outlook: &Outlook, came_up: DateTime<Utc>) -> Result<(), store::Error> {
+        let Outlook { timetable, .. } = outlook;
+        if timetable.last_full.is_some_and(|last| last >= came_up) {
+            self.started.store(true, Ordering::Relaxed);
+        }
+        self.metrics.show(&timetable.standing);
+        let links_of = *self.links_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if links_of != timetable.last_full {
+            self.set_links(self.store.links().await?);
+            *self.links_of.lock().unwrap_or_else(PoisonError::into_inner) = timetable.last_full;
+        }
+        Ok(())
+    }
+
+    fn due(&self, outlook: &Outlook) -> Option<Due> {
+        self.agenda.due(clock::now(), self.started.load(Ordering::Relaxed), outlook)
+    }
+
+    /// Another replica may have done what was due before we got the lease, so this looks again.
+    async fn run_what_is_due(&self, state: &mut PassState, held: &Arc<Held>, note: Note) -> Turn {
+        let mut outlook = match self.store.outlook().await {
+            Ok(outlook) => outlook,
+            Err(error) => return Turn::Blind(error),
+        };
+        outlook.abandoned = held.lease().was_abandoned();
+        let Some(Due { trigger, full, marks }) = self.due(&outlook) else { return Turn::Idle };
         let sources = match Scope::of(marks.iter().map(|dirty| dirty.mark.clone())) {
             Scope::Sources(sources) if !full => sources,
             Scope::All | Scope::Sources(_) => BTreeSet::new(),
         };
         let request = PassRequest { sources, ..PassRequest::default() };
+        let mut timetable = outlook.timetable;
+        let ask = Ask { pass_id: note.pass_id, trigger, request, timetable: timetable.clone() };
+        let began = clock::now();
         let outcome = async {
-            let newest = self.store.newest_delivery().await?;
-            let report = self.pass(trigger, &request).await?;
-            self.store.clear_dirty(&marks, newest, &report.pass_id).await
+            let report = self.pass(state, held, ask).await?;
+            self.store.clear_dirty(held.lease(), &marks, began, &report.pass_id).await
         };
-        if let Err(error) = outcome.await {
-            tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
-            let ended = clock::now();
-            self.agenda().passed(&Passed { full, began, ended, complete: false, next_wake: None });
-        }
-    }
-
-    /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same.
-    pub async fn sync(
-        self: &Arc<Self>,
-        trigger: Trigger,
-        request: PassRequest,
-    ) -> Result<Arc<PassReport>, String> {
-        let mut receiver = {
-            let mut joinable = self.joinable.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(running) = joinable.get(&request) {
-                running.clone()
-            } else {
-                let (sender, receiver) = watch::channel(None);
-                joinable.insert(request.clone(), receiver.clone());
-                let this = Arc::clone(self);
-                // A task of its own: the pass goes on if the one who asked hangs up.
-                tokio::spawn(async move {
-                    let outcome = this.fresh_pass(trigger, &request).await;
-                    this.joinable.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
-                    sender.send_replace(Some(outcome));
-                });
-                receiver
-            }
-        };
-        let outcome =
-            receiver.wait_for(Option::is_some).await.map_err(|_| "the pass broke off".to_owned())?;
-        outcome.clone().unwrap_or_else(|| Err("the pass broke off".to_owned()))
-    }
-
-    async fn fresh_pass(&self, trigger: Trigger, request: &PassRequest) -> Outcome {
-        self.cache.clear();
-        match self.pass(trigger, request).await {
-            Ok(report) => Ok(Arc::new(report)),
+        match outcome.await {
+            Ok(_) => Turn::Ran,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
-                Err(error.to_string())
+                let ended = clock::now();
+                let passed = Passed { full, began, ended, complete: false, next_wake: None };
+                agenda::note(&mut timetable, &passed);
+                // If this fails as well, the marks and instants that led here still stand.
+                drop(self.store.set_timetable(held.lease(), &timetable).await);
+                Turn::Failed(error)
             }
         }
     }

@@ -40,7 +40,7 @@ impl Reconciler {
             return Ok(false);
         };
         if !self.adopt(context, entry, &remote).await? {
-            self.store.set_state(entry.own.row, State::Lost).await?;
+            self.store.settle_lost(entry.own.row).await?;
         }
         Ok(true)
     }
@@ -48,7 +48,7 @@ impl Reconciler {
     async fn settle_revocation(&self, context: &Context, entry: &LedgerEntry) -> Result<bool, store::Error> {
         let Some(id) = &entry.own.grant.id else { return Ok(true) };
         match self.strongdm.get_grant(id).await {
-            Ok(Some(_)) => self.store.set_state(entry.own.row, State::Live).await?,
+            Ok(Some(_)) => self.store.settle_kept(entry.own.row).await?,
             Ok(None) => {
                 let audit =
                     context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");
@@ -81,8 +81,9 @@ impl Reconciler {
             }
             let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
             let audit = context.audit("adopt", "done", &grant, "made by a call whose answer was lost");
-            self.store.settle_created(entry.own.row, &found.id, &audit).await?;
-            tracing::info!("found the grant of a lost answer again: {grant}");
+            if self.store.settle_created(entry.own.row, &found.id, &audit).await? {
+                tracing::info!("found the grant of a lost answer again: {grant}");
+            }
             return Ok(true);
         }
         Ok(false)
@@ -129,7 +130,7 @@ impl Reconciler {
             }
             foreign.extend(as_foreign(found, context.now));
         }
-        self.store.set_foreign_grants(None, &foreign, context.now).await?;
+        self.store.set_foreign_grants(context.held.lease(), None, &foreign, context.now).await?;
         Ok(Ok(()))
     }
 }

@@ -1,12 +1,13 @@
-//! What was decided and done, for people: audit, passes and deliveries; newest first.
+//! What was decided and done, for people: audit, passes and deliveries.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::{Row, SqliteConnection};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Error, Store, from_json, from_ms, to_json};
+use super::{Error, from_json, from_ms};
 use crate::model::Grant;
 
 /// One thing that was done to a grant, or tried.
@@ -84,128 +85,107 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {
-    let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
-    sqlx::query(
-        "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(at.timestamp_millis())
-    .bind(action)
-    .bind(outcome)
-    .bind(to_json(grant))
-    .bind(reason)
-    .bind(trigger)
-    .bind(pass_id)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-impl Store {
+/// What people read, and its pruning.
+#[async_trait]
+pub trait Journal {
     /// Writes an audit entry that settles nothing, such as a failure.
-    pub async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
-        let mut connection = self.writer.acquire().await?;
-        insert(&mut connection, entry).await
-    }
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error>;
 
-    /// A page of the audit below the cursor `before`.
-    pub async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
-             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
-        )
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.reader)
-        .await?;
-        let rows = rows.iter().map(|row| {
-            Ok(AuditRow {
-                seq: row.try_get("seq")?,
-                at: from_ms(row.try_get("at_ms")?),
-                action: row.try_get("action")?,
-                outcome: row.try_get("outcome")?,
-                grant: from_json("grant", row.try_get("granted")?)?,
-                reason: row.try_get("reason")?,
-                trigger: row.try_get("cause")?,
-                pass_id: row.try_get("pass_id")?,
-            })
-        });
-        Ok(page(rows.collect::<Result<_, Error>>()?, limit, |row| row.seq))
-    }
+    /// A page of the audit below the cursor `before`, newest first.
+    async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error>;
 
-    /// A page of the deliveries below the cursor `before`.
-    pub async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id
-             FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
-        )
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.reader)
-        .await?;
-        let rows = rows.iter().map(|row| {
-            Ok(DeliveryRow {
-                seq: row.try_get("seq")?,
-                received_at: from_ms(row.try_get("received_ms")?),
-                event_id: row.try_get("event_id")?,
-                event_type: row.try_get("event_type")?,
-                webhook_id: row.try_get("webhook_id")?,
-                subscription: row.try_get("subscription")?,
-                status: row.try_get("status")?,
-                schedules: ids(&from_json::<Vec<String>>("list of marks", row.try_get("marks")?)?),
-                pass_id: row.try_get("pass_id")?,
-            })
-        });
-        Ok(page(rows.collect::<Result<_, Error>>()?, limit, |row| row.seq))
-    }
+    /// The next entries of the audit above the place `after`, oldest first, of those made at `since` or later.
+    async fn audit_after(&self, limit: u32, after: i64, since: DateTime<Utc>)
+    -> Result<Vec<AuditRow>, Error>;
+
+    /// A page of the deliveries below the cursor `before`, newest first.
+    async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error>;
 
     /// Keeps the report of a pass.
-    pub async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
-        sqlx::query("INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind(id)
-            .bind(started_at.timestamp_millis())
-            .bind(report)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
-    }
+    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error>;
+
+    /// The report of a pass, if it was kept.
+    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error>;
 
     /// The reports of the newest passes that were kept.
-    pub async fn last_passes(&self, limit: u32) -> Result<Vec<Box<RawValue>>, Error> {
-        let reports: Vec<String> =
-            sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1")
-                .bind(i64::from(limit))
-                .fetch_all(&self.reader)
-                .await?;
-        reports.iter().map(|report| from_json("report", report)).collect()
-    }
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
 
     /// Removes what is older than `before`, and event keys older than `keys_before`, a few rows at a time; says
     /// whether more is left.
-    pub async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
-        const STEP: u64 = 500;
-        let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
-        let statements = [
-            (
-                "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 LIMIT 500)",
-                keys_before.timestamp_millis(),
-            ),
-            (
-                "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 LIMIT 500)",
-                ms,
-            ),
-            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 LIMIT 500)", seconds),
-        ];
-        let mut more = false;
-        for (statement, limit) in statements {
-            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
-            more |= done.rows_affected() >= STEP;
-        }
-        Ok(more)
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
+}
+
+/// How many rows of a table one step of pruning removes; the statements name the same number.
+pub(super) const PRUNE_STEP: u64 = 500;
+
+/// An audit entry as it is stored.
+#[derive(FromRow)]
+pub(super) struct StoredAudit {
+    seq: i64,
+    at_ms: i64,
+    action: String,
+    outcome: String,
+    granted: String,
+    reason: String,
+    cause: String,
+    pass_id: String,
+}
+
+impl StoredAudit {
+    fn read(self) -> Result<AuditRow, Error> {
+        let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
+        let grant = from_json("grant", &granted)?;
+        Ok(AuditRow { seq, at: from_ms(at_ms), action, outcome, grant, reason, trigger: cause, pass_id })
     }
+}
+
+/// A delivery as it is stored.
+#[derive(FromRow)]
+pub(super) struct StoredDelivery {
+    seq: i64,
+    received_ms: i64,
+    event_id: Option<String>,
+    event_type: Option<String>,
+    webhook_id: Option<String>,
+    subscription: Option<String>,
+    status: String,
+    marks: String,
+    pass_id: Option<String>,
+}
+
+impl StoredDelivery {
+    fn read(self) -> Result<DeliveryRow, Error> {
+        let Self { seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id } =
+            self;
+        let schedules = ids(&from_json::<Vec<String>>("list of marks", &marks)?);
+        let received_at = from_ms(received_ms);
+        Ok(DeliveryRow {
+            seq,
+            received_at,
+            event_id,
+            event_type,
+            webhook_id,
+            subscription,
+            status,
+            schedules,
+            pass_id,
+        })
+    }
+}
+
+pub(super) fn read_audit(stored: Vec<StoredAudit>) -> Result<Vec<AuditRow>, Error> {
+    stored.into_iter().map(StoredAudit::read).collect()
+}
+
+/// A page from one row more than it may hold.
+pub(super) fn audit_page(stored: Vec<StoredAudit>, limit: u32) -> Result<Page<AuditRow>, Error> {
+    Ok(page(read_audit(stored)?, limit, |row| row.seq))
+}
+
+/// A page from one row more than it may hold.
+pub(super) fn delivery_page(stored: Vec<StoredDelivery>, limit: u32) -> Result<Page<DeliveryRow>, Error> {
+    let rows: Result<Vec<_>, Error> = stored.into_iter().map(StoredDelivery::read).collect();
+    Ok(page(rows?, limit, |row| row.seq))
 }
 
 /// Marks as people read them: by ID alone.

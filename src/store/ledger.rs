@@ -1,10 +1,11 @@
 //! The ledger: which grants are ours. A write to strongDM is intended here before the call and settled after it;
 //! `reconcile/mod.rs` says why nothing is lost or doubled in between.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::FromRow;
 
-use super::{AuditEntry, Error, Store, from_json, from_ms, from_seconds, journal, to_json};
+use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds};
 use crate::{
     model::{AccountId, Grant, GrantId, ResourceId, Window},
     reconcile::{
@@ -71,166 +72,105 @@ pub struct GrantQuery {
     pub resource: Option<String>,
 }
 
-const COLUMNS: &str =
-    "seq, state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms";
-
-impl Store {
-    /// Every row that is not over at `now`, oldest first.
-    pub async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(COLUMNS).push(" FROM grants WHERE state <> 'ended' AND end_at > ");
-        query.push_bind(now.timestamp()).push(" ORDER BY seq");
-        let rows = query.build().fetch_all(&self.reader).await?;
-        rows.iter().map(entry).collect()
+impl GrantQuery {
+    /// Whether grants are listed that are over.
+    pub(super) fn wants_past(&self) -> bool {
+        self.ended && !self.active
     }
+}
+
+/// The ledger's verbs. To begin a write takes the lease on passes; to say what came of one does not, since that is
+/// true whoever holds the lease by then. A settlement changes only rows that still wait for it, so that one that
+/// comes late undoes nothing that another replica found out meanwhile.
+#[async_trait]
+pub trait Ledger {
+    /// Every row that is not over at `now`, oldest first.
+    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error>;
 
     /// Grants of ours that exist or existed in strongDM, by start.
-    pub async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
-        let GrantQuery { active, ended, email, resource } = which;
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(COLUMNS).push(" FROM grants WHERE grant_id IS NOT NULL");
-        if !ended || *active {
-            query.push(" AND state IN ('live', 'revoking') AND end_at > ").push_bind(now.timestamp());
-        }
-        if *active {
-            query.push(" AND start_at <= ").push_bind(now.timestamp());
-        }
-        if let Some(email) = email {
-            query.push(" AND email = ").push_bind(email.to_lowercase());
-        }
-        if let Some(resource) = resource {
-            query.push(" AND resource = ").push_bind(resource);
-        }
-        query.push(" ORDER BY start_at, seq");
-        let rows = query.build().fetch_all(&self.reader).await?;
-        rows.iter().map(|row| Ok(entry(row)?.own.grant)).collect()
-    }
+    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error>;
 
     /// Whether this grant is or was ever ours.
-    pub async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1").bind(id.as_str());
-        Ok(row.fetch_optional(&self.reader).await?.is_some())
-    }
+    async fn is_ours(&self, id: &GrantId) -> Result<bool, Error>;
 
-    /// Writes down that this grant is about to be made, before the call.
-    pub async fn intend_create(&self, new: &NewGrant, now: DateTime<Utc>) -> Result<i64, Error> {
-        let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
-        let row = sqlx::query(
-            "INSERT INTO grants
-               (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
-             VALUES ('creating', $1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
-        )
-        .bind(account_id.as_str())
-        .bind(email.as_str())
-        .bind(resource_id.as_str())
-        .bind(resource)
-        .bind(window.start().timestamp())
-        .bind(window.end().timestamp())
-        .bind(to_json(&new.causes))
-        .bind(now.timestamp_millis())
-        .fetch_one(&self.writer)
-        .await?;
-        Ok(row.try_get("seq")?)
-    }
+    /// Writes down that this grant is about to be made, before the call. None if the lease is lost: then it must not
+    /// be made.
+    async fn intend_create(
+        &self,
+        lease: &Lease,
+        new: &NewGrant,
+        now: DateTime<Utc>,
+    ) -> Result<Option<i64>, Error>;
 
-    /// The grant is in strongDM under this ID: made by us, or found again.
-    pub async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1")
-            .bind(row)
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("DELETE FROM foreign_grants WHERE grant_id = $1")
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        journal::insert(&mut transaction, audit).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
+    /// Writes down that this live grant is about to be taken back, before the call. False if the lease is lost, or
+    /// the grant no longer live: then it must not be taken back.
+    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error>;
 
-    /// The grant was certainly not made.
-    pub async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL")
-            .bind(row)
-            .execute(&mut *transaction)
-            .await?;
-        if let Some(audit) = audit {
-            journal::insert(&mut transaction, audit).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
+    /// The grant is in strongDM under this ID: made by us, or found again. Ours from now on, even if the row was
+    /// given to another grant meanwhile. False if that was known already; then nothing is written.
+    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
 
-    /// Writes down that this grant is about to be taken back, before the call.
-    pub async fn intend_revoke(&self, row: i64) -> Result<(), Error> {
-        self.set_state(row, State::Revoking).await
-    }
+    /// The grant was certainly not made; the row goes unless a grant was found for it meanwhile.
+    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error>;
 
-    /// Changes where a grant stands.
-    pub async fn set_state(&self, row: i64, state: State) -> Result<(), Error> {
-        let update =
-            sqlx::query("UPDATE grants SET state = $2 WHERE seq = $1").bind(row).bind(state.as_str());
-        update.execute(&self.writer).await?;
-        Ok(())
-    }
+    /// No such grant was found after an unclear answer; it may still turn up.
+    async fn settle_lost(&self, row: i64) -> Result<(), Error>;
 
-    /// The grant is no longer in strongDM.
-    pub async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("UPDATE grants SET state = 'ended', ended_at = $2 WHERE seq = $1")
-            .bind(row)
-            .bind(at.timestamp())
-            .execute(&mut *transaction)
-            .await?;
-        journal::insert(&mut transaction, audit).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
+    /// The grant is still there although it was to be taken back.
+    async fn settle_kept(&self, row: i64) -> Result<(), Error>;
+
+    /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
+    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error>;
 
     /// Writes down the new attribution of grants that stay.
-    pub async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
-        if relabelled.is_empty() {
-            return Ok(());
-        }
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        for (row, causes) in relabelled {
-            relabel_one(&mut transaction, *row, causes).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
+    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error>;
 }
 
-async fn relabel_one(connection: &mut SqliteConnection, row: i64, causes: &[Cause]) -> Result<(), Error> {
-    let update = sqlx::query("UPDATE grants SET causes = $2 WHERE seq = $1").bind(row).bind(to_json(&causes));
-    update.execute(connection).await?;
-    Ok(())
-}
-
-fn entry(row: &SqliteRow) -> Result<LedgerEntry, Error> {
-    let start = from_seconds(row.try_get("start_at")?);
-    let end = from_seconds(row.try_get("end_at")?);
-    let corrupt = |what, value: String| Error::Corrupt { what, value };
-    let window = Window::new(start, end).ok_or_else(|| corrupt("window", format!("{start} to {end}")))?;
-    let email: String = row.try_get("email")?;
-    let causes: Vec<Cause> = from_json("list of causes", row.try_get("causes")?)?;
-    let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
-    rules.dedup();
-    let grant = Grant {
-        id: row.try_get::<Option<String>, _>("grant_id")?.map(GrantId),
-        email: email.parse().map_err(|_| corrupt("e-mail address", email.clone()))?,
-        account_id: AccountId(row.try_get("account_id")?),
-        resource: row.try_get("resource")?,
-        resource_id: ResourceId(row.try_get("resource_id")?),
-        window,
-        rules,
+/// The columns of [`GrantRow`], for both databases.
+macro_rules! grant_columns {
+    () => {
+        "seq, state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms"
     };
-    Ok(LedgerEntry {
-        own: OwnGrant { row: row.try_get("seq")?, grant, causes },
-        state: State::parse(row.try_get("state")?)?,
-        intended_at: from_ms(row.try_get("intended_ms")?),
-    })
+}
+pub(super) use grant_columns;
+
+/// A row of the ledger as it is stored.
+#[derive(FromRow)]
+pub(super) struct GrantRow {
+    seq: i64,
+    state: String,
+    grant_id: Option<String>,
+    account_id: String,
+    email: String,
+    resource_id: String,
+    resource: String,
+    start_at: i64,
+    end_at: i64,
+    causes: String,
+    intended_ms: i64,
+}
+
+impl GrantRow {
+    pub(super) fn read(self) -> Result<LedgerEntry, Error> {
+        let corrupt = |what, value: String| Error::Corrupt { what, value };
+        let (start, end) = (from_seconds(self.start_at), from_seconds(self.end_at));
+        let window = Window::new(start, end).ok_or_else(|| corrupt("window", format!("{start} to {end}")))?;
+        let causes: Vec<Cause> = from_json("list of causes", &self.causes)?;
+        let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
+        rules.dedup();
+        let grant = Grant {
+            id: self.grant_id.map(GrantId),
+            email: self.email.parse().map_err(|_| corrupt("e-mail address", self.email.clone()))?,
+            account_id: AccountId(self.account_id),
+            resource: self.resource,
+            resource_id: ResourceId(self.resource_id),
+            window,
+            rules,
+        };
+        Ok(LedgerEntry {
+            own: OwnGrant { row: self.seq, grant, causes },
+            state: State::parse(&self.state)?,
+            intended_at: from_ms(self.intended_ms),
+        })
+    }
 }

@@ -1,46 +1,72 @@
-//! What must survive the process: deliveries, dirty marks, the ledger with its intents, audit, passes, and what was
-//! learned. All SQL lives in this folder.
+//! What must survive the process: deliveries, dirty marks, the ledger with its intents, audit, passes, what was
+//! learned, and who does what when. All SQL lives in this folder.
 //!
-//! SQLite in WAL mode with `synchronous = FULL`: what was answered is on disk. One process owns the file (a lock
-//! file beside it says so), one connection writes, a few read. No transaction ever spans a remote call.
+//! One trait, [`Store`], and two databases behind it, each with its own SQL and migrations. What both promise is
+//! written down in the doc comments of the traits and tried on both in `tests/store.rs`. No transaction ever spans
+//! a remote call.
+//!
+//! * [`sqlite`]: one process owns the file.
+//! * [`postgres`]: any number of replicas share the database. What only one may do at a time is guarded by a
+//!   [`Lease`]; writes that only its holder may make ask for it and do nothing once it is lost.
+//!
+//! # Migrations
+//!
+//! They are never changed and never undone. During a rolling upgrade the previous version goes on working on the new
+//! schema, and may even be started on it, so a migration may only add: tables, indexes, and columns that may be null
+//! or have a default. Something is removed or given another meaning no earlier than one version after the last that
+//! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
-mod intake;
+mod coordination;
+mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+pub mod postgres;
+pub mod sqlite;
 
-use std::{
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Debug, path::PathBuf, sync::Arc};
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{
-    SqlitePool,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use tokio::sync::Notify;
 
-use self::intake::Intake;
 pub use self::{
-    intake::{Accepted, Delivery, DirtyMark},
-    journal::{AuditEntry, AuditRow, DeliveryRow, Page},
-    ledger::{GrantQuery, LedgerEntry, State},
+    coordination::{Coordination, Duty, Holder, Lease, Outlook, Standing, Timetable},
+    inbox::{Accepted, Delivery, DirtyMark, Inbox},
+    journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
+    knowledge::Knowledge,
+    ledger::{GrantQuery, Ledger, LedgerEntry, State},
 };
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+/// The store, whichever database it is in.
+#[async_trait]
+pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
+    /// Whether the store takes writes now.
+    async fn check_writable(&self) -> Result<(), Error>;
 
-/// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
-const READERS: u32 = 4;
+    /// Closes all connections; waits for writes under way.
+    async fn close(&self);
+
+    /// Wakes whoever waits when a mark was set or a lease released, here or on another replica. A hint: it may come
+    /// too often, and between replicas it may get lost.
+    fn news(&self) -> &Notify;
+}
+
+/// The store as everybody shares it.
+pub type SharedStore = Arc<dyn Store>;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused.
     #[error("the store failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// The database cannot be reached, or not now.
+    #[error("the store cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
+    /// The database took too long.
+    #[error("the store did not answer in time")]
+    Slow,
     /// A stored value is not what this version writes.
     #[error("the store holds a {what} that this version cannot read: {value:?}")]
     Corrupt {
@@ -52,6 +78,29 @@ pub enum Error {
     /// More deliveries are waiting for the disk than may.
     #[error("too many deliveries are waiting for the disk")]
     Busy,
+    /// A delivery could not be written together with others; the log says why.
+    #[error("deliveries cannot be written now")]
+    NotWritten,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as Sqlx;
+        match &error {
+            Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
+                Self::Unreachable(error)
+            }
+            Sqlx::Database(refused) if refused.code().is_some_and(|code| is_outage(&code)) => {
+                Self::Unreachable(error)
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// PostgreSQL's codes for a lost connection, one too many, and a server that starts or stops.
+fn is_outage(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P0") || code == "53300"
 }
 
 /// Why the store could not be opened.
@@ -70,117 +119,23 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The database did not open.
-    #[error("cannot open the store {path}")]
+    #[error("cannot open the store {place}")]
     Database {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
+        /// The file, or the server and database.
+        place: String,
+        /// What the database said.
         #[source]
         source: sqlx::Error,
     },
     /// The schema could not be brought up to date.
-    #[error("cannot bring the store {path} up to date")]
+    #[error("cannot bring the store {place} up to date")]
     Migration {
-        /// The database file.
-        path: PathBuf,
+        /// The file, or the server and database.
+        place: String,
         /// What went wrong.
         #[source]
         source: sqlx::migrate::MigrateError,
     },
-}
-
-/// The store; clones share it.
-#[derive(Clone, Debug)]
-pub struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
-    intake: Intake,
-    /// Held for as long as the store is open; the operating system lets go of it when the process dies.
-    _lock: Option<Arc<File>>,
-}
-
-impl Store {
-    /// Opens the file as its only owner, makes it if need be, and brings the schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let lock = lock(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            // Keeps the log file from staying as large as its largest burst.
-            .pragma("journal_size_limit", "16777216");
-        let failed = |source| OpenError::Database { path: path.to_owned(), source };
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|source| OpenError::Migration { path: path.to_owned(), source })?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
-            .await
-            .map_err(failed)?;
-        Ok(Self { intake: Intake::start(writer.clone()), writer, reader, _lock: Some(Arc::new(lock)) })
-    }
-
-    /// Opens the file to look only, beside the process that owns it; an absent file is an empty store.
-    pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Database { path: path.to_owned(), source };
-        if !path.exists() {
-            return Self::in_memory().await.map_err(failed);
-        }
-        let options =
-            SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5)).read_only(true);
-        let reader =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
-        Ok(Self { intake: Intake::start(reader.clone()), writer: reader.clone(), reader, _lock: None })
-    }
-
-    /// An empty store that ends with the process.
-    pub async fn in_memory() -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::new().in_memory(true);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await?;
-        MIGRATIONS.run(&pool).await?;
-        Ok(Self { intake: Intake::start(pool.clone()), writer: pool.clone(), reader: pool, _lock: None })
-    }
-
-    /// Whether the store takes writes now.
-    pub async fn check_writable(&self) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
-        transaction.rollback().await?;
-        Ok(())
-    }
-
-    /// Closes all connections; waits for writes under way.
-    pub async fn close(&self) {
-        self.writer.close().await;
-        self.reader.close().await;
-    }
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    // Not the database file itself: SQLite's own locks on it are lost when any handle to it is closed.
-    let lock_path = PathBuf::from(format!("{}.lock", path.display()));
-    let failed = |source| OpenError::Lock { path: lock_path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
 }
 
 fn from_ms(ms: i64) -> DateTime<Utc> {
@@ -195,9 +150,6 @@ fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> 
     serde_json::from_str(text).map_err(|_| Error::Corrupt { what, value: text.to_owned() })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> String {
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always serialises")
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,8 @@ use axum::{
 };
 use serde_json::json;
 
+use crate::store::Error;
+
 /// Why a request is not answered as asked. The text tells the caller what to do.
 #[derive(Debug)]
 pub(super) enum AppError {
@@ -111,12 +113,15 @@ impl IntoResponse for AppError {
     }
 }
 
-impl From<crate::store::Error> for AppError {
-    fn from(error: crate::store::Error) -> Self {
+impl From<Error> for AppError {
+    fn from(error: Error) -> Self {
         match error {
-            crate::store::Error::Busy => Self::Unavailable(error.to_string()),
-            crate::store::Error::Database(source) => Self::internal(&source),
-            crate::store::Error::Corrupt { .. } => Self::internal(&error),
+            Error::Busy | Error::NotWritten | Error::Slow | Error::Unreachable(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+                Self::Unavailable(error.to_string())
+            }
+            Error::Database(source) => Self::internal(&source),
+            Error::Corrupt { .. } => Self::internal(&error),
         }
     }
 }

@@ -29,7 +29,7 @@ use super::{
     health, openapi, page, sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::Store};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
 
 /// No route but those that run a pass has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(super) type Routes = OpenApiRouter<Arc<App>>;
 #[derive(Debug)]
 pub struct App {
     /// Where deliveries go and listings come from.
-    pub store: Store,
+    pub store: SharedStore,
     /// Runs passes.
     pub reconciler: Arc<Reconciler>,
     /// Counts and measures.
@@ -59,7 +59,7 @@ pub struct App {
 impl App {
     /// What handlers share, in a service that has just started.
     pub fn new(
-        store: Store,
+        store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
         webhook_secrets: Vec<SecretString>,

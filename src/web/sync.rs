@@ -21,7 +21,8 @@ use crate::{
     model::ScheduleId,
     reconcile::{
         PassRequest,
-        report::{PassReport, Trigger},
+        report::PassReport,
+        request::{SyncError, Synced},
         scope::sources_of,
     },
 };
@@ -66,9 +67,16 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
     let rules = &app.reconciler.settings().rules;
     let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
     let request = PassRequest { sources, dry_run, allow_mass_revocation };
-    match app.reconciler.sync(Trigger::Manual, request).await {
-        Ok(report) => Ok((status(&report), Json(&*report)).into_response()),
-        Err(error) => Err(AppError::internal(&error)),
+    match app.reconciler.sync(request).await {
+        Ok(synced) => {
+            let status = status(&synced);
+            Ok(match &synced {
+                Synced::Here(report) => (status, Json(&**report)).into_response(),
+                Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
+            })
+        }
+        Err(error @ SyncError::NoTurn) => Err(AppError::Unavailable(error.to_string())),
+        Err(error @ SyncError::Broken(_)) => Err(AppError::internal(&error)),
     }
 }
 
@@ -86,10 +94,10 @@ fn read(body: &[u8]) -> Result<Asked, AppError> {
 }
 
 /// What is unknown comes first: held revocations must not be confirmed before everything was seen.
-fn status(report: &PassReport) -> StatusCode {
-    if !report.is_complete() {
+fn status(synced: &Synced) -> StatusCode {
+    if !synced.is_complete() {
         StatusCode::BAD_GATEWAY
-    } else if !report.held.is_empty() {
+    } else if synced.has_held() {
         StatusCode::CONFLICT
     } else {
         StatusCode::OK

@@ -130,9 +130,6 @@ async fn accept(app: &App, headers: &HeaderMap, body: Body) -> Result<(Accepted,
         }
         Err(_) => return Err(AppError::Unavailable("storing the event takes too long".to_owned())),
     };
-    if accepted == Accepted::New {
-        app.reconciler.notify();
-    }
     Ok((accepted, event_id))
 }
 

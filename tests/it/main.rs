@@ -16,6 +16,7 @@ mod intake;
 mod listings;
 mod people;
 mod process;
+mod replicas;
 mod second_grant;
 mod sources;
 mod unknown;

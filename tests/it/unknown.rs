@@ -36,7 +36,7 @@ async fn whatever_goes_wrong_at_pagerduty_nobody_loses_access_and_it_heals_by_it
         ("an empty page with more to come", page(true)),
     ];
     // A few at a time: each has a service of its own.
-    for group in failures.chunks(5) {
+    for group in failures.chunks(8) {
         join_all(group.iter().map(|(name, action)| survives(name, action.clone()))).await;
     }
 }

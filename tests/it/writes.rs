@@ -87,7 +87,7 @@ async fn a_write_that_fails_or_loses_its_answer_leaves_exactly_one_grant() {
         ("looking up resources fails", vec![on("Resources.List", unavailable()).times(3)]),
         ("listing grants fails", vec![on(list, unavailable()).times(3)]),
     ];
-    for group in cases.chunks(5) {
+    for group in cases.chunks(8) {
         join_all(group.iter().map(async |(about, faults)| {
             let scene = Scene::running(Config::default()).await;
             swap(&scene);

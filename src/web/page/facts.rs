@@ -8,7 +8,7 @@ use crate::{
     clock,
     metrics::HealthView,
     model::Rule,
-    reconcile::outlook::{Outlook, Stretch},
+    reconcile::picture::{Picture, Stretch},
     store::{DeliveryRow, LedgerEntry},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Facts<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) horizon: chrono::TimeDelta,
     pub(super) ledger: Vec<LedgerEntry>,
-    pub(super) outlook: Outlook,
+    pub(super) picture: Picture,
     pub(super) passes: Vec<Pass>,
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
@@ -39,9 +39,9 @@ impl<'a> Facts<'a> {
             rules: &settings.rules,
             horizon: settings.horizon,
             ledger: app.store.ledger(now).await?,
-            outlook: app.reconciler.outlook().await?,
+            picture: app.reconciler.picture().await?,
             // A report of another version that cannot be read is left out.
-            passes: reports.iter().filter_map(|report| serde_json::from_str(report.get()).ok()).collect(),
+            passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
             events: app.store.delivery_page(EVENTS, None).await?.items,
             pagerduty: app.metrics.pagerduty.view(),
             strongdm: app.metrics.strongdm.view(),

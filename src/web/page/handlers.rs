@@ -35,7 +35,7 @@ pub(crate) async fn index(
     let Query(look) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
     let facts = Facts::gather(&app).await?;
     let span = Span::around(facts.now, look.length());
-    let of = |sought| lanes(&span, &facts.ledger, &facts.outlook, facts.rules, sought);
+    let of = |sought| lanes(&span, &facts.ledger, &facts.picture, facts.rules, sought);
     let everything = of("");
     let shown = if look.sought().is_empty() { everything.clone() } else { of(look.sought()) };
     let main = html! {

@@ -9,7 +9,7 @@ use super::{
     layout::{chip, count, distance, time},
     look::Look,
 };
-use crate::{reconcile::outlook::Stretch, store::DeliveryRow};
+use crate::{reconcile::picture::Stretch, store::DeliveryRow};
 
 /// So many rows of a list in a report; the rest is in `/api/audit`.
 const LONGEST: usize = 50;

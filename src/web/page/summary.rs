@@ -21,7 +21,7 @@ struct Notice {
 pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     let now = facts.now;
     let notices = notices(facts, lanes);
-    let blind = facts.outlook.sources.iter().any(|sight| sight.error.is_some());
+    let blind = facts.picture.sources.iter().any(|sight| sight.error.is_some());
     let with_access: std::collections::BTreeSet<&str> = facts
         .ledger
         .iter()
@@ -38,12 +38,12 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
         section.summary aria-label="Summary" {
             h1.headline { (people) }
             p {
-                @match facts.outlook.next_change.filter(|at| *at > now) {
+                @match facts.picture.next_change.filter(|at| *at > now) {
                     _ if blind => { "What changes next is not known. " }
                     Some(at) => { "Next change by itself " (distance(now, at)) ", at " (time(now, at)) ". " }
                     None => { "Nothing is about to change by itself. " }
                 }
-                @match facts.outlook.full_at {
+                @match facts.picture.full_at {
                     Some(at) if blind => { "The last full pass, " (distance(now, at)) ", could not see everything." }
                     Some(at) => { "Everything was last looked at " (distance(now, at)) "." }
                     None => { "Nothing was looked at yet." }
@@ -64,30 +64,30 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
     let mut notices = Vec::new();
     notices.extend(upstream(facts.now, "PagerDuty", &facts.pagerduty));
     notices.extend(upstream(facts.now, "strongDM", &facts.strongdm));
-    let outlook = &facts.outlook;
-    if outlook.full_at.is_none() {
+    let picture = &facts.picture;
+    if picture.full_at.is_none() {
         notices.push(Notice {
             tone: "info",
             title: "The first pass has not ended yet".to_owned(),
             text: html! { "This page shows what the store knows until then." },
         });
     }
-    if !outlook.held.is_empty() {
+    if !picture.held.is_empty() {
         notices.push(Notice {
             tone: "warn",
-            title: format!("{} held", count(outlook.held.len(), "revocation")),
+            title: format!("{} held", count(picture.held.len(), "revocation")),
             text: html! {
                 "More grants in force would go at once than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
                 "if it is right, " a href="#sync" { "preview a sync" } " and confirm."
             },
         });
     }
-    let unseen: Vec<String> = outlook
+    let unseen: Vec<String> = picture
         .sources
         .iter()
         .filter(|sight| sight.error.is_some())
         .map(|sight| sight.source.to_string())
-        .chain(outlook.unknown.iter().cloned())
+        .chain(picture.unknown.iter().cloned())
         .collect();
     if !unseen.is_empty() {
         notices.push(Notice {
@@ -105,37 +105,37 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
 }
 
 fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
-    let (now, outlook) = (facts.now, &facts.outlook);
+    let (now, picture) = (facts.now, &facts.picture);
     let mut notices = Vec::new();
-    if !outlook.failed.is_empty() {
+    if !picture.failed.is_empty() {
         notices.push(Notice {
             tone: "bad",
-            title: format!("{} failed", count(outlook.failed.len(), "write")),
-            text: html! { (outlook.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
+            title: format!("{} failed", count(picture.failed.len(), "write")),
+            text: html! { (picture.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
         });
     }
     let missing =
         lanes.values().flatten().filter(|(_, lane)| lane.standing(now) == Standing::Missing).count();
-    if missing > 0 && outlook.full_at.is_some() {
+    if missing > 0 && picture.full_at.is_some() {
         notices.push(Notice {
             tone: "warn",
             title: format!("{} without a grant of ours", count(missing, "lane")),
             text: html! { "Somebody is on call now and got no grant from here; the lane's link says why." },
         });
     }
-    if !outlook.deferred.is_empty() {
+    if !picture.deferred.is_empty() {
         notices.push(Notice {
             tone: "info",
-            title: format!("{} deferred", count(outlook.deferred.len(), "window")),
+            title: format!("{} deferred", count(picture.deferred.len(), "window")),
             text: html! { "strongDM refuses a second grant for the same account and resource; these wait until the one in their way ends." },
         });
     }
     let on_call = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
-    let without = outlook.skipped.iter().filter(|finding| on_call(finding.first_shift)).count();
-    if !outlook.skipped.is_empty() {
+    let without = picture.skipped.iter().filter(|finding| on_call(finding.first_shift)).count();
+    if !picture.skipped.is_empty() {
         notices.push(Notice {
             tone: if without > 0 { "bad" } else { "warn" },
-            title: format!("{} to be mended", count(outlook.skipped.len(), "finding")),
+            title: format!("{} to be mended", count(picture.skipped.len(), "finding")),
             text: html! {
                 @if without > 0 { (without) " of them on call now without access. " }
                 a href="#findings" { "See what is wrong" } "."

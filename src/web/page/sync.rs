@@ -14,7 +14,8 @@ use super::{facts::Facts, layout};
 use crate::{
     reconcile::{
         PassRequest,
-        report::{PassReport, Trigger},
+        report::PassReport,
+        request::{SyncError, Synced},
     },
     web::{error::AppError, router::App},
 };
@@ -29,7 +30,7 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
             div.section-head { h2 #sync-title { "Sync now" } }
             p {
                 "The service syncs by itself. To look at once: preview what a sync would do, then confirm."
-                @if !facts.outlook.held.is_empty() { " Held revocations are confirmed there as well." }
+                @if !facts.picture.held.is_empty() { " Held revocations are confirmed there as well." }
             }
             form method="post" action="/ui/preview" { button.primary type="submit" { "Preview a sync" } }
         }
@@ -44,7 +45,10 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
         crate::web::openapi::Acting),
 )]
 pub(crate) async fn preview(State(app): State<Arc<App>>) -> Result<Response, AppError> {
-    let report = run(&app, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
+    let synced = run(&app, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
+    let Synced::Here(report) = synced else {
+        return Err(AppError::Unavailable("another replica is looking just now".to_owned()));
+    };
     let changes = report.created.len() + report.revoked.len();
     let main = html! {
         h1 { "What a sync would do" }
@@ -90,6 +94,12 @@ pub(crate) struct Confirmation {
     allow_mass_revocation: bool,
 }
 
+/// What is read of a report that another replica wrote.
+#[derive(serde::Deserialize)]
+struct Named {
+    pass_id: String,
+}
+
 /// Syncs and shows the report
 #[utoipa::path(
     post, path = "/ui/sync", operation_id = "confirmSync", tag = "page",
@@ -101,8 +111,15 @@ pub(crate) struct Confirmation {
 pub(crate) async fn confirm(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
     let body = app.bodies.read(body, LARGEST_FORM).await?;
     let allow_mass_revocation = read_form(&body.bytes)?;
-    let report = run(&app, PassRequest { allow_mass_revocation, ..PassRequest::default() }).await?;
-    let id = &report.pass_id;
+    let synced = run(&app, PassRequest { allow_mass_revocation, ..PassRequest::default() }).await?;
+    let id = match &synced {
+        Synced::Here(report) => report.pass_id.clone(),
+        Synced::Elsewhere(report) => {
+            let named: Named =
+                serde_json::from_str(report.json.get()).map_err(|error| AppError::internal(&error))?;
+            named.pass_id
+        }
+    };
     Ok(Redirect::to(&format!("/?pass={id}#pass-{id}")).into_response())
 }
 
@@ -121,11 +138,14 @@ fn read_form(body: &[u8]) -> Result<bool, AppError> {
     Ok(allow)
 }
 
-async fn run(app: &App, request: PassRequest) -> Result<Arc<PassReport>, AppError> {
+async fn run(app: &App, request: PassRequest) -> Result<Synced, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    app.reconciler.sync(Trigger::Manual, request).await.map_err(|error| AppError::internal(&error))
+    app.reconciler.sync(request).await.map_err(|error| match error {
+        SyncError::NoTurn => AppError::Unavailable(error.to_string()),
+        SyncError::Broken(_) => AppError::internal(&error),
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     metrics::HealthView,
     model::{OnCallSelector, Rule, Source},
-    reconcile::outlook::{Finding, Sight, Stretch},
+    reconcile::picture::{Finding, Sight, Stretch},
 };
 
 /// The timeline as a table, for whoever cannot or does not want to see it.
@@ -24,7 +24,7 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
         grant.id.is_some() && of_resource.into_iter().any(|(email, _)| email == grant.email.as_str())
     };
     let held =
-        |grant: &crate::model::Grant| facts.outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+        |grant: &crate::model::Grant| facts.picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
     html! {
         details.as-table #grants-table {
             summary { "The same as a table" }
@@ -50,7 +50,7 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
                                 td { (why(grant.email.as_str(), &grant.resource)) }
                             }
                         }
-                        @for waiting in &facts.outlook.deferred { (deferred(now, waiting)) }
+                        @for waiting in &facts.picture.deferred { (deferred(now, waiting)) }
                     }
                 }
             }
@@ -106,13 +106,13 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
     let now = facts.now;
     let sources = rule.sources();
     let sights: Vec<&Sight> =
-        facts.outlook.sources.iter().filter(|sight| sources.contains(&sight.source)).collect();
+        facts.picture.sources.iter().filter(|sight| sources.contains(&sight.source)).collect();
     let seen = sights.iter().map(|sight| sight.seen_at).min().flatten();
     let unknown: Vec<&&Sight> = sights.iter().filter(|sight| sight.error.is_some()).collect();
     let named = |rules: &[String]| rules.contains(&rule.name);
-    let held = facts.outlook.held.iter().filter(|held| named(&held.rules)).count();
-    let deferred = facts.outlook.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
-    let skipped = facts.outlook.skipped.iter().filter(|finding| named(&finding.rules)).count();
+    let held = facts.picture.held.iter().filter(|held| named(&held.rules)).count();
+    let deferred = facts.picture.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
+    let skipped = facts.picture.skipped.iter().filter(|finding| named(&finding.rules)).count();
     let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
     let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
     let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, deferred + skipped) {
@@ -159,7 +159,7 @@ fn looks_at(rule: &Rule) -> Markup {
 /// People, resources and filters that nothing can be done about before somebody mends them.
 pub(super) fn findings(facts: &Facts<'_>) -> Markup {
     let now = facts.now;
-    let mut findings: Vec<&Finding> = facts.outlook.skipped.iter().collect();
+    let mut findings: Vec<&Finding> = facts.picture.skipped.iter().collect();
     findings.sort_by_key(|finding| (finding.first_shift.is_none(), finding.first_shift));
     html! {
         section #findings aria-labelledby="findings-title" {

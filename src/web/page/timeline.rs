@@ -6,7 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 
 use crate::{
     model::{Rule, Windows},
-    reconcile::outlook::{Outlook, Stretch},
+    reconcile::picture::{Picture, Stretch},
     store::LedgerEntry,
 };
 
@@ -161,7 +161,7 @@ impl Lane {
 pub(super) fn lanes(
     span: &Span,
     ledger: &[LedgerEntry],
-    outlook: &Outlook,
+    picture: &Picture,
     rules: &[Rule],
     sought: &str,
 ) -> Lanes {
@@ -169,7 +169,7 @@ pub(super) fn lanes(
     let mut lane = |resource: &str, email: &str, add: &mut dyn FnMut(&mut Lane)| {
         add(lanes.entry((resource.to_owned(), email.to_owned())).or_default());
     };
-    for want in &outlook.wanted {
+    for want in &picture.wanted {
         lane(&want.resource, &want.email, &mut |lane| {
             lane.add(span, Kind::Shift, want.start, want.end);
             lane.on_call |= want.start <= span.now && want.end.is_none_or(|end| end > span.now);
@@ -178,7 +178,7 @@ pub(super) fn lanes(
     }
     for grant in ledger.iter().map(|entry| &entry.own.grant).filter(|grant| grant.id.is_some()) {
         let (start, end) = (grant.window.start(), grant.window.end());
-        let held = outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+        let held = picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
         let kind = match (held, start <= span.now) {
             (true, _) => Kind::Held,
             (false, true) => Kind::InForce,
@@ -194,14 +194,14 @@ pub(super) fn lanes(
             lane.rules.extend(grant.rules.iter().cloned());
         });
     }
-    for Stretch { email, resource, start, end, rules, id: _ } in &outlook.deferred {
+    for Stretch { email, resource, start, end, rules, id: _ } in &picture.deferred {
         lane(resource, email, &mut |lane| {
             lane.add(span, Kind::Deferred, *start, Some(*end));
             lane.waits = true;
             lane.rules.extend(rules.iter().cloned());
         });
     }
-    mark_unknown(span, &mut lanes, outlook, rules);
+    mark_unknown(span, &mut lanes, picture, rules);
     by_resource(span, lanes, &sought.to_lowercase())
 }
 
@@ -209,12 +209,12 @@ pub(super) fn lanes(
 fn mark_unknown(
     span: &Span,
     lanes: &mut BTreeMap<(String, String), Lane>,
-    outlook: &Outlook,
+    picture: &Picture,
     rules: &[Rule],
 ) {
     for lane in lanes.values_mut() {
         let sources = rules.iter().filter(|rule| lane.rules.contains(&rule.name)).flat_map(Rule::sources);
-        let unseen = outlook.sources.iter().filter(|sight| sight.error.is_some());
+        let unseen = picture.sources.iter().filter(|sight| sight.error.is_some());
         let sources: BTreeSet<_> = sources.collect();
         let since = unseen.filter(|sight| sources.contains(&sight.source)).map(|sight| sight.seen_at).min();
         if let Some(since) = since {
@@ -249,7 +249,7 @@ mod tests {
     use crate::{
         model::{Grant, Window},
         reconcile::{
-            outlook::{Sight, Want},
+            picture::{Sight, Want},
             world::OwnGrant,
         },
         store::State,
@@ -291,8 +291,8 @@ mod tests {
         }
     }
 
-    fn standings(ledger: &[LedgerEntry], outlook: &Outlook) -> Vec<(String, Standing)> {
-        let lanes = lanes(&span(), ledger, outlook, &[rule()], "");
+    fn standings(ledger: &[LedgerEntry], picture: &Picture) -> Vec<(String, Standing)> {
+        let lanes = lanes(&span(), ledger, picture, &[rule()], "");
         lanes.into_values().flatten().map(|(email, lane)| (email, lane.standing(at(2)))).collect()
     }
 
@@ -323,7 +323,7 @@ mod tests {
             [entry("ana@x", 0, 4), entry("ana@x", 4, 9), entry("bo@x", 9, 12), entry("cem@x", 30, 40)];
         let expected = [("ana@x", Standing::InForce(at(9))), ("bo@x", Standing::Coming(at(9)))];
         let expected = expected.map(|(email, standing)| (email.to_owned(), standing));
-        assert_eq!(standings(&ledger, &Outlook::default()), expected, "who has nothing in view is left out");
+        assert_eq!(standings(&ledger, &Picture::default()), expected, "who has nothing in view is left out");
     }
 
     #[test]
@@ -345,17 +345,17 @@ mod tests {
             rule: "r".to_owned(),
             source: source.clone(),
         };
-        let mut outlook = Outlook {
+        let mut picture = Picture {
             wanted: vec![want("miss@x"), want("wait@x")],
             held: vec![stretch("held@x", Some("ag-held@x-0"))],
             deferred: vec![stretch("wait@x", None)],
-            ..Outlook::default()
+            ..Picture::default()
         };
         let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
         let names =
-            |outlook: &Outlook| standings(&ledger, outlook).into_iter().map(|(_, it)| it).collect::<Vec<_>>();
-        assert_eq!(names(&outlook), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
-        outlook.sources.push(Sight { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
-        assert_eq!(names(&outlook), [Held(at(8)), Missing, Deferred, Unseen(at(8))]);
+            |picture: &Picture| standings(&ledger, picture).into_iter().map(|(_, it)| it).collect::<Vec<_>>();
+        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
+        picture.sources.push(Sight { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
+        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, Unseen(at(8))]);
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::Source,
-    reconcile::{outlook::Stretch, world::Cause},
+    reconcile::{picture::Stretch, world::Cause},
     store::{AuditRow, LedgerEntry},
     web::{error::AppError, router::App},
 };
@@ -54,7 +54,7 @@ pub(crate) async fn why(
     let Whom { email, resource } = &whom;
     let facts = Facts::gather(&app).await?;
     let span = Span::around(facts.now, facts.horizon);
-    let lanes = lanes(&span, &facts.ledger, &facts.outlook, facts.rules, "");
+    let lanes = lanes(&span, &facts.ledger, &facts.picture, facts.rules, "");
     let lane = lanes.get(resource).into_iter().flatten().find(|(other, _)| other.eq_ignore_ascii_case(email));
     let audit = app.store.audit_page(AUDIT, None).await?.items;
     let is_this = |other: &str, name: &str| other.eq_ignore_ascii_case(email) && name == resource;
@@ -84,7 +84,7 @@ pub(crate) async fn why(
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
     let (now, grant) = (facts.now, &entry.own.grant);
-    let held = facts.outlook.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+    let held = facts.picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
     html! {
         article.card {
             h3 {
@@ -106,7 +106,7 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     let Cause { rule, source, user, through, policy: _, level, shift_start, shift_end } = cause;
-    let sight = facts.outlook.sources.iter().find(|sight| sight.source == *source);
+    let sight = facts.picture.sources.iter().find(|sight| sight.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)
         @if let Source::Policy(_) = source {
@@ -131,9 +131,9 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
 
 fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool) -> Markup {
     let waiting: Vec<&Stretch> =
-        facts.outlook.deferred.iter().filter(|waiting| is_this(&waiting.email, &waiting.resource)).collect();
+        facts.picture.deferred.iter().filter(|waiting| is_this(&waiting.email, &waiting.resource)).collect();
     let wants: Vec<_> =
-        facts.outlook.wanted.iter().filter(|want| is_this(&want.email, &want.resource)).collect();
+        facts.picture.wanted.iter().filter(|want| is_this(&want.email, &want.resource)).collect();
     html! {
         @if !waiting.is_empty() {
             h2 { "Deferred" }

@@ -15,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) horizon: &'static str,
     pub(crate) max_revocations: usize,
     pub(crate) webhook_secrets: Vec<String>,
+    /// The address of the store.
+    pub(crate) store: String,
     /// `[[rules]]` tables.
     pub(crate) rules: String,
     /// PagerDuty address and strongDM address.
@@ -29,6 +31,7 @@ impl Default for Config {
             horizon: "7d",
             max_revocations: 20,
             webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
+            store: "sqlite:oncall-grants.db".to_owned(),
             rules: rule("payments", &[world::SCHEDULE], &["prod-postgres"]),
             aliases: Vec::new(),
         }
@@ -48,7 +51,7 @@ impl Config {
 
     /// The file.
     pub(crate) fn text(&self, pagerduty: &str, strongdm: &str) -> String {
-        let Self { interval, horizon, max_revocations, webhook_secrets, rules, aliases } = self;
+        let Self { interval, horizon, max_revocations, webhook_secrets, store, rules, aliases } = self;
         let mut pairs = String::new();
         for (from, to) in aliases {
             write!(pairs, "{from:?} = {to:?}, ").expect("a String takes everything");
@@ -67,7 +70,7 @@ api_url = "{strongdm}"
 access_key = "{access_key}"
 secret_key = "{secret_key}"
 [store]
-url = "sqlite:oncall-grants.db"
+url = "{store}"
 [sync]
 interval = "{interval}"
 horizon = "{horizon}"

@@ -2,6 +2,10 @@
 
 mod config;
 mod http;
+#[path = "../../support/postgres.rs"]
+mod postgres;
+mod proxy;
+mod replicas;
 mod scene;
 mod service;
 
@@ -9,7 +13,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
-    http::PLAIN,
+    http::{Answer, PLAIN},
+    proxy::Proxy,
+    replicas::{Replica, Replicas, TAKE_OVER},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 
@@ -22,13 +28,22 @@ const LOOK: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// If it takes too long; `what` says what was waited for.
-pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> (T, Duration) {
+pub(crate) async fn wait_until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> (T, Duration) {
+    wait_for(PATIENCE, what, look).await
+}
+
+/// The same with a bound of its own.
+pub(crate) async fn wait_for<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> (T, Duration) {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
             return (found, began.elapsed());
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(began.elapsed() < patience, "waited in vain: {what}");
         tokio::time::sleep(LOOK).await;
     }
 }

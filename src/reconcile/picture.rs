@@ -15,7 +15,7 @@ use crate::model::{Grant, Rule, Source};
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Outlook {
+pub struct Picture {
     /// When the newest pass of all rules ended.
     pub full_at: Option<DateTime<Utc>>,
     /// When anything changes next by itself.
@@ -124,7 +124,7 @@ impl From<&Wanted> for Want {
     }
 }
 
-impl Outlook {
+impl Picture {
     /// What is known after a pass with this report.
     #[must_use]
     pub fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {

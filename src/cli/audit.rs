@@ -1,0 +1,124 @@
+//! `oncall-grants audit`: exports what was decided and done.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::{Ending, print_on};
+use crate::{
+    assemble, clock,
+    config::Config,
+    store::{AuditRow, SharedStore},
+};
+
+/// So much is read at once, however long the audit is.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Only what was done since then: an instant such as 2026-11-22T13:00:00Z, or how long ago, such as 24h
+    #[arg(long, value_name = "T", value_parser = since)]
+    since: Option<Since>,
+    /// How entries are printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How the export is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line per entry, for people.
+    #[default]
+    Text,
+    /// A JSON object per line, as the API shows entries.
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    Instant(DateTime<Utc>),
+    Ago(TimeDelta),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Since::Instant(at.to_utc()));
+    }
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| TimeDelta::from_std(ago).ok());
+    ago.map(Since::Ago).ok_or_else(|| "write an instant such as 2026-11-22T13:00:00Z, or 24h".to_owned())
+}
+
+impl Since {
+    /// What lies before all times that can be written is the beginning.
+    fn instant(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::Instant(at) => at,
+            Self::Ago(ago) => now.checked_sub_signed(ago).unwrap_or_default(),
+        }
+    }
+}
+
+pub(super) async fn audit(config: &Config, options: Options) -> anyhow::Result<Ending> {
+    let store = assemble::store_beside(config).await?;
+    let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
+    let exported = export(&store, since, options.format).await;
+    store.close().await;
+    exported.map(|()| Ending::Done)
+}
+
+async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
+    let mut after = 0;
+    loop {
+        let rows = store.audit_after(PAGE, after, since).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.seq;
+        for row in &rows {
+            let line = match format {
+                Format::Text => words(row)?,
+                Format::Jsonl => serde_json::to_string(row)?,
+            };
+            if !print_on(&line) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// An entry for people: when, what, to whom and what, for how long, why, and in which pass.
+fn words(row: &AuditRow) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Granted {
+        id: Option<String>,
+        email: String,
+        resource: String,
+        start: String,
+        end: String,
+    }
+    let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
+    let Granted { id, email, resource, start, end } = serde_json::from_str(grant.get())?;
+    let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
+    let text = format!(
+        "{at}  {action} {outcome}  {email} on {resource} from {start} until {end}{id}: {reason} ({trigger} pass \
+         {pass_id})"
+    );
+    // One line per entry, whatever a remote error says.
+    Ok(text.replace(|c: char| c.is_control(), " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_an_instant_or_a_while_ago() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let instant = |text| since(text).map(|since| since.instant(now).timestamp() - now.timestamp());
+        assert_eq!(instant("2027-01-15T08:00:01Z"), Ok(1));
+        assert_eq!(instant("2027-01-15T09:00:00+01:00"), Ok(0));
+        assert_eq!(instant("24h"), Ok(-86_400));
+        assert_eq!(instant("1d 1s"), Ok(-86_401));
+        assert!(instant("yesterday").is_err());
+        assert!(instant("2027-01-15").is_err());
+    }
+}

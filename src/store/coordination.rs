@@ -1,0 +1,164 @@
+//! Who does what when: leases on what only one replica may do at a time, and the timetable that all replicas share.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+
+use super::{DirtyMark, Error, from_json, from_ms, to_json};
+
+/// Something that only one replica may do at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Running passes.
+    Passes,
+    /// Removing old rows.
+    Housekeeping,
+}
+
+impl Duty {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Housekeeping => "housekeeping",
+        }
+    }
+}
+
+/// Proof that this process was given a duty; until when is for the database to say.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub(super) duty: Duty,
+    /// Differs from that of every other lease of this duty.
+    pub(super) token: i64,
+    pub(super) abandoned: bool,
+    pub(super) expires: bool,
+}
+
+impl Lease {
+    /// Whether the last holder neither renewed nor released it: it died, froze, or was cut off in the middle.
+    pub fn was_abandoned(&self) -> bool {
+        self.abandoned
+    }
+
+    /// Whether it must be renewed; not where one process owns the whole store.
+    pub fn expires(&self) -> bool {
+        self.expires
+    }
+}
+
+/// Whoever holds a lease now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Tells this lease from the next one.
+    pub token: i64,
+    /// What the holder said that it is doing.
+    pub note: String,
+}
+
+/// What passes leave for the next one, wherever that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timetable {
+    /// When the last full pass began.
+    pub last_full: Option<DateTime<Utc>>,
+    /// The next instant at which the last plans expect a change.
+    pub wake: Option<DateTime<Utc>>,
+    /// How many passes failed in a row.
+    pub failures: u32,
+    /// When to try again after a failure.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// When the ledger was last compared with strongDM's list.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// What the last passes found.
+    pub standing: Standing,
+}
+
+/// What the last passes found, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// Revocations that the guard holds.
+    pub held: usize,
+    /// Windows that wait for a grant in their way.
+    pub deferred: usize,
+    /// Skipped records.
+    pub skipped: usize,
+    /// What could not be observed.
+    pub unknown: usize,
+    /// Grants of ours that are in force or to come.
+    pub grants: usize,
+    /// When everything was last observed and done.
+    pub last_complete: Option<DateTime<Utc>>,
+}
+
+/// All that says whether a pass is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// What passes left.
+    pub timetable: Timetable,
+    /// What events marked.
+    pub dirty: Vec<DirtyMark>,
+    /// The holder of [`Duty::Passes`] let it expire, so nobody knows how far its pass came.
+    pub abandoned: bool,
+}
+
+/// Leases and the shared timetable.
+#[async_trait]
+pub trait Coordination {
+    /// Takes a duty for so long, unless somebody else holds it. The database's clock decides.
+    async fn try_lease(&self, duty: Duty, ttl: Duration, note: &str) -> Result<Option<Lease>, Error>;
+
+    /// Keeps a duty for so long from now on; false if it is lost.
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error>;
+
+    /// Gives a duty back.
+    async fn release(&self, lease: &Lease) -> Result<(), Error>;
+
+    /// Who holds a duty now; unknown where one process owns the whole store.
+    async fn holder(&self, duty: Duty) -> Result<Option<Holder>, Error>;
+
+    /// What there is to do.
+    async fn outlook(&self) -> Result<Outlook, Error>;
+
+    /// Writes the timetable down; false if the lease is lost.
+    async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
+}
+
+/// The timetable as it is stored.
+#[derive(FromRow)]
+pub(super) struct TimetableRow {
+    last_full_ms: Option<i64>,
+    wake_ms: Option<i64>,
+    failures: i64,
+    retry_ms: Option<i64>,
+    verified_ms: Option<i64>,
+    standing: String,
+}
+
+impl TimetableRow {
+    pub(super) fn read(self) -> Result<Timetable, Error> {
+        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing } = self;
+        Ok(Timetable {
+            last_full: last_full_ms.map(from_ms),
+            wake: wake_ms.map(from_ms),
+            failures: u32::try_from(failures).unwrap_or(0),
+            retry_at: retry_ms.map(from_ms),
+            verified_at: verified_ms.map(from_ms),
+            standing: from_json("standing", &standing)?,
+        })
+    }
+}
+
+impl Timetable {
+    /// The instants in the order of their columns: last full pass, wake, retry, verified.
+    pub(super) fn instants(&self) -> [Option<i64>; 4] {
+        let Self { last_full, wake, failures: _, retry_at, verified_at, standing: _ } = self;
+        [last_full, wake, retry_at, verified_at].map(|at| at.map(|at| at.timestamp_millis()))
+    }
+
+    pub(super) fn standing_text(&self) -> String {
+        to_json(&self.standing)
+    }
+}

@@ -1,0 +1,188 @@
+//! Deliveries and the dirty marks they leave; many deliveries share one commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Error, Lease, from_json, from_ms};
+use crate::reconcile::scope::Mark;
+
+/// How many deliveries may wait for the disk before the sender is asked to come again: PagerDuty gives up on an
+/// answer after 5 s, and a slow disk still commits some hundred groups a second.
+const QUEUE: usize = 1024;
+/// How many deliveries share a commit at most; beyond this the sync is no longer what costs.
+const GROUP: usize = 256;
+
+/// A signed webhook, reduced to what is kept of it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What makes the event the same event: its signed ID, or the digest of a body without one.
+    pub key: String,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// The signed event ID.
+    pub event_id: Option<String>,
+    /// The event type.
+    pub event_type: Option<String>,
+    /// `X-Webhook-Id`; not signed, so only recorded.
+    pub webhook_id: Option<String>,
+    /// `X-Webhook-Subscription`; not signed, so only recorded.
+    pub subscription: Option<String>,
+    /// What must be looked at again; empty if nothing.
+    pub marks: BTreeSet<Mark>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is on disk and its marks are set.
+    New,
+    /// Its event was seen before.
+    Duplicate,
+    /// It is on disk; there is nothing to look at.
+    Ignored,
+}
+
+impl Accepted {
+    /// The word for it in the API and the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// A mark with the version that was seen; clearing it clears no later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirtyMark {
+    /// What must be looked at.
+    pub mark: Mark,
+    /// How often it was marked so far.
+    pub version: i64,
+    /// When the last pass began that looked at it because of an event.
+    pub looked_at: Option<DateTime<Utc>>,
+}
+
+/// Takes deliveries in and tells what they left to do.
+#[async_trait]
+pub trait Inbox {
+    /// Stores a delivery and marks what it is about, durably; the same event twice is stored but marks nothing.
+    async fn accept(&self, delivery: Delivery) -> Result<Accepted, Error>;
+
+    /// Sets a mark without a delivery, durably.
+    async fn mark(&self, mark: &Mark) -> Result<(), Error>;
+
+    /// Notes that `marks` were looked at by `pass`, which began at `began`, and tells the deliveries whose marks have
+    /// all been looked at that it was this one. A mark that was set again since stays dirty. False if the lease is
+    /// lost; then nothing is cleared.
+    async fn clear_dirty(
+        &self,
+        lease: &Lease,
+        marks: &[DirtyMark],
+        began: DateTime<Utc>,
+        pass: &str,
+    ) -> Result<bool, Error>;
+}
+
+/// A way to write a group of deliveries in one transaction.
+#[async_trait]
+pub(super) trait WriteGroup: Send + Sync + 'static {
+    async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error>;
+}
+
+type Waiting = (Delivery, oneshot::Sender<Result<Accepted, Error>>);
+
+/// The way to the one task that writes deliveries.
+#[derive(Clone, Debug)]
+pub(super) struct Queue(mpsc::Sender<Waiting>);
+
+impl Queue {
+    pub(super) fn start(writer: impl WriteGroup) -> Self {
+        let (sender, mut receiver) = mpsc::channel::<Waiting>(QUEUE);
+        tokio::spawn(async move {
+            let mut group = Vec::with_capacity(GROUP);
+            while receiver.recv_many(&mut group, GROUP).await > 0 {
+                write_all(&writer, &mut group).await;
+            }
+        });
+        Self(sender)
+    }
+
+    /// Waits until the delivery is durable.
+    pub(super) async fn accept(&self, delivery: Delivery) -> Result<Accepted, Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.0.try_send((delivery, reply)).map_err(|_| Error::Busy)?;
+        outcome.await.map_err(|_| Error::Busy)?
+    }
+}
+
+/// Writes the group and answers all who wait. A sender may have hung up; its delivery is stored all the same.
+async fn write_all(writer: &impl WriteGroup, group: &mut Vec<Waiting>) {
+    let deliveries: Vec<&Delivery> = group.iter().map(|(delivery, _)| delivery).collect();
+    match writer.write(&deliveries).await {
+        Ok(outcomes) => {
+            for ((_, reply), outcome) in group.drain(..).zip(outcomes) {
+                drop(reply.send(Ok(outcome)));
+            }
+        }
+        // One delivery that the database cannot take must not fail those beside it.
+        Err(Error::Database(_)) if group.len() > 1 => {
+            for (delivery, reply) in group.drain(..) {
+                let outcome = writer.write(&[&delivery]).await;
+                drop(reply.send(outcome.map(|outcomes| outcomes[0])));
+            }
+        }
+        // Trying each by itself would only keep them all waiting for a database that is not there.
+        Err(error) => {
+            tracing::error!(
+                deliveries = group.len(),
+                error = &error as &dyn std::error::Error,
+                "cannot write deliveries"
+            );
+            for (_, reply) in group.drain(..) {
+                drop(reply.send(Err(Error::NotWritten)));
+            }
+        }
+    }
+}
+
+/// A dirty mark as it is stored.
+#[derive(FromRow)]
+pub(super) struct DirtyRow {
+    mark: String,
+    version: i64,
+    looked_ms: Option<i64>,
+}
+
+impl From<DirtyRow> for DirtyMark {
+    fn from(DirtyRow { mark, version, looked_ms }: DirtyRow) -> Self {
+        let Ok(mark) = mark.parse();
+        Self { mark, version, looked_at: looked_ms.map(from_ms) }
+    }
+}
+
+/// A delivery that waits for a pass: its marks and, in the same order, the versions that it gave them.
+#[derive(FromRow)]
+pub(super) struct WaitingRow {
+    pub(super) seq: i64,
+    marks: String,
+    versions: Option<String>,
+}
+
+impl WaitingRow {
+    /// Whether all its marks were looked at; `done` says up to which version each was.
+    pub(super) fn is_served(&self, done: &BTreeMap<String, i64>) -> Result<bool, Error> {
+        let marks: Vec<String> = from_json("list of marks", &self.marks)?;
+        let versions: Vec<i64> = match &self.versions {
+            Some(versions) => from_json("list of versions", versions)?,
+            None => vec![0; marks.len()],
+        };
+        let mut both = marks.iter().zip(versions);
+        Ok(both.all(|(mark, version)| done.get(mark).is_some_and(|done| *done >= version)))
+    }
+}

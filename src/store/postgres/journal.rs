@@ -1,0 +1,147 @@
+//! Audit, passes and deliveries in PostgreSQL.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{Postgres, text, within};
+use crate::store::{
+    AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    journal::{self, PRUNE_STEP},
+    to_json,
+};
+
+pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Error> {
+    let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
+    sqlx::query(
+        "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(at.timestamp_millis())
+    .bind(action)
+    .bind(outcome)
+    .bind(to_json(grant))
+    .bind(text(reason))
+    .bind(trigger)
+    .bind(pass_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Journal for Postgres {
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
+        within(async {
+            let mut connection = self.pool.acquire().await?;
+            insert(&mut connection, entry).await
+        })
+        .await
+    }
+
+    async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error> {
+        within(async {
+            let stored = sqlx::query_as(
+                "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+                 WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+            )
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.pool)
+            .await?;
+            journal::audit_page(stored, limit)
+        })
+        .await
+    }
+
+    async fn audit_after(
+        &self,
+        limit: u32,
+        after: i64,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<AuditRow>, Error> {
+        within(async {
+            let stored = sqlx::query_as(
+                "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+                 WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3",
+            )
+            .bind(after)
+            .bind(since.timestamp_millis())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+            journal::read_audit(stored)
+        })
+        .await
+    }
+
+    async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
+        within(async {
+            let stored = sqlx::query_as(
+                "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id
+                 FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+            )
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.pool)
+            .await?;
+            journal::delivery_page(stored, limit)
+        })
+        .await
+    }
+
+    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
+        within(async {
+            sqlx::query(
+                "INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(started_at.timestamp_millis())
+            .bind(report)
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error> {
+        within(async {
+            let row = sqlx::query_scalar("SELECT report FROM passes WHERE id = $1").bind(id);
+            Ok(row.fetch_optional(&self.pool).await?)
+        })
+        .await
+    }
+
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {
+        within(async {
+            let rows =
+                sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1");
+            Ok(rows.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+        })
+        .await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
+        let statements = [
+            (
+                "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 LIMIT 500)",
+                keys_before.timestamp_millis(),
+            ),
+            (
+                "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 LIMIT 500)",
+                ms,
+            ),
+            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 LIMIT 500)", ms),
+            ("DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 LIMIT 500)", ms),
+            ("DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 LIMIT 500)", seconds),
+        ];
+        let mut more = false;
+        for (statement, limit) in statements {
+            let done = within(async { Ok(sqlx::query(statement).bind(limit).execute(&self.pool).await?) });
+            more |= done.await?.rows_affected() >= PRUNE_STEP;
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,240 @@
+//! The ledger in PostgreSQL.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+
+use super::{Postgres, journal, text, within};
+use crate::{
+    model::{Grant, GrantId},
+    reconcile::{plan::NewGrant, world::Cause},
+    store::{
+        AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        ledger::{GrantRow, grant_columns},
+        to_json,
+    },
+};
+
+#[async_trait]
+impl Ledger for Postgres {
+    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
+        within(async {
+            let rows: Vec<GrantRow> = sqlx::query_as(concat!(
+                "SELECT ",
+                grant_columns!(),
+                " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq"
+            ))
+            .bind(now.timestamp())
+            .fetch_all(&self.pool)
+            .await?;
+            rows.into_iter().map(GrantRow::read).collect()
+        })
+        .await
+    }
+
+    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+        within(async {
+            let rows: Vec<GrantRow> = sqlx::query_as(concat!(
+                "SELECT ",
+                grant_columns!(),
+                " FROM grants WHERE grant_id IS NOT NULL
+                   AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
+                   AND (NOT $3 OR start_at <= $2)
+                   AND ($4::text IS NULL OR email = $4)
+                   AND ($5::text IS NULL OR resource = $5)
+                 ORDER BY start_at, seq"
+            ))
+            .bind(which.wants_past())
+            .bind(now.timestamp())
+            .bind(which.active)
+            .bind(which.email.as_ref().map(|email| text(&email.to_lowercase()).into_owned()))
+            .bind(which.resource.as_deref().map(text))
+            .fetch_all(&self.pool)
+            .await?;
+            rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
+        })
+        .await
+    }
+
+    async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
+        within(async {
+            let row = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1").bind(id.as_str());
+            Ok(row.fetch_optional(&self.pool).await?.is_some())
+        })
+        .await
+    }
+
+    async fn intend_create(
+        &self,
+        lease: &Lease,
+        new: &NewGrant,
+        now: DateTime<Utc>,
+    ) -> Result<Option<i64>, Error> {
+        let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        within(async {
+            let row = sqlx::query(
+                "WITH held AS (
+                   SELECT 1 FROM leases
+                   WHERE name = $9 AND token = $10 AND until > clock_timestamp() FOR SHARE
+                 )
+                 INSERT INTO grants
+                   (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
+                 SELECT 'creating', $1, $2, $3, $4, $5, $6, $7, $8 FROM held RETURNING seq",
+            )
+            .bind(account_id.as_str())
+            .bind(email.as_str())
+            .bind(resource_id.as_str())
+            .bind(text(resource))
+            .bind(window.start().timestamp())
+            .bind(window.end().timestamp())
+            .bind(to_json(&new.causes))
+            .bind(now.timestamp_millis())
+            .bind(lease.duty.as_str())
+            .bind(lease.token)
+            .fetch_optional(&self.pool)
+            .await?;
+            row.map(|row| Ok(row.try_get("seq")?)).transpose()
+        })
+        .await
+    }
+
+    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error> {
+        within(async {
+            let update = sqlx::query(
+                "WITH held AS (
+                   SELECT 1 FROM leases
+                   WHERE name = $2 AND token = $3 AND until > clock_timestamp() FOR SHARE
+                 )
+                 UPDATE grants SET state = 'revoking' FROM held WHERE seq = $1 AND state = 'live'",
+            );
+            let update = update.bind(row).bind(lease.duty.as_str()).bind(lease.token);
+            Ok(update.execute(&self.pool).await?.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            // Whoever settles the same row waits here, and then sees what was settled.
+            sqlx::query("SELECT 1 FROM grants WHERE seq = $1 FOR UPDATE")
+                .bind(row)
+                .execute(&mut *transaction)
+                .await?;
+            let known = sqlx::query(
+                "SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1) LIMIT 1",
+            )
+            .bind(row)
+            .bind(id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if known.is_some() {
+                return Ok(false);
+            }
+            become_ours(&mut transaction, row, id).await?;
+            journal::insert(&mut transaction, audit).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            sqlx::query("DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL")
+                .bind(row)
+                .execute(&mut *transaction)
+                .await?;
+            if let Some(audit) = audit {
+                journal::insert(&mut transaction, audit).await?;
+            }
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
+        within(async {
+            let update =
+                sqlx::query("UPDATE grants SET state = 'lost' WHERE seq = $1 AND state = 'creating'");
+            update.bind(row).execute(&self.pool).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn settle_kept(&self, row: i64) -> Result<(), Error> {
+        within(async {
+            let update =
+                sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
+            update.bind(row).execute(&self.pool).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            let update = sqlx::query(
+                "UPDATE grants SET state = 'ended', ended_at = $2
+                 WHERE seq = $1 AND state IN ('live', 'revoking')",
+            );
+            let update = update.bind(row).bind(at.timestamp());
+            if update.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            journal::insert(&mut transaction, audit).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+        if relabelled.is_empty() {
+            return Ok(());
+        }
+        let (rows, causes): (Vec<i64>, Vec<String>) =
+            relabelled.iter().map(|(row, causes)| (*row, to_json(causes))).unzip();
+        within(async {
+            sqlx::query(
+                "UPDATE grants SET causes = new.causes
+                 FROM unnest($1::bigint[], $2::text[]) AS new (seq, causes) WHERE grants.seq = new.seq",
+            )
+            .bind(&rows)
+            .bind(&causes)
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
+async fn become_ours(connection: &mut PgConnection, row: i64, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(
+        "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')",
+    );
+    let settled = update.bind(row).bind(id.as_str()).execute(&mut *connection).await?.rows_affected();
+    if settled == 0 {
+        sqlx::query(
+            "INSERT INTO grants (state, grant_id, account_id, email, resource_id, resource, start_at, end_at,
+               causes, intended_ms)
+             SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
+             FROM grants WHERE seq = $1",
+        )
+        .bind(row)
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query("DELETE FROM foreign_grants WHERE grant_id = $1")
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}

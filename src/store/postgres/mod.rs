@@ -1,0 +1,177 @@
+//! The store in PostgreSQL, for any number of replicas.
+//!
+//! Each replica keeps a small pool. Nothing waits for ever: getting a connection, each statement, each call of this
+//! module and an idle transaction all have a limit, so that a server that is gone, frozen or cut off turns into an
+//! error, and the next call finds it again when it is back. Rows that several transactions write are always locked
+//! in the same order: event keys, marks, deliveries, each sorted.
+//!
+//! Connect to the server itself or through a pooler in session mode: prepared statements and LISTEN need one session.
+
+mod coordination;
+mod inbox;
+mod journal;
+mod knowledge;
+mod ledger;
+mod news;
+
+use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{sync::Notify, time::timeout};
+
+use super::{Error, Lease, OpenError, Store, inbox::Queue};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+
+/// One writes deliveries, one listens, one runs the pass, four write grants, and the API shares the rest. Ten replicas
+/// stay below the hundred connections that a server allows by default.
+const CONNECTIONS: u32 = 8;
+/// Getting a connection: a healthy server takes milliseconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// One call of this module. The server gives up on a statement before that; this limit is for a server that does not
+/// answer at all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Checking whether a connection that comes back is still good.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
+/// The store in a database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    queue: Queue,
+    news: Arc<Notify>,
+    /// Tells this replica's leases from those of others.
+    owner: Arc<str>,
+}
+
+impl Postgres {
+    /// Connects, and brings the schema up to date; replicas that start together do so one after the other.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let options = options(url)?;
+        let place = place(&options);
+        let failed = |source| OpenError::Database { place: place.clone(), source };
+        // Neither waiting for another replica's migration nor a long one is a statement that hangs.
+        let unlimited = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
+        let migrating = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
+        let migrating = migrating.connect_with(unlimited).await.map_err(failed)?;
+        let migrated = migrations().run(&migrating).await;
+        migrated.map_err(|source| OpenError::Migration { place: place.clone(), source })?;
+        migrating.close().await;
+        let pool = pool(options).await.map_err(failed)?;
+        let store = Self::on(pool);
+        news::listen(store.pool.clone(), Arc::clone(&store.news));
+        Ok(store)
+    }
+
+    /// Connects to look only; none if there is no store in that database yet.
+    pub async fn open_beside(url: &str) -> Result<Option<Self>, OpenError> {
+        let options = options(url)?.options([("default_transaction_read_only", "on")]);
+        let place = place(&options);
+        let failed = |source| OpenError::Database { place: place.clone(), source };
+        let pool = pool(options).await.map_err(failed)?;
+        let row = sqlx::query("SELECT to_regclass('leases') IS NOT NULL AS there");
+        let row = row.fetch_one(&pool).await.map_err(failed)?;
+        let there: bool = row.try_get("there").map_err(failed)?;
+        Ok(there.then(|| Self::on(pool)))
+    }
+
+    fn on(pool: PgPool) -> Self {
+        let queue = Queue::start(inbox::Writer(pool.clone()));
+        let owner = uuid::Uuid::now_v7().to_string().into();
+        Self { pool, queue, news: Arc::default(), owner }
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn check_writable(&self) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+            transaction.rollback().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    fn news(&self) -> &Notify {
+        &self.news
+    }
+}
+
+/// The migrations, also where a newer version has already added some.
+fn migrations() -> Migrator {
+    let Migrator { migrations, .. } = &MIGRATIONS;
+    let mut tolerant = Migrator::with_migrations(migrations.to_vec());
+    tolerant.set_ignore_missing(true);
+    tolerant
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let failed = |source| OpenError::Database { place: "in PostgreSQL".to_owned(), source };
+    let options = PgConnectOptions::from_str(url).map_err(failed)?;
+    Ok(options.application_name("oncall-grants").disable_statement_logging().options([
+        // Below ANSWER_WITHIN, so that the server's own word arrives.
+        ("statement_timeout", "8s"),
+        ("lock_timeout", "5s"),
+        // A replica that freezes inside a transaction must not keep its locks.
+        ("idle_in_transaction_session_timeout", "10s"),
+        // The server finds out within a minute that a replica is gone.
+        ("tcp_keepalives_idle", "20"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
+    ]))
+}
+
+/// Names the database to people, without the password.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or(options.get_username());
+    format!("postgres://{}:{}/{database}", options.get_host(), options.get_port())
+}
+
+async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECT_WITHIN)
+        .idle_timeout(Duration::from_mins(5))
+        .max_lifetime(Duration::from_mins(30))
+        // The pool itself asks the connection without a limit; one that is cut off would occupy its place for long.
+        .after_release(|connection, _| {
+            Box::pin(async {
+                match timeout(CHECK_WITHIN, connection.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                }
+            })
+        })
+        .connect_with(options)
+        .await
+}
+
+/// Gives up on a server that does not answer.
+async fn within<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(ANSWER_WITHIN, work).await.unwrap_or(Err(Error::Slow))
+}
+
+/// Whether the lease is still ours; if so, nobody can take it before this transaction ends.
+async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, Error> {
+    let row = sqlx::query(
+        "SELECT 1 FROM leases WHERE name = $1 AND token = $2 AND until > clock_timestamp() FOR SHARE",
+    );
+    let row = row.bind(lease.duty.as_str()).bind(lease.token).fetch_optional(connection).await?;
+    Ok(row.is_some())
+}
+
+/// A text that PostgreSQL can hold: it knows no zero character.
+fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}

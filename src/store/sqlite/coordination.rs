@@ -1,0 +1,61 @@
+//! Leases and the timetable where there is nobody else.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Sqlite;
+use crate::store::{
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable, coordination::TimetableRow,
+    inbox::DirtyRow,
+};
+
+#[async_trait]
+impl Coordination for Sqlite {
+    async fn try_lease(&self, duty: Duty, _: Duration, _: &str) -> Result<Option<Lease>, Error> {
+        Ok(Some(Lease { duty, token: 0, abandoned: false, expires: false }))
+    }
+
+    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    async fn release(&self, _: &Lease) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn holder(&self, _: Duty) -> Result<Option<Holder>, Error> {
+        Ok(None)
+    }
+
+    async fn outlook(&self) -> Result<Outlook, Error> {
+        let dirty: Vec<DirtyRow> =
+            sqlx::query_as("SELECT mark, version, looked_ms FROM dirty WHERE version > done ORDER BY mark")
+                .fetch_all(&self.reader)
+                .await?;
+        let timetable: TimetableRow = sqlx::query_as(
+            "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        let dirty = dirty.into_iter().map(DirtyMark::from).collect();
+        Ok(Outlook { timetable: timetable.read()?, dirty, abandoned: false })
+    }
+
+    async fn set_timetable(&self, _: &Lease, timetable: &Timetable) -> Result<bool, Error> {
+        let [last_full, wake, retry, verified] = timetable.instants();
+        sqlx::query(
+            "UPDATE agenda
+             SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6",
+        )
+        .bind(last_full)
+        .bind(wake)
+        .bind(i64::from(timetable.failures))
+        .bind(retry)
+        .bind(verified)
+        .bind(timetable.standing_text())
+        .execute(&self.writer)
+        .await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,124 @@
+//! Audit, passes and deliveries in SQLite.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{Row, SqliteConnection};
+
+use super::Sqlite;
+use crate::store::{
+    AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    journal::{self, PRUNE_STEP},
+    to_json,
+};
+
+pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {
+    let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
+    sqlx::query(
+        "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(at.timestamp_millis())
+    .bind(action)
+    .bind(outcome)
+    .bind(to_json(grant))
+    .bind(reason)
+    .bind(trigger)
+    .bind(pass_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Journal for Sqlite {
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        insert(&mut connection, entry).await
+    }
+
+    async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error> {
+        let stored = sqlx::query_as(
+            "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.reader)
+        .await?;
+        journal::audit_page(stored, limit)
+    }
+
+    async fn audit_after(
+        &self,
+        limit: u32,
+        after: i64,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<AuditRow>, Error> {
+        let stored = sqlx::query_as(
+            "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+             WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(after)
+        .bind(since.timestamp_millis())
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        journal::read_audit(stored)
+    }
+
+    async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
+        let stored = sqlx::query_as(
+            "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id
+             FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.reader)
+        .await?;
+        journal::delivery_page(stored, limit)
+    }
+
+    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
+        sqlx::query("INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .bind(started_at.timestamp_millis())
+            .bind(report)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error> {
+        let row = sqlx::query("SELECT report FROM passes WHERE id = $1").bind(id);
+        let row = row.fetch_optional(&self.reader).await?;
+        row.map(|row| Ok(row.try_get("report")?)).transpose()
+    }
+
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {
+        let rows = sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1");
+        Ok(rows.bind(i64::from(limit)).fetch_all(&self.reader).await?)
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
+        let statements = [
+            (
+                "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 LIMIT 500)",
+                keys_before.timestamp_millis(),
+            ),
+            (
+                "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 LIMIT 500)",
+                ms,
+            ),
+            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 LIMIT 500)", ms),
+            ("DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 LIMIT 500)", ms),
+            ("DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 LIMIT 500)", seconds),
+        ];
+        let mut more = false;
+        for (statement, limit) in statements {
+            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
+            more |= done.rows_affected() >= PRUNE_STEP;
+        }
+        Ok(more)
+    }
+}

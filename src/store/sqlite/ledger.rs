@@ -1,0 +1,181 @@
+//! The ledger in SQLite.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{Row, SqliteConnection};
+
+use super::{Sqlite, journal};
+use crate::{
+    model::{Grant, GrantId},
+    reconcile::{plan::NewGrant, world::Cause},
+    store::{
+        AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        ledger::{GrantRow, grant_columns},
+        to_json,
+    },
+};
+
+#[async_trait]
+impl Ledger for Sqlite {
+    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
+        let rows: Vec<GrantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            grant_columns!(),
+            " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq"
+        ))
+        .bind(now.timestamp())
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(GrantRow::read).collect()
+    }
+
+    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+        let rows: Vec<GrantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            grant_columns!(),
+            " FROM grants WHERE grant_id IS NOT NULL
+               AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
+               AND (NOT $3 OR start_at <= $2)
+               AND ($4 IS NULL OR email = $4)
+               AND ($5 IS NULL OR resource = $5)
+             ORDER BY start_at, seq"
+        ))
+        .bind(which.wants_past())
+        .bind(now.timestamp())
+        .bind(which.active)
+        .bind(which.email.as_ref().map(|email| email.to_lowercase()))
+        .bind(&which.resource)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
+    }
+
+    async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1").bind(id.as_str());
+        Ok(row.fetch_optional(&self.reader).await?.is_some())
+    }
+
+    async fn intend_create(
+        &self,
+        _: &Lease,
+        new: &NewGrant,
+        now: DateTime<Utc>,
+    ) -> Result<Option<i64>, Error> {
+        let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        let row = sqlx::query(
+            "INSERT INTO grants
+               (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
+             VALUES ('creating', $1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
+        )
+        .bind(account_id.as_str())
+        .bind(email.as_str())
+        .bind(resource_id.as_str())
+        .bind(resource)
+        .bind(window.start().timestamp())
+        .bind(window.end().timestamp())
+        .bind(to_json(&new.causes))
+        .bind(now.timestamp_millis())
+        .fetch_one(&self.writer)
+        .await?;
+        Ok(Some(row.try_get("seq")?))
+    }
+
+    async fn intend_revoke(&self, _: &Lease, row: i64) -> Result<bool, Error> {
+        let update = sqlx::query("UPDATE grants SET state = 'revoking' WHERE seq = $1 AND state = 'live'");
+        Ok(update.bind(row).execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let known =
+            sqlx::query("SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1)")
+                .bind(row)
+                .bind(id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if known.is_some() {
+            return Ok(false);
+        }
+        become_ours(&mut transaction, row, id).await?;
+        journal::insert(&mut transaction, audit).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL")
+            .bind(row)
+            .execute(&mut *transaction)
+            .await?;
+        if let Some(audit) = audit {
+            journal::insert(&mut transaction, audit).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
+        let update = sqlx::query("UPDATE grants SET state = 'lost' WHERE seq = $1 AND state = 'creating'");
+        update.bind(row).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn settle_kept(&self, row: i64) -> Result<(), Error> {
+        let update = sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
+        update.bind(row).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let update = sqlx::query(
+            "UPDATE grants SET state = 'ended', ended_at = $2 WHERE seq = $1 AND state IN ('live', 'revoking')",
+        );
+        let ended = update.bind(row).bind(at.timestamp()).execute(&mut *transaction).await?.rows_affected();
+        if ended == 0 {
+            return Ok(false);
+        }
+        journal::insert(&mut transaction, audit).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+        if relabelled.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for (row, causes) in relabelled {
+            let update = sqlx::query("UPDATE grants SET causes = $2 WHERE seq = $1");
+            update.bind(row).bind(to_json(causes)).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
+async fn become_ours(connection: &mut SqliteConnection, row: i64, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(
+        "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')",
+    );
+    let settled = update.bind(row).bind(id.as_str()).execute(&mut *connection).await?.rows_affected();
+    if settled == 0 {
+        sqlx::query(
+            "INSERT INTO grants (state, grant_id, account_id, email, resource_id, resource, start_at, end_at,
+               causes, intended_ms)
+             SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
+             FROM grants WHERE seq = $1",
+        )
+        .bind(row)
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query("DELETE FROM foreign_grants WHERE grant_id = $1")
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The store in one SQLite file, for one process.
+//!
+//! WAL mode with `synchronous = FULL`: what was answered is on disk. One process owns the file (a lock file beside it
+//! says so), one connection writes, a few read. Since there is nobody else, every lease is given, holds until the end
+//! of the process, and is not asked about again.
+
+mod coordination;
+mod inbox;
+mod journal;
+mod knowledge;
+mod ledger;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{
+    SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::Notify;
+
+use super::{Error, OpenError, Store, inbox::Queue};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+
+/// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
+const READERS: u32 = 4;
+
+/// The store in a file.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    queue: Queue,
+    news: Arc<Notify>,
+    /// Held for as long as the store is open; the operating system lets go of it when the process dies.
+    _lock: Option<Arc<File>>,
+}
+
+impl Sqlite {
+    /// Opens the file as its only owner, makes it if need be, and brings the schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            // Keeps the log file from staying as large as its largest burst.
+            .pragma("journal_size_limit", "16777216");
+        let place = || path.display().to_string();
+        let failed = |source| OpenError::Database { place: place(), source };
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        MIGRATIONS.run(&writer).await.map_err(|source| OpenError::Migration { place: place(), source })?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        Ok(Self { _lock: Some(Arc::new(lock)), ..Self::on(writer, reader) })
+    }
+
+    /// Opens the file to look only, beside the process that owns it; an absent file is an empty store.
+    pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { place: path.display().to_string(), source };
+        if !path.exists() {
+            return Self::in_memory().await.map_err(failed);
+        }
+        let options =
+            SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5)).read_only(true);
+        let reader =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+        Ok(Self::on(reader.clone(), reader))
+    }
+
+    /// An empty store that ends with the process.
+    pub async fn in_memory() -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self::on(pool.clone(), pool))
+    }
+
+    fn on(writer: SqlitePool, reader: SqlitePool) -> Self {
+        let queue = Queue::start(inbox::Writer(writer.clone()));
+        Self { writer, reader, queue, news: Arc::default(), _lock: None }
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn check_writable(&self) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+        transaction.rollback().await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.reader.close().await;
+    }
+
+    fn news(&self) -> &Notify {
+        &self.news
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    // Not the database file itself: SQLite's own locks on it are lost when any handle to it is closed.
+    let lock_path = PathBuf::from(format!("{}.lock", path.display()));
+    let failed = |source| OpenError::Lock { path: lock_path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

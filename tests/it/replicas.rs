@@ -1,0 +1,248 @@
+//! Several services on one PostgreSQL database share the work, and do each thing once, whichever of them dies, freezes
+//! or is cut off.
+
+use sandbox::{
+    faults::{Action, Fault, Gate},
+    strongdm::SecondGrant,
+    world::SCHEDULE,
+};
+use serde_json::{Value, json};
+use sqlx::Row;
+
+use crate::support::{ANA, BO, CEM, Config, Proxy, Replica, Replicas, TAKE_OVER, wait_for, wait_until};
+
+const DB: &str = "prod-postgres";
+
+/// Cem takes over from Ana.
+fn swap(replicas: &Replicas) {
+    replicas.scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+}
+
+/// Holds the first such call, before or after its work.
+fn hold(replicas: &Replicas, call: &str, after_work: bool) -> Gate {
+    let fault = Fault { after_work, ..Fault::on(call, Action::Stall) };
+    replicas.scene.strongdm.faults().gate_with(fault)
+}
+
+/// Lets this replica run a pass up to the gate.
+async fn until_held(replica: &Replica, gate: &Gate) {
+    tokio::select! {
+        answer = replica.sync() => panic!("the pass is not held: {answer:?}"),
+        () = gate.arrived() => {}
+    }
+}
+
+/// Waits until Cem has access, Ana has none, and the ledger and strongDM agree, each grant being there once.
+async fn swapped(replicas: &Replicas, replica: &Replica) {
+    let scene = &replicas.scene;
+    wait_for(TAKE_OVER, "the swap is done, and nothing is there twice", async || {
+        let answer = replica.get("/api/grants").await;
+        let ours = answer.json();
+        let mut ours: Vec<&str> = ours.as_array()?.iter().filter_map(|grant| grant["id"].as_str()).collect();
+        let mut there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
+        ours.sort_unstable();
+        there.sort_unstable();
+        let access = [CEM, ANA, BO].map(|person| scene.access(person, DB));
+        (ours == there && there.len() == 2 && access == [vec![(0, 120)], vec![], vec![(120, 240)]])
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_take_webhooks_and_each_grant_is_made_once() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    assert_eq!(replicas.scene.writes(), (2, 0), "the first passes of both");
+    swap(&replicas);
+    one.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+    swapped(&replicas, &other).await;
+    replicas.scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
+    let event = replicas.scene.about(SCHEDULE);
+    other.deliver_new(&event).await;
+    replicas.scene.access_becomes(ANA, DB, &[(0, 120)]).await;
+    replicas.scene.access_becomes(CEM, DB, &[]).await;
+    assert_eq!(replicas.scene.writes(), (4, 2));
+    assert_eq!(one.deliver(&event).await.json()["status"], "duplicate", "whoever saw it first");
+}
+
+#[tokio::test]
+async fn a_burst_over_all_replicas_leads_to_few_refreshes_and_is_served() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    replicas.scene.pagerduty.clear_requests();
+    let began = std::time::Instant::now();
+    let deliveries = (0..100).map(|n| {
+        let (replica, event) = (if n % 2 == 0 { &one } else { &other }, replicas.scene.about(SCHEDULE));
+        async move { replica.deliver_new(&event).await }
+    });
+    futures_util::future::join_all(deliveries).await;
+    wait_until("all deliveries are served", async || {
+        let events = one.get("/api/events?limit=500").await.json();
+        events["items"].as_array()?.iter().all(|event| !event["pass_id"].is_null()).then_some(())
+    })
+    .await;
+    let refreshes = replicas.scene.refreshes();
+    let allowed = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    assert!((1..=allowed).contains(&refreshes), "{refreshes} refreshes, at most one a second are due");
+}
+
+#[tokio::test]
+async fn a_killed_replicas_pass_is_taken_over() {
+    for after_work in [false, true] {
+        let replicas = Replicas::set(Config::default()).await;
+        let (one, other) = replicas.two().await;
+        swap(&replicas);
+        let gate = hold(&replicas, "AccountGrants.Create", after_work);
+        until_held(&one, &gate).await;
+        one.kill();
+        swapped(&replicas, &other).await;
+        let creates = replicas.scene.strongdm.counts().creates;
+        assert_eq!(creates, 3, "two at first and one for the swap; after the work, it is adopted");
+        other.synced().await;
+        assert_eq!(replicas.scene.strongdm.counts().creates, creates);
+    }
+}
+
+async fn frozen_while(call: &str, second_grant: SecondGrant) {
+    let replicas = Replicas::set(Config::default()).await;
+    replicas.scene.strongdm.configure(|settings| settings.second_grant = second_grant);
+    let (one, other) = replicas.two().await;
+    swap(&replicas);
+    let gate = hold(&replicas, call, false);
+    until_held(&one, &gate).await;
+    one.signal("STOP");
+    swapped(&replicas, &other).await;
+    // What the frozen one had asked for happens only now; then it wakes up.
+    gate.open();
+    one.signal("CONT");
+    wait_until("it is told that it lost the lease", async || {
+        let told = one.messages().iter().any(|message| message.starts_with("another replica took over"));
+        told.then_some(())
+    })
+    .await;
+    swapped(&replicas, &one).await;
+    let report = other.synced().await;
+    assert_eq!((report["unchanged"].as_u64(), &report["created"]), (Some(2), &json!([])));
+    swapped(&replicas, &other).await;
+}
+
+#[tokio::test]
+async fn a_frozen_replica_that_wakes_in_a_creation_doubles_nothing() {
+    frozen_while("AccountGrants.Create", SecondGrant::TakesAll).await;
+}
+
+#[tokio::test]
+async fn a_frozen_replica_that_wakes_in_a_creation_that_is_refused_by_then_loses_nothing() {
+    frozen_while("AccountGrants.Create", SecondGrant::RefusesOverlapping).await;
+}
+
+#[tokio::test]
+async fn a_frozen_replica_that_wakes_in_a_revocation_brings_nothing_back() {
+    frozen_while("AccountGrants.Delete", SecondGrant::TakesAll).await;
+}
+
+#[tokio::test]
+async fn a_request_on_another_replica_joins_the_running_pass() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    let gate = replicas.scene.pagerduty.faults().gate("GET /oncalls");
+    let mut connection = replicas.database.connect().await;
+    let opened = async {
+        gate.arrived().await;
+        wait_until("the other replica has found the pass", async || {
+            let looks = sqlx::query(
+                "SELECT count(*) AS looks FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE 'SELECT token, note FROM leases%'",
+            );
+            let looks: i64 = looks.fetch_one(&mut connection).await.unwrap().try_get("looks").unwrap();
+            (looks > 0).then_some(())
+        })
+        .await;
+        gate.open();
+    };
+    let joining = async {
+        gate.arrived().await;
+        other.synced().await
+    };
+    let (first, second, ()) = tokio::join!(one.synced(), joining, opened);
+    assert_eq!(first, second, "the same report, down to the ID of the pass");
+    assert_ne!(other.synced().await["pass_id"], first["pass_id"], "the next request gets its own");
+}
+
+#[tokio::test]
+async fn commands_work_beside_the_services() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    swap(&replicas);
+    let json = async |replica: &Replica, arguments: &[&str]| {
+        let output = replica.run(arguments).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let planned = json(&one, &["sync", "--dry-run", "--format", "json"]).await;
+    assert_eq!((planned["created"].as_array().unwrap().len(), replicas.scene.writes()), (1, (2, 0)));
+    let report = json(&one, &["sync", "--format", "json"]).await;
+    assert_eq!((&report["trigger"], report["created"].as_array().unwrap().len()), (&json!("command"), 1));
+    swapped(&replicas, &other).await;
+    let output = other.run(&["audit", "--format", "jsonl"]).await;
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut listed = other.get("/api/audit").await.json()["items"].as_array().unwrap().clone();
+    listed.reverse();
+    assert_eq!((exported.len(), &exported), (4, &listed));
+}
+
+/// One replica whose way to the database can be disturbed, and one beside it.
+async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
+    let mut url = replicas.database.url.clone();
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+    let proxy = Proxy::to(server).await;
+    url.set_host(Some(&proxy.address.ip().to_string())).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    let (one, other) = tokio::join!(replicas.start_on(url.as_str()), replicas.start());
+    one.has_seen_a_full_pass().await;
+    other.has_seen_a_full_pass().await;
+    (proxy, one, other)
+}
+
+async fn puts_webhooks_off(replicas: &Replicas, replica: &Replica) {
+    let began = std::time::Instant::now();
+    let answer = replica.deliver(&replicas.scene.about(SCHEDULE)).await;
+    answer.assert_error(503, "unavailable");
+    assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    assert!(began.elapsed().as_millis() < 1500, "it took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_puts_webhooks_off_until_it_is_back() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (proxy, one, _other) = disturbed(&replicas).await;
+    for disturb in [Proxy::close, Proxy::mute] {
+        disturb(&proxy);
+        one.ready_becomes(503).await;
+        puts_webhooks_off(&replicas, &one).await;
+        assert_eq!(one.get("/healthz").await.status, 200);
+        proxy.open();
+        one.ready_becomes(200).await;
+        one.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+    }
+    one.synced().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_cut_off_in_a_pass_lets_another_take_over() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (proxy, one, other) = disturbed(&replicas).await;
+    swap(&replicas);
+    let gate = hold(&replicas, "AccountGrants.Create", true);
+    until_held(&one, &gate).await;
+    proxy.mute();
+    gate.open();
+    swapped(&replicas, &other).await;
+    proxy.open();
+    one.ready_becomes(200).await;
+    one.synced().await;
+    swapped(&replicas, &one).await;
+    assert_eq!(replicas.scene.strongdm.counts().creates, 3, "the unsettled one was adopted");
+}

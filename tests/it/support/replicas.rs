@@ -1,0 +1,154 @@
+//! Several services on one PostgreSQL database, between the same stand-ins.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use sandbox::pagerduty::{Event, sign};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{
+    ADMIN_TOKEN, Answer, Config, Scene,
+    postgres::Database,
+    service::{self, Service},
+    wait_for,
+};
+
+/// A lease lasts 30 s; then the other replica looks within a second or two.
+pub(crate) const TAKE_OVER: Duration = Duration::from_mins(1);
+
+/// A running service among others.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(super) service: Service,
+    dir: TempDir,
+    http: reqwest::Client,
+    secret: String,
+}
+
+/// The stand-ins and a database, for any number of replicas.
+pub(crate) struct Replicas {
+    pub(crate) scene: Scene,
+    pub(crate) database: Database,
+}
+
+impl Replicas {
+    /// The stand-ins and an empty database; no service is started yet.
+    pub(crate) async fn set(config: Config) -> Self {
+        let database = Database::create().await;
+        let mut scene = Scene::set(Config { store: database.url.to_string(), ..config }).await;
+        // Each of the replicas asks PagerDuty by itself.
+        scene.several_services();
+        Self { scene, database }
+    }
+
+    /// Starts one more replica, on this address of the database.
+    pub(crate) async fn start_on(&self, store: &str) -> Replica {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = Config { store: store.to_owned(), ..self.scene.config.clone() };
+        let text = config.text(&self.scene.pagerduty.url(), &self.scene.strongdm.url());
+        std::fs::write(dir.path().join("oncall-grants.toml"), text).expect("a writable directory");
+        let service = Service::start(dir.path()).await;
+        let secret = config.webhook_secrets[0].clone();
+        Replica { service, dir, http: super::http::client(), secret }
+    }
+
+    /// Starts one more replica.
+    pub(crate) async fn start(&self) -> Replica {
+        self.start_on(self.database.url.as_str()).await
+    }
+
+    /// Two replicas whose first passes are over.
+    pub(crate) async fn two(&self) -> (Replica, Replica) {
+        let (one, other) = tokio::join!(self.start(), self.start());
+        for replica in [&one, &other] {
+            replica.has_seen_a_full_pass().await;
+        }
+        (one, other)
+    }
+}
+
+impl Replica {
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.service.url)).bearer_auth(ADMIN_TOKEN)
+    }
+
+    /// Sends a request; none if the connection broke.
+    async fn send(&self, request: RequestBuilder) -> Option<Answer> {
+        let response = request.send().await.ok()?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Some(Answer { status, headers, text: response.text().await.ok()? })
+    }
+
+    /// `GET` as an operator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await.expect("an answer")
+    }
+
+    /// `POST /sync` without a body; none if the service went away.
+    pub(crate) async fn sync(&self) -> Option<Answer> {
+        self.send(self.request(Method::POST, "/sync")).await
+    }
+
+    /// A pass that must see and do everything; its report.
+    pub(crate) async fn synced(&self) -> Value {
+        let answer = self.sync().await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    /// Posts a signed event.
+    pub(crate) async fn deliver(&self, event: &Event) -> Answer {
+        let body = event.body();
+        let signature = sign(&self.secret, &body);
+        let request = self.request(Method::POST, "/webhooks/pagerduty").body(body);
+        self.send(request.header("X-PagerDuty-Signature", signature)).await.expect("an answer")
+    }
+
+    /// Posts a signed event, which must be new and of interest.
+    pub(crate) async fn deliver_new(&self, event: &Event) {
+        let answer = self.deliver(event).await;
+        assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("accepted")), "{}", answer.text);
+    }
+
+    /// Runs another command of the binary with the same configuration.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
+        service::output(service::command(self.dir.path(), arguments)).await
+    }
+
+    /// Sends the process a signal such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        self.service.signal(name);
+    }
+
+    /// The messages that it has logged.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.service.messages()
+    }
+
+    /// Kills the process without warning.
+    pub(crate) fn kill(self) {
+        self.service.kill();
+    }
+
+    /// Waits until a pass looked at everything, here or on another replica.
+    pub(crate) async fn has_seen_a_full_pass(&self) {
+        wait_for(Duration::from_secs(30), "a full pass is over", async || {
+            let metrics = self.get("/metrics").await.text;
+            let seen =
+                metrics.lines().find_map(|line| line.strip_prefix(LAST_COMPLETE)?.trim().parse::<f64>().ok());
+            seen.is_some_and(|at| at > 0.0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until this replica is ready, or is not.
+    pub(crate) async fn ready_becomes(&self, status: u16) {
+        wait_for(TAKE_OVER, &format!("/readyz answers {status}"), async || {
+            (self.get("/readyz").await.status == status).then_some(())
+        })
+        .await;
+    }
+}
+
+const LAST_COMPLETE: &str = "oncall_grants_last_complete_pass_timestamp_seconds";

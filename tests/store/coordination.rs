@@ -1,0 +1,39 @@
+//! The timetable, reports of passes, and that the store is there.
+
+use oncall_grants::store::{SharedStore, Standing, Timetable};
+
+use crate::{at, lease, on_both};
+
+on_both! {
+    the_timetable_is_kept,
+    reports_are_kept,
+    a_working_store_is_writable,
+}
+
+async fn the_timetable_is_kept(store: SharedStore) {
+    let lease = lease(&store).await;
+    assert_eq!(store.outlook().await.unwrap().timetable, Timetable::default());
+    let standing = Standing { held: 1, grants: 7, last_complete: Some(at(3)), ..Standing::default() };
+    let timetable = Timetable {
+        last_full: Some(at(1)),
+        wake: Some(at(2)),
+        failures: 3,
+        retry_at: Some(at(4)),
+        verified_at: Some(at(5)),
+        standing,
+    };
+    assert!(store.set_timetable(&lease, &timetable).await.unwrap());
+    assert_eq!(store.outlook().await.unwrap().timetable, timetable);
+}
+
+async fn reports_are_kept(store: SharedStore) {
+    store.record_pass("pass-1", at(0), "{}").await.unwrap();
+    assert_eq!(store.pass_report("pass-1").await.unwrap().as_deref(), Some("{}"));
+    assert_eq!(store.pass_report("pass-2").await.unwrap(), None);
+}
+
+async fn a_working_store_is_writable(store: SharedStore) {
+    store.check_writable().await.unwrap();
+    store.close().await;
+    store.check_writable().await.unwrap_err();
+}

@@ -1,0 +1,101 @@
+//! Deliveries and the marks they leave.
+
+use std::collections::BTreeSet;
+
+use oncall_grants::{
+    reconcile::scope::Mark,
+    store::{Accepted, Delivery, SharedStore},
+};
+
+use crate::{at, delivery, dirty, lease, mark, marks, on_both};
+
+on_both! {
+    an_event_marks_once_however_often_it_comes,
+    a_mark_that_is_set_again_meanwhile_stays,
+    a_delivery_is_served_once_all_its_marks_are,
+    a_mark_remembers_when_it_was_looked_at,
+    marks_can_be_set_without_a_delivery,
+    many_deliveries_at_once_are_all_kept,
+    odd_texts_are_taken_as_well,
+    old_rows_are_pruned_in_steps_but_event_keys_later,
+}
+
+async fn an_event_marks_once_however_often_it_comes(store: SharedStore) {
+    assert_eq!(store.accept(delivery("e1", &["A"])).await.unwrap(), Accepted::New);
+    let seen = dirty(&store).await;
+    store.clear_dirty(&lease(&store).await, &seen, at(0), "pass-1").await.unwrap();
+    assert_eq!(store.accept(delivery("e1", &["A"])).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(store.accept(delivery("e2", &[])).await.unwrap(), Accepted::Ignored);
+    assert_eq!(marks(&store).await, BTreeSet::new());
+    let statuses: Vec<_> =
+        store.delivery_page(10, None).await.unwrap().items.into_iter().map(|row| row.status).collect();
+    assert_eq!(statuses, ["ignored", "duplicate", "accepted"]);
+}
+
+async fn a_mark_that_is_set_again_meanwhile_stays(store: SharedStore) {
+    store.accept(delivery("e1", &["A", "B"])).await.unwrap();
+    let seen = dirty(&store).await;
+    store.accept(delivery("e2", &["A"])).await.unwrap();
+    store.clear_dirty(&lease(&store).await, &seen, at(7), "pass-1").await.unwrap();
+    assert_eq!(marks(&store).await, BTreeSet::from([mark("A")]));
+    let rows = store.delivery_page(10, None).await.unwrap().items;
+    let passes: Vec<_> = rows.iter().map(|row| row.pass_id.as_deref()).collect();
+    assert_eq!(passes, [None, Some("pass-1")], "newest first; only the earlier one was served");
+}
+
+async fn a_delivery_is_served_once_all_its_marks_are(store: SharedStore) {
+    let lease = lease(&store).await;
+    store.accept(delivery("e1", &["A", "B"])).await.unwrap();
+    let (a, b): (Vec<_>, Vec<_>) = dirty(&store).await.into_iter().partition(|dirty| dirty.mark == mark("A"));
+    let served = async || store.delivery_page(1, None).await.unwrap().items.remove(0).pass_id;
+    store.clear_dirty(&lease, &a, at(1), "pass-1").await.unwrap();
+    assert_eq!(served().await, None);
+    store.clear_dirty(&lease, &b, at(2), "pass-2").await.unwrap();
+    assert_eq!(served().await.as_deref(), Some("pass-2"));
+}
+
+async fn a_mark_remembers_when_it_was_looked_at(store: SharedStore) {
+    let lease = lease(&store).await;
+    store.accept(delivery("e1", &["A"])).await.unwrap();
+    let seen = dirty(&store).await;
+    assert_eq!(seen[0].looked_at, None);
+    store.clear_dirty(&lease, &seen, at(5), "pass-1").await.unwrap();
+    store.accept(delivery("e2", &["A"])).await.unwrap();
+    assert_eq!(dirty(&store).await[0].looked_at, Some(at(5)));
+}
+
+async fn marks_can_be_set_without_a_delivery(store: SharedStore) {
+    store.mark(&Mark::Everything).await.unwrap();
+    assert_eq!(marks(&store).await, BTreeSet::from([Mark::Everything]));
+}
+
+async fn many_deliveries_at_once_are_all_kept(store: SharedStore) {
+    let deliveries = (0..500).map(|n| store.accept(delivery(&format!("e{}", n % 250), &["A"])));
+    let outcomes = futures_util::future::join_all(deliveries).await;
+    let count =
+        |wanted| outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|got| *got == wanted)).count();
+    assert_eq!((count(Accepted::New), count(Accepted::Duplicate)), (250, 250));
+}
+
+async fn odd_texts_are_taken_as_well(store: SharedStore) {
+    let odd = |key: &str| Delivery { event_type: Some("a\0b".to_owned()), ..delivery(key, &["A"]) };
+    let long = "x".repeat(100_000);
+    for key in ["id:a\0b", "id:\u{1f600}", long.as_str()] {
+        assert_eq!(store.accept(odd(key)).await.unwrap(), Accepted::New);
+        assert_eq!(store.accept(odd(key)).await.unwrap(), Accepted::Duplicate);
+    }
+}
+
+async fn old_rows_are_pruned_in_steps_but_event_keys_later(store: SharedStore) {
+    for n in 0..600 {
+        store.accept(delivery(&format!("e{n}"), &["A"])).await.unwrap();
+    }
+    assert!(store.prune(at(1), at(-1)).await.unwrap(), "one step does not remove all");
+    assert!(!store.prune(at(1), at(-1)).await.unwrap());
+    assert!(store.delivery_page(1, None).await.unwrap().items.is_empty());
+    assert_eq!(
+        store.accept(delivery("e1", &["A"])).await.unwrap(),
+        Accepted::Duplicate,
+        "its key is still known"
+    );
+}

@@ -1,0 +1,136 @@
+//! The ledger, and settlements that come late or twice.
+
+use chrono::TimeDelta;
+use oncall_grants::{
+    model::{Grant, GrantId},
+    store::{GrantQuery, Lease, SharedStore, State},
+};
+
+use crate::{at, audit, lease, new_grant, on_both};
+
+on_both! {
+    a_grant_goes_from_intent_to_end_with_its_audit,
+    grants_are_listed_by_person_resource_and_time,
+    relabelling_changes_causes_and_rules,
+    a_late_creation_is_ours_whatever_became_of_its_row,
+    a_creation_that_was_settled_already_is_not_settled_again,
+    a_late_settlement_does_not_bring_an_ended_grant_back,
+    a_late_refusal_does_not_forget_a_grant_that_was_found,
+    what_is_not_live_is_not_revoked,
+}
+
+async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
+    let lease = lease(&store).await;
+    let new = new_grant();
+    let row = store.intend_create(&lease, &new, at(0)).await.unwrap().unwrap();
+    let ledger = store.ledger(at(10)).await.unwrap();
+    assert_eq!((ledger[0].state, &ledger[0].own.causes), (State::Creating, &new.causes));
+    let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
+    store.settle_created(row, &GrantId::from("ag-1"), &audit(&grant)).await.unwrap();
+    assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
+    assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
+    assert!(store.intend_revoke(&lease, row).await.unwrap());
+    assert_eq!(store.ledger(at(10)).await.unwrap()[0].state, State::Revoking);
+    store.settle_ended(row, at(11), &audit(&grant)).await.unwrap();
+    assert!(store.ledger(at(10)).await.unwrap().is_empty());
+    assert!(store.is_ours(&GrantId::from("ag-1")).await.unwrap(), "once ours, never foreign");
+    let past = GrantQuery { ended: true, ..GrantQuery::default() };
+    assert_eq!(store.grants(at(10), &past).await.unwrap(), [grant]);
+    let actions = store.audit_after(1, 1, at(0)).await.unwrap();
+    assert_eq!((store.audit_page(1, None).await.unwrap().next.as_deref(), actions[0].seq), (Some("2"), 2));
+    assert!(store.audit_after(9, 0, at(2)).await.unwrap().is_empty(), "nothing was done that late");
+}
+
+async fn grants_are_listed_by_person_resource_and_time(store: SharedStore) {
+    live(&store, &lease(&store).await, "ag-1").await;
+    let count = async |now, which| store.grants(at(now), &which).await.unwrap().len();
+    let all = GrantQuery::default;
+    assert_eq!(count(10, GrantQuery { email: Some("Ana@Example.com".to_owned()), ..all() }).await, 1);
+    assert_eq!(count(10, GrantQuery { email: Some("bo@example.com".to_owned()), ..all() }).await, 0);
+    assert_eq!(count(10, GrantQuery { resource: Some("db".to_owned()), ..all() }).await, 1);
+    assert_eq!(count(10, GrantQuery { resource: Some("d".to_owned()), ..all() }).await, 0);
+    assert_eq!(count(-1, all()).await, 1, "to come");
+    assert_eq!(count(-1, GrantQuery { active: true, ..all() }).await, 0);
+    assert_eq!(count(100, GrantQuery { active: true, ended: true, ..all() }).await, 0);
+    assert_eq!(count(100, all()).await, 0);
+    assert_eq!(count(100, GrantQuery { ended: true, ..all() }).await, 1);
+}
+
+async fn relabelling_changes_causes_and_rules(store: SharedStore) {
+    let mut new = new_grant();
+    let row = store.intend_create(&lease(&store).await, &new, at(0)).await.unwrap().unwrap();
+    new.causes[0].rule = "other".to_owned();
+    store.relabel(&[(row, new.causes.clone())]).await.unwrap();
+    let ledger = store.ledger(at(0)).await.unwrap();
+    assert_eq!(
+        (&ledger[0].own.causes, ledger[0].own.grant.rules.as_slice()),
+        (&new.causes, &["other".to_owned()][..])
+    );
+    assert_eq!(ledger[0].intended_at, at(0));
+    store.settle_lost(row).await.unwrap();
+    store.settle_refused(row, None).await.unwrap();
+    assert!(store.ledger(at(0)).await.unwrap().is_empty());
+    assert_eq!(store.ledger(at(0) + TimeDelta::days(1)).await.unwrap(), []);
+}
+
+async fn a_late_creation_is_ours_whatever_became_of_its_row(store: SharedStore) {
+    let lease = lease(&store).await;
+    let row = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    store.settle_lost(row).await.unwrap();
+    // Another grant was found for the row; then the first call answers after all.
+    for id in ["ag-1", "ag-2"] {
+        assert!(store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap());
+    }
+    let ids: Vec<_> =
+        store.ledger(at(1)).await.unwrap().into_iter().map(|entry| entry.own.grant.id).collect();
+    assert_eq!(ids, [Some("ag-1".into()), Some("ag-2".into())], "the planner sees both and revokes one");
+}
+
+async fn a_creation_that_was_settled_already_is_not_settled_again(store: SharedStore) {
+    let lease = lease(&store).await;
+    let row = live(&store, &lease, "ag-1").await;
+    let settle = async |row| {
+        let (id, audit) = (GrantId::from("ag-1"), audit(&new_grant().grant));
+        store.settle_created(row, &id, &audit).await.unwrap()
+    };
+    assert!(!settle(row).await, "adopted meanwhile");
+    let other = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    assert!(!settle(other).await, "adopted for another row");
+    store.settle_ended(row, at(1), &audit(&new_grant().grant)).await.unwrap();
+    assert!(!settle(row).await, "adopted and revoked");
+    assert_eq!(store.audit_page(9, None).await.unwrap().items.len(), 2, "what was known is not told again");
+}
+
+async fn a_late_settlement_does_not_bring_an_ended_grant_back(store: SharedStore) {
+    let lease = lease(&store).await;
+    let row = live(&store, &lease, "ag-1").await;
+    assert!(store.intend_revoke(&lease, row).await.unwrap());
+    let audit = audit(&new_grant().grant);
+    assert!(store.settle_ended(row, at(1), &audit).await.unwrap());
+    store.settle_kept(row).await.unwrap();
+    store.settle_lost(row).await.unwrap();
+    assert!(!store.settle_ended(row, at(2), &audit).await.unwrap());
+    assert!(store.ledger(at(1)).await.unwrap().is_empty());
+
+    let row = live(&store, &lease, "ag-2").await;
+    store.settle_lost(row).await.unwrap();
+    assert_eq!(store.ledger(at(1)).await.unwrap()[0].state, State::Live, "found, so not lost");
+}
+
+async fn a_late_refusal_does_not_forget_a_grant_that_was_found(store: SharedStore) {
+    let row = live(&store, &lease(&store).await, "ag-1").await;
+    store.settle_refused(row, None).await.unwrap();
+    assert_eq!(store.ledger(at(1)).await.unwrap().len(), 1);
+}
+
+async fn what_is_not_live_is_not_revoked(store: SharedStore) {
+    let lease = lease(&store).await;
+    let row = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    assert!(!store.intend_revoke(&lease, row).await.unwrap());
+}
+
+async fn live(store: &SharedStore, lease: &Lease, id: &str) -> i64 {
+    let row = store.intend_create(lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap();
+    row
+}

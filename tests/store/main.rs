@@ -1,0 +1,121 @@
+//! What the store promises, whatever the database behind it: every promise is tried on SQLite and on PostgreSQL; then
+//! what only one of them has.
+
+mod coordination;
+mod deliveries;
+mod grants;
+mod knowledge;
+mod postgres;
+#[path = "../support/postgres.rs"]
+mod postgres_server;
+mod sqlite;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use oncall_grants::{
+    model::{AccountId, Grant, ResourceId, Source, Window},
+    reconcile::{plan::NewGrant, scope::Mark, world::Cause},
+    store::{AuditEntry, Delivery, DirtyMark, Duty, Lease, SharedStore, postgres::Postgres, sqlite::Sqlite},
+};
+
+use crate::postgres_server::Database;
+
+/// Long enough that no lease of a test ends by itself.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Runs each function with an empty store, once on each database.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::in_memory().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let database = crate::Database::create().await;
+                super::$name(crate::replica(&database).await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both;
+
+async fn in_memory() -> SharedStore {
+    Arc::new(Sqlite::in_memory().await.unwrap())
+}
+
+/// One more process on the database.
+async fn replica(database: &Database) -> SharedStore {
+    Arc::new(Postgres::open(database.url.as_str()).await.unwrap())
+}
+
+async fn lease(store: &SharedStore) -> Lease {
+    store.try_lease(Duty::Passes, LONG, "").await.unwrap().expect("nobody else has it")
+}
+
+async fn dirty(store: &SharedStore) -> Vec<DirtyMark> {
+    store.outlook().await.unwrap().dirty
+}
+
+async fn marks(store: &SharedStore) -> BTreeSet<Mark> {
+    dirty(store).await.into_iter().map(|dirty| dirty.mark).collect()
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+fn mark(id: &str) -> Mark {
+    Mark::Source(Source::Schedule(id.into()))
+}
+
+fn delivery(key: &str, marks: &[&str]) -> Delivery {
+    Delivery {
+        key: key.to_owned(),
+        received_at: at(0),
+        event_id: Some(key.to_owned()),
+        event_type: Some("incident.triggered".to_owned()),
+        webhook_id: None,
+        subscription: None,
+        marks: marks.iter().map(|id| mark(id)).collect(),
+    }
+}
+
+fn new_grant() -> NewGrant {
+    let cause = Cause {
+        rule: "r".to_owned(),
+        source: Source::Schedule("P1".into()),
+        user: "U1".into(),
+        through: Some("P1".into()),
+        policy: None,
+        level: Some(1),
+        shift_start: Some(at(0)),
+        shift_end: Some(at(100)),
+    };
+    let grant = Grant {
+        id: None,
+        email: "ana@example.com".parse().unwrap(),
+        account_id: AccountId::from("a-1"),
+        resource: "db".to_owned(),
+        resource_id: ResourceId::from("rs-1"),
+        window: Window::new(at(0), at(100)).unwrap(),
+        rules: vec!["r".to_owned()],
+    };
+    NewGrant { grant, causes: vec![cause] }
+}
+
+fn audit(grant: &Grant) -> AuditEntry {
+    AuditEntry {
+        at: at(1),
+        action: "create",
+        outcome: "done",
+        grant: grant.clone(),
+        reason: "because".to_owned(),
+        trigger: "manual".to_owned(),
+        pass_id: "pass".to_owned(),
+    }
+}
