@@ -27,7 +27,7 @@ use self::{
 const PROMPT: Duration = Duration::from_millis(200);
 const CROWD: usize = 200;
 
-/// Keys as WebDriver names them.
+/// Keys as the driver names them.
 const TAB: &str = "\u{e004}";
 const SPACE: &str = " ";
 const ENTER: &str = "\u{e007}";

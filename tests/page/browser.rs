@@ -1,4 +1,4 @@
-//! A headless Chromium with a fresh profile, steered over WebDriver.
+//! A headless Chromium with a fresh profile, steered through its driver.
 
 use std::{
     fs,
