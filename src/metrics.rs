@@ -385,7 +385,7 @@ pub struct Clocks {
 }
 
 /// An upstream's health as `/readyz` shows it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct HealthView {
     /// When a request last succeeded, in UTC.
     pub last_success: Option<DateTime<Utc>>,
@@ -394,7 +394,7 @@ pub struct HealthView {
 }
 
 /// A failure of an upstream.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LastError {
     /// When, in UTC.
     pub at: DateTime<Utc>,

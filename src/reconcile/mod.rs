@@ -59,6 +59,7 @@ mod held;
 mod look;
 mod observe;
 mod pass;
+pub mod picture;
 pub mod plan;
 pub mod preflight;
 pub mod report;

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{error::AppError, router::App};
+use super::{error::AppError, openapi::Asking, router::App};
 use crate::{
     clock,
     model::Email,
@@ -23,7 +23,19 @@ pub(super) struct Asked {
     at: Option<String>,
 }
 
+/// Why somebody has, or lacks, access
+///
 /// Looks at both sides now, and writes nothing.
+#[utoipa::path(
+    get, path = "/api/explain", operation_id = "explain", tag = "operator",
+    params(
+        ("email" = String, Query, description = "The address in PagerDuty or strongDM", example = "alice@example.com"),
+        ("resource" = Option<String>, Query, description = "Only this resource, by exact name"),
+        ("at" = Option<String>, Query, description = "An instant (RFC 3339), or `+2h`, `-30m`; now, if it is left out"),
+    ),
+    responses((status = 200, description = "The chain from rule to grant", body = serde_json::Value), Asking),
+    security(("bearer" = []), ("basic" = [])),
+)]
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
     query: Result<Query<Asked>, QueryRejection>,

@@ -11,6 +11,8 @@ mod error;
 mod explain;
 mod handshakes;
 mod health;
+mod openapi;
+mod page;
 mod router;
 mod secrets;
 mod sync;

@@ -13,11 +13,12 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
-use super::{error::AppError, router::App};
+use super::{error::AppError, openapi::ErrorBody, router::App};
 use crate::{
     clock,
     metrics::ByAnswer,
@@ -73,13 +74,39 @@ impl RefusedSignatures {
     }
 }
 
-/// Takes an event in. Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row
-/// would make PagerDuty switch the subscription off.
+/// What became of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Taken {
+    /// `accepted`, `duplicate` (an `event.id` seen before) or `ignored` (nothing to refresh).
+    #[schema(example = "accepted")]
+    status: &'static str,
+    /// The `event.id`, if there is one.
+    event_id: Option<String>,
+}
+
+/// Takes an event in
+///
+/// Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row would make PagerDuty
+/// switch the subscription off.
+#[utoipa::path(
+    post, path = "/webhooks/pagerduty", operation_id = "takeEvent", tag = "webhook",
+    params(("X-PagerDuty-Signature" = String, Header, description = "`v1=` and the HMAC-SHA-256 of the body in hexadecimal, or several, separated by commas")),
+    request_body(content = serde_json::Value, description = "A v3 webhook of PagerDuty", content_type = "application/json"),
+    responses(
+        (status = 202, description = "It is durable", body = Taken),
+        (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 401, description = "No signature was made with one of the secrets", body = ErrorBody),
+        (status = 405, description = "The route exists, but not for this method", body = ErrorBody),
+        (status = 413, description = "The body is larger than 512 KiB", body = ErrorBody),
+        (status = 503, description = "It cannot be stored now, or no secret is configured", body = ErrorBody,
+            headers(("retry-after" = u32, description = "Seconds"))),
+    ),
+)]
 pub(super) async fn receive(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), AppError> {
+) -> Result<(StatusCode, Json<Taken>), AppError> {
     let began = Instant::now();
     let mut signer = None;
     let outcome = accept(&app, &headers, body, &mut signer).await;
@@ -94,7 +121,7 @@ pub(super) async fn receive(
     app.metrics.webhooks.get_or_create(&ByAnswer { result, secret }).inc();
     app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
     let (accepted, event_id) = outcome?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "status": accepted.as_str(), "event_id": event_id }))))
+    Ok((StatusCode::ACCEPTED, Json(Taken { status: accepted.as_str(), event_id })))
 }
 
 /// Notes in `signer` which secret fits as soon as that is known, whatever happens afterwards.
