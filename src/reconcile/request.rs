@@ -217,6 +217,9 @@ impl Reconciler {
             self.pass(&mut state, &held, ask).await
         };
         let outcome = outcome.await;
+        if outcome.is_err() {
+            self.look_at_all_again().await;
+        }
         held.release().await;
         Ok(Synced::Here(Arc::new(outcome?)))
     }

@@ -21,7 +21,7 @@ use super::{
     pass::{Ask, PassState},
     plan::Settings,
     request::{Note, Outcome, PassRequest},
-    scope::{Links, Scope},
+    scope::{Links, Mark, Scope},
 };
 use crate::{
     clock,
@@ -254,10 +254,19 @@ impl Reconciler {
                 let ended = clock::now();
                 let passed = Passed { full, began, ended, complete: false, next_wake: None };
                 agenda::note(&mut timetable, &passed);
-                // If this fails as well, the marks and instants that led here still stand.
-                drop(self.store.set_timetable(held.lease(), &timetable).await);
+                if !matches!(self.store.set_timetable(held.lease(), &timetable).await, Ok(true)) {
+                    self.look_at_all_again().await;
+                }
                 Turn::Failed(error)
             }
+        }
+    }
+
+    /// Sees to it that a full look follows a pass that broke off. If the store takes not even this, the marks and
+    /// instants that led to the pass still stand, and a lease that could not be released tells the others.
+    pub(super) async fn look_at_all_again(&self) {
+        if let Err(error) = self.store.mark(&Mark::Everything).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
         }
     }
 }

@@ -116,15 +116,18 @@ async fn frozen_while(call: &str, second_grant: SecondGrant) {
     // What the frozen one had asked for happens only now; then it wakes up.
     gate.open();
     one.signal("CONT");
-    wait_until("it is told that it lost the lease", async || {
-        let told = one.messages().iter().any(|message| message.starts_with("another replica took over"));
-        told.then_some(())
+    // It may have been in the middle of a question to the database, which then took too long.
+    let endings = ["another replica took over", "a pass failed"];
+    wait_until("its pass is over", async || {
+        let told = one.messages();
+        let mut over = told.iter().filter(|told| endings.iter().any(|ending| told.starts_with(ending)));
+        over.next().map(drop)
     })
     .await;
     swapped(&replicas, &one).await;
+    let writes = replicas.scene.writes();
     let report = other.synced().await;
-    assert_eq!((report["unchanged"].as_u64(), &report["created"]), (Some(2), &json!([])));
-    swapped(&replicas, &other).await;
+    assert_eq!((report["unchanged"].as_u64(), replicas.scene.writes()), (Some(2), writes), "all is well");
 }
 
 #[tokio::test]
