@@ -4,8 +4,8 @@
 //!
 //! 1. [`web`] `webhook.rs` reads the body, and [`pagerduty::signature`] checks who signed it.
 //! 2. [`pagerduty::Event`] says what it may be about; [`reconcile::scope`] which rules that concerns.
-//! 3. [`store`] `intake.rs` keeps the delivery and marks those rules dirty in one transaction. Then: 202.
-//! 4. [`reconcile`] `run.rs` wakes and runs a pass.
+//! 3. [`store`] `inbox.rs` keeps the delivery and marks those rules dirty in one transaction. Then: 202.
+//! 4. [`reconcile`] `run.rs` wakes, on one replica, and runs a pass.
 //! 5. `observe.rs` asks PagerDuty who is on call, and strongDM who and what that is.
 //! 6. [`reconcile::plan`] decides, from values alone.
 //! 7. `execute.rs` makes and takes back grants through [`strongdm`], each intended and settled in the [`store`].
@@ -26,6 +26,8 @@ pub mod cli;
 pub mod serve;
 
 pub mod web;
+
+pub mod subscription;
 
 pub mod reconcile;
 

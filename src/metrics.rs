@@ -1,12 +1,16 @@
 //! What the service counts and measures, in one registry, and each upstream's last success and error.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+};
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::{Registry, Unit},
+    registry::{Metric, Registry, Unit},
 };
 use serde::Serialize;
 
@@ -17,6 +21,23 @@ use crate::{clock, store::Standing};
 pub struct ByResult {
     /// What came of it.
     pub result: &'static str,
+}
+
+/// Webhooks by what they were answered and by the secret that signed them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByAnswer {
+    /// `accepted`, `duplicate`, `ignored`, `bad_signature`, `too_large`, `unavailable` or `error`.
+    pub result: &'static str,
+    /// The place of the secret among `webhook_secrets`, counted from 1; `none` if none fits. Shows during a rotation
+    /// whether the old secret is still in use.
+    pub secret: String,
+}
+
+/// One label, `rule`: as many as the configuration has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRule {
+    /// The rule's name.
+    pub rule: String,
 }
 
 /// Passes are told apart by their trigger.
@@ -33,7 +54,7 @@ pub struct ByTrigger {
 pub struct ByAction {
     /// `create` or `revoke`.
     pub action: &'static str,
-    /// `done` or `failed`.
+    /// `done`, `failed`, or `refused` where strongDM's refusal was expected.
     pub result: &'static str,
 }
 
@@ -48,6 +69,29 @@ pub struct ByCall {
     pub code: String,
 }
 
+/// Upstream requests by what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOperation {
+    /// `pagerduty` or `strongdm`.
+    pub upstream: &'static str,
+    /// The operation, such as `oncalls` or `AccountGrants.Create`.
+    pub operation: &'static str,
+}
+
+/// Findings are told apart by their kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKind {
+    /// One of a few fixed words.
+    pub kind: &'static str,
+}
+
+/// The states that something can be in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByState {
+    /// One of a few fixed words.
+    pub state: &'static str,
+}
+
 /// Tells upstreams apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByUpstream {
@@ -55,14 +99,23 @@ pub struct ByUpstream {
     pub upstream: &'static str,
 }
 
+/// A histogram for each set of labels, in seconds.
+pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Webhooks by what they were answered.
-    pub webhooks: Family<ByResult, Counter>,
+    pub webhooks: Family<ByAnswer, Counter>,
     /// How long a webhook took to be durable and answered.
     pub webhook_seconds: Histogram,
+    /// How long a webhook took to become access.
+    pub webhook_to_grant_seconds: Histogram,
+    /// Webhooks that no pass has served yet.
+    pub waiting_webhooks: Gauge<f64, AtomicU64>,
+    /// For how long the oldest of them has been waiting.
+    pub oldest_waiting_webhook: Gauge<f64, AtomicU64>,
     /// Passes.
     pub passes: Family<ByTrigger, Counter>,
     /// How long passes took.
@@ -71,6 +124,8 @@ pub struct Metrics {
     pub grant_writes: Family<ByAction, Counter>,
     /// When everything was last observed, in seconds since 1970.
     pub last_complete_pass: Gauge,
+    /// When everything that a rule depends on was last observed, in seconds since 1970.
+    pub rule_observed: Family<ByRule, Gauge>,
     /// Revocations that the guard holds.
     pub held: Gauge,
     /// Windows that wait for a grant in their way.
@@ -83,8 +138,26 @@ pub struct Metrics {
     pub grants: Gauge,
     /// Upstream requests.
     pub requests: Family<ByCall, Counter>,
+    /// How long upstream requests took.
+    pub request_seconds: Durations<ByOperation>,
     /// What the upstream's rate limit had left, as far as it said.
     pub rate_limit_remaining: Family<ByUpstream, Gauge>,
+    /// TLS handshakes by how they ended.
+    pub tls_handshakes: Family<ByResult, Counter>,
+    /// Changes of the certificate files by whether they could be taken over.
+    pub tls_reloads: Family<ByResult, Counter>,
+    /// When the certificate in use expires, in seconds since 1970; 0 without TLS.
+    pub tls_certificate_expiry: Gauge,
+    /// What the last full pass found amiss within the horizon.
+    pub preflight: Family<ByKind, Gauge>,
+    /// 1 for the state that our webhook subscription was last seen in.
+    pub subscription: Family<ByState, Gauge>,
+    /// How often our subscription was switched on again.
+    pub subscription_enabled: Counter,
+    /// Bad signatures that came with our subscription's name.
+    pub wrong_secret: Counter,
+    /// How far each upstream's clock was ahead of ours in its last answer.
+    pub clock_ahead: Family<ByUpstream, Gauge>,
     /// PagerDuty's last success and error.
     pub pagerduty: Health,
     /// strongDM's last success and error.
@@ -108,62 +181,134 @@ impl Metrics {
 
     /// A fresh set of metrics.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("oncall_grants");
-        let seconds =
-            || Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0]);
-        let (webhook_seconds, pass_seconds) = (seconds(), seconds());
+        let mut names = Names(Registry::with_prefix("oncall_grants"));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Version of the program", build);
-        let webhooks = Family::default();
-        registry.register("webhooks", "Webhooks by what they were answered", webhooks.clone());
-        let help = "Time from a webhook's arrival to its answer";
-        registry.register_with_unit("webhook_duration", help, Unit::Seconds, webhook_seconds.clone());
-        let passes = Family::default();
-        registry.register("passes", "Passes by trigger and result", passes.clone());
-        let help = "Duration of a pass";
-        registry.register_with_unit("pass_duration", help, Unit::Seconds, pass_seconds.clone());
-        let grant_writes = Family::default();
-        registry.register(
-            "grant_writes",
-            "Grants made and taken back, by action and result",
-            grant_writes.clone(),
-        );
-        let mut gauge = |name: &str, help: &str| {
-            let gauge: Gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        };
-        let help = "When a pass last observed everything, in seconds since 1970";
-        let last_complete_pass = gauge("last_complete_pass_timestamp_seconds", help);
-        let held = gauge("held_revocations", "Revocations that the guard holds");
-        let deferred = gauge("deferred_windows", "Wanted windows that wait for a grant in their way");
-        let skipped =
-            gauge("skipped_records", "People, resources and filters that nothing could be done about");
-        let unknown = gauge("unknown_observations", "Schedules, policies and look-ups without an answer");
-        let grants = gauge("grants", "Grants of ours in force or coming");
-        let requests = Family::default();
-        registry.register("upstream_requests", "Requests to PagerDuty and strongDM", requests.clone());
-        let rate_limit_remaining = Family::default();
-        let help = "What the upstream's rate limit had left in its last answer";
-        registry.register("rate_limit_remaining", help, rate_limit_remaining.clone());
-        Self {
-            registry,
-            webhooks,
-            webhook_seconds,
-            passes,
-            pass_seconds,
-            grant_writes,
-            last_complete_pass,
-            held,
-            deferred,
-            skipped,
-            unknown,
-            grants,
-            requests,
-            rate_limit_remaining,
+        names.0.register("build", "Version of the program", build);
+        let metrics = Self {
+            webhooks: names.add("webhooks", "Webhooks by answer and by the secret that signed them", new()),
+            webhook_seconds: names.seconds("webhook_duration", "Time from a webhook's arrival to its answer"),
+            webhook_to_grant_seconds: names.seconds(
+                "webhook_to_grant_duration",
+                "Time from the arrival of the oldest webhook that a pass serves to the end of that pass's writes",
+            ),
+            waiting_webhooks: names.add("waiting_webhooks", "Webhooks that no pass has served yet", new()),
+            oldest_waiting_webhook: names.add(
+                "oldest_waiting_webhook_age_seconds",
+                "For how long the oldest webhook that no pass has served yet has been waiting",
+                new(),
+            ),
+            passes: names.add("passes", "Passes by trigger and result", new()),
+            pass_seconds: names.seconds("pass_duration", "Duration of a pass"),
+            grant_writes: names.add("grant_writes", "Grants made and taken back, by action and result", new()),
+            last_complete_pass: names.add(
+                "last_complete_pass_timestamp_seconds",
+                "When a pass last observed everything, in seconds since 1970; 0 if none did since the start",
+                new(),
+            ),
+            rule_observed: names.add(
+                "rule_observed_timestamp_seconds",
+                "When all that a rule depends on was last observed, in seconds since 1970; 0 if not since the start",
+                new(),
+            ),
+            held: names.add("held_revocations", "Revocations that the guard holds", new()),
+            deferred: names.add("deferred_windows", "Wanted windows that wait for a grant in their way", new()),
+            skipped: names.add(
+                "skipped_records",
+                "People, resources and filters that nothing could be done about",
+                new(),
+            ),
+            unknown: names.add(
+                "unknown_observations",
+                "Schedules, policies and look-ups without an answer",
+                new(),
+            ),
+            grants: names.add("grants", "Grants of ours in force or coming", new()),
+            requests: names.add("upstream_requests", "Requests to PagerDuty and strongDM", new()),
+            request_seconds: names.durations(
+                "upstream_request_duration",
+                "Time from a request to PagerDuty or strongDM to its answer",
+            ),
+            rate_limit_remaining: names.add(
+                "rate_limit_remaining",
+                "What the upstream's rate limit had left in its last answer",
+                new(),
+            ),
+            preflight: names.add(
+                "preflight_findings",
+                "What the last full pass found amiss within the horizon, by kind",
+                new(),
+            ),
+            subscription: names.add(
+                "subscription_state",
+                "1 for the state that PagerDuty last showed of our webhook subscription",
+                new(),
+            ),
+            subscription_enabled: names.add(
+                "subscription_enabled",
+                "How often the webhook subscription was switched on again after PagerDuty had switched it off",
+                new(),
+            ),
+            wrong_secret: names.add(
+                "webhooks_wrong_secret",
+                "Webhooks of our own subscription whose signature none of the configured secrets made",
+                new(),
+            ),
+            clock_ahead: names.gauge_seconds(
+                "upstream_clock_ahead",
+                "How far the upstream's clock was ahead of ours in its last answer, in whole seconds",
+            ),
+            tls_handshakes: names.add("tls_handshakes", "TLS handshakes by how they ended", new()),
+            tls_reloads: names.add(
+                "tls_reloads",
+                "Changes of the certificate files by whether they were taken over",
+                new(),
+            ),
+            tls_certificate_expiry: names.add(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the certificate in use expires, in seconds since 1970; 0 without TLS",
+                new(),
+            ),
             pagerduty: Health::default(),
             strongdm: Health::default(),
+            registry: names.0,
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// Counters that alerts watch start with a 0: the step from nothing to 1 is no increase to Prometheus.
+    fn begin_at_zero(&self) {
+        for result in ["bad_signature", "unavailable"] {
+            self.webhooks.get_or_create(&ByAnswer { result, secret: "none".to_owned() }).inc_by(0);
         }
+        for action in ["create", "revoke"] {
+            for result in ["done", "failed"] {
+                self.grant_writes.get_or_create(&ByAction { action, result }).inc_by(0);
+            }
+        }
+        for result in ["client_refused", "refused_by_client", "failed"] {
+            self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
+        }
+        for result in ["done", "failed"] {
+            self.tls_reloads.get_or_create(&ByResult { result }).inc_by(0);
+        }
+    }
+
+    /// Notes how one request to an upstream went.
+    pub fn note_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
+        let ByCall { upstream, operation, code: _ } = *call;
+        self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
+        self.requests.get_or_create(call).inc();
+        if let Some(remaining) = rate_limit_remaining {
+            self.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
+        }
+    }
+
+    /// Notes which deliveries wait: how many, and for how many seconds the oldest; `None` if that cannot be told.
+    pub fn note_waiting(&self, waiting: Option<(f64, f64)>) {
+        let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
+        self.waiting_webhooks.set(count);
+        self.oldest_waiting_webhook.set(age);
     }
 
     /// The metrics in the text format of OpenMetrics.
@@ -174,6 +319,49 @@ impl Metrics {
     }
 }
 
+/// The registry while it is filled.
+struct Names(Registry);
+
+impl Names {
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = histogram();
+        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
+
+    fn gauge_seconds<L>(&mut self, name: &str, help: &str) -> Family<L, Gauge>
+    where
+        L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
+    {
+        let gauges = Family::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, gauges.clone());
+        gauges
+    }
+
+    fn durations<L>(&mut self, name: &str, help: &str) -> Durations<L>
+    where
+        L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
+    {
+        let durations = Durations::new_with_constructor(histogram as fn() -> Histogram);
+        self.0.register_with_unit(name, help, Unit::Seconds, durations.clone());
+        durations
+    }
+}
+
+fn new<M: Default>() -> M {
+    M::default()
+}
+
+/// From a webhook's answer, a millisecond or two, to a pass that is cut off after two minutes.
+fn histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0])
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -182,7 +370,19 @@ impl Default for Metrics {
 
 /// An upstream's last success and last error.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<HealthView>>);
+pub struct Health {
+    view: Arc<Mutex<HealthView>>,
+    clocks: Arc<Mutex<Option<Clocks>>>,
+}
+
+/// What two clocks showed at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The upstream's, which tells whole seconds.
+    pub theirs: DateTime<Utc>,
+    /// Ours.
+    pub ours: DateTime<Utc>,
+}
 
 /// An upstream's health as `/readyz` shows it.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
@@ -205,15 +405,30 @@ pub struct LastError {
 impl Health {
     /// Notes the outcome of a request.
     pub fn note(&self, outcome: Result<(), String>) {
-        let mut health = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut health = self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
             Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
         }
     }
 
+    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
+    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
+        let clocks = Clocks { theirs, ours: clock::now() };
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(clocks);
+        (clocks.theirs - clocks.ours).num_seconds()
+    }
+
+    /// What the clocks showed at its last answer.
+    pub fn clocks(&self) -> Option<Clocks> {
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// What is known.
     pub fn view(&self) -> HealthView {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

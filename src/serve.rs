@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{
-    Handle,
-    accept::NoDelayAcceptor,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use chrono::TimeDelta;
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -24,13 +20,17 @@ use crate::{
     assemble, clock,
     config::Config,
     metrics::Metrics,
+    pagerduty,
     store::{self, Duty, SharedStore},
+    subscription::{self, Watched},
     tls,
-    web::{App, Capped, router},
+    web::{App, Capped, Handshakes, WebhookSecrets, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// The same for a TLS handshake; it must end before the headers can begin.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Requests under way get this long to finish at the end.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
@@ -56,26 +56,30 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
-    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
-    let app = Arc::new(App::new(
-        store.clone(),
-        Arc::clone(&reconciler),
-        metrics,
-        config.pagerduty.webhook_secrets.clone(),
-        config.server.admin_token.clone(),
-    ));
+    let clients = assemble::clients(config, &metrics)?;
+    let pagerduty = clients.pagerduty.clone();
+    let reconciler = assemble::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
+    let reconciler = Arc::new(reconciler);
+    let secrets = &config.pagerduty;
+    let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
+    let token = config.server.admin_token.clone();
+    let app =
+        Arc::new(App::new(store.clone(), Arc::clone(&reconciler), Arc::clone(&metrics), secrets, token));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
 
     let shutdown = CancellationToken::new();
     let handle = Handle::new();
-    let mut web =
-        tokio::spawn(web(config.server.tls.as_ref(), listener, handle.clone(), router(Arc::clone(&app)))?);
+    let mut web = {
+        let tls = config.server.tls.as_ref().map(|tls| tls::Listener::new(tls, &metrics)).transpose()?;
+        tokio::spawn(web(tls, metrics, listener, handle.clone(), router(Arc::clone(&app)))?)
+    };
     let mut passes = {
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
+    watch_subscription(config, pagerduty, &app, &shutdown);
     tokio::spawn(keep_house(store.clone(), config.store.keep));
     let address = handle.listening().await.unwrap_or(listen);
     announce(config, address);
@@ -103,21 +107,48 @@ pub async fn serve_until(
     stopped.map(|_| ())
 }
 
+/// Watches our webhook subscription, if the configuration says where PagerDuty reaches us.
+fn watch_subscription(
+    config: &Config,
+    client: pagerduty::Client,
+    app: &Arc<App>,
+    shutdown: &CancellationToken,
+) {
+    if let Some(url) = subscription::our_url(config) {
+        let watched = Watched {
+            url,
+            client,
+            reconciler: Arc::clone(&app.reconciler),
+            metrics: Arc::clone(&app.metrics),
+            watch: Arc::clone(&app.watch),
+            has_secrets: !config.pagerduty.webhook_secrets.is_empty(),
+        };
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { watched.watch(shutdown).await });
+    }
+}
+
 type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
 fn web(
-    tls: Option<&crate::config::Tls>,
+    tls: Option<tls::Listener>,
+    metrics: Arc<Metrics>,
     listener: TcpListener,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
     let service = router.into_make_service();
     Ok(if let Some(tls) = tls {
-        let config = RustlsConfig::from_config(Arc::new(tls::server_config(tls)?));
-        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+        let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(HANDSHAKE_WITHIN);
+        let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
         let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
         limit(server.http_builder());
-        Box::pin(server.serve(service))
+        Box::pin(async move {
+            tokio::select! {
+                ended = server.serve(service) => ended,
+                never = tls.keep_up(metrics) => match never {},
+            }
+        })
     } else {
         let mut server =
             axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);

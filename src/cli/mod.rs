@@ -2,8 +2,11 @@
 
 mod audit;
 mod check;
+mod explain;
 mod health;
+mod manual;
 mod sync;
+mod webhook;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -18,6 +21,9 @@ use crate::{
 /// Gives whoever is on call in PagerDuty the strongDM access they need, exactly while they need it.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Example: oncall-grants check, then oncall-grants sync --dry-run, then oncall-grants serve"
+)]
 pub struct Cli {
     /// The configuration file [default: oncall-grants.toml, then /etc/oncall-grants/oncall-grants.toml]
     #[arg(long, global = true, value_name = "FILE", env = config::FILE_VARIABLE)]
@@ -46,9 +52,25 @@ enum Command {
     /// Prints what was decided and done, oldest first
     #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
     Audit(audit::Options),
+    /// Tells why somebody has, or lacks, access
+    #[command(
+        after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
+    )]
+    Explain(explain::Options),
+    /// Manages the subscription that makes PagerDuty send webhooks
+    #[command(
+        after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
+    )]
+    Webhook(webhook::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(health::Options),
+    /// Prints what makes a shell complete these commands and options
+    #[command(after_help = manual::COMPLETIONS_EXAMPLE)]
+    Completions(manual::Options),
+    /// Prints the man page, or writes one page for each command
+    #[command(after_help = "Example: oncall-grants man > /usr/local/share/man/man1/oncall-grants.1")]
+    Man(manual::ManOptions),
 }
 
 /// How a result is printed.
@@ -78,12 +100,20 @@ pub async fn run(cli: Cli) -> ExitCode {
     telemetry::start(log_format, log_level);
     let ended = match command {
         Command::Healthcheck(options) => health::healthcheck(&options).await,
+        Command::Completions(options) => manual::completions(&options),
+        Command::Man(options) => manual::man(&options),
         Command::Serve => {
             with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
         Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
+        Command::Explain(options) => {
+            with(config, async |config| explain::explain(&config, options).await).await
+        }
+        Command::Webhook(options) => {
+            with(config, async |config| webhook::webhook(&config, options).await).await
+        }
     };
     match ended {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -28,24 +28,50 @@
 //! `plan/mod.rs` says how. Where strongDM takes a second grant, the new one is made first, and the old one stays if
 //! that fails.
 //!
-//! *One at a time.* Passes of one process never overlap: they share one lock.
+//! *One at a time.* Passes of one process share one lock, and passes of several replicas one lease, which lasts 30 s
+//! by the database's clock and is renewed every 10 s (`held.rs`). What is due is read again once the lease is there,
+//! so that a boundary or a mark is served by one replica. What passes know of time to come is in the store, and a
+//! lease that ran out unreleased makes a full pass due: whoever died may have left work that no mark tells of.
+//!
+//! *A lost lease does no harm.* Each intent asks for the lease in the statement that writes it, so no write is begun
+//! after another replica took over. What can still happen is that a replica freezes, or is cut off, between its intent
+//! and its settlement, for as long as it likes. Then the other one finds the row `creating` or `revoking`, looks at
+//! strongDM, settles it and goes on; and when the first one wakes, its call and its settlement come late:
+//!
+//! | the call that comes late | what it does | its settlement |
+//! | --- | --- | --- |
+//! | a creation, made once more by now | makes a second grant, or is refused | becomes ours, `live`, and is revoked as a duplicate; or the row goes |
+//! | a creation that the other one found | was made before | says what is known: nothing is written |
+//! | a revocation, done by now | finds nothing | the row is `ended` already: nothing is written |
+//! | a revocation that is no longer wanted | removes the grant | the row is `ended`, and the grant is made anew |
+//!
+//! So settlements need no lease: they say what is true whoever holds it. But they change only a row that still waits
+//! for them (`creating` or `lost` to `live`, `creating` to `lost`, `live` or `revoking` to `ended`, `revoking` to
+//! `live`), so that what is over stays over. What a pass concludes (cleared marks, the timetable, what is foreign) does
+//! need the lease and is dropped without it; instead everything is marked, and whoever is next looks at it all again.
 
 mod agenda;
 pub mod cache;
 mod execute;
+pub mod explain;
+pub mod finding;
 mod held;
+mod look;
 mod observe;
 mod pass;
 pub mod picture;
 pub mod plan;
+pub mod preflight;
 pub mod report;
 pub mod request;
 mod run;
 pub mod scope;
 mod settle;
+mod staleness;
 pub mod world;
 
 pub use self::{
+    look::Survey,
     request::PassRequest,
-    run::{LEARNED_FOR, Reconciler, Survey},
+    run::{LEARNED_FOR, Reconciler},
 };

@@ -93,6 +93,7 @@ impl Reconciler {
                 break;
             };
             let world = world?;
+            self.note_observed(&world, context.now);
             context.planned_with = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
@@ -102,6 +103,7 @@ impl Reconciler {
             }
             if scope == Scope::All {
                 self.note_links(&world).await?;
+                self.note_ahead(context.now, &world, &decided);
             }
             let undone = decided.clone();
             let executed = timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await;

@@ -71,6 +71,8 @@ pub enum Trigger {
     Retry,
     /// A webhook.
     Webhook,
+    /// The webhook subscription was off for a while.
+    Subscription,
     /// `POST /sync`.
     Manual,
     /// The `sync` command.
@@ -86,6 +88,7 @@ impl Trigger {
             Self::Boundary => "boundary",
             Self::Retry => "retry",
             Self::Webhook => "webhook",
+            Self::Subscription => "subscription",
             Self::Manual => "manual",
             Self::Command => "command",
         }

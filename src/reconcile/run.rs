@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,15 +16,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     agenda::{self, Agenda, Due, Passed},
     cache::Cache,
+    finding::Finding,
     held::Held,
     pass::{Ask, PassState},
-    plan::{Plan, Settings, plan},
+    plan::Settings,
     request::{Note, Outcome, PassRequest},
     scope::{Links, Scope},
 };
 use crate::{
     clock,
-    metrics::Metrics,
+    metrics::{ByRule, Metrics},
+    model::Rule,
     pagerduty,
     store::{self, Outlook, SharedStore},
     strongdm,
@@ -60,21 +62,20 @@ pub struct Reconciler {
     pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
-}
-
-/// What a look without consequences showed.
-#[derive(Debug)]
-pub struct Survey {
-    /// What would be done.
-    pub plan: Plan,
-    /// How many grants strongDM lists, or why it does not.
-    pub grants: Result<usize, strongdm::Error>,
+    /// What the last full pass found amiss ahead.
+    pub(super) ahead: Mutex<Arc<[Finding]>>,
 }
 
 impl std::fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reconciler").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// When this process came up, and the last full pass before that.
+struct CameUp {
+    at: DateTime<Utc>,
+    last_full: OnceLock<Option<DateTime<Utc>>>,
 }
 
 /// What came of one turn of the loop.
@@ -99,6 +100,10 @@ impl Reconciler {
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
         let links = RwLock::new(store.links().await?);
+        // So that a rule that was never observed shows as such.
+        for Rule { name, .. } in &settings.rules {
+            metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
+        }
         let (interval, verify_interval) = intervals;
         Ok(Self {
             settings,
@@ -115,6 +120,7 @@ impl Reconciler {
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
+            ahead: Mutex::new(Arc::new([])),
         })
     }
 
@@ -134,12 +140,12 @@ impl Reconciler {
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let came_up = clock::now();
+        let came_up = CameUp { at: clock::now(), last_full: OnceLock::new() };
         let (mut blind, mut failures) = (false, 0);
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
             let news = self.store.news().notified();
-            let turn = self.turn(came_up).await;
+            let turn = self.turn(&came_up).await;
             let pause = match &turn {
                 Turn::Ran => {
                     failures = 0;
@@ -173,7 +179,7 @@ impl Reconciler {
         drop(self.passing.lock().await);
     }
 
-    async fn turn(&self, came_up: DateTime<Utc>) -> Turn {
+    async fn turn(&self, came_up: &CameUp) -> Turn {
         let outlook = match self.store.outlook().await {
             Ok(outlook) => outlook,
             Err(error) => return Turn::Blind(error),
@@ -197,9 +203,11 @@ impl Reconciler {
     }
 
     /// Takes over what passes elsewhere found out.
-    async fn follow(&self, outlook: &Outlook, came_up: DateTime<Utc>) -> Result<(), store::Error> {
+    async fn follow(&self, outlook: &Outlook, came_up: &CameUp) -> Result<(), store::Error> {
         let Outlook { timetable, .. } = outlook;
-        if timetable.last_full.is_some_and(|last| last >= came_up) {
+        let found = came_up.last_full.get_or_init(|| timetable.last_full);
+        // Found at the start, it is of an earlier pass, whatever the clock said then.
+        if timetable.last_full != *found && timetable.last_full.is_some_and(|last| last >= came_up.at) {
             self.started.store(true, Ordering::Relaxed);
         }
         self.metrics.show(&timetable.standing);
@@ -232,7 +240,12 @@ impl Reconciler {
         let ask = Ask { pass_id: note.pass_id, trigger, request, timetable: timetable.clone() };
         let began = clock::now();
         let outcome = async {
+            let waiting = if marks.is_empty() { None } else { self.store.backlog().await?.since };
             let report = self.pass(state, held, ask).await?;
+            if let Some(since) = waiting.filter(|_| report.is_complete()) {
+                let took = (clock::now() - since).as_seconds_f64();
+                self.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
+            }
             self.store.clear_dirty(held.lease(), &marks, began, &report.pass_id).await
         };
         match outcome.await {
@@ -246,13 +259,5 @@ impl Reconciler {
                 Turn::Failed(error)
             }
         }
-    }
-
-    /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
-    pub async fn survey(&self) -> Result<Survey, store::Error> {
-        let now = clock::now();
-        let world = self.observe(now, &Scope::All).await?;
-        let plan = plan(now, &self.settings, &world, false);
-        Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
     }
 }

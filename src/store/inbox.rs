@@ -68,6 +68,21 @@ pub struct DirtyMark {
     pub looked_at: Option<DateTime<Utc>>,
 }
 
+/// The deliveries that no pass has served yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many.
+    pub deliveries: i64,
+    /// When the oldest arrived.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl From<(i64, Option<i64>)> for Backlog {
+    fn from((deliveries, since_ms): (i64, Option<i64>)) -> Self {
+        Self { deliveries, since: since_ms.map(from_ms) }
+    }
+}
+
 /// Takes deliveries in and tells what they left to do.
 #[async_trait]
 pub trait Inbox {
@@ -76,6 +91,9 @@ pub trait Inbox {
 
     /// Sets a mark without a delivery, durably.
     async fn mark(&self, mark: &Mark) -> Result<(), Error>;
+
+    /// What waits for a pass.
+    async fn backlog(&self) -> Result<Backlog, Error>;
 
     /// Notes that `marks` were looked at by `pass`, which began at `began`, and tells the deliveries whose marks have
     /// all been looked at that it was this one. A mark that was set again since stays dirty. False if the lease is
@@ -88,6 +106,10 @@ pub trait Inbox {
         pass: &str,
     ) -> Result<bool, Error>;
 }
+
+/// Counts the [`Backlog`]; an index holds just these rows.
+pub(super) const BACKLOG: &str = "SELECT count(*), min(received_ms) FROM deliveries
+     WHERE status = 'accepted' AND pass_id IS NULL";
 
 /// A way to write a group of deliveries in one transaction.
 #[async_trait]

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 
 pub use self::{
     coordination::{Coordination, Duty, Holder, Lease, Outlook, Standing, Timetable},
-    inbox::{Accepted, Delivery, DirtyMark, Inbox},
+    inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
     ledger::{GrantQuery, Ledger, LedgerEntry, State},
@@ -55,15 +55,16 @@ pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + S
 /// The store as everybody shares it.
 pub type SharedStore = Arc<dyn Store>;
 
-/// Why the store could not do what it was asked.
+/// Why the store could not do what it was asked. The text tells what the database said, since a log line shows no
+/// sources; it is not for callers of the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused.
-    #[error("the store failed")]
-    Database(#[source] sqlx::Error),
+    #[error("the store failed: {0}")]
+    Database(sqlx::Error),
     /// The database cannot be reached, or not now.
-    #[error("the store cannot be reached")]
-    Unreachable(#[source] sqlx::Error),
+    #[error("the store cannot be reached: {0}")]
+    Unreachable(sqlx::Error),
     /// The database took too long.
     #[error("the store did not answer in time")]
     Slow,
@@ -87,9 +88,12 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as Sqlx;
         match &error {
-            Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
-                Self::Unreachable(error)
-            }
+            Sqlx::Io(_)
+            | Sqlx::Protocol(_)
+            | Sqlx::Tls(_)
+            | Sqlx::PoolTimedOut
+            | Sqlx::PoolClosed
+            | Sqlx::WorkerCrashed => Self::Unreachable(error),
             Sqlx::Database(refused) if refused.code().is_some_and(|code| is_outage(&code)) => {
                 Self::Unreachable(error)
             }

@@ -118,10 +118,9 @@ impl From<Error> for AppError {
         match error {
             Error::Busy | Error::NotWritten | Error::Slow | Error::Unreachable(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-                Self::Unavailable(error.to_string())
+                Self::Unavailable("the store cannot be reached now".to_owned())
             }
-            Error::Database(source) => Self::internal(&source),
-            Error::Corrupt { .. } => Self::internal(&error),
+            Error::Database(_) | Error::Corrupt { .. } => Self::internal(&error),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::router::App;
-use crate::metrics::HealthView;
+use crate::{clock, metrics::HealthView, store::Backlog};
 
 /// A store that takes longer than this to write nothing takes no webhooks in time either.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
@@ -78,11 +78,18 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 /// Counts and measures, for Prometheus
+///
+/// What waits is asked of the store: another replica, or an earlier process, may have taken it in.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health",
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
 )]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let waiting = timeout(STORE_WITHIN, app.store.backlog()).await.ok().and_then(Result::ok);
+    app.metrics.note_waiting(waiting.map(|Backlog { deliveries, since }| {
+        let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
+        (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
+    }));
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, format)], app.metrics.text())
 }

@@ -8,14 +8,19 @@ mod auth;
 mod body;
 mod connections;
 mod error;
+mod explain;
+mod handshakes;
 mod health;
 mod openapi;
 mod page;
 mod router;
+mod secrets;
 mod sync;
 mod webhook;
 
 pub use self::{
     connections::{Capped, Counted},
+    handshakes::Handshakes,
     router::{App, router},
+    secrets::WebhookSecrets,
 };

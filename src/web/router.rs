@@ -26,10 +26,12 @@ use super::{
     api, auth,
     body::BodyBudget,
     error::{self, AppError},
-    health, openapi, page, sync, webhook,
+    explain, health, openapi, page,
+    secrets::WebhookSecrets,
+    sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
 /// No route but those that run a pass has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -47,7 +49,9 @@ pub struct App {
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// Any of these may have signed a webhook.
-    pub webhook_secrets: Vec<SecretString>,
+    pub webhook_secrets: WebhookSecrets,
+    /// What is known of the subscription that delivers to us.
+    pub watch: Arc<Watch>,
     /// What an operator must show.
     pub admin_token: SecretString,
     /// Set when the service is about to stop: the load balancer must look elsewhere.
@@ -62,14 +66,15 @@ impl App {
         store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
-        webhook_secrets: Vec<SecretString>,
+        webhook_secrets: impl Into<WebhookSecrets>,
         admin_token: SecretString,
     ) -> Self {
         Self {
             store,
             reconciler,
             metrics,
-            webhook_secrets,
+            webhook_secrets: webhook_secrets.into(),
+            watch: Arc::default(),
             admin_token,
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
@@ -112,6 +117,7 @@ pub(super) fn listings() -> Routes {
         .routes(routes!(api::grants))
         .routes(routes!(api::audit))
         .routes(routes!(api::events))
+        .routes(routes!(explain::explain))
         .routes(routes!(page::index))
         .routes(routes!(page::why))
         .routes(routes!(page::style))

@@ -112,7 +112,7 @@ async fn metrics_can_be_read_by_a_machine_and_carry_one_prefix() {
         }
     }
     for sample in [
-        r#"oncall_grants_webhooks_total{result="accepted"} 1"#,
+        r#"oncall_grants_webhooks_total{result="accepted",secret="1"} 1"#,
         r#"oncall_grants_grant_writes_total{action="create",result="done"} 2"#,
         "oncall_grants_grants 2",
     ] {

@@ -91,7 +91,7 @@ async fn a_burst_over_all_replicas_leads_to_few_refreshes_and_is_served() {
 async fn a_killed_replicas_pass_is_taken_over() {
     for after_work in [false, true] {
         let replicas = Replicas::set(Config::default()).await;
-        let (one, other) = replicas.two().await;
+        let (mut one, other) = replicas.two().await;
         swap(&replicas);
         let gate = hold(&replicas, "AccountGrants.Create", after_work);
         until_held(&one, &gate).await;
@@ -200,9 +200,7 @@ async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
     let proxy = Proxy::to(server).await;
     url.set_host(Some(&proxy.address.ip().to_string())).unwrap();
     url.set_port(Some(proxy.address.port())).unwrap();
-    let (one, other) = tokio::join!(replicas.start_on(url.as_str()), replicas.start());
-    one.has_seen_a_full_pass().await;
-    other.has_seen_a_full_pass().await;
+    let (one, other) = replicas.two_on(url.as_str()).await;
     (proxy, one, other)
 }
 
@@ -225,7 +223,10 @@ async fn a_database_that_goes_away_puts_webhooks_off_until_it_is_back() {
         assert_eq!(one.get("/healthz").await.status, 200);
         proxy.open();
         one.ready_becomes(200).await;
-        one.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+        wait_until("webhooks are taken again", async || {
+            (one.deliver(&replicas.scene.about(SCHEDULE)).await.status == 202).then_some(())
+        })
+        .await;
     }
     one.synced().await;
 }

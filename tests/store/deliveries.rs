@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oncall_grants::{
     reconcile::scope::Mark,
-    store::{Accepted, Delivery, SharedStore},
+    store::{Accepted, Backlog, Delivery, SharedStore},
 };
 
 use crate::{at, delivery, dirty, lease, mark, marks, on_both};
@@ -13,6 +13,7 @@ on_both! {
     an_event_marks_once_however_often_it_comes,
     a_mark_that_is_set_again_meanwhile_stays,
     a_delivery_is_served_once_all_its_marks_are,
+    what_waits_is_counted_until_it_is_served,
     a_mark_remembers_when_it_was_looked_at,
     marks_can_be_set_without_a_delivery,
     many_deliveries_at_once_are_all_kept,
@@ -52,6 +53,22 @@ async fn a_delivery_is_served_once_all_its_marks_are(store: SharedStore) {
     assert_eq!(served().await, None);
     store.clear_dirty(&lease, &b, at(2), "pass-2").await.unwrap();
     assert_eq!(served().await.as_deref(), Some("pass-2"));
+}
+
+async fn what_waits_is_counted_until_it_is_served(store: SharedStore) {
+    let lease = lease(&store).await;
+    assert_eq!(store.backlog().await.unwrap(), Backlog::default());
+    for (id, seconds, marks) in
+        [("e1", 20, ["A"].as_slice()), ("e2", 10, &["B"]), ("e2", 5, &["B"]), ("e3", 1, &[])]
+    {
+        store.accept(Delivery { received_at: at(seconds), ..delivery(id, marks) }).await.unwrap();
+    }
+    assert_eq!(store.backlog().await.unwrap(), Backlog { deliveries: 2, since: Some(at(10)) });
+    let (a, b): (Vec<_>, Vec<_>) = dirty(&store).await.into_iter().partition(|dirty| dirty.mark == mark("A"));
+    store.clear_dirty(&lease, &b, at(30), "pass-1").await.unwrap();
+    assert_eq!(store.backlog().await.unwrap(), Backlog { deliveries: 1, since: Some(at(20)) });
+    store.clear_dirty(&lease, &a, at(31), "pass-2").await.unwrap();
+    assert_eq!(store.backlog().await.unwrap(), Backlog::default());
 }
 
 async fn a_mark_remembers_when_it_was_looked_at(store: SharedStore) {

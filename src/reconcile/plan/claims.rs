@@ -135,6 +135,8 @@ impl Claims {
                 }
             }
         }
+        // The first claim names the grant, so the order of rules and answers must not matter.
+        claims.certain.sort();
         claims.on_calls = counted.len();
         claims
     }

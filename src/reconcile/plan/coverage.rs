@@ -1,6 +1,6 @@
 //! One account and one resource: what is wanted, what is there, and the difference.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
     Deferred, FOREVER, NewGrant, Revocation, Why,
@@ -54,10 +54,19 @@ pub(super) struct Decision {
     pub(super) relabelled: Vec<(i64, Vec<Cause>)>,
     /// How many grants of ours stay.
     pub(super) kept: usize,
-    /// When the rolling grant of an on-call without an end is to be renewed.
-    pub(super) renew_at: Option<DateTime<Utc>>,
+    /// When the pair is to be looked at again, beside the boundaries of what is wanted or deferred.
+    pub(super) look_again: Option<DateTime<Utc>>,
     /// strongDM refuses a second grant, so the old one must go before the new one comes.
     pub(super) revoke_first: bool,
+}
+
+/// Which grants stay although they are due for revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    Nothing,
+    /// Those of which a part is wanted.
+    Useful,
+    Everything,
 }
 
 impl<'a> Pair<'a> {
@@ -94,17 +103,44 @@ impl<'a> Pair<'a> {
         if self.unsettled {
             return Decision { kept: self.ours.len(), ..Decision::default() };
         }
+        let decision = self.decide_holding(if hold { Hold::Everything } else { Hold::Nothing });
+        if !self.takes_away_what_is_wanted(&decision) {
+            return decision;
+        }
+        // Access for too long does less harm than a responder without access.
+        let retry = decision.deferred.iter().filter_map(|deferred| deferred.until).min();
+        let safe = self.decide_holding(Hold::Useful);
+        Decision { look_again: retry.into_iter().chain(safe.look_again).min(), ..safe }
+    }
+
+    /// Whether a part of a grant that is to be revoked is wanted, but could not be granted anew in time, because
+    /// something stays in the way.
+    fn takes_away_what_is_wanted(&self, decision: &Decision) -> bool {
+        let foreign: Windows = self.foreign.iter().map(|foreign| foreign.window).collect();
+        let useful = || decision.revoke.iter().filter(|due| due.why == Why::TooLong);
+        decision.deferred.iter().any(|Deferred { grant, until }| {
+            let waits = grant.window.until(until.unwrap_or(FOREVER));
+            let gaps = waits.map(|waits| foreign.missing_from(waits)).unwrap_or_default();
+            gaps.iter().any(|gap| useful().any(|due| due.grant.window.overlaps(gap)))
+        })
+    }
+
+    fn decide_holding(&self, hold: Hold) -> Decision {
         let wanted: Windows = self.claims.iter().map(|claim| claim.window).collect();
         let (mut kept, mut revoke) = self.sort_out(&wanted, hold);
-        let (mut missing, mut renew_at) = self.missing(&wanted, &kept);
-        if self.second_grant == SecondGrant::Refused && !hold {
-            let displaced = self.displace(&mut kept, &missing);
+        let (mut missing, mut look_again) = self.missing(&wanted, &kept);
+        if self.second_grant == SecondGrant::Refused && hold != Hold::Everything {
+            let displaced = self.displace(&mut kept, &wanted, &missing);
             if !displaced.is_empty() {
                 revoke.extend(displaced);
-                (missing, renew_at) = self.missing(&wanted, &kept);
+                (missing, look_again) = self.missing(&wanted, &kept);
             }
         }
         let (create, deferred) = self.without_conflict(missing, &kept);
+        if !deferred.is_empty() {
+            // Where several are in the way, the end of the first may let the others be displaced.
+            look_again = self.first_end(&kept).into_iter().chain(look_again).min();
+        }
         let grants = |windows: Vec<Window>| windows.into_iter().map(|window| self.new_grant(window));
         Decision {
             create: grants(create).collect(),
@@ -115,32 +151,37 @@ impl<'a> Pair<'a> {
             relabelled: kept.iter().filter_map(|own| self.relabel(own)).collect(),
             kept: kept.len(),
             revoke,
-            renew_at,
+            look_again,
             revoke_first: self.second_grant != SecondGrant::Taken,
         }
     }
 
+    fn first_end(&self, kept: &[&OwnGrant]) -> Option<DateTime<Utc>> {
+        let ours = kept.iter().map(|own| own.grant.window.end());
+        ours.chain(self.foreign.iter().map(|foreign| foreign.window.end())).min()
+    }
+
     /// Tells the grants that stay from those that are due for revocation.
-    fn sort_out(&self, wanted: &Windows, hold: bool) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
+    fn sort_out(&self, wanted: &Windows, hold: Hold) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
         let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
         for own in &self.ours {
-            match self.due(own, wanted) {
-                Some(why) if !hold => revoke.push(revocation(own, why)),
-                Some(_) | None => kept.push(own),
+            match (self.due(own, wanted), hold) {
+                (None, _) | (Some(_), Hold::Everything) | (Some(Why::TooLong), Hold::Useful) => {
+                    kept.push(own);
+                }
+                (Some(why), Hold::Nothing | Hold::Useful) => revoke.push(revocation(own, why)),
             }
         }
-        if hold {
+        if hold == Hold::Everything {
             return (kept, revoke);
         }
-        // Coverage stays the same when a grant goes that another one contains; of equal ones the oldest stays.
-        let all = kept.clone();
+        let certain: Vec<&OwnGrant> = kept
+            .iter()
+            .copied()
+            .filter(|own| self.in_view(own).is_some_and(|in_view| wanted.cover(in_view)))
+            .collect();
         kept.retain(|own| {
-            let rest = |own: &OwnGrant| own.grant.window.from(self.now);
-            let duplicate = all.iter().any(|other| match (rest(other), rest(own)) {
-                (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
-                (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
-                _ => false,
-            });
+            let duplicate = self.is_duplicate(own, &certain);
             if duplicate {
                 revoke.push(revocation(own, Why::Duplicate));
             }
@@ -149,10 +190,27 @@ impl<'a> Pair<'a> {
         (kept, revoke)
     }
 
+    /// Whether coverage stays the same without this grant, because a grant that certainly stays contains it; of
+    /// equal ones the oldest stays.
+    fn is_duplicate(&self, own: &OwnGrant, certain: &[&OwnGrant]) -> bool {
+        let rest = |own: &OwnGrant| own.grant.window.from(self.now);
+        let contained = certain.iter().any(|other| match (rest(other), rest(own)) {
+            (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
+            (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
+            _ => false,
+        });
+        contained && self.in_view(own).is_some_and(|in_view| !self.all_claims.may_want(&own.grant, in_view))
+    }
+
+    /// The part of a grant between now and the horizon. What lies behind was not observed.
+    fn in_view(&self, own: &OwnGrant) -> Option<Window> {
+        own.grant.window.from(self.now)?.until(later(self.now, self.horizon))
+    }
+
     /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is
-    /// known or suspected to want. What lies behind the horizon was not observed, so it stays.
+    /// known or suspected to want.
     fn due(&self, own: &OwnGrant, wanted: &Windows) -> Option<Why> {
-        let in_view = own.grant.window.from(self.now)?.until(later(self.now, self.horizon))?;
+        let in_view = self.in_view(own)?;
         let excess = wanted.missing_from(in_view);
         if excess.is_empty() || self.all_claims.may_want(&own.grant, in_view) {
             return None;
@@ -169,18 +227,21 @@ impl<'a> Pair<'a> {
     fn missing(&self, wanted: &Windows, kept: &[&OwnGrant]) -> (Vec<Window>, Option<DateTime<Utc>>) {
         let covered: Windows = kept.iter().map(|own| own.grant.window).collect();
         let (mut missing, mut renew_at) = (Vec::new(), None);
+        // Shifts that end are granted whole at once, also where an on-call without an end goes on after them.
+        let ends = self.claims.iter().map(|claim| claim.window.end()).filter(|end| *end < FOREVER);
+        let last_end = ends.max().unwrap_or(self.now);
         for window in wanted.iter() {
             if window.end() < FOREVER {
                 missing.extend(covered.missing_from(*window));
                 continue;
             }
-            let Some(rolling) = window.until(later(self.now, self.horizon)) else { continue };
+            let Some(rolling) = window.until(later(self.now, self.horizon).max(last_end)) else { continue };
             missing.extend(covered.missing_from(rolling));
             let tail =
                 missing.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
             let runs_until = tail.map_or(rolling.end(), Window::start);
-            let renew = runs_until - self.horizon / 2;
-            if renew > self.now {
+            let renew = (runs_until - self.horizon / 2).trunc_subsecs(0);
+            if renew > self.now && (tail.is_none() || runs_until >= last_end) {
                 renew_at = Some(renew);
                 if tail.is_some() {
                     missing.pop();
@@ -191,14 +252,21 @@ impl<'a> Pair<'a> {
     }
 
     /// Where strongDM takes one grant only: takes our later grants out of the way of an earlier window.
-    fn displace(&self, kept: &mut Vec<&'a OwnGrant>, missing: &[Window]) -> Vec<Revocation> {
+    fn displace(
+        &self,
+        kept: &mut Vec<&'a OwnGrant>,
+        wanted: &Windows,
+        missing: &[Window],
+    ) -> Vec<Revocation> {
         let Some(first) = missing.first() else { return Vec::new() };
         if self.refused_until.is_some() || !self.foreign.is_empty() {
             return Vec::new();
         }
+        // What is certainly wanted is granted anew in its turn; what is only suspected would be lost.
         let stays = |own: &OwnGrant| {
             let window = own.grant.window;
-            window.start() <= first.start().max(self.now) || self.all_claims.may_want(&own.grant, window)
+            window.start() <= first.start().max(self.now)
+                || !wanted.cover(window) && self.all_claims.may_want(&own.grant, window)
         };
         if kept.iter().any(|own| stays(own)) {
             return Vec::new();

@@ -11,7 +11,8 @@
 //!    it. All else is left alone.
 //! 3. What the revoked grant covered rightly is granted anew: before the revocation where strongDM takes a second
 //!    grant, right after it where it does not. The steps of one account and resource are one ordered list, and a
-//!    step is not done if an earlier step that overlaps it failed.
+//!    step is not done if an earlier step that overlaps it failed. If something stays in the way of the new grant,
+//!    the old one stays too.
 //! 4. If more grants in force are due than the guard allows, none is revoked, and the decision is made again with
 //!    all of them left in place.
 
@@ -21,7 +22,7 @@ mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 use self::{
     claims::Claims,
@@ -238,6 +239,8 @@ pub enum Asked {
 /// `allow_mass_revocation` lifts the guard for this one plan. Planning again after the plan was carried out gives
 /// no steps; the order of anything in `world` does not matter.
 pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_revocation: bool) -> Plan {
+    // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
+    let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);
     let pairs = pairs(now, settings.horizon, world, &claims);
     let decide = |hold: bool| -> Vec<Decision> { pairs.iter().map(|pair| pair.decide(hold)).collect() };
@@ -254,12 +257,12 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
     }
     let mut wakes: BTreeSet<DateTime<Utc>> = claims.boundaries(now);
     for (pair, decision) in pairs.iter().zip(decisions) {
-        let Decision { create, revoke, deferred, relabelled, kept, renew_at, revoke_first } = decision;
+        let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
         if pair.unsettled {
             plan.unsettled.push((pair.account_id.clone(), pair.resource.id.clone()));
         }
         wakes.extend(deferred.iter().filter_map(|deferred| deferred.until));
-        wakes.extend(renew_at);
+        wakes.extend(look_again);
         plan.unchanged += kept;
         plan.relabelled.extend(relabelled);
         plan.deferred.extend(deferred);
@@ -305,12 +308,15 @@ fn pairs<'a>(now: DateTime<Utc>, horizon: TimeDelta, world: &'a World, claims: &
     }
     let mut pairs: Vec<Pair<'a>> = pairs.into_values().collect();
     for pair in &mut pairs {
-        pair.claims.sort();
         pair.ours.sort_by_key(|own| (own.grant.window, own.row));
         pair.foreign.sort_by_key(|foreign| foreign.window);
     }
     pairs
 }
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

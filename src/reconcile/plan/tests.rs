@@ -1,1 +1,8 @@
-//! The decision in examples.
+//! The decision in examples, and what the tests of the decision share.
+
+pub(super) mod builders;
+mod guard;
+mod second_grant;
+pub(super) mod twin;
+mod unknown;
+mod wishes;

@@ -1,24 +1,32 @@
 //! Deliveries and dirty marks in PostgreSQL. Groups of several replicas are written at the same time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
+use tokio::time::timeout;
 
 use super::{Postgres, is_held, news, text, within};
 use crate::{
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        inbox::{WaitingRow, WriteGroup},
+        inbox::{BACKLOG, Backlog, WaitingRow, WriteGroup},
         to_json,
     },
 };
 
 /// Keys above this length are kept as digests: an index takes no more than some 2,700 bytes.
 const LONGEST_KEY: usize = 512;
+
+/// Beginning to write: who sent the deliveries is told to come again after about as long, and those that come
+/// meanwhile would wait behind them.
+const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Writes groups of deliveries.
 pub(super) struct Writer(pub(super) PgPool);
@@ -27,7 +35,8 @@ pub(super) struct Writer(pub(super) PgPool);
 impl WriteGroup for Writer {
     async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error> {
         within(async {
-            let mut transaction = self.0.begin().await?;
+            let begun = timeout(BEGIN_WITHIN, self.0.begin()).await;
+            let mut transaction = begun.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
             let outcomes = write_keys(&mut transaction, deliveries).await?;
             let both = deliveries.iter().zip(&outcomes);
             let new = both.filter(|(_, outcome)| **outcome == Accepted::New);
@@ -179,6 +188,14 @@ impl Inbox for Postgres {
             news::tell(&mut transaction).await?;
             transaction.commit().await?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        within(async {
+            let counted: (i64, Option<i64>) = sqlx::query_as(BACKLOG).fetch_one(&self.pool).await?;
+            Ok(counted.into())
         })
         .await
     }

@@ -28,16 +28,16 @@ use super::{Error, Lease, OpenError, Store, inbox::Queue};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
-/// One writes deliveries, one listens, one runs the pass, four write grants, and the API shares the rest. Ten replicas
-/// stay below the hundred connections that a server allows by default.
+/// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
+/// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
 const CONNECTIONS: u32 = 8;
 /// Getting a connection: a healthy server takes milliseconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// One call of this module. The server gives up on a statement before that; this limit is for a server that does not
 /// answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Checking whether a connection that comes back is still good.
-const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// Checking whether a connection is still good; several may have to be tried while getting one.
+const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
 /// The store in a database.
 #[derive(Clone, Debug)]
@@ -62,9 +62,9 @@ impl Postgres {
         let migrated = migrations().run(&migrating).await;
         migrated.map_err(|source| OpenError::Migration { place: place.clone(), source })?;
         migrating.close().await;
-        let pool = pool(options).await.map_err(failed)?;
+        let pool = pool(options.clone()).await.map_err(failed)?;
         let store = Self::on(pool);
-        news::listen(store.pool.clone(), Arc::clone(&store.news));
+        news::listen(store.pool.clone(), options, Arc::clone(&store.news));
         Ok(store)
     }
 
@@ -144,17 +144,20 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         .acquire_timeout(CONNECT_WITHIN)
         .idle_timeout(Duration::from_mins(5))
         .max_lifetime(Duration::from_mins(30))
-        // The pool itself asks the connection without a limit; one that is cut off would occupy its place for long.
-        .after_release(|connection, _| {
-            Box::pin(async {
-                match timeout(CHECK_WITHIN, connection.ping()).await {
-                    Ok(answer) => answer.map(|()| true),
-                    Err(_) => Err(sqlx::Error::PoolTimedOut),
-                }
-            })
-        })
+        // The pool's own checks wait without a limit of their own; connections that were cut off would occupy their
+        // places for long, and each would cost whoever is handed it all the time there is.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(check(connection)))
+        .after_release(|connection, _| Box::pin(check(connection)))
         .connect_with(options)
         .await
+}
+
+async fn check(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match timeout(CHECK_WITHIN, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 /// Gives up on a server that does not answer.

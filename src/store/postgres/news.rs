@@ -3,15 +3,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{PgConnection, PgPool, postgres::PgListener};
-use tokio::sync::Notify;
+use sqlx::{
+    PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use tokio::{sync::Notify, time::timeout};
 
+use super::CONNECT_WITHIN;
 use crate::store::Error;
 
 /// The channel; each database has its own.
 const CHANNEL: &str = "oncall_grants_news";
 /// After the connection was lost; until then, looking now and then must do.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A connection that is silent for longer is asked whether it still lives: one that was cut off would stay silent.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Tells all replicas, once the transaction is committed.
 pub(super) async fn tell(connection: &mut PgConnection) -> Result<(), Error> {
@@ -19,27 +25,41 @@ pub(super) async fn tell(connection: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Passes wake-ups on until the pool is closed.
-pub(super) fn listen(pool: PgPool, news: Arc<Notify>) {
+/// Passes wake-ups on, over a connection of its own, until `pool` is closed.
+pub(super) fn listen(pool: PgPool, options: PgConnectOptions, news: Arc<Notify>) {
     tokio::spawn(async move {
-        while !pool.is_closed() {
-            if let Err(error) = pass_on(&pool, &news).await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "lost the wake-ups of other replicas"
-                );
+        let mut closed = std::pin::pin!(pool.close_event());
+        let listening = async {
+            loop {
+                if let Err(error) = pass_on(&options, &news).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "lost the wake-ups of other replicas");
+                }
+                tokio::time::sleep(PAUSE).await;
             }
-            tokio::time::sleep(PAUSE).await;
+        };
+        tokio::select! {
+            () = &mut closed => {}
+            () = listening => {}
         }
     });
 }
 
-async fn pass_on(pool: &PgPool, news: &Notify) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn pass_on(options: &PgConnectOptions, news: &Notify) -> Result<(), sqlx::Error> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
+    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // Nothing means that the connection was lost and found again: something may have been missed.
-        listener.try_recv().await?;
-        news.notify_waiters();
+        match timeout(SILENCE, listener.try_recv()).await {
+            // Nothing means that the connection was lost and found again: something may have been missed.
+            Ok(received) => {
+                received?;
+                news.notify_waiters();
+            }
+            Err(_) => {
+                let asked = timeout(CONNECT_WITHIN, sqlx::query("SELECT 1").execute(&mut listener)).await;
+                asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        inbox::{WaitingRow, WriteGroup},
+        inbox::{BACKLOG, Backlog, WaitingRow, WriteGroup},
         to_json,
     },
 };
@@ -103,6 +103,11 @@ impl Inbox for Sqlite {
         set_mark(&mut connection, mark).await?;
         self.news.notify_waiters();
         Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        let counted: (i64, Option<i64>) = sqlx::query_as(BACKLOG).fetch_one(&self.reader).await?;
+        Ok(counted.into())
     }
 
     async fn clear_dirty(

@@ -11,7 +11,7 @@ use super::{
     ADMIN_TOKEN, Answer, Config, Scene,
     postgres::Database,
     service::{self, Service},
-    wait_for,
+    wait_for, wait_until,
 };
 
 /// A lease lasts 30 s; then the other replica looks within a second or two.
@@ -43,7 +43,7 @@ impl Replicas {
     }
 
     /// Starts one more replica, on this address of the database.
-    pub(crate) async fn start_on(&self, store: &str) -> Replica {
+    async fn start_on(&self, store: &str) -> Replica {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config { store: store.to_owned(), ..self.scene.config.clone() };
         let text = config.text(&self.scene.pagerduty.url(), &self.scene.strongdm.url());
@@ -53,17 +53,18 @@ impl Replicas {
         Replica { service, dir, http: super::http::client(), secret }
     }
 
-    /// Starts one more replica.
-    pub(crate) async fn start(&self) -> Replica {
-        self.start_on(self.database.url.as_str()).await
-    }
-
     /// Two replicas whose first passes are over.
     pub(crate) async fn two(&self) -> (Replica, Replica) {
-        let (one, other) = tokio::join!(self.start(), self.start());
-        for replica in [&one, &other] {
-            replica.has_seen_a_full_pass().await;
-        }
+        self.two_on(self.database.url.as_str()).await
+    }
+
+    /// Two replicas whose first passes are over, the first of them on this address of the database. One after the
+    /// other: of two that come up together, one may let the other's first pass count for both.
+    pub(crate) async fn two_on(&self, store: &str) -> (Replica, Replica) {
+        let one = self.start_on(store).await;
+        one.has_started().await;
+        let other = self.start_on(self.database.url.as_str()).await;
+        other.has_started().await;
         (one, other)
     }
 }
@@ -127,17 +128,14 @@ impl Replica {
     }
 
     /// Kills the process without warning.
-    pub(crate) fn kill(self) {
-        self.service.kill();
+    pub(crate) fn kill(&mut self) {
+        self.service.stop();
     }
 
-    /// Waits until a pass looked at everything, here or on another replica.
-    pub(crate) async fn has_seen_a_full_pass(&self) {
-        wait_for(Duration::from_secs(30), "a full pass is over", async || {
+    async fn has_started(&self) {
+        wait_until("its first pass is over", async || {
             let metrics = self.get("/metrics").await.text;
-            let seen =
-                metrics.lines().find_map(|line| line.strip_prefix(LAST_COMPLETE)?.trim().parse::<f64>().ok());
-            seen.is_some_and(|at| at > 0.0).then_some(())
+            metrics.contains(r#"oncall_grants_passes_total{trigger="start""#).then_some(())
         })
         .await;
     }
@@ -151,4 +149,16 @@ impl Replica {
     }
 }
 
-const LAST_COMPLETE: &str = "oncall_grants_last_complete_pass_timestamp_seconds";
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.service.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
+            #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
+            {
+                eprintln!("the last lines of the log of {}:\n{lines}", self.service.url);
+            }
+        }
+    }
+}

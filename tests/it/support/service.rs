@@ -101,7 +101,8 @@ impl Service {
         self.log()
     }
 
-    fn stop(&mut self) {
+    /// Kills the process without warning.
+    pub(super) fn stop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,0 +1,100 @@
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::*;
+
+/// Metrics with at least one sample of each.
+fn sampled() -> String {
+    let metrics = Metrics::new();
+    let rule = "payments".to_owned();
+    metrics.rule_observed.get_or_create(&ByRule { rule }).set(1);
+    metrics.passes.get_or_create(&ByTrigger { trigger: "start", result: "complete" }).inc();
+    let call = ByCall { upstream: "pagerduty", operation: "on_calls", code: "200".to_owned() };
+    metrics.note_request(&call, 0.2, Some(950));
+    metrics.note_waiting(Some((1.0, 2.5)));
+    metrics.text()
+}
+
+/// What the comments of this kind say, by metric.
+fn described<'t>(text: &'t str, kind: &str) -> Vec<(&'t str, &'t str)> {
+    let lines =
+        text.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(kind)?.strip_prefix(' '));
+    lines.filter_map(|line| line.split_once(' ')).collect()
+}
+
+fn samples(text: &str) -> BTreeSet<&str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split(['{', ' ']).next()).collect()
+}
+
+fn deployed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every metric that a text speaks of.
+fn mentioned(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("oncall_grants_")).collect()
+}
+
+#[test]
+fn every_metric_has_a_sample_a_type_and_a_help_text() {
+    let text = sampled();
+    let (helped, typed) = (described(&text, "HELP"), described(&text, "TYPE"));
+    assert!(helped.len() >= 20, "{text}");
+    assert_eq!(helped.len(), typed.len());
+    for ((name, help), (same, _)) in helped.iter().zip(&typed) {
+        assert_eq!(name, same);
+        assert!(name.starts_with("oncall_grants_"), "{name}");
+        assert!(help.len() > 15 && help.ends_with('.') && !help.ends_with(".."), "{name}: {help}");
+        assert!(samples(&text).iter().any(|sample| sample.starts_with(name)), "{name} has no sample");
+    }
+}
+
+#[test]
+fn times_carry_their_unit() {
+    for (name, kind) in described(&sampled(), "TYPE") {
+        let time = ["duration", "age", "timestamp"].iter().any(|word| name.contains(&format!("_{word}")));
+        assert_eq!(time, name.ends_with("_seconds"), "{name}");
+        assert!(kind != "histogram" || name.ends_with("_duration_seconds"), "{name}");
+    }
+}
+
+#[test]
+fn alerts_and_the_dashboard_speak_of_metrics_that_exist() {
+    let text = sampled();
+    let exist = samples(&text);
+    for file in ["prometheus/alerts.yml", "prometheus/alerts_test.yml", "grafana/dashboard.json"] {
+        let deployed = deployed(file);
+        let mentioned = mentioned(&deployed);
+        assert!(mentioned.len() > 5, "{file}");
+        let unknown: Vec<_> = mentioned.difference(&exist).collect();
+        assert!(unknown.is_empty(), "{file} speaks of {unknown:?}");
+    }
+}
+
+#[test]
+fn every_metric_has_a_place_on_the_dashboard() {
+    let dashboard = deployed("grafana/dashboard.json");
+    serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
+    let shown = mentioned(&dashboard);
+    for (name, _) in described(&sampled(), "TYPE") {
+        assert!(shown.iter().any(|shown| shown.starts_with(name)), "{name} is not shown");
+    }
+}
+
+#[test]
+fn every_alert_says_what_to_do() {
+    let (alerts, runbook) = (deployed("prometheus/alerts.yml"), deployed("RUNBOOK.md"));
+    let alerts: Vec<&str> = alerts.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() >= 10);
+    for alert in alerts {
+        let name = alert.lines().next().unwrap_or_default();
+        for part in ["severity: ", "summary: ", "description: "] {
+            assert!(alert.contains(part), "{name} has no {part}");
+        }
+        let section =
+            alert.split_once("runbook: ").and_then(|(_, rest)| rest.lines().next()).unwrap_or_default();
+        assert!(runbook.contains(&format!("\n## {section}\n")), "{name} points to {section:?}");
+    }
+}

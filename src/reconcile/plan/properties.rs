@@ -1,0 +1,381 @@
+//! What holds for every decision, tried on arbitrary worlds. `PROPTEST_CASES=100000` tries harder.
+
+mod oracle;
+mod worlds;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::{collection::vec, prelude::*};
+
+use self::{
+    oracle::Oracle,
+    worlds::{Case, HORIZON, LAST, any_case, known_case, pairs},
+};
+use super::{
+    NewGrant, Plan, Revocation, Step, Why,
+    tests::{
+        builders::{at, span},
+        twin::{Fault, Twin, pair},
+    },
+};
+use crate::{
+    model::{AccountId, Grant, GrantId, OnCallSelector, ResourceId, Window},
+    reconcile::world::{OwnGrant, SecondGrant, World},
+};
+
+fn healthy(_: &Step) -> Fault {
+    Fault::None
+}
+
+fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.pairs.iter().flat_map(|pair| &pair.steps)
+}
+
+fn revocations(plan: &Plan) -> impl Iterator<Item = &Revocation> {
+    steps(plan).filter_map(|step| match step {
+        Step::Revoke(revocation) => Some(revocation),
+        Step::Create(_) => None,
+    })
+}
+
+fn creations(plan: &Plan) -> impl Iterator<Item = &NewGrant> {
+    steps(plan).filter_map(|step| match step {
+        Step::Create(new) => Some(new),
+        Step::Revoke(_) => None,
+    })
+}
+
+/// The whole hours of `window` between `from` and the horizon of that hour.
+fn in_view(window: Window, from: i64) -> impl Iterator<Item = DateTime<Utc>> {
+    (from..from + HORIZON).map(at).filter(move |at| window.contains(*at))
+}
+
+fn same_pair(grant: &Grant, account: &AccountId, resource: &ResourceId) -> bool {
+    grant.account_id == *account && grant.resource_id == *resource
+}
+
+impl Case {
+    fn oracle(&self) -> Oracle<'_> {
+        Oracle { settings: &self.settings, world: &self.world }
+    }
+
+    fn left_alone(&self, account: &AccountId, resource: &ResourceId) -> bool {
+        let is_refused =
+            self.world.refusals.iter().any(|it| it.account_id == *account && it.resource_id == *resource);
+        is_refused || self.world.unsettled.contains(&(account.clone(), resource.clone()))
+    }
+
+    /// Whether a look-up that failed, or a person who cannot be used, protects `grant` at `hour`.
+    fn protects(&self, grant: &Grant, hour: i64) -> bool {
+        in_view(grant.window, hour).any(|at| self.oracle().possible(grant, at))
+    }
+
+    /// Removes the grants that strongDM would have refused.
+    fn without_conflicts(mut self) -> Self {
+        let all = self.world.clone();
+        (self.world.ledger, self.world.foreign) = (Vec::new(), Vec::new());
+        let mut twin = Twin::new(self.really, &World::default());
+        for own in all.ledger {
+            if twin.add(self.now, (&own.grant.account_id, &own.grant.resource_id), own.grant.window) {
+                self.world.ledger.push(own);
+            }
+        }
+        for foreign in all.foreign {
+            if twin.add(self.now, (&foreign.account_id, &foreign.resource_id), foreign.window) {
+                self.world.foreign.push(foreign);
+            }
+        }
+        self
+    }
+}
+
+/// Twice as many as usual: what goes wrong here needs several things to come together.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases * 2, ..usual }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn coverage_is_exact_for_everything_known(case in any_case()) {
+        let case = Case { really: SecondGrant::Taken, ..case };
+        let mut case = case;
+        case.world.second_grant = SecondGrant::Taken;
+        let mut twin = Twin::new(case.really, &case.world);
+        let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        let held: BTreeSet<&GrantId> = plan.held.iter().filter_map(|grant| grant.id.as_ref()).collect();
+        for (account, resource) in pairs() {
+            if case.left_alone(&account, &resource) {
+                continue;
+            }
+            for hour in 0..LAST {
+                let (oracle, at_hour) = (case.oracle(), at(hour));
+                let certain = oracle.certain(&account, &resource, at_hour);
+                // An on-call without an end is renewed before half of the horizon is left.
+                let promised = certain && hour < HORIZON / 2
+                    || oracle.shift((&account, &resource), at_hour, at(HORIZON));
+                let given = twin.gives(&account, &resource, at_hour, false);
+                prop_assert!(given || !promised, "{account} lacks {resource} at {at_hour}\n{plan}");
+                let excess = twin.ledger.iter().map(|own| &own.grant).find(|grant| {
+                    same_pair(grant, &account, &resource)
+                        && grant.window.contains(at_hour)
+                        && grant.id.as_ref().is_none_or(|id| !held.contains(id))
+                        && !case.protects(grant, 0)
+                });
+                if let Some(excess) = excess.filter(|_| hour < HORIZON && !certain) {
+                    prop_assert!(false, "{excess} is in nobody's interest at {at_hour}\n{plan}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn planning_again_gives_nothing(case in any_case()) {
+        let mut twin = Twin::new(case.really, &case.world);
+        let (first, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        let (second, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        prop_assert_eq!(steps(&second).count(), 0, "{}after\n{}", second, first);
+        prop_assert!(second.relabelled.is_empty(), "{:?}", second.relabelled);
+        prop_assert!(second.next_wake.is_none_or(|wake| wake > case.now));
+    }
+
+    #[test]
+    fn nothing_foreign_unknown_or_unchanged_is_revoked(case in any_case()) {
+        let plan = case.plan();
+        let oracle = case.oracle();
+        let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
+        for Revocation { row, grant, why } in revocations(&plan) {
+            let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
+            prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
+            let (account, resource) = pair(grant);
+            prop_assert!(!case.world.unsettled.contains(&(account.clone(), resource.clone())));
+            let certain: Vec<bool> =
+                in_view(grant.window, 0).map(|at| oracle.certain(&account, &resource, at)).collect();
+            let possible = case.protects(grant, 0);
+            let right = match why {
+                Why::NotWanted => !possible && !certain.contains(&true) && !certain.is_empty(),
+                Why::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
+                Why::Duplicate => !possible && case.world.ledger.iter().any(|other| {
+                    let (Some(rest), Some(outer)) =
+                        (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
+                    let in_the_way = |due: &Revocation| due.row == other.row && due.why == Why::InTheWay;
+                    (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
+                        && same_pair(&other.grant, &account, &resource)
+                        && outer.start() <= rest.start()
+                        && rest.end() <= outer.end()
+                }),
+                Why::InTheWay => {
+                    let replaced = creations(&plan).any(|new| {
+                        same_pair(&new.grant, &account, &resource)
+                            && new.grant.window.start() < grant.window.start()
+                    });
+                    // What is possibly wanted may only go if it is certainly wanted too, and so comes back.
+                    replaced
+                        && case.world.second_grant == SecondGrant::Refused
+                        && (!possible || !certain.contains(&false))
+                }
+            };
+            prop_assert!(right, "{grant} is revoked because {why}\n{plan}");
+        }
+    }
+
+    #[test]
+    fn creations_are_wanted_bounded_and_free_of_conflict(case in any_case()) {
+        let plan = case.plan();
+        let oracle = case.oracle();
+        let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
+        let ends = case.settings.rules.iter().flat_map(|rule| {
+            let on_calls = case.world.on_calls.values().flat_map(|answer| match answer {
+                crate::model::Observed::Known(on_calls) => on_calls.as_slice(),
+                crate::model::Observed::Unknown(_) => &[],
+            });
+            on_calls.filter_map(|on_call| on_call.end.map(|end| end + rule.end_late))
+        });
+        let latest = ends.chain([at(HORIZON)]).max().unwrap();
+        for (index, new) in creations(&plan).enumerate() {
+            let NewGrant { grant, causes } = new;
+            prop_assert!(grant.window.end() <= latest, "{grant}");
+            prop_assert!(grant.window.start() >= at(0), "{grant}");
+            prop_assert!(!causes.is_empty() && !grant.rules.is_empty() && grant.id.is_none(), "{grant}");
+            let (account, resource) = pair(grant);
+            let unwanted = in_view(grant.window, 0).find(|at| !oracle.certain(&account, &resource, *at));
+            prop_assert_eq!(unwanted, None, "{}", grant);
+            prop_assert!(!case.left_alone(&account, &resource), "{grant}");
+            let in_pair = |other: &&Grant| same_pair(other, &account, &resource);
+            let others = creations(&plan).enumerate().filter(|(other, _)| *other != index);
+            let staying = case.world.ledger.iter().filter(|own| !revoked.contains(&own.row));
+            let ours = others.map(|(_, new)| &new.grant).chain(staying.map(|own| &own.grant));
+            let ours: Vec<Window> = ours
+                .filter(in_pair)
+                .filter(|other| other.window.end() > at(0))
+                .map(|other| other.window)
+                .collect();
+            prop_assert!(ours.iter().all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
+            let foreign = case.world.foreign.iter().filter(|other| {
+                other.account_id == account && other.resource_id == resource && other.window.end() > at(0)
+            });
+            let mut foreign = foreign.map(|other| other.window);
+            match case.world.second_grant {
+                SecondGrant::Taken => {}
+                SecondGrant::RefusedIfOverlapping => {
+                    prop_assert!(foreign.all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
+                }
+                SecondGrant::Refused => {
+                    prop_assert!(foreign.next().is_none() && ours.is_empty(), "{grant}\n{plan}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_guard_holds_all_or_nothing(case in any_case()) {
+        let plan = case.plan();
+        let in_force = |grant: &&Grant| grant.window.contains(case.now);
+        let revoked = revocations(&plan).map(|revocation| &revocation.grant).filter(in_force).count();
+        let held = plan.held.iter().filter(in_force).count();
+        prop_assert!(case.allow || revoked <= case.settings.max_revocations, "{plan}");
+        if !plan.held.is_empty() {
+            prop_assert!(!case.allow && held > case.settings.max_revocations, "{plan}");
+            prop_assert_eq!(revocations(&plan).count(), 0, "{}", plan);
+        }
+        let ours = case.world.ledger.iter().filter(|own| own.grant.window.end() > case.now).count();
+        prop_assert_eq!(plan.unchanged + plan.held.len() + revocations(&plan).count(), ours, "{}", plan);
+    }
+
+    #[test]
+    fn the_order_of_anything_does_not_matter(case in any_case(), by in 0..24_usize) {
+        let mut other = case.clone();
+        let world = &mut other.world;
+        shuffle(&mut world.ledger, by);
+        shuffle(&mut world.foreign, by);
+        shuffle(&mut world.unsettled, by);
+        shuffle(&mut world.refusals, by);
+        for answer in world.on_calls.values_mut() {
+            if let crate::model::Observed::Known(on_calls) = answer {
+                shuffle(on_calls, by);
+            }
+        }
+        shuffle(&mut other.settings.rules, by);
+        for rule in &mut other.settings.rules {
+            shuffle(&mut rule.resources, by);
+            match &mut rule.on_calls {
+                OnCallSelector::Schedules(ids) => shuffle(ids, by),
+                OnCallSelector::Policies { ids, levels, include_always_on_call: _ } => {
+                    shuffle(ids, by);
+                    shuffle(levels, by);
+                }
+            }
+        }
+        prop_assert_eq!(case.plan(), other.plan());
+    }
+
+    #[test]
+    fn parts_of_a_second_do_not_matter(case in any_case(), ms in 0..1000_i64) {
+        let other = Case { now: at(0) + TimeDelta::milliseconds(ms), ..case.clone() };
+        prop_assert_eq!(case.plan(), other.plan());
+    }
+
+    #[test]
+    fn no_write_that_fails_takes_access_away(case in prop_oneof![any_case(), known_case()], faults in vec(0..4_u8, 1..8)) {
+        let mut case = case;
+        case.world.second_grant = SecondGrant::Taken;
+        let before = Twin::new(case.really, &case.world);
+        let mut after = before.clone();
+        let mut faults = faults.into_iter().cycle();
+        let plan = case.plan();
+        after.carry_out(case.now, &plan, &mut |_| match faults.next() {
+            Some(1) => Fault::Fails,
+            Some(2) => Fault::AnswerLost,
+            Some(3) => Fault::RequestLost,
+            _ => Fault::None,
+        });
+        nobody_is_locked_out(&case, &before, &after, &plan)?;
+    }
+
+    #[test]
+    fn no_pass_takes_access_away_where_a_second_grant_is_refused(
+        case in prop_oneof![any_case(), known_case()],
+        agreed in any::<bool>(),
+    ) {
+        let mut case = case;
+        if agreed {
+            (case.really, case.world.second_grant) = (SecondGrant::Refused, SecondGrant::Refused);
+        }
+        // What is believed may differ from the truth only as long as nothing that is there contradicts it.
+        let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
+        let before = Twin::new(case.really, &case.world);
+        let mut after = before.clone();
+        let (plan, _) = after.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        nobody_is_locked_out(&case, &before, &after, &plan)?;
+    }
+
+    #[test]
+    fn waking_up_as_told_gives_coverage_at_every_instant(case in known_case()) {
+        let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
+        let mut twin = Twin::new(case.really, &case.world);
+        let pass = |twin: &mut Twin, now| {
+            twin.pass(now, &case.settings, &case.world, case.allow, &mut healthy).0
+        };
+        let mut plan = pass(&mut twin, case.now);
+        as_wanted(&case, &twin, 0, &plan)?;
+        for hour in 1..LAST {
+            while let Some(wake) = plan.next_wake.filter(|wake| *wake <= at(hour)) {
+                plan = pass(&mut twin, wake);
+            }
+            // The horizon moves on, and brings into view what no boundary announces.
+            if hour % (HORIZON / 2) == 0 {
+                plan = pass(&mut twin, at(hour));
+            }
+            as_wanted(&case, &twin, hour, &plan)?;
+        }
+    }
+}
+
+fn shuffle<T>(list: &mut [T], by: usize) {
+    if by % 2 == 1 {
+        list.reverse();
+    }
+    if !list.is_empty() {
+        list.rotate_left(by / 2 % list.len());
+    }
+}
+
+fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -> Result<(), TestCaseError> {
+    for (account, resource) in pairs() {
+        let certain = case.oracle().certain(&account, &resource, at(0));
+        let had = before.gives(&account, &resource, at(0), false);
+        let has = after.gives(&account, &resource, at(0), true);
+        prop_assert!(has || !(certain && had), "{account} lost {resource}\n{plan}");
+    }
+    Ok(())
+}
+
+/// Compares access at `hour` with what is wanted, in a world where everything is known.
+fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), TestCaseError> {
+    let refused = case.really.max(case.world.second_grant);
+    for (account, resource) in pairs() {
+        let (at_hour, later) = (at(hour), span(hour, i64::from(u16::MAX)));
+        let ours = || twin.ledger.iter().map(|own| &own.grant);
+        let ours = || ours().filter(|grant| same_pair(grant, &account, &resource));
+        let foreign = twin.remote.iter().any(|found| {
+            found.id.as_str().starts_with("fg-")
+                && found.account_id == account
+                && found.resource_id == resource
+                && found.window.overlaps(&later)
+        });
+        let protected = ours().any(|grant| (hour..LAST).any(|later| case.protects(grant, later)));
+        let has = twin.gives(&account, &resource, at_hour, refused != SecondGrant::Taken);
+        if case.oracle().certain(&account, &resource, at_hour) {
+            let blocked = refused == SecondGrant::Refused && (foreign || protected);
+            prop_assert!(has || blocked, "{account} lacks {resource} at {at_hour}\n{plan}");
+        } else {
+            let excess = ours().find(|grant| grant.window.contains(at_hour) && !case.protects(grant, hour));
+            let blocked = refused == SecondGrant::Refused && (foreign || protected);
+            prop_assert!(excess.is_none() || blocked, "{account} has {resource} at {at_hour}\n{plan}");
+        }
+    }
+    Ok(())
+}

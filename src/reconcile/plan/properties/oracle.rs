@@ -1,0 +1,140 @@
+//! Who should have access at one instant, by asking every rule about every on-call. Knows nothing of windows, unions
+//! or grants that are there already.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    model::{
+        AccountId, Email, Grant, Observed, OnCall, OnCallSelector, ResourceId, ResourceSelector, Rule, UserId,
+    },
+    reconcile::{
+        plan::Settings,
+        world::{AccountMatch, ResourceMatch, World},
+    },
+};
+
+pub(super) struct Oracle<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) world: &'a World,
+}
+
+/// Who somebody on call is.
+enum Identity {
+    Certain(AccountId),
+    /// What exists may stay.
+    Suspended(AccountId),
+    /// Whoever has a grant under this address may be meant.
+    Address(Email),
+    Anyone,
+    /// Known to be unusable.
+    Nobody,
+}
+
+impl Oracle<'_> {
+    /// Whether a rule certainly wants `account` to reach `resource` at that instant.
+    pub(super) fn certain(&self, account: &AccountId, resource: &ResourceId, at: DateTime<Utc>) -> bool {
+        self.wanted(account, resource, at, |_, _| true)
+    }
+
+    /// The same, because of a shift that ends and that gives access before `horizon`.
+    pub(super) fn shift(
+        &self,
+        (account, resource): (&AccountId, &ResourceId),
+        at: DateTime<Utc>,
+        horizon: DateTime<Utc>,
+    ) -> bool {
+        self.wanted(account, resource, at, |rule, on_call| {
+            on_call.end.is_some() && on_call.start.is_none_or(|start| start - rule.start_early < horizon)
+        })
+    }
+
+    fn wanted(
+        &self,
+        account: &AccountId,
+        resource: &ResourceId,
+        at: DateTime<Utc>,
+        counts: impl Fn(&Rule, &OnCall) -> bool,
+    ) -> bool {
+        self.settings.rules.iter().any(|rule| {
+            self.names(rule, resource)
+                && rule.sources().iter().any(|source| {
+                    let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else {
+                        return false;
+                    };
+                    let known = |user| matches!(self.who(user), Identity::Certain(id) if id == *account);
+                    on_calls.iter().any(|on_call| {
+                        on_duty(rule, on_call, at) && known(&on_call.user) && counts(rule, on_call)
+                    })
+                })
+        })
+    }
+
+    /// Whether somebody may, for all we know, be entitled to `grant` at that instant.
+    pub(super) fn possible(&self, grant: &Grant, at: DateTime<Utc>) -> bool {
+        self.settings.rules.iter().any(|rule| {
+            let perhaps = self.perhaps_names(rule, grant);
+            let meant = perhaps || self.names(rule, &grant.resource_id);
+            rule.sources().iter().any(|source| {
+                let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else { return meant };
+                on_calls.iter().any(|on_call| {
+                    on_duty(rule, on_call, at)
+                        && match self.who(&on_call.user) {
+                            Identity::Certain(id) => perhaps && id == grant.account_id,
+                            Identity::Suspended(id) => meant && id == grant.account_id,
+                            Identity::Address(email) => meant && email == grant.email,
+                            Identity::Anyone => meant,
+                            Identity::Nobody => false,
+                        }
+                })
+            })
+        })
+    }
+
+    fn names(&self, rule: &Rule, resource: &ResourceId) -> bool {
+        rule.resources.iter().any(|selector| match self.world.resources.get(selector) {
+            Some(Observed::Known(ResourceMatch::Found(found))) => {
+                found.iter().any(|found| found.id == *resource)
+            }
+            _ => false,
+        })
+    }
+
+    fn perhaps_names(&self, rule: &Rule, grant: &Grant) -> bool {
+        rule.resources.iter().any(|selector| match (self.world.resources.get(selector), selector) {
+            (Some(Observed::Known(ResourceMatch::Found(_))), _) => false,
+            (_, ResourceSelector::Name(name)) => *name == grant.resource,
+            (_, ResourceSelector::Filter(_)) => true,
+        })
+    }
+
+    fn who(&self, user: &UserId) -> Identity {
+        let raw = match self.world.people.get(user) {
+            Some(Observed::Known(Some(raw))) => raw,
+            Some(Observed::Known(None)) => return Identity::Nobody,
+            Some(Observed::Unknown(_)) | None => return Identity::Anyone,
+        };
+        let Ok(email) = raw.parse::<Email>() else { return Identity::Nobody };
+        let email = self.settings.aliases.0.get(&email).unwrap_or(&email).clone();
+        match self.world.accounts.get(&email) {
+            Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
+                Identity::Suspended(account.id.clone())
+            }
+            Some(Observed::Known(AccountMatch::One(account))) => Identity::Certain(account.id.clone()),
+            _ => Identity::Address(email),
+        }
+    }
+}
+
+fn on_duty(rule: &Rule, on_call: &OnCall, at: DateTime<Utc>) -> bool {
+    let counts = match &rule.on_calls {
+        OnCallSelector::Schedules(_) => true,
+        OnCallSelector::Policies { ids: _, levels, include_always_on_call } => {
+            let permanent = on_call.start.is_none() && on_call.end.is_none();
+            (levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level)))
+                && (!permanent || *include_always_on_call)
+        }
+    };
+    counts
+        && on_call.start.is_none_or(|start| start - rule.start_early <= at)
+        && on_call.end.is_none_or(|end| at < end + rule.end_late)
+}

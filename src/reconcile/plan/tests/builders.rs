@@ -1,0 +1,235 @@
+//! Words for building worlds and settings. Everything is known and healthy until a test says otherwise, and hours
+//! are counted from a midnight.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    model::{
+        Account, AccountId, Aliases, Email, Grant, GrantId, Observed, OnCall, OnCallSelector, PolicyId,
+        Resource, ResourceId, ResourceSelector, Rule, ScheduleId, Source, UserId, Window,
+    },
+    reconcile::{
+        plan::{Plan, Settings, plan},
+        world::{AccountMatch, Cause, ForeignGrant, OwnGrant, Refusal, ResourceMatch, SecondGrant, World},
+    },
+};
+
+/// Hours after 2027-03-01T00:00:00Z.
+pub(in crate::reconcile::plan) fn at(hours: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_803_859_200 + hours * 3600, 0).unwrap()
+}
+
+pub(in crate::reconcile::plan) fn span(start: i64, end: i64) -> Window {
+    Window::new(at(start), at(end)).unwrap()
+}
+
+pub(in crate::reconcile::plan) fn email(who: &str) -> Email {
+    format!("{who}@corp.example").parse().unwrap()
+}
+
+pub(in crate::reconcile::plan) fn schedule(id: &str) -> Source {
+    Source::Schedule(ScheduleId::from(id))
+}
+
+pub(in crate::reconcile::plan) fn policy(id: &str) -> Source {
+    Source::Policy(PolicyId::from(id))
+}
+
+/// `who` is on call from hour to hour, through whatever the test lists it under.
+pub(in crate::reconcile::plan) fn shift(who: &str, start: i64, end: i64) -> OnCall {
+    OnCall {
+        user: UserId(format!("P-{who}")),
+        email: None,
+        schedule: None,
+        policy: None,
+        level: None,
+        start: Some(at(start)),
+        end: Some(at(end)),
+    }
+}
+
+pub(in crate::reconcile::plan) fn level(level: u32, on_call: OnCall) -> OnCall {
+    OnCall { level: Some(level), ..on_call }
+}
+
+pub(in crate::reconcile::plan) fn without_end(on_call: OnCall) -> OnCall {
+    OnCall { end: None, ..on_call }
+}
+
+pub(in crate::reconcile::plan) fn always(who: &str) -> OnCall {
+    OnCall { start: None, end: None, ..shift(who, 0, 0) }
+}
+
+pub(in crate::reconcile::plan) fn named(name: &str) -> ResourceSelector {
+    ResourceSelector::Name(name.to_owned())
+}
+
+pub(in crate::reconcile::plan) fn filter(filter: &str) -> ResourceSelector {
+    ResourceSelector::Filter(filter.to_owned())
+}
+
+pub(in crate::reconcile::plan) fn resource(name: &str) -> Resource {
+    Resource { id: ResourceId(format!("rs-{name}")), name: name.to_owned() }
+}
+
+/// A rule about schedules that gives access to the resource `db`.
+pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) -> Rule {
+    let ids = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
+    Rule {
+        name: name.to_owned(),
+        on_calls: OnCallSelector::Schedules(ids),
+        resources: vec![named("db")],
+        start_early: TimeDelta::zero(),
+        end_late: TimeDelta::zero(),
+    }
+}
+
+/// A rule about one policy that gives access to the resource `db`.
+pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32], always: bool) -> Rule {
+    let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
+    Rule {
+        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: always },
+        ..schedule_rule(name, &[])
+    }
+}
+
+pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -> ForeignGrant {
+    ForeignGrant {
+        id: GrantId::from(id),
+        account_id: AccountId(format!("a-{who}")),
+        resource_id: ResourceId::from("rs-db"),
+        window,
+    }
+}
+
+/// A grant of ours on `db`.
+pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64) -> OwnGrant {
+    let grant = Grant {
+        id: Some(GrantId(format!("ag-{row}"))),
+        email: email(who),
+        account_id: AccountId(format!("a-{who}")),
+        resource: "db".to_owned(),
+        resource_id: ResourceId::from("rs-db"),
+        window: span(start, end),
+        rules: vec!["db".to_owned()],
+    };
+    OwnGrant { row, grant, causes: Vec::<Cause>::new() }
+}
+
+/// Settings and a world at 12:00 with a horizon of a week. The people `day`, `night` and `backup` have accounts,
+/// the resources `db` and `web` exist.
+#[derive(Clone, Debug)]
+pub(in crate::reconcile::plan) struct Scene {
+    pub(in crate::reconcile::plan) now: DateTime<Utc>,
+    pub(in crate::reconcile::plan) settings: Settings,
+    pub(in crate::reconcile::plan) world: World,
+}
+
+impl Scene {
+    pub(in crate::reconcile::plan) fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let settings = Settings {
+            rules: rules.into_iter().collect(),
+            aliases: Aliases::default(),
+            horizon: TimeDelta::days(7),
+            max_revocations: 20,
+        };
+        let mut world = World::default();
+        for who in ["day", "night", "backup"] {
+            let address = format!("{who}@corp.example");
+            world.people.insert(UserId(format!("P-{who}")), Observed::Known(Some(address)));
+            let account = Account { id: AccountId(format!("a-{who}")), suspended: false };
+            world.accounts.insert(email(who), Observed::Known(AccountMatch::One(account)));
+        }
+        for name in ["db", "web"] {
+            let found = ResourceMatch::Found(vec![resource(name)]);
+            world.resources.insert(named(name), Observed::Known(found));
+        }
+        Self { now: at(12), settings, world }
+    }
+
+    /// One rule `db` about the schedule `PS`, where these people are on call.
+    pub(in crate::reconcile::plan) fn with_shifts(on_calls: impl IntoIterator<Item = OnCall>) -> Self {
+        Self::new([schedule_rule("db", &["PS"])]).on_call(schedule("PS"), on_calls)
+    }
+
+    pub(in crate::reconcile::plan) fn on_call(
+        mut self,
+        source: Source,
+        on_calls: impl IntoIterator<Item = OnCall>,
+    ) -> Self {
+        let on_calls = on_calls.into_iter().map(|on_call| match &source {
+            Source::Schedule(id) => OnCall { schedule: Some(id.clone()), ..on_call },
+            Source::Policy(id) => OnCall { policy: Some(id.clone()), ..on_call },
+        });
+        let on_calls = Observed::Known(on_calls.collect());
+        self.world.on_calls.insert(source, on_calls);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn unseen(mut self, source: Source) -> Self {
+        self.world.on_calls.insert(source, Observed::Unknown("HTTP 500".to_owned()));
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn ours(mut self, ours: impl IntoIterator<Item = OwnGrant>) -> Self {
+        self.world.ledger.extend(ours);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn foreign(mut self, foreign: ForeignGrant) -> Self {
+        self.world.foreign.push(foreign);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn second_grant(mut self, second_grant: SecondGrant) -> Self {
+        self.world.second_grant = second_grant;
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn refused(mut self, who: &str, until: i64) -> Self {
+        self.world.refusals.push(Refusal {
+            account_id: AccountId(format!("a-{who}")),
+            resource_id: ResourceId::from("rs-db"),
+            until: at(until),
+        });
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn account(mut self, who: &str, found: Observed<AccountMatch>) -> Self {
+        self.world.accounts.insert(email(who), found);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn suspended(self, who: &str) -> Self {
+        let account = Account { id: AccountId(format!("a-{who}")), suspended: true };
+        self.account(who, Observed::Known(AccountMatch::One(account)))
+    }
+
+    pub(in crate::reconcile::plan) fn resource(
+        mut self,
+        selector: ResourceSelector,
+        found: Observed<ResourceMatch>,
+    ) -> Self {
+        self.world.resources.insert(selector, found);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn now(mut self, hours: i64) -> Self {
+        self.now = at(hours);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    pub(in crate::reconcile::plan) fn plan(&self) -> Plan {
+        plan(self.now, &self.settings, &self.world, false)
+    }
+
+    /// The plan in words.
+    pub(in crate::reconcile::plan) fn words(&self) -> String {
+        self.plan().to_string()
+    }
+}

@@ -1,0 +1,337 @@
+//! strongDM, our ledger and the executor in memory: the real rules of refusal, of order and of learning, no wire.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    model::{AccountId, Grant, GrantId, ResourceId, Window},
+    reconcile::{
+        plan::{NewGrant, PairSteps, Plan, Settings, Step, plan},
+        world::{ForeignGrant, OwnGrant, Refusal, SecondGrant, World},
+    },
+};
+
+/// What happens to one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::reconcile::plan) enum Fault {
+    None,
+    /// Nothing is done, and we know.
+    Fails,
+    /// It is done, and we do not know.
+    AnswerLost,
+    /// Nothing is done, and we do not know.
+    RequestLost,
+}
+
+/// A row of the ledger whose write has no known outcome.
+#[derive(Clone, Debug)]
+enum Unclear {
+    Creating(i64, NewGrant),
+    Revoking(i64),
+}
+
+/// What came of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::reconcile::plan) struct Outcome {
+    pub(in crate::reconcile::plan) failed: bool,
+    pub(in crate::reconcile::plan) learned: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::reconcile::plan) struct Twin {
+    /// What strongDM really does with a second grant.
+    pub(in crate::reconcile::plan) really: SecondGrant,
+    /// Every grant in strongDM, ours and foreign.
+    pub(in crate::reconcile::plan) remote: Vec<ForeignGrant>,
+    pub(in crate::reconcile::plan) ledger: Vec<OwnGrant>,
+    unclear: Vec<Unclear>,
+    seen_foreign: Vec<ForeignGrant>,
+    second_grant: SecondGrant,
+    believed_until: DateTime<Utc>,
+    refusals: Vec<(Refusal, u32)>,
+    next: i64,
+}
+
+impl Twin {
+    /// strongDM as `world` describes it.
+    pub(in crate::reconcile::plan) fn new(really: SecondGrant, world: &World) -> Self {
+        let ours = world.ledger.iter().map(|own| remote(&own.grant));
+        Self {
+            really,
+            remote: ours.chain(world.foreign.iter().cloned()).collect(),
+            ledger: world.ledger.clone(),
+            unclear: Vec::new(),
+            seen_foreign: world.foreign.clone(),
+            second_grant: world.second_grant,
+            believed_until: DateTime::<Utc>::MAX_UTC,
+            refusals: world.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
+            next: 1 + world.ledger.iter().map(|own| own.row).max().unwrap_or(0),
+        }
+    }
+
+    /// Puts what the store knows into `world`.
+    pub(in crate::reconcile::plan) fn recall(&self, now: DateTime<Utc>, world: &mut World) {
+        world.ledger = self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
+        world.foreign.clone_from(&self.seen_foreign);
+        world.second_grant = self.knows(now);
+        let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
+        world.refusals = refusals.filter(|refusal| refusal.until > now).collect();
+        world.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
+            Unclear::Creating(_, new) => Some(pair(&new.grant)),
+            Unclear::Revoking(row) => {
+                self.ledger.iter().find(|own| own.row == *row).map(|own| pair(&own.grant))
+            }
+        }));
+    }
+
+    fn knows(&self, now: DateTime<Utc>) -> SecondGrant {
+        if now < self.believed_until { self.second_grant } else { SecondGrant::default() }
+    }
+
+    /// Plans and carries out until nothing more is learned, as a pass does. Returns the last plan and whether any
+    /// write failed.
+    pub(in crate::reconcile::plan) fn pass(
+        &mut self,
+        now: DateTime<Utc>,
+        settings: &Settings,
+        observed: &World,
+        allow: bool,
+        fault: &mut dyn FnMut(&Step) -> Fault,
+    ) -> (Plan, bool) {
+        let mut failed = false;
+        for round in 1.. {
+            let mut world = observed.clone();
+            self.recall(now, &mut world);
+            let decided = plan(now, settings, &world, allow);
+            let outcome = self.carry_out(now, &decided, fault);
+            failed |= outcome.failed;
+            if !outcome.learned {
+                return (decided, failed);
+            }
+            assert!(round < 10, "every plan is refused again: {decided}");
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    pub(in crate::reconcile::plan) fn carry_out(
+        &mut self,
+        now: DateTime<Utc>,
+        plan: &Plan,
+        fault: &mut dyn FnMut(&Step) -> Fault,
+    ) -> Outcome {
+        for (row, causes) in &plan.relabelled {
+            let own = self.ledger.iter_mut().find(|own| own.row == *row);
+            own.expect("only known rows are relabelled").causes.clone_from(causes);
+        }
+        let knew = self.knows(now);
+        let mut outcome = Outcome::default();
+        for PairSteps { account_id: _, resource_id: _, steps } in &plan.pairs {
+            let mut undone: Vec<Window> = Vec::new();
+            for step in steps {
+                let window = step.grant().window;
+                let waits = undone.iter().any(|other| other.overlaps(&window));
+                if waits || !self.write((now, knew), step, fault(step), &mut outcome) {
+                    undone.push(window);
+                }
+            }
+        }
+        outcome
+    }
+
+    fn write(
+        &mut self,
+        (now, knew): (DateTime<Utc>, SecondGrant),
+        step: &Step,
+        fault: Fault,
+        outcome: &mut Outcome,
+    ) -> bool {
+        outcome.failed |= fault != Fault::None;
+        match (step, fault) {
+            (_, Fault::Fails) => false,
+            (Step::Create(new), Fault::None) => {
+                let made = self.create(now, &new.grant);
+                let done = made.is_some();
+                if let Some(id) = made {
+                    self.note_created(new, id);
+                } else {
+                    self.learn(now, knew, &new.grant);
+                    outcome.learned = true;
+                }
+                done
+            }
+            (Step::Create(new), Fault::AnswerLost | Fault::RequestLost) => {
+                if fault == Fault::AnswerLost {
+                    self.create(now, &new.grant);
+                }
+                self.unclear.push(Unclear::Creating(self.next, new.clone()));
+                self.next += 1;
+                false
+            }
+            (Step::Revoke(revocation), Fault::None) => {
+                self.delete(revocation.grant.id.as_ref());
+                self.ledger.retain(|own| own.row != revocation.row);
+                true
+            }
+            (Step::Revoke(revocation), Fault::AnswerLost | Fault::RequestLost) => {
+                if fault == Fault::AnswerLost {
+                    self.delete(revocation.grant.id.as_ref());
+                }
+                self.unclear.push(Unclear::Revoking(revocation.row));
+                false
+            }
+        }
+    }
+
+    fn note_created(&mut self, new: &NewGrant, id: GrantId) {
+        let grant = Grant { id: Some(id), ..new.grant.clone() };
+        self.ledger.push(OwnGrant { row: self.next, grant, causes: new.causes.clone() });
+        self.next += 1;
+        let (account, resource) = pair(&new.grant);
+        self.refusals.retain(|(refusal, _)| refusal.account_id != account || refusal.resource_id != resource);
+    }
+
+    /// strongDM's side: the new grant's ID, or a refusal.
+    fn create(&mut self, now: DateTime<Utc>, grant: &Grant) -> Option<GrantId> {
+        let id = GrantId(format!("ag-{}", self.next));
+        let new = remote(&Grant { id: Some(id.clone()), ..grant.clone() });
+        (!self.refuses(now, &new)).then(|| {
+            self.remote.push(new);
+            id
+        })
+    }
+
+    fn refuses(&self, now: DateTime<Utc>, new: &ForeignGrant) -> bool {
+        let mut others = self.others(now, (&new.account_id, &new.resource_id));
+        others.any(|other| match self.really {
+            SecondGrant::Taken => false,
+            SecondGrant::RefusedIfOverlapping => other.window.overlaps(&new.window),
+            SecondGrant::Refused => true,
+        })
+    }
+
+    /// Somebody makes a grant that is not ours, if strongDM lets them.
+    pub(in crate::reconcile::plan) fn add(
+        &mut self,
+        now: DateTime<Utc>,
+        (account, resource): (&AccountId, &ResourceId),
+        window: Window,
+    ) -> bool {
+        let id = GrantId(format!("fg-{}", self.next));
+        self.next += 1;
+        let (account_id, resource_id) = (account.clone(), resource.clone());
+        let foreign = ForeignGrant { id, account_id, resource_id, window };
+        let free = !self.refuses(now, &foreign);
+        self.remote.extend(free.then_some(foreign));
+        free
+    }
+
+    pub(in crate::reconcile::plan) fn delete(&mut self, id: Option<&GrantId>) {
+        self.remote.retain(|other| Some(&other.id) != id);
+    }
+
+    fn others<'a>(
+        &'a self,
+        now: DateTime<Utc>,
+        (account, resource): (&'a AccountId, &'a ResourceId),
+    ) -> impl Iterator<Item = &'a ForeignGrant> {
+        self.remote.iter().filter(move |other| {
+            other.account_id == *account && other.resource_id == *resource && other.window.end() > now
+        })
+    }
+
+    /// What the executor learns from a refusal.
+    fn learn(&mut self, now: DateTime<Utc>, knew: SecondGrant, grant: &Grant) {
+        let in_the_way: Vec<ForeignGrant> =
+            self.others(now, (&grant.account_id, &grant.resource_id)).cloned().collect();
+        let foreign: Vec<ForeignGrant> =
+            in_the_way.iter().filter(|other| !self.is_ours(&other.id)).cloned().collect();
+        let (account, resource) = pair(grant);
+        self.seen_foreign.retain(|other| other.account_id != account || other.resource_id != resource);
+        self.seen_foreign.extend(foreign.iter().cloned());
+        let learned = if in_the_way.iter().any(|other| other.window.overlaps(&grant.window)) {
+            SecondGrant::RefusedIfOverlapping
+        } else {
+            SecondGrant::Refused
+        };
+        if !in_the_way.is_empty() {
+            self.second_grant = learned.max(self.knows(now));
+            self.believed_until = now + TimeDelta::hours(24);
+        }
+        if in_the_way.is_empty() || (learned <= knew && foreign.is_empty()) {
+            self.refuse(now, account, resource);
+        }
+    }
+
+    fn refuse(&mut self, now: DateTime<Utc>, account_id: AccountId, resource_id: ResourceId) {
+        let is_that =
+            |refusal: &Refusal| refusal.account_id == account_id && refusal.resource_id == resource_id;
+        let earlier = self.refusals.iter().position(|(refusal, _)| is_that(refusal));
+        let attempts = earlier.map_or(0, |index| self.refusals.remove(index).1);
+        let until = now + TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15));
+        self.refusals.push((Refusal { account_id, resource_id, until }, attempts + 1));
+    }
+
+    fn is_ours(&self, id: &GrantId) -> bool {
+        self.ledger.iter().any(|own| own.grant.id.as_ref() == Some(id))
+    }
+
+    /// Finds out what became of the writes without an answer.
+    pub(in crate::reconcile::plan) fn settle(&mut self) {
+        for unclear in std::mem::take(&mut self.unclear) {
+            match unclear {
+                Unclear::Creating(row, new) => {
+                    let made = self.remote.iter().find(|found| {
+                        **found == ForeignGrant { id: found.id.clone(), ..remote(&new.grant) }
+                            && !self.is_ours(&found.id)
+                    });
+                    let Some(id) = made.map(|found| found.id.clone()) else { continue };
+                    let grant = Grant { id: Some(id), ..new.grant };
+                    self.ledger.push(OwnGrant { row, grant, causes: new.causes });
+                }
+                Unclear::Revoking(row) => {
+                    let there: BTreeSet<GrantId> = self.remote.iter().map(|found| found.id.clone()).collect();
+                    let there = |own: &OwnGrant| own.grant.id.as_ref().is_some_and(|id| there.contains(id));
+                    self.ledger.retain(|own| own.row != row || there(own));
+                }
+            }
+        }
+    }
+
+    /// Reads strongDM's whole list.
+    pub(in crate::reconcile::plan) fn verify(&mut self, now: DateTime<Utc>) {
+        self.remote.retain(|found| found.window.end() > now);
+        self.ledger.retain(|own| own.grant.window.end() > now);
+        let ours: BTreeSet<&GrantId> = self.ledger.iter().filter_map(|own| own.grant.id.as_ref()).collect();
+        self.seen_foreign = self.remote.iter().filter(|found| !ours.contains(&found.id)).cloned().collect();
+    }
+
+    /// Whether strongDM has a grant of ours (or, with `anyone`, any grant) that gives access.
+    pub(in crate::reconcile::plan) fn gives(
+        &self,
+        account: &AccountId,
+        resource: &ResourceId,
+        at: DateTime<Utc>,
+        anyone: bool,
+    ) -> bool {
+        self.remote.iter().any(|found| {
+            found.account_id == *account
+                && found.resource_id == *resource
+                && found.window.contains(at)
+                && (anyone || found.id.as_str().starts_with("ag-"))
+        })
+    }
+}
+
+pub(in crate::reconcile::plan) fn pair(grant: &Grant) -> (AccountId, ResourceId) {
+    (grant.account_id.clone(), grant.resource_id.clone())
+}
+
+fn remote(grant: &Grant) -> ForeignGrant {
+    ForeignGrant {
+        id: grant.id.clone().unwrap_or_else(|| GrantId::from("none yet")),
+        account_id: grant.account_id.clone(),
+        resource_id: grant.resource_id.clone(),
+        window: grant.window,
+    }
+}

@@ -1,0 +1,58 @@
+//! The configurations that are handed out for deployments, and what the command line prints for shells and `man`.
+
+use std::process::Command;
+
+const PLACES: [&str; 3] = [
+    "oncall-grants.example.toml",
+    "deploy/compose/oncall-grants.toml",
+    "deploy/kubernetes/oncall-grants.toml",
+];
+
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+    command
+}
+
+#[test]
+fn every_configuration_that_is_handed_out_is_accepted() {
+    for place in PLACES {
+        let mut check = binary();
+        check.args(["check", "--offline", "--config", place]);
+        // The environment wins over the files, which are not there.
+        let secrets = [
+            ("ONCALL_GRANTS_ADMIN_TOKEN", "a-long-random-text"),
+            ("ONCALL_GRANTS_STORE_URL", "postgres://u:p@db.example.com/oncall_grants"),
+            ("PAGERDUTY_TOKEN", "a-pagerduty-token"),
+            ("PAGERDUTY_WEBHOOK_SECRETS", "a-webhook-secret"),
+            ("SDM_API_ACCESS_KEY", "auth-0000000000000000"),
+            ("SDM_API_SECRET_KEY", "c2VjcmV0LWtleS1vZi10aGUtdGVzdHM="),
+        ];
+        let output = check.envs(secrets).output().expect("the binary can be run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {said}");
+    }
+}
+
+#[test]
+fn completions_and_man_pages_are_printed_without_a_configuration() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = binary().args(["completions", shell]).output().expect("the binary can be run");
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.contains("oncall-grants") && text.contains("dry-run"), "{shell}: {text}");
+    }
+    let output = binary().arg("man").output().expect("the binary can be run");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let page = String::from_utf8(output.stdout).expect("text");
+    assert!(page.contains(".TH oncall-grants 1") && page.contains("EXIT STATUS"), "{page}");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let all = binary().args(["man", "--all"]).arg(directory.path()).status().expect("the binary can be run");
+    assert!(all.success());
+    for page in ["oncall-grants.1", "oncall-grants-sync.1", "oncall-grants-check.1"] {
+        assert!(directory.path().join(page).is_file(), "{page}");
+    }
+    let nowhere = binary().args(["man", "--all", "/nowhere/at/all"]).output().expect("the binary can be run");
+    assert_eq!(nowhere.status.code(), Some(1));
+}

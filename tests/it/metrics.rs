@@ -1,0 +1,71 @@
+//! What `/metrics` says while things happen; names and help texts are tested where they are defined.
+
+use std::{fmt::Debug, str::FromStr};
+
+use sandbox::{pagerduty::sign, world::SCHEDULE};
+
+use crate::support::{BO, CEM, Config, PLAIN, Scene, wait_until};
+
+const DB: &str = "prod-postgres";
+
+/// The value of a sample, by its name without the prefix and its labels in the order of the text.
+async fn value<T: FromStr<Err: Debug>>(scene: &Scene, sample: &str) -> T {
+    let text = scene.get("/metrics").await.text;
+    let mut lines = text.lines();
+    let found =
+        lines.find_map(|line| line.strip_prefix("oncall_grants_")?.strip_prefix(sample)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no {sample} in {text}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
+    let secrets = vec!["the-old-secret".to_owned(), "the-new-secret".to_owned()];
+    let scene = Scene::running(Config { webhook_secrets: secrets, ..Config::default() }).await;
+    let served = "webhook_to_grant_duration_seconds_count";
+    assert_eq!(value::<u64>(&scene, served).await, 0);
+    let observed: i64 = value(&scene, r#"rule_observed_timestamp_seconds{rule="payments"}"#).await;
+    assert!((scene.now().timestamp() - observed).abs() < 60, "{observed}");
+    assert_eq!(value::<u64>(&scene, r#"grant_writes_total{action="create",result="done"}"#).await, 2);
+
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    let event = scene.about(SCHEDULE).body();
+    let signature = sign("the-new-secret", event.as_ref());
+    scene.post_webhook(event, [("X-PagerDuty-Signature", signature.as_str())]).await;
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    scene.all_served().await;
+    assert_eq!(value::<u64>(&scene, r#"webhooks_total{result="accepted",secret="2"}"#).await, 1);
+    wait_until("the way to the grant is measured", async || {
+        (value::<u64>(&scene, served).await == 1).then_some(())
+    })
+    .await;
+    let took: f64 = value(&scene, "webhook_to_grant_duration_seconds_sum").await;
+    assert!(took > 0.0 && took < 5.0, "{took}");
+    for nothing in ["waiting_webhooks", "oldest_waiting_webhook_age_seconds"] {
+        assert!(value::<f64>(&scene, nothing).await < f64::EPSILON, "{nothing}");
+    }
+    let creations =
+        r#"upstream_request_duration_seconds_count{upstream="strongdm",operation="AccountGrants.Create"}"#;
+    assert_eq!(value::<u64>(&scene, creations).await, 3);
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_seen_shows_by_its_age() {
+    use sandbox::faults::{Action, Fault};
+    let mut scene = Scene::set(Config::default()).await;
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(500, "")).until_cleared());
+    scene.start().await;
+    let age = r#"rule_observed_timestamp_seconds{rule="payments"}"#;
+    assert_eq!(value::<i64>(&scene, age).await, 0);
+    assert_eq!(value::<i64>(&scene, "last_complete_pass_timestamp_seconds").await, 0);
+    scene.pagerduty.faults().clear();
+    wait_until("the rule is seen", async || (value::<i64>(&scene, age).await > 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn webhooks_that_nobody_signed_show() {
+    let scene = Scene::running(Config::default()).await;
+    let refused = r#"webhooks_total{result="bad_signature",secret="none"}"#;
+    assert_eq!(value::<u64>(&scene, refused).await, 0, "so that the first one is an increase");
+    scene.post_webhook("{}", PLAIN).await;
+    assert_eq!(value::<u64>(&scene, refused).await, 1);
+}

@@ -1,0 +1,175 @@
+//! Real handshakes with the real binary: versions, client certificates by name, and certificates that change while
+//! it runs.
+
+mod authority;
+mod service;
+
+use std::time::{Duration, Instant};
+
+use rustls::ProtocolVersion;
+
+use self::{
+    authority::{Authority, Identity},
+    service::{Service, wait_until},
+};
+
+const HOOKS: &str = "webhooks.example.com";
+
+/// A service that requires client certificates of [`HOOKS`], signed by the authority.
+fn guarded(servers: &Authority, clients: &Authority) -> Service {
+    Service::start(&servers.signs("localhost"), Some((&clients.pem(), HOOKS)))
+}
+
+#[test]
+fn both_versions_are_spoken_and_1_2_with_the_ciphers_of_pagerduty() {
+    let servers = Authority::new("servers");
+    let service = Service::start(&servers.signs("localhost"), None);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let answer = service.get("/healthz", servers.trusted_by(version, None)).unwrap();
+        assert_eq!(answer.version, version.version);
+        assert!(answer.text.starts_with("HTTP/1.1 200 "), "{}", answer.text);
+    }
+    let answer = service.get("/healthz", servers.trusted_by_pagerduty(None)).unwrap();
+    assert_eq!(answer.version, ProtocolVersion::TLSv1_2);
+}
+
+#[test]
+fn a_client_certificate_of_the_right_name_is_let_in() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let service = guarded(&servers, &clients);
+    for identity in
+        [clients.signs(HOOKS), clients.signs_common_name(HOOKS), clients.signs("WEBHOOKS.example.com")]
+    {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let answer = service.get("/healthz", servers.trusted_by(version, Some(&identity))).unwrap();
+            assert!(answer.text.starts_with("HTTP/1.1 200 "), "{}", answer.text);
+        }
+    }
+    let answer = service.get("/healthz", servers.trusted_by_pagerduty(Some(&clients.signs(HOOKS)))).unwrap();
+    assert_eq!(answer.version, ProtocolVersion::TLSv1_2);
+}
+
+#[test]
+fn every_other_client_is_refused_before_it_can_ask_anything() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let service = guarded(&servers, &clients);
+    let refused: [(&str, Option<Identity>); 8] = [
+        ("none", None),
+        ("another name", Some(clients.signs("evil.example.com"))),
+        ("another common name", Some(clients.signs_common_name("evil.example.com"))),
+        ("a longer name", Some(clients.signs("webhooks.example.com.evil.net"))),
+        ("a wildcard", Some(clients.signs("*.example.com"))),
+        ("another authority of the same name", Some(Authority::new("clients").signs(HOOKS))),
+        ("expired", Some(clients.signs_expired(HOOKS))),
+        ("for servers only", Some(clients.signs_for_servers(HOOKS))),
+    ];
+    for (what, identity) in &refused {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let answer = service.get("/healthz", servers.trusted_by(version, identity.as_ref()));
+            assert!(answer.is_err(), "{what}: {answer:?}");
+        }
+    }
+    let said = service.wait_for_log("a TLS handshake failed");
+    assert!(said.contains("the client shows no certificate"), "{said}");
+    let known = servers.trusted_by(&rustls::version::TLS13, Some(&clients.signs(HOOKS)));
+    let metrics = service.get("/metrics", known).unwrap().text;
+    let count =
+        format!("oncall_grants_tls_handshakes_total{{result=\"client_refused\"}} {}", refused.len() * 2);
+    assert!(metrics.contains(&count), "{metrics}");
+}
+
+#[test]
+fn a_refusal_names_the_name_and_not_the_secrets() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let service = guarded(&servers, &clients);
+    let other = clients.signs("other.example.com");
+    service.get("/healthz", servers.trusted_by(&rustls::version::TLS12, Some(&other))).unwrap_err();
+    let said = service.wait_for_log("a TLS handshake failed");
+    assert!(said.contains("other.example.com"), "{said}");
+    assert!(said.contains("server.client_names"), "{said}");
+}
+
+#[test]
+fn a_changed_certificate_is_taken_over_and_a_bad_one_is_not() {
+    let servers = Authority::new("servers");
+    let (first, second, third) =
+        (servers.signs("localhost"), servers.signs("localhost"), servers.signs("localhost"));
+    let service = Service::start(&first, None);
+    let shown = || {
+        let answer = service.get("/healthz", servers.trusted_by(&rustls::version::TLS13, None)).unwrap();
+        assert!(answer.text.starts_with("HTTP/1.1 200 "), "{}", answer.text);
+        answer.certificate
+    };
+    assert_eq!(shown(), first.certificate());
+
+    service.write(&second);
+    wait_until("the second certificate is shown", || (shown() == second.certificate()).then_some(()));
+
+    service.write_pem(&third.certificate, "-----BEGIN nonsense");
+    service.wait_for_log("the old certificate stays in use");
+    assert_eq!(shown(), second.certificate());
+    service.remove_key();
+    service.wait_for_log("cannot read");
+    assert_eq!(shown(), second.certificate());
+
+    service.write(&third);
+    wait_until("the third certificate is shown", || (shown() == third.certificate()).then_some(()));
+    let metrics = service.get("/metrics", servers.trusted_by(&rustls::version::TLS13, None)).unwrap().text;
+    assert!(metrics.contains("oncall_grants_tls_reloads_total{result=\"done\"} 2"), "{metrics}");
+    assert!(metrics.contains("oncall_grants_tls_reloads_total{result=\"failed\"} "), "{metrics}");
+    let expires = format!("oncall_grants_tls_certificate_expiry_timestamp_seconds {}", authority::EXPIRES);
+    assert!(metrics.contains(&expires), "{metrics}");
+}
+
+#[test]
+fn a_changed_authority_for_clients_is_taken_over() {
+    let servers = Authority::new("servers");
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let service = guarded(&servers, &old);
+    let gets_in = |authority: &Authority| {
+        let identity = authority.signs(HOOKS);
+        service.get("/healthz", servers.trusted_by(&rustls::version::TLS13, Some(&identity))).is_ok()
+    };
+    assert!(gets_in(&old) && !gets_in(&new));
+    // As during a rotation: both for a while, then only the new one.
+    service.write_client_ca(&format!("{}{}", old.pem(), new.pem()));
+    wait_until("the new authority is trusted", || gets_in(&new).then_some(()));
+    assert!(gets_in(&old));
+    service.write_client_ca(&new.pem());
+    wait_until("the old authority is not trusted any more", || (!gets_in(&old)).then_some(()));
+}
+
+#[test]
+fn who_connects_and_says_nothing_is_hung_up_on() {
+    let servers = Authority::new("servers");
+    let service = Service::start(&servers.signs("localhost"), None);
+    let began = Instant::now();
+    service.connect_and_wait_for_the_end(Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let good = servers.signs("localhost");
+    for (what, client_ca) in [("no certificate", ""), ("cannot read", "-----BEGIN CERTIFICATE-----\nAA\n")] {
+        let said = Service::start_in_vain(&good, Some((client_ca, HOOKS)));
+        assert!(said.contains("client_ca.pem"), "{what}: {said}");
+    }
+    let mixed = good.with_key_of(&clients.signs("localhost"));
+    let said = Service::start_in_vain(&mixed, None);
+    assert!(said.contains("do not belong together"), "{said}");
+}
+
+#[test]
+fn the_health_check_of_a_container_needs_no_certificate() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let identity = servers.signs("grants.example.com");
+    for clients in [None, Some((clients.pem(), HOOKS))] {
+        let clients = clients.as_ref().map(|(pem, name)| (pem.as_str(), *name));
+        let mut service = Service::start(&identity, clients);
+        assert!(service.is_healthy());
+        service.stop();
+        assert!(!service.is_healthy());
+    }
+}
