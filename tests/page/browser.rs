@@ -144,7 +144,9 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // Without this the browser outlives its driver. The answer comes when it has ended.
         let Self { port, session, .. } = self;
-        let request = format!("DELETE /session/{session} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        let request = format!(
+            "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"
+        );
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", *port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = stream.write_all(request.as_bytes());
