@@ -50,16 +50,13 @@ async fn pass_on(options: &PgConnectOptions, news: &Notify) -> Result<(), sqlx::
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        match timeout(SILENCE, listener.try_recv()).await {
+        if let Ok(received) = timeout(SILENCE, listener.try_recv()).await {
             // Nothing means that the connection was lost and found again: something may have been missed.
-            Ok(received) => {
-                received?;
-                news.notify_waiters();
-            }
-            Err(_) => {
-                let asked = timeout(CONNECT_WITHIN, sqlx::query("SELECT 1").execute(&mut listener)).await;
-                asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-            }
+            received?;
+            news.notify_waiters();
+        } else {
+            let asked = timeout(CONNECT_WITHIN, sqlx::query("SELECT 1").execute(&mut listener)).await;
+            asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         }
     }
 }
