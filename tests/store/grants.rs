@@ -59,7 +59,7 @@ async fn grants_are_listed_by_person_resource_and_time(store: SharedStore) {
 async fn relabelling_changes_causes_and_rules(store: SharedStore) {
     let mut new = new_grant();
     let row = store.intend_create(&lease(&store).await, &new, at(0)).await.unwrap().unwrap();
-    new.causes[0].rule = "other".to_owned();
+    "other".clone_into(&mut new.causes[0].rule);
     store.relabel(&[(row, new.causes.clone())]).await.unwrap();
     let ledger = store.ledger(at(0)).await.unwrap();
     assert_eq!(

@@ -22,7 +22,7 @@ use oncall_grants::{
 use crate::postgres_server::Database;
 
 /// Long enough that no lease of a test ends by itself.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 /// Runs each function with an empty store, once on each database.
 macro_rules! on_both {

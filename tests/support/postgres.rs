@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 use url::Url;
 
 /// Making a cluster and starting it takes a second or two; a busy machine may need more.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 
 /// Makes a cluster in a directory of its own and serves it until its standard input ends, which it does when the test
 /// binary ends, however that happens.
@@ -43,7 +43,7 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 struct Server {
     url: Url,
     /// Keeps the private server alive.
-    _private: Option<(Child, ChildStdin)>,
+    private: Option<(Child, ChildStdin)>,
 }
 
 impl Server {
@@ -51,13 +51,13 @@ impl Server {
         if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
             let url =
                 url.parse().expect("TEST_POSTGRES_URL is an address: postgres://user@host:port/database");
-            return Self { url, _private: None };
+            return Self { url, private: None };
         }
         let port = free_port();
         let mut child = private(&binaries(), port).spawn().expect("a shell can be run");
         let stdin = child.stdin.take().expect("a pipe");
         let url = format!("postgres://app@127.0.0.1:{port}/postgres").parse().expect("an address");
-        Self { url, _private: Some((child, stdin)) }
+        Self { url, private: Some((child, stdin)) }
     }
 }
 
@@ -121,7 +121,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if SERVER._private.is_some() {
+        if SERVER.private.is_some() {
             return;
         }
         let name = self.url.path().trim_start_matches('/').to_owned();
