@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     config::{Config, StoreKind},
-    metrics::{ByCall, Metrics},
+    metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
     reconcile::{Reconciler, plan::Settings},
     store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
@@ -33,17 +33,18 @@ pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
     })
 }
 
-/// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(
-    config: &Config,
-    store: SharedStore,
-    metrics: Arc<Metrics>,
-) -> anyhow::Result<Reconciler> {
-    let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
-    let pagerduty =
-        pagerduty::Client::new(http, config.pagerduty.api_url.clone(), config.pagerduty.token.clone())
-            .with_observer(observe_pagerduty(Arc::clone(&metrics)));
-    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(&metrics)), ..Default::default() };
+/// The clients of both upstreams.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// PagerDuty; clones share one turn to send.
+    pub pagerduty: pagerduty::Client,
+    /// strongDM.
+    pub strongdm: strongdm::Client,
+}
+
+/// Clients for both upstreams that report to `metrics`.
+pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
+    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
     let strongdm = strongdm::Client::new(
         tls::client_config(),
         &config.strongdm.api_url,
@@ -51,6 +52,34 @@ pub async fn reconciler(
         config.strongdm.secret_key.clone(),
         options,
     )?;
+    Ok(Clients { pagerduty: pagerduty(config, metrics)?, strongdm })
+}
+
+/// A client for PagerDuty that reports to `metrics`.
+pub fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
+    let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
+    let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
+    Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
+}
+
+/// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
+pub async fn reconciler(
+    config: &Config,
+    store: SharedStore,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Reconciler> {
+    let clients = clients(config, &metrics)?;
+    reconciler_with(config, store, metrics, clients).await
+}
+
+/// A reconciler on `store` with these clients.
+pub async fn reconciler_with(
+    config: &Config,
+    store: SharedStore,
+    metrics: Arc<Metrics>,
+    clients: Clients,
+) -> anyhow::Result<Reconciler> {
+    let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
         aliases: config.aliases.clone(),
@@ -67,6 +96,10 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
         metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
+        if let Some(date) = call.server_date {
+            let ahead = metrics.pagerduty.note_clock(date);
+            metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
+        }
         // That something does not exist is an answer like any other.
         metrics.pagerduty.note(match call.error {
             Some(error)
@@ -85,6 +118,10 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
         let (upstream, code) = ("strongdm", call.code.to_owned());
         let request = ByCall { upstream, operation: call.operation, code };
         metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
+        if let Some(date) = call.server_date {
+            let ahead = metrics.strongdm.note_clock(date);
+            metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
+        }
         metrics.strongdm.note(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),

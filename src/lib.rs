@@ -27,6 +27,8 @@ pub mod serve;
 
 pub mod web;
 
+pub mod subscription;
+
 pub mod reconcile;
 
 pub mod pagerduty;

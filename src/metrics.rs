@@ -78,6 +78,20 @@ pub struct ByOperation {
     pub operation: &'static str,
 }
 
+/// Findings are told apart by their kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKind {
+    /// One of a few fixed words.
+    pub kind: &'static str,
+}
+
+/// The states that something can be in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByState {
+    /// One of a few fixed words.
+    pub state: &'static str,
+}
+
 /// Tells upstreams apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByUpstream {
@@ -134,6 +148,16 @@ pub struct Metrics {
     pub tls_reloads: Family<ByResult, Counter>,
     /// When the certificate in use expires, in seconds since 1970; 0 without TLS.
     pub tls_certificate_expiry: Gauge,
+    /// What the last full pass found amiss within the horizon.
+    pub preflight: Family<ByKind, Gauge>,
+    /// 1 for the state that our webhook subscription was last seen in.
+    pub subscription: Family<ByState, Gauge>,
+    /// How often our subscription was switched on again.
+    pub subscription_enabled: Counter,
+    /// Bad signatures that came with our subscription's name.
+    pub wrong_secret: Counter,
+    /// How far each upstream's clock was ahead of ours in its last answer.
+    pub clock_ahead: Family<ByUpstream, Gauge>,
     /// PagerDuty's last success and error.
     pub pagerduty: Health,
     /// strongDM's last success and error.
@@ -208,6 +232,30 @@ impl Metrics {
                 "rate_limit_remaining",
                 "What the upstream's rate limit had left in its last answer",
                 new(),
+            ),
+            preflight: names.add(
+                "preflight_findings",
+                "What the last full pass found amiss within the horizon, by kind",
+                new(),
+            ),
+            subscription: names.add(
+                "subscription_state",
+                "1 for the state that PagerDuty last showed of our webhook subscription",
+                new(),
+            ),
+            subscription_enabled: names.add(
+                "subscription_enabled",
+                "How often the webhook subscription was switched on again after PagerDuty had switched it off",
+                new(),
+            ),
+            wrong_secret: names.add(
+                "webhooks_wrong_secret",
+                "Webhooks of our own subscription whose signature none of the configured secrets made",
+                new(),
+            ),
+            clock_ahead: names.gauge_seconds(
+                "upstream_clock_ahead",
+                "How far the upstream's clock was ahead of ours in its last answer, in whole seconds",
             ),
             tls_handshakes: names.add("tls_handshakes", "TLS handshakes by how they ended", new()),
             tls_reloads: names.add(
@@ -286,6 +334,15 @@ impl Names {
         histogram
     }
 
+    fn gauge_seconds<L>(&mut self, name: &str, help: &str) -> Family<L, Gauge>
+    where
+        L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
+    {
+        let gauges = Family::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, gauges.clone());
+        gauges
+    }
+
     fn durations<L>(&mut self, name: &str, help: &str) -> Durations<L>
     where
         L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
@@ -313,10 +370,22 @@ impl Default for Metrics {
 
 /// An upstream's last success and last error.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<HealthView>>);
+pub struct Health {
+    view: Arc<Mutex<HealthView>>,
+    clocks: Arc<Mutex<Option<Clocks>>>,
+}
+
+/// What two clocks showed at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The upstream's, which tells whole seconds.
+    pub theirs: DateTime<Utc>,
+    /// Ours.
+    pub ours: DateTime<Utc>,
+}
 
 /// An upstream's health as `/readyz` shows it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct HealthView {
     /// When a request last succeeded, in UTC.
     pub last_success: Option<DateTime<Utc>>,
@@ -325,7 +394,7 @@ pub struct HealthView {
 }
 
 /// A failure of an upstream.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LastError {
     /// When, in UTC.
     pub at: DateTime<Utc>,
@@ -336,16 +405,28 @@ pub struct LastError {
 impl Health {
     /// Notes the outcome of a request.
     pub fn note(&self, outcome: Result<(), String>) {
-        let mut health = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut health = self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
             Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
         }
     }
 
+    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
+    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
+        let clocks = Clocks { theirs, ours: clock::now() };
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(clocks);
+        (clocks.theirs - clocks.ours).num_seconds()
+    }
+
+    /// What the clocks showed at its last answer.
+    pub fn clocks(&self) -> Option<Clocks> {
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// What is known.
     pub fn view(&self) -> HealthView {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
 

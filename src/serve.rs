@@ -20,9 +20,11 @@ use crate::{
     assemble, clock,
     config::Config,
     metrics::Metrics,
+    pagerduty,
     store::{self, Duty, SharedStore},
+    subscription::{self, Watched},
     tls,
-    web::{App, Capped, Handshakes, router},
+    web::{App, Capped, Handshakes, WebhookSecrets, router},
 };
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
@@ -54,14 +56,15 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let store = assemble::own_store(config).await?;
     let metrics = Arc::new(Metrics::new());
-    let reconciler = Arc::new(assemble::reconciler(config, store.clone(), Arc::clone(&metrics)).await?);
-    let app = Arc::new(App::new(
-        store.clone(),
-        Arc::clone(&reconciler),
-        Arc::clone(&metrics),
-        config.pagerduty.webhook_secrets.clone(),
-        config.server.admin_token.clone(),
-    ));
+    let clients = assemble::clients(config, &metrics)?;
+    let pagerduty = clients.pagerduty.clone();
+    let reconciler = assemble::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
+    let reconciler = Arc::new(reconciler);
+    let secrets = &config.pagerduty;
+    let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
+    let token = config.server.admin_token.clone();
+    let app =
+        Arc::new(App::new(store.clone(), Arc::clone(&reconciler), Arc::clone(&metrics), secrets, token));
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
@@ -76,6 +79,7 @@ pub async fn serve_until(
         let (reconciler, shutdown) = (Arc::clone(&reconciler), shutdown.clone());
         tokio::spawn(async move { reconciler.run(shutdown).await })
     };
+    watch_subscription(config, pagerduty, &app, &shutdown);
     tokio::spawn(keep_house(store.clone(), config.store.keep));
     let address = handle.listening().await.unwrap_or(listen);
     announce(config, address);
@@ -101,6 +105,27 @@ pub async fn serve_until(
         drop(timeout(FINISH_REQUESTS, store.close()).await);
     }
     stopped.map(|_| ())
+}
+
+/// Watches our webhook subscription, if the configuration says where PagerDuty reaches us.
+fn watch_subscription(
+    config: &Config,
+    client: pagerduty::Client,
+    app: &Arc<App>,
+    shutdown: &CancellationToken,
+) {
+    if let Some(url) = subscription::our_url(config) {
+        let watched = Watched {
+            url,
+            client,
+            reconciler: Arc::clone(&app.reconciler),
+            metrics: Arc::clone(&app.metrics),
+            watch: Arc::clone(&app.watch),
+            has_secrets: !config.pagerduty.webhook_secrets.is_empty(),
+        };
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { watched.watch(shutdown).await });
+    }
 }
 
 type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;

@@ -6,8 +6,11 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the test harness shows it when a test fails")]
 
+#[path = "python/environment.rs"]
+mod python;
+
 use std::{
-    fs::{self, File},
+    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -97,7 +100,7 @@ impl Stage {
         });
         // The stand-ins answer from other threads meanwhile.
         let output = tokio::task::block_in_place(|| {
-            run(Command::new(python_with_clients())
+            run(Command::new(python::with("official-clients", &scripts().join("requirements.txt")))
                 .arg("-B")
                 .arg(scripts().join(script))
                 .env("GIVEN", given.to_string())
@@ -183,41 +186,6 @@ impl Drop for Service {
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/official_clients")
-}
-
-/// An interpreter with the clients, in an environment under the target directory that is made once.
-fn python_with_clients() -> PathBuf {
-    let requirements = scripts().join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
-    fs::create_dir_all(&home).unwrap();
-    let environment = home.join("venv");
-    // Inside, so that it goes with what it speaks of.
-    let installed = environment.join("installed.txt");
-    let python = environment.join("bin/python");
-    // Tests of this file may run at the same time, in one process or in several.
-    let lock = File::create(home.join("lock")).unwrap();
-    lock.lock().unwrap();
-    if python.exists() && fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return python;
-    }
-    must(
-        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment),
-        "this test needs python3 (3.10 or newer) with its venv module; on Debian and Ubuntu: apt install python3-venv",
-    );
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    must(
-        Command::new(&python).args(pip).arg(&requirements),
-        "this test needs the packages of tests/official_clients/requirements.txt from the Python package index",
-    );
-    fs::write(&installed, wanted).unwrap();
-    python
-}
-
-fn must(command: &mut Command, otherwise: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("{otherwise}\n{command:?}: {error}"));
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{otherwise}\n{command:?}: {}\n{said}{complained}", output.status);
 }
 
 fn run(command: &mut Command) -> Output {

@@ -2,9 +2,11 @@
 
 mod audit;
 mod check;
+mod explain;
 mod health;
 mod manual;
 mod sync;
+mod webhook;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -50,6 +52,16 @@ enum Command {
     /// Prints what was decided and done, oldest first
     #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
     Audit(audit::Options),
+    /// Tells why somebody has, or lacks, access
+    #[command(
+        after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
+    )]
+    Explain(explain::Options),
+    /// Manages the subscription that makes PagerDuty send webhooks
+    #[command(
+        after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
+    )]
+    Webhook(webhook::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(health::Options),
@@ -96,6 +108,12 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
         Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
+        Command::Explain(options) => {
+            with(config, async |config| explain::explain(&config, options).await).await
+        }
+        Command::Webhook(options) => {
+            with(config, async |config| webhook::webhook(&config, options).await).await
+        }
     };
     match ended {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -18,7 +18,10 @@ use url::Url;
 use self::reader::{Reader, Section};
 use crate::model::{Aliases, Rule};
 
-pub use self::error::{Error, Mistake, Place};
+pub use self::{
+    error::{Error, Mistake, Place},
+    pagerduty::secrets_in,
+};
 
 mod accounts;
 mod error;
@@ -104,6 +107,8 @@ pub struct PagerDuty {
     /// Secrets that sign webhooks; several during a rotation, none closes the webhook route.
     /// `PAGERDUTY_WEBHOOK_SECRETS`, separated by commas.
     pub webhook_secrets: Vec<SecretString>,
+    /// The file that the secrets were read from, if they were; it is read again while the service runs.
+    pub webhook_secrets_file: Option<PathBuf>,
 }
 
 /// How this service reaches strongDM.

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use self::window::{Window, Windows, later};
 
@@ -15,7 +16,7 @@ mod window;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -72,8 +73,9 @@ id!(
 );
 
 /// A whole e-mail address that is safe to look up: lower-cased, without wildcard, quote, blank or control character.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(example = "ana@example.com")]
 pub struct Email(String);
 
 /// The text is no address that may be looked up in strongDM, whose filters treat `*` as a wildcard even in quotes.
@@ -256,7 +258,7 @@ impl Aliases {
 }
 
 /// A grant of ours: one account, one resource, one window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Grant {
     /// strongDM's identifier; none while it is only planned.
     pub id: Option<GrantId>,
@@ -273,6 +275,13 @@ pub struct Grant {
     pub window: Window,
     /// Names of the rules that want it.
     pub rules: Vec<String>,
+}
+
+impl Grant {
+    /// Whether strongDM knows it under this identifier.
+    pub fn has_id(&self, id: Option<&str>) -> bool {
+        id.is_some() && self.id.as_ref().map(GrantId::as_str) == id
+    }
 }
 
 impl fmt::Display for Grant {

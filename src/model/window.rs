@@ -4,12 +4,15 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// `[start, end)` in UTC, whole seconds, never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 pub struct Window {
+    /// The first instant, in UTC.
     #[serde(serialize_with = "seconds")]
     start: DateTime<Utc>,
+    /// The first instant after it, in UTC.
     #[serde(serialize_with = "seconds")]
     end: DateTime<Utc>,
 }

@@ -13,7 +13,7 @@ pub use self::{
         Call, Client, Observer,
         directory::{PolicyInfo, User},
         http_client,
-        subscriptions::{EVENTS, NewSubscription, Subscription},
+        subscriptions::{EVENTS, Filter, NewSubscription, Subscription},
     },
     error::Error,
     event::{Event, Hint},

@@ -171,6 +171,15 @@ pub(super) struct Subscription {
     pub(super) description: Option<String>,
     pub(super) events: Vec<String>,
     pub(super) delivery_method: DeliveryMethod,
+    pub(super) filter: Option<Filter>,
+    pub(super) oauth_client: Option<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +187,8 @@ pub(super) struct DeliveryMethod {
     pub(super) url: Option<String>,
     pub(super) secret: Option<secrecy::SecretString>,
     pub(super) temporarily_disabled: Option<bool>,
+    /// Their values are redacted.
+    pub(super) custom_headers: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]

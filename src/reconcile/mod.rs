@@ -53,10 +53,15 @@
 mod agenda;
 pub mod cache;
 mod execute;
+pub mod explain;
+pub mod finding;
 mod held;
+mod look;
 mod observe;
 mod pass;
+pub mod picture;
 pub mod plan;
+pub mod preflight;
 pub mod report;
 pub mod request;
 mod run;
@@ -66,6 +71,7 @@ mod staleness;
 pub mod world;
 
 pub use self::{
+    look::Survey,
     request::PassRequest,
-    run::{LEARNED_FOR, Reconciler, Survey},
+    run::{LEARNED_FOR, Reconciler},
 };

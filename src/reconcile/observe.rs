@@ -24,6 +24,16 @@ impl Reconciler {
     /// Everything the planner needs to know for `scope`. Only the store's failure is an error: what upstreams do
     /// not answer is part of the world.
     pub(super) async fn observe(&self, now: DateTime<Utc>, scope: &Scope) -> Result<World, store::Error> {
+        self.observe_in(now, scope, self.asked_window(now)).await
+    }
+
+    /// The same, asking PagerDuty about another stretch of time.
+    pub(super) async fn observe_in(
+        &self,
+        now: DateTime<Utc>,
+        scope: &Scope,
+        asked: Window,
+    ) -> Result<World, store::Error> {
         let mut world = World::default();
         for entry in self.store.ledger(now).await? {
             let grant = &entry.own.grant;
@@ -41,7 +51,7 @@ impl Reconciler {
         world.resources = self.resources(now).await;
         let rules = in_scope(&self.settings.rules, scope, &world.resources);
         let sources: BTreeSet<Source> = rules.iter().flat_map(|rule| rule.sources()).collect();
-        world.on_calls = self.on_calls(now, &sources).await;
+        world.on_calls = self.on_calls(asked, &sources).await;
         let on_calls: Vec<&OnCall> = known(&world.on_calls).collect();
         world.people = self.people(now, &on_calls).await;
         world.accounts = self.accounts(now, &world.people).await;
@@ -103,12 +113,11 @@ impl Reconciler {
 
     async fn on_calls(
         &self,
-        now: DateTime<Utc>,
+        window: Window,
         sources: &BTreeSet<Source>,
     ) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
         let (schedules, policies): (Vec<Source>, Vec<Source>) =
             sources.iter().cloned().partition(|source| matches!(source, Source::Schedule(_)));
-        let window = self.asked_window(now);
         let mut answers = BTreeMap::new();
         for of in [schedules, policies] {
             if of.is_empty() {
@@ -175,7 +184,7 @@ impl Reconciler {
     }
 
     /// The window PagerDuty is asked about: wide enough for shifts that the rules' margins bring into view.
-    fn asked_window(&self, now: DateTime<Utc>) -> Window {
+    pub(super) fn asked_window(&self, now: DateTime<Utc>) -> Window {
         let margin =
             |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
         let since = now - margin(|rule| rule.end_late);
@@ -239,7 +248,7 @@ impl Reconciler {
             .await
     }
 
-    async fn account(&self, now: DateTime<Utc>, email: &Email) -> Observed<AccountMatch> {
+    pub(super) async fn account(&self, now: DateTime<Utc>, email: &Email) -> Observed<AccountMatch> {
         if let Some(answer) = self.cache.accounts.get(email, now) {
             return Observed::Known(answer);
         }

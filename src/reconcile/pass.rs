@@ -14,6 +14,7 @@ use super::{
     agenda::{self, Passed},
     execute::Context,
     held::Held,
+    picture::Picture,
     plan::{Asked, Plan, Step, Unknown, plan},
     report::{Failure, PassReport, Trigger, UnknownEntry},
     scope::{Mark, Scope},
@@ -96,11 +97,13 @@ impl Reconciler {
             context.planned_with = world.second_grant;
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
+            report.asked = world.on_calls.keys().cloned().collect();
             if round == 1 {
                 report.unchanged = decided.unchanged;
             }
             if scope == Scope::All {
                 self.note_links(&world).await?;
+                self.note_ahead(context.now, &world, &decided);
             }
             let undone = decided.clone();
             let executed = timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await;
@@ -180,6 +183,8 @@ impl Reconciler {
         full: bool,
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
+        let known = self.picture().await?.after(report, full, &self.settings.rules);
+        self.store.set_picture(&serde_json::to_string(&known).unwrap_or_default()).await?;
         let complete = report.is_complete();
         let standing = &mut timetable.standing;
         if full {
@@ -245,6 +250,13 @@ impl Reconciler {
                 report.unchanged,
             );
         }
+    }
+
+    /// What the newest passes saw, also those of other replicas; nothing before the first.
+    pub async fn picture(&self) -> Result<Picture, store::Error> {
+        let kept = self.store.picture().await?;
+        // One that another version wrote is as good as none: the next pass writes it anew.
+        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
     fn note_unobserved(&self, report: &mut PassReport) {

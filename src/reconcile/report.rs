@@ -1,16 +1,17 @@
 //! The report of a pass: what was seen, decided and done. It is the answer of `POST /sync`, what `sync` prints, and
 //! what the store keeps of a pass.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
-use super::plan::{Asked, Plan, SkipReason, Skipped, Step, Subject, Unknown};
+use super::plan::{Asked, Plan, SkipReason, Skipped, Step, Subject, Unknown, Wanted};
 use crate::model::{Grant, Source};
 
 /// What one pass did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PassReport {
     /// Unique; later passes have larger IDs.
     pub pass_id: String,
@@ -35,8 +36,10 @@ pub struct PassReport {
     /// Windows that wait for the grant in their way.
     pub deferred: Vec<Grant>,
     /// People, resources and filters that nothing could be done about.
+    #[schema(value_type = Vec<SkippedView<'_>>)]
     pub skipped: Vec<SkippedEntry>,
     /// What could not be observed.
+    #[schema(value_type = Vec<UnknownView<'_>>)]
     pub unknown: Vec<UnknownEntry>,
     /// Writes that were tried and failed.
     pub failed: Vec<Failure>,
@@ -46,10 +49,16 @@ pub struct PassReport {
     /// The next instant at which anything changes by itself.
     #[serde(skip)]
     pub next_wake: Option<DateTime<Utc>>,
+    /// What PagerDuty was asked about.
+    #[serde(skip)]
+    pub asked: BTreeSet<Source>,
+    /// Who is entitled to what, as far as it was seen.
+    #[serde(skip)]
+    pub wanted: Vec<Wanted>,
 }
 
 /// Why a pass ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The service started.
@@ -62,6 +71,8 @@ pub enum Trigger {
     Retry,
     /// A webhook.
     Webhook,
+    /// The webhook subscription was off for a while.
+    Subscription,
     /// `POST /sync`.
     Manual,
     /// The `sync` command.
@@ -77,6 +88,7 @@ impl Trigger {
             Self::Boundary => "boundary",
             Self::Retry => "retry",
             Self::Webhook => "webhook",
+            Self::Subscription => "subscription",
             Self::Manual => "manual",
             Self::Command => "command",
         }
@@ -93,22 +105,48 @@ impl fmt::Display for Trigger {
 #[derive(Clone, Debug)]
 pub struct SkippedEntry(pub Skipped);
 
+/// A skipped record as it is written.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Skipped)]
+struct SkippedView<'a> {
+    /// A person, by the e-mail address in strongDM or, if that is unusable, as PagerDuty has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    /// A person without an e-mail address, by PagerDuty user ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    /// A resource name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    /// A resource filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a str>,
+    /// What is wrong with it.
+    #[schema(value_type = SkipReason)]
+    reason: Option<SkipReason>,
+    /// The rules that name it.
+    rules: Vec<&'a str>,
+    /// When the first shift that it concerns starts, if it is about a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_shift: Option<DateTime<Utc>>,
+}
+
 impl Serialize for SkippedEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Skipped { subject, reason, rules, first_shift } = &self.0;
-        let mut map = serializer.serialize_map(None)?;
+        let mut view = SkippedView {
+            reason: Some(*reason),
+            rules: rules.iter().map(String::as_str).collect(),
+            first_shift: *first_shift,
+            ..SkippedView::default()
+        };
         match subject {
-            Subject::Email(email) => map.serialize_entry("email", email)?,
-            Subject::User(user) => map.serialize_entry("user", user)?,
-            Subject::Resource(name) => map.serialize_entry("resource", name)?,
-            Subject::Filter(filter) => map.serialize_entry("filter", filter)?,
+            Subject::Email(email) => view.email = Some(email),
+            Subject::User(user) => view.user = Some(user),
+            Subject::Resource(name) => view.resource = Some(name),
+            Subject::Filter(filter) => view.filter = Some(filter),
         }
-        map.serialize_entry::<_, SkipReason>("reason", reason)?;
-        map.serialize_entry("rules", rules)?;
-        if let Some(start) = first_shift {
-            map.serialize_entry("first_shift", start)?;
-        }
-        map.end()
+        view.serialize(serializer)
     }
 }
 
@@ -116,28 +154,54 @@ impl Serialize for SkippedEntry {
 #[derive(Clone, Debug)]
 pub struct UnknownEntry(pub Unknown);
 
+/// Something unobserved as it is written.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Unknown)]
+struct UnknownView<'a> {
+    /// A schedule, by ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<&'a str>,
+    /// An escalation policy, by ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    escalation_policy: Option<&'a str>,
+    /// A PagerDuty user, by ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    /// The strongDM account of an e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    /// The resources of a name or filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    /// What became of an earlier write, by account and resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
+    /// A list of strongDM: `grants`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strongdm: Option<&'static str>,
+    /// What went wrong.
+    error: &'a str,
+}
+
 impl Serialize for UnknownEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Unknown { about, error } = &self.0;
-        let mut map = serializer.serialize_map(Some(2))?;
+        let mut view = UnknownView { error, ..UnknownView::default() };
         match about {
-            Asked::OnCalls(Source::Schedule(id)) => map.serialize_entry("schedule", id)?,
-            Asked::OnCalls(Source::Policy(id)) => map.serialize_entry("escalation_policy", id)?,
-            Asked::User(user) => map.serialize_entry("user", user)?,
-            Asked::Account(email) => map.serialize_entry("account", email)?,
-            Asked::Resource(selector) => map.serialize_entry("resource", selector)?,
-            Asked::Write(account, resource) => {
-                map.serialize_entry("grant", &format!("{account} on {resource}"))?;
-            }
-            Asked::GrantList => map.serialize_entry("strongdm", "grants")?,
+            Asked::OnCalls(Source::Schedule(id)) => view.schedule = Some(id.as_str()),
+            Asked::OnCalls(Source::Policy(id)) => view.escalation_policy = Some(id.as_str()),
+            Asked::User(user) => view.user = Some(user),
+            Asked::Account(email) => view.account = Some(email.as_str()),
+            Asked::Resource(selector) => view.resource = Some(selector),
+            Asked::Write(account, resource) => view.grant = Some(format!("{account} on {resource}")),
+            Asked::GrantList => view.strongdm = Some("grants"),
         }
-        map.serialize_entry("error", error)?;
-        map.end()
+        view.serialize(serializer)
     }
 }
 
 /// A write that failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Failure {
     /// `create` or `revoke`.
     pub action: &'static str,
@@ -167,6 +231,8 @@ impl PassReport {
             failed: Vec::new(),
             words: String::new(),
             next_wake: None,
+            asked: BTreeSet::new(),
+            wanted: Vec::new(),
         }
     }
 
@@ -184,6 +250,7 @@ impl PassReport {
         self.unknown = unknown.iter().cloned().chain(unsettled).map(UnknownEntry).collect();
         self.oncalls = plan.on_calls;
         self.next_wake = plan.next_wake;
+        self.wanted.clone_from(&plan.wanted);
     }
 
     /// Takes over the writes of `plan` as if they had been done.

@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     agenda::{self, Agenda, Due, Passed},
     cache::Cache,
+    finding::Finding,
     held::Held,
     pass::{Ask, PassState},
-    plan::{Plan, Settings, plan},
+    plan::Settings,
     request::{Note, Outcome, PassRequest},
     scope::{Links, Mark, Scope},
 };
@@ -61,15 +62,8 @@ pub struct Reconciler {
     pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
-}
-
-/// What a look without consequences showed.
-#[derive(Debug)]
-pub struct Survey {
-    /// What would be done.
-    pub plan: Plan,
-    /// How many grants strongDM lists, or why it does not.
-    pub grants: Result<usize, strongdm::Error>,
+    /// What the last full pass found amiss ahead.
+    pub(super) ahead: Mutex<Arc<[Finding]>>,
 }
 
 impl std::fmt::Debug for Reconciler {
@@ -126,6 +120,7 @@ impl Reconciler {
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
+            ahead: Mutex::new(Arc::new([])),
         })
     }
 
@@ -273,13 +268,5 @@ impl Reconciler {
         if let Err(error) = self.store.mark(&Mark::Everything).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
         }
-    }
-
-    /// Looks at everything and plans, for somebody who wants to know what the rules mean. Writes nothing.
-    pub async fn survey(&self) -> Result<Survey, store::Error> {
-        let now = clock::now();
-        let world = self.observe(now, &Scope::All).await?;
-        let plan = plan(now, &self.settings, &world, false);
-        Ok(Survey { plan, grants: self.strongdm.all_grants().await.map(|grants| grants.len()) })
     }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::{Error, from_json, from_ms};
 use crate::model::Grant;
@@ -29,7 +30,7 @@ pub struct AuditEntry {
 }
 
 /// An audit entry as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AuditRow {
     /// Its place in the audit; grows with time.
     #[serde(skip)]
@@ -41,6 +42,7 @@ pub struct AuditRow {
     /// What came of it.
     pub outcome: String,
     /// The grant it was done to.
+    #[schema(value_type = Grant)]
     pub grant: Box<RawValue>,
     /// Why, in words.
     pub reason: String,
@@ -51,7 +53,7 @@ pub struct AuditRow {
 }
 
 /// A delivery as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DeliveryRow {
     /// Its place among the deliveries; grows with time.
     #[serde(skip)]
@@ -75,7 +77,7 @@ pub struct DeliveryRow {
 }
 
 /// A page of a listing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The entries, newest first.
     pub items: Vec<T>,
@@ -104,6 +106,9 @@ pub trait Journal {
 
     /// The report of a pass, if it was kept.
     async fn pass_report(&self, id: &str) -> Result<Option<String>, Error>;
+
+    /// The reports of the newest passes that were kept.
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
 
     /// Removes what is older than `before`, and event keys older than `keys_before`, a few rows at a time; says
     /// whether more is left.

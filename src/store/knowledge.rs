@@ -36,6 +36,12 @@ pub trait Knowledge {
     /// Remembers what strongDM does with a second grant.
     async fn learn_second_grant(&self, learned: SecondGrant, until: DateTime<Utc>) -> Result<(), Error>;
 
+    /// What the newest passes saw, in the words of [`crate::reconcile`].
+    async fn picture(&self) -> Result<Option<String>, Error>;
+
+    /// Replaces what the newest passes saw.
+    async fn set_picture(&self, picture: &str) -> Result<(), Error>;
+
     /// Refusals without a visible cause that still hold.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
 
@@ -60,6 +66,8 @@ pub trait Knowledge {
 
 /// The name of the fact about second grants.
 pub(super) const SECOND_GRANT: &str = "second_grant";
+/// The name under which the newest picture is kept.
+pub(super) const PICTURE: &str = "picture";
 
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {

@@ -7,29 +7,44 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::{error::AppError, router::App};
+use super::{error::AppError, openapi::Asking, router::App};
 use crate::{
     clock,
     model::Grant,
     store::{AuditRow, DeliveryRow, GrantQuery, Page},
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct WhichGrants {
+    /// Only those in force now.
     #[serde(default)]
+    #[param(required = false)]
     active: bool,
+    /// Past ones as well.
     #[serde(default)]
+    #[param(required = false)]
     ended: bool,
+    /// Only this person's, without regard to case.
+    #[param(example = "ana@example.com")]
     email: Option<String>,
+    /// Only this resource's, by exact name.
+    #[param(example = "prod-postgres")]
     resource: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Paging {
+    /// How many entries.
+    #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(example = 42)]
     before: Option<i64>,
 }
 
@@ -48,7 +63,12 @@ fn asked<T>(query: Asked<T>) -> Result<T, AppError> {
     query.map(|Query(asked)| asked).map_err(|rejection| AppError::BadRequest(rejection.body_text()))
 }
 
-/// `GET /api/grants`.
+/// Grants of this service, current and coming
+#[utoipa::path(
+    get, path = "/api/grants", operation_id = "listGrants", tag = "operator", params(WhichGrants),
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The list", body = Vec<Grant>), Asking),
+)]
 pub(super) async fn grants(
     State(app): State<Arc<App>>,
     query: Asked<WhichGrants>,
@@ -58,7 +78,12 @@ pub(super) async fn grants(
     Ok(Json(app.store.grants(clock::now(), &which).await?))
 }
 
-/// `GET /api/audit`.
+/// What was decided and done, newest first
+#[utoipa::path(
+    get, path = "/api/audit", operation_id = "listAudit", tag = "operator", params(Paging),
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The list", body = Page<AuditRow>), Asking),
+)]
 pub(super) async fn audit(
     State(app): State<Arc<App>>,
     query: Asked<Paging>,
@@ -67,7 +92,12 @@ pub(super) async fn audit(
     Ok(Json(app.store.audit_page(paging.limit()?, paging.before).await?))
 }
 
-/// `GET /api/events`.
+/// Deliveries and what each led to, newest first
+#[utoipa::path(
+    get, path = "/api/events", operation_id = "listEvents", tag = "operator", params(Paging),
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The list", body = Page<DeliveryRow>), Asking),
+)]
 pub(super) async fn events(
     State(app): State<Arc<App>>,
     query: Asked<Paging>,

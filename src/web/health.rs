@@ -8,22 +8,59 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::router::App;
-use crate::{clock, store::Backlog};
+use crate::{clock, metrics::HealthView, store::Backlog};
 
 /// A store that takes longer than this to write nothing takes no webhooks in time either.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
-/// `GET /healthz`.
-pub(super) async fn alive() -> impl IntoResponse {
-    Json(json!({ "status": "ok" }))
+/// The process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Alive {
+    #[schema(example = "ok")]
+    status: &'static str,
 }
 
-/// `GET /readyz`: whether webhooks can be taken. How the upstreams fare is told, but does not count: while they are
-/// down, webhooks must still come here.
+/// Whether webhooks can be taken, and how the upstreams fare.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ready`, `stopping` or `store_unavailable`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    store: StoreHealth,
+    pagerduty: HealthView,
+    strongdm: HealthView,
+}
+
+/// How the store fares.
+#[derive(Debug, Serialize, ToSchema)]
+struct StoreHealth {
+    writable: bool,
+}
+
+/// Whether the process serves
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "health", tag = "health",
+    responses((status = 200, description = "It does", body = Alive)),
+)]
+pub(super) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "ok" })
+}
+
+/// Whether webhooks can be taken
+///
+/// How the upstreams fare is told, but does not count: while they are down, webhooks must still come here.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readiness", tag = "health",
+    responses(
+        (status = 200, description = "They can", body = Readiness),
+        (status = 503, description = "They cannot: the store does not write, or the service is stopping", body = Readiness),
+    ),
+)]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let writable = matches!(timeout(STORE_WITHIN, app.store.check_writable()).await, Ok(Ok(())));
     let (code, status) = match (app.is_stopping(), writable) {
@@ -31,16 +68,22 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
     };
-    let body = json!({
-        "status": status,
-        "store": { "writable": writable },
-        "pagerduty": app.metrics.pagerduty.view(),
-        "strongdm": app.metrics.strongdm.view(),
-    });
+    let body = Readiness {
+        status,
+        store: StoreHealth { writable },
+        pagerduty: app.metrics.pagerduty.view(),
+        strongdm: app.metrics.strongdm.view(),
+    };
     (code, Json(body))
 }
 
-/// `GET /metrics`. What waits is asked of the store: another replica, or an earlier process, may have taken it in.
+/// Counts and measures, for Prometheus
+///
+/// What waits is asked of the store: another replica, or an earlier process, may have taken it in.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "health",
+    responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
+)]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let waiting = timeout(STORE_WITHIN, app.store.backlog()).await.ok().and_then(Result::ok);
     app.metrics.note_waiting(waiting.map(|Backlog { deliveries, since }| {

@@ -8,9 +8,13 @@ mod auth;
 mod body;
 mod connections;
 mod error;
+mod explain;
 mod handshakes;
 mod health;
+mod openapi;
+mod page;
 mod router;
+mod secrets;
 mod sync;
 mod webhook;
 
@@ -18,4 +22,5 @@ pub use self::{
     connections::{Capped, Counted},
     handshakes::Handshakes,
     router::{App, router},
+    secrets::WebhookSecrets,
 };

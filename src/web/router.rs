@@ -14,25 +14,30 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use secrecy::SecretString;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
 use tracing::Instrument;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     api, auth,
     body::BodyBudget,
     error::{self, AppError},
-    health, sync, webhook,
+    explain, health, openapi, page,
+    secrets::WebhookSecrets,
+    sync, webhook,
     webhook::RefusedSignatures,
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore};
+use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
-/// No route but `POST /sync` has a reason to take longer.
+/// No route but those that run a pass has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Routes with their description, which `/openapi.json` is made of.
+pub(super) type Routes = OpenApiRouter<Arc<App>>;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -44,7 +49,9 @@ pub struct App {
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
     /// Any of these may have signed a webhook.
-    pub webhook_secrets: Vec<SecretString>,
+    pub webhook_secrets: WebhookSecrets,
+    /// What is known of the subscription that delivers to us.
+    pub watch: Arc<Watch>,
     /// What an operator must show.
     pub admin_token: SecretString,
     /// Set when the service is about to stop: the load balancer must look elsewhere.
@@ -59,14 +66,15 @@ impl App {
         store: SharedStore,
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
-        webhook_secrets: Vec<SecretString>,
+        webhook_secrets: impl Into<WebhookSecrets>,
         admin_token: SecretString,
     ) -> Self {
         Self {
             store,
             reconciler,
             metrics,
-            webhook_secrets,
+            webhook_secrets: webhook_secrets.into(),
+            watch: Arc::default(),
             admin_token,
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
@@ -81,26 +89,13 @@ impl App {
 
 /// The whole HTTP side.
 pub fn router(app: Arc<App>) -> Router {
-    let listings = Router::new()
-        .route("/api/grants", get(api::grants))
-        .route("/api/audit", get(api::audit))
-        .route("/api/events", get(api::events))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
-    let admin = Router::new()
-        .route("/sync", post(sync::sync))
-        .merge(listings)
+    let admin = actions()
+        .merge(listings().layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN)))
         // Browsers send Basic credentials along with requests that other sites cause.
         .layer(CsrfLayer::new())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
-    let open = Router::new()
-        .route("/webhooks/pagerduty", post(webhook::receive))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
-    Router::new()
-        .merge(admin)
-        .merge(open)
+    let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
+    Router::from(admin.merge(open))
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
         .layer(middleware::map_response(error::in_words))
@@ -109,6 +104,34 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(middleware::from_fn(trace))
         .with_state(app)
+}
+
+/// What an operator does; a pass takes its time.
+pub(super) fn actions() -> Routes {
+    Routes::new().routes(routes!(sync::sync)).routes(routes!(page::preview)).routes(routes!(page::confirm))
+}
+
+/// What an operator looks at.
+pub(super) fn listings() -> Routes {
+    Routes::new()
+        .routes(routes!(api::grants))
+        .routes(routes!(api::audit))
+        .routes(routes!(api::events))
+        .routes(routes!(explain::explain))
+        .routes(routes!(page::index))
+        .routes(routes!(page::why))
+        .routes(routes!(page::style))
+        .routes(routes!(page::script))
+}
+
+/// What needs no admin token.
+pub(super) fn open() -> Routes {
+    Routes::new()
+        .routes(routes!(webhook::receive))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::document))
 }
 
 fn always(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -10,12 +10,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::{error::AppError, router::App};
+use super::{
+    error::AppError,
+    openapi::{ErrorBody, Reading},
+    router::App,
+};
 use crate::{
     model::ScheduleId,
     reconcile::{
         PassRequest,
+        report::PassReport,
         request::{SyncError, Synced},
         scope::sources_of,
     },
@@ -24,15 +30,33 @@ use crate::{
 /// A request names some schedules; nothing sensible comes near this.
 const LARGEST_BODY: usize = 64 * 1024;
 
-#[derive(Debug, Default, Deserialize)]
+/// What a pass is asked to do.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+#[schema(as = SyncRequest)]
+pub(super) struct Asked {
+    /// Only these schedules and what shares a resource with them; none means everything.
+    #[schema(example = json!([]))]
     schedules: Vec<ScheduleId>,
+    /// Only plan.
     dry_run: bool,
+    /// Revoke more grants in force at once than `max_revocations`.
     allow_mass_revocation: bool,
 }
 
-/// Runs a pass, or joins one that was asked to do the same.
+/// Runs a pass, or joins one that was asked to do the same
+#[utoipa::path(
+    post, path = "/sync", operation_id = "sync", tag = "operator",
+    security(("bearer" = []), ("basic" = [])),
+    request_body(content = Asked, description = "What to look at; may be left out", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Done", body = PassReport),
+        (status = 404, description = "A schedule that no rule names", body = ErrorBody),
+        (status = 409, description = "Revocations are held", body = PassReport),
+        (status = 502, description = "Something upstream failed or stayed unknown", body = PassReport),
+        Reading,
+    ),
+)]
 pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));

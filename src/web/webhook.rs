@@ -12,11 +12,13 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use serde_json::{Value, json};
+use secrecy::SecretString;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
-use super::{error::AppError, router::App};
+use super::{error::AppError, openapi::ErrorBody, router::App};
 use crate::{
     clock,
     metrics::ByAnswer,
@@ -35,31 +37,76 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts refused signatures between two log lines.
 #[derive(Debug, Default)]
-pub(super) struct RefusedSignatures(Mutex<(Option<Instant>, u64)>);
+pub(super) struct RefusedSignatures {
+    ours: Mutex<Refused>,
+    others: Mutex<Refused>,
+}
+
+/// When it was last logged, and how many there were since.
+type Refused = (Option<Instant>, u64);
 
 impl RefusedSignatures {
-    fn note(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1 += 1;
-        if state.0.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            tracing::warn!(
-                webhooks.refused = state.1,
-                "refused {} webhooks whose signature was made with none of the configured secrets; after three in a \
-                 row PagerDuty switches the subscription off for a day",
-                state.1,
-            );
-            *state = (Some(Instant::now()), 0);
+    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
+    /// keep that from being logged.
+    fn note(&self, ours: Option<&str>) {
+        let state = if ours.is_some() { &self.ours } else { &self.others };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *state;
+        *count += 1;
+        if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
+            return;
         }
+        if let Some(id) = ours {
+            tracing::error!(
+                webhooks.refused = *count,
+                "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                 pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
+                 subscription off after three refusals in a row",
+            );
+        } else {
+            tracing::warn!(
+                webhooks.refused = *count,
+                "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
+                 row PagerDuty switches the subscription off for a day",
+            );
+        }
+        *state = (Some(Instant::now()), 0);
     }
 }
 
-/// Takes an event in. Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row
-/// would make PagerDuty switch the subscription off.
+/// What became of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Taken {
+    /// `accepted`, `duplicate` (an `event.id` seen before) or `ignored` (nothing to refresh).
+    #[schema(example = "accepted")]
+    status: &'static str,
+    /// The `event.id`, if there is one.
+    event_id: Option<String>,
+}
+
+/// Takes an event in
+///
+/// Whatever a signed body contains, it is answered 2xx once it is durable: three 4xx in a row would make PagerDuty
+/// switch the subscription off.
+#[utoipa::path(
+    post, path = "/webhooks/pagerduty", operation_id = "takeEvent", tag = "webhook",
+    params(("X-PagerDuty-Signature" = String, Header, description = "`v1=` and the HMAC-SHA-256 of the body in hexadecimal, or several, separated by commas")),
+    request_body(content = serde_json::Value, description = "A v3 webhook of PagerDuty", content_type = "application/json"),
+    responses(
+        (status = 202, description = "It is durable", body = Taken),
+        (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 401, description = "No signature was made with one of the secrets", body = ErrorBody),
+        (status = 405, description = "The route exists, but not for this method", body = ErrorBody),
+        (status = 413, description = "The body is larger than 512 KiB", body = ErrorBody),
+        (status = 503, description = "It cannot be stored now, or no secret is configured", body = ErrorBody,
+            headers(("retry-after" = u32, description = "Seconds"))),
+    ),
+)]
 pub(super) async fn receive(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), AppError> {
+) -> Result<(StatusCode, Json<Taken>), AppError> {
     let began = Instant::now();
     let mut signer = None;
     let outcome = accept(&app, &headers, body, &mut signer).await;
@@ -74,7 +121,7 @@ pub(super) async fn receive(
     app.metrics.webhooks.get_or_create(&ByAnswer { result, secret }).inc();
     app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
     let (accepted, event_id) = outcome?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "status": accepted.as_str(), "event_id": event_id }))))
+    Ok((StatusCode::ACCEPTED, Json(Taken { status: accepted.as_str(), event_id })))
 }
 
 /// Notes in `signer` which secret fits as soon as that is known, whatever happens afterwards.
@@ -84,7 +131,8 @@ async fn accept(
     body: Body,
     signer: &mut Option<usize>,
 ) -> Result<(Accepted, Option<String>), AppError> {
-    if app.webhook_secrets.is_empty() {
+    let mut secrets = app.webhook_secrets.current();
+    if secrets.is_empty() {
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
         ));
@@ -94,10 +142,20 @@ async fn accept(
     }
     let held = app.bodies.read(body, LARGEST_BODY).await?;
     let body = &held.bytes;
-    let signatures = headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
-    *signer = signature::verify(&app.webhook_secrets, signatures, body);
+    let signed_by = |secrets: &[SecretString]| {
+        let signatures =
+            headers.get_all("x-pagerduty-signature").iter().map(axum::http::HeaderValue::as_bytes);
+        signature::verify(secrets, signatures, body)
+    };
+    *signer = signed_by(&secrets);
+    if signer.is_none()
+        && let Some(changed) = app.webhook_secrets.changed()
+    {
+        secrets = changed;
+        *signer = signed_by(&secrets);
+    }
     if signer.is_none() {
-        app.refused_signatures.note();
+        refuse(app, headers);
         return Err(AppError::BadSignature);
     }
     let event = Event::read(body);
@@ -113,6 +171,16 @@ async fn accept(
         Err(_) => return Err(AppError::Unavailable("storing the event takes too long".to_owned())),
     };
     Ok((accepted, event_id))
+}
+
+/// Notes a webhook whose signature is bad. Where it says that it comes from is not signed, but it is a hint at what is
+/// wrong: our subscription with another secret is more likely than somebody who knows its name.
+fn refuse(app: &App, headers: &HeaderMap) {
+    let subscription = unsigned(headers, "x-webhook-subscription").filter(|id| app.watch.is_ours(id));
+    if subscription.is_some() {
+        app.metrics.wrong_secret.inc();
+    }
+    app.refused_signatures.note(subscription.as_deref());
 }
 
 fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {

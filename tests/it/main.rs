@@ -7,9 +7,11 @@ mod support;
 
 mod admin;
 mod architecture;
+mod check;
 mod crash;
 mod deliveries;
 mod deployment;
+mod explain;
 mod grants;
 mod guard;
 mod hostile;
@@ -22,4 +24,5 @@ mod replicas;
 mod second_grant;
 mod sources;
 mod unknown;
+mod webhook_command;
 mod writes;

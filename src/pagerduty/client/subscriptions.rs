@@ -2,7 +2,8 @@
 
 use reqwest::{Method, Url};
 use secrecy::SecretString;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Client, request::Request};
 use crate::pagerduty::{
@@ -29,6 +30,49 @@ const PAGE: u64 = 100;
 /// An account may have ten per scope; this many would be a listing without end.
 const END_OF_LIST: u64 = 10_000;
 
+/// Which events of the account a subscription delivers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Filter {
+    /// All of them.
+    #[serde(rename = "account")]
+    Account,
+    /// Those of one service.
+    #[serde(rename = "service")]
+    Service(String),
+    /// Those of one team.
+    #[serde(rename = "team")]
+    Team(String),
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Account => f.write_str("account"),
+            Self::Service(id) => write!(f, "service:{id}"),
+            Self::Team(id) => write!(f, "team:{id}"),
+        }
+    }
+}
+
+impl Filter {
+    fn of(wire: wire::Filter) -> Option<Self> {
+        match (wire.kind.as_str(), wire.id) {
+            ("account_reference", _) => Some(Self::Account),
+            ("service_reference", Some(id)) => Some(Self::Service(id)),
+            ("team_reference", Some(id)) => Some(Self::Team(id)),
+            _ => None,
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Self::Account => json!({"type": "account_reference"}),
+            Self::Service(id) => json!({"type": "service_reference", "id": id}),
+            Self::Team(id) => json!({"type": "team_reference", "id": id}),
+        }
+    }
+}
+
 /// A webhook subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
@@ -40,6 +84,10 @@ pub struct Subscription {
     pub description: Option<String>,
     /// The event types it delivers.
     pub events: Vec<String>,
+    /// Whose events it delivers; none if that is a kind that we do not know.
+    pub filter: Option<Filter>,
+    /// Whether it has settings that nobody can read back, such as a password or custom headers.
+    pub has_hidden_settings: bool,
     /// Whether its owner wants it to deliver.
     pub active: bool,
     /// Whether PagerDuty switched it off for a day because too many deliveries were refused.
@@ -88,18 +136,19 @@ impl Client {
         Ok(webhook_subscription.into())
     }
 
-    /// Subscribes `url` to these events of the whole account. It is tried again only where nothing was done yet.
+    /// Subscribes `url` to these events. It is tried again only where nothing was done yet.
     pub async fn create_subscription(
         &self,
         url: &Url,
         description: &str,
         events: &[&str],
+        filter: &Filter,
     ) -> Result<NewSubscription, Error> {
         let body = json!({"webhook_subscription": {
             "type": "webhook_subscription",
             "delivery_method": {"type": "http_delivery_method", "url": url.as_str()},
             "events": events,
-            "filter": {"type": "account_reference"},
+            "filter": filter.json(),
             "description": description,
             "active": true,
         }});
@@ -131,10 +180,20 @@ impl Client {
 
 impl From<wire::Subscription> for Subscription {
     fn from(wire: wire::Subscription) -> Self {
-        let wire::Subscription { id, active, description, events, delivery_method } = wire;
+        let wire::Subscription { id, active, description, events, delivery_method, filter, oauth_client } =
+            wire;
+        let raw = delivery_method.url.unwrap_or_default();
+        let url = without_credentials(&raw);
+        let has_credentials =
+            Url::parse(&raw).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+        let has_headers = delivery_method.custom_headers.is_some_and(|headers| !headers.is_empty());
         Self {
             id: id.0,
-            url: delivery_method.url.and_then(|url| without_credentials(&url)),
+            url,
+            filter: filter.and_then(Filter::of),
+            has_hidden_settings: has_credentials
+                || has_headers
+                || oauth_client.is_some_and(|one| !one.is_null()),
             description,
             events,
             active,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Asked, FOREVER, Settings, SkipReason, Skipped, Subject, Unknown, coverage::PairKey};
+use super::{Asked, FOREVER, Settings, SkipReason, Skipped, Subject, Unknown, Wanted, coverage::PairKey};
 use crate::{
     model::{
         AccountId, Email, Grant, Observed, OnCall, Resource, ResourceId, ResourceSelector, Rule, Source,
@@ -28,6 +28,13 @@ pub(super) struct Claim {
 impl Claim {
     pub(super) fn pair(&self) -> PairKey<'_> {
         PairKey { email: &self.email, account_id: &self.account_id, resource: self.resource.clone() }
+    }
+}
+
+impl From<&Claim> for Wanted {
+    fn from(claim: &Claim) -> Self {
+        let Claim { account_id: _, resource, email, window, cause } = claim.clone();
+        Self { email, resource: resource.name, window, cause }
     }
 }
 

@@ -29,7 +29,7 @@ use self::{
     coverage::{Decision, Pair},
 };
 use super::world::{Cause, World};
-use crate::model::{AccountId, Aliases, Email, Grant, ResourceId, Rule, Source};
+use crate::model::{AccountId, Aliases, Email, Grant, ResourceId, Rule, Source, Window};
 
 /// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
 pub const FOREVER: DateTime<Utc> =
@@ -67,10 +67,25 @@ pub struct Plan {
     pub relabelled: Vec<(i64, Vec<Cause>)>,
     /// How many grants stay as they are.
     pub unchanged: usize,
+    /// Who is certainly entitled to what, for people to look at.
+    pub wanted: Vec<Wanted>,
     /// How many on-calls the rules selected.
     pub on_calls: usize,
     /// The next instant at which anything changes by itself.
     pub next_wake: Option<DateTime<Utc>>,
+}
+
+/// What one on-call entitles to by one rule, from the moment of the plan on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whom, by the address in strongDM.
+    pub email: Email,
+    /// The resource's name.
+    pub resource: String,
+    /// From when to when; an open end reaches to [`FOREVER`].
+    pub window: Window,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// The ordered writes for one account and resource.
@@ -172,7 +187,7 @@ pub enum Subject {
 }
 
 /// Why a record was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// No strongDM user account has the address.
@@ -235,6 +250,7 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
     let over = due_in_force.filter(|due| due.grant.window.contains(now)).count() > settings.max_revocations;
     let hold = over && !allow_mass_revocation;
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
+    plan.wanted = claims.certain.iter().map(Wanted::from).collect();
     if hold {
         plan.held = decisions.into_iter().flat_map(|decision| decision.revoke).map(|due| due.grant).collect();
         decisions = decide(true);

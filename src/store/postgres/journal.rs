@@ -113,6 +113,15 @@ impl Journal for Postgres {
         .await
     }
 
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {
+        within(async {
+            let rows =
+                sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1");
+            Ok(rows.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+        })
+        .await
+    }
+
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
         let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
         let statements = [

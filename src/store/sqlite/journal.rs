@@ -94,6 +94,11 @@ impl Journal for Sqlite {
         row.map(|row| Ok(row.try_get("report")?)).transpose()
     }
 
+    async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {
+        let rows = sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1");
+        Ok(rows.bind(i64::from(limit)).fetch_all(&self.reader).await?)
+    }
+
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
         let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
         let statements = [

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         Error, Knowledge, Lease, from_json,
-        knowledge::{ForeignRow, RefusalRow, SECOND_GRANT, pause_after, read_links},
+        knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},
         to_json,
     },
 };
@@ -85,6 +85,24 @@ impl Knowledge for Sqlite {
         .bind(SECOND_GRANT)
         .bind(to_json(&learned))
         .bind(until.timestamp())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    async fn picture(&self) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar("SELECT value FROM facts WHERE name = $1").bind(PICTURE);
+        Ok(query.fetch_optional(&self.reader).await?)
+    }
+
+    async fn set_picture(&self, picture: &str) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(PICTURE)
+        .bind(picture)
+        .bind(i64::MAX)
         .execute(&self.writer)
         .await?;
         Ok(())

@@ -5,7 +5,7 @@ use super::{
     sample,
     server::{Reply, Server},
 };
-use crate::pagerduty::{EVENTS, Error};
+use crate::pagerduty::{EVENTS, Error, Filter};
 
 const URL: &str = "https://oncall-grants.example.com/webhooks/pagerduty";
 
@@ -13,7 +13,8 @@ const URL: &str = "https://oncall-grants.example.com/webhooks/pagerduty";
 async fn a_new_subscription_tells_its_secret_once_and_never_in_debug() {
     let server = Server::always(201, sample("webhook_subscription.create-response.json")).await;
     let url = URL.parse().unwrap();
-    let new = server.client().create_subscription(&url, "oncall-grants", EVENTS).await.unwrap();
+    let new =
+        server.client().create_subscription(&url, "oncall-grants", EVENTS, &Filter::Account).await.unwrap();
 
     let secret = "Zm9vYmFyLW5vdC1hLXJlYWwtc2VjcmV0LWZvci10ZXN0cy1vbmx5LTAwMDAwMDAx";
     assert_eq!(new.secret.expose_secret(), secret);
@@ -39,19 +40,19 @@ async fn a_new_subscription_tells_its_secret_once_and_never_in_debug() {
 async fn a_subscription_is_not_made_twice() {
     let url = URL.parse().unwrap();
     let server = Server::always(500, "").await;
-    let error = server.client().create_subscription(&url, "", EVENTS).await.unwrap_err();
+    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error}");
     assert_eq!(server.asked().len(), 1);
 
     let server = Server::always(400, sample("error-webhook-limit.json")).await;
-    let error = server.client().create_subscription(&url, "", EVENTS).await.unwrap_err();
+    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
     assert!(
         error.to_string().ends_with("Webhook subscription limit exceeded for the selected scope."),
         "{error}"
     );
 
     let server = Server::always(200, sample("webhook_subscription.get.json")).await;
-    let error = server.client().create_subscription(&url, "", EVENTS).await.unwrap_err();
+    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
     assert!(matches!(error, Error::Invalid(_)), "{error}");
 }
 
@@ -68,6 +69,7 @@ async fn subscriptions_are_listed_page_by_page() {
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].url.as_ref().unwrap().as_str(), URL);
     assert!(found[0].active && !found[0].temporarily_disabled);
+    assert_eq!(found[0].filter, Some(Filter::Account));
 }
 
 #[tokio::test]
@@ -85,7 +87,8 @@ async fn credentials_in_its_address_are_not_kept() {
     body["webhook_subscription"]["delivery_method"]["url"] = json!(URL.replace("://", "://user:pass@"));
     let server = Server::always(200, body.to_string()).await;
     let found = server.client().subscription("PWSUB01").await.unwrap();
-    assert_eq!(found.url.unwrap().as_str(), URL);
+    assert_eq!(found.url.as_ref().unwrap().as_str(), URL);
+    assert!(found.has_hidden_settings, "nobody can make another one like it");
 }
 
 #[tokio::test]

@@ -214,7 +214,12 @@ fn account_of(person: usize) -> AccountId {
 fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
     let start = || prop_oneof![-6..0_i64, -6..12_i64];
     let grant = || (0..PEOPLE.len(), 0..RESOURCES.len(), start(), 1..14_i64);
-    (vec(grant(), 0..7), vec(grant(), 0..3)).prop_map(|(ours, others)| {
+    // Every other world has one of our grants twice.
+    let ours = (vec(grant(), 0..7), any::<bool>()).prop_map(|(mut ours, twice)| {
+        ours.extend(ours.first().copied().filter(|_| twice));
+        ours
+    });
+    (ours, vec(grant(), 0..3)).prop_map(|(ours, others)| {
         let ours = (1..).zip(ours).map(|(row, (who, what, start, length))| {
             let OwnGrant { row, grant, causes } = own(row, PEOPLE[who], start, start + length);
             let found = resource(RESOURCES[what]);

@@ -82,11 +82,11 @@ impl Rota {
     /// Three rotations: weekly in New York, daily in Berlin at an hour that the clocks skip or repeat once a year,
     /// twice a day on Lord Howe Island.
     pub(super) fn all(start: DateTime<Utc>) -> [Self; 3] {
-        let clock = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
         [
-            Self::new(start, &NEW_YORK, 7, &[clock(9, 0)], &[0, 1, 2]),
-            Self::new(start, &BERLIN, 1, &[clock(2, 30)], &[1, 2, 3, 4]),
-            Self::new(start, &LORD_HOWE, 1, &[clock(7, 0), clock(19, 0)], &[3, 4, 0, 5]),
+            Self::new(start, &NEW_YORK, 7, &[at(9, 0)], &[0, 1, 2]),
+            Self::new(start, &BERLIN, 1, &[at(2, 30)], &[1, 2, 3, 4]),
+            Self::new(start, &LORD_HOWE, 1, &[at(7, 0), at(19, 0)], &[3, 4, 0, 5]),
         ]
     }
 
@@ -96,8 +96,8 @@ impl Rota {
         assert_eq!(monday.weekday().num_days_from_monday(), 0);
         let mut turn = 0;
         for day in (0..400).step_by(usize::try_from(every).unwrap()) {
-            for clock in clocks {
-                let hand_off = zone.instant((monday + Duration::days(day)).and_time(*clock));
+            for at in clocks {
+                let hand_off = zone.instant((monday + Duration::days(day)).and_time(*at));
                 let from = index((hand_off - start).num_minutes()).min(base.len());
                 base[from..].fill(people[turn % people.len()]);
                 turn += 1;

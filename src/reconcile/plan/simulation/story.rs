@@ -7,7 +7,10 @@ use super::{
     rotas::{Minute, Override},
     upstream::{ACCOUNTS, PEOPLE, RESOURCES, account, resource_id},
 };
-use crate::model::{GrantId, Window};
+use crate::{
+    model::{GrantId, Window},
+    reconcile::world::SecondGrant,
+};
 
 const HOUR: Minute = 60;
 const DAY: Minute = 24 * HOUR;
@@ -162,7 +165,10 @@ impl Simulation {
         let theirs: Vec<GrantId> = theirs.map(|found| found.id.clone()).collect();
         let person = self.random.index(ACCOUNTS);
         if theirs.is_empty() || self.random.below(3) > 0 {
-            let start = minute + self.random.below(2) * self.random.below(2 * DAY);
+            // Behind the horizon nothing of ours is in the way yet. Where any second grant is refused, such a one
+            // would stand in the way of everything.
+            let far = if self.twin.really == SecondGrant::Refused { 0 } else { 7 * DAY };
+            let start = minute + self.random.below(2) * (far + self.random.below(2 * DAY));
             let end = start + HOUR + self.random.below(12 * HOUR);
             let resource = resource_id(RESOURCES[self.random.index(RESOURCES.len())]);
             let window = Window::new(self.upstream.instant(start), self.upstream.instant(end)).unwrap();

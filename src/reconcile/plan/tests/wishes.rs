@@ -106,6 +106,9 @@ fn a_shift_that_reaches_past_the_horizon_is_granted_whole_and_one_behind_it_not_
     ]);
     assert_eq!(granted(&scene, "day"), [span(12 + week - 1, 12 + week + 500)]);
     assert_eq!(granted(&scene, "night"), []);
+    let mut within_the_second = scene;
+    within_the_second.now += TimeDelta::milliseconds(999);
+    assert_eq!(granted(&within_the_second, "night"), [], "the horizon moves by whole seconds");
 }
 
 #[test]

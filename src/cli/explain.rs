@@ -1,0 +1,62 @@
+//! `oncall-grants explain`: why somebody has, or lacks, access.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Ending, Format, complain, print};
+use crate::{
+    assemble, clock,
+    config::Config,
+    metrics::Metrics,
+    model::Email,
+    reconcile::explain::{Access, Question, when::instant},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Whose access; the address in PagerDuty or in strongDM
+    #[arg(long)]
+    email: String,
+    /// Access to what, by name or ID; everything that the rules give if left out
+    #[arg(long)]
+    resource: Option<String>,
+    /// When: a time such as 2026-11-22T14:00:00Z, or a distance such as +2h or -30m
+    #[arg(long, default_value = "now", allow_hyphen_values = true)]
+    at: String,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result<Ending> {
+    let Options { email, resource, at, format } = options;
+    let email: Email = match email.trim().parse() {
+        Ok(email) => email,
+        Err(error) => {
+            complain(&format!("--email {email}: {error}"));
+            return Ok(Ending::Misused);
+        }
+    };
+    let at = match instant(&at, clock::now()) {
+        Ok(at) => at,
+        Err(error) => {
+            complain(&format!("--at: {error}"));
+            return Ok(Ending::Misused);
+        }
+    };
+    let store = assemble::store_beside(config).await?;
+    let metrics = Arc::new(Metrics::new());
+    let reconciler = assemble::reconciler(config, store.clone(), metrics).await?;
+    let explanation = reconciler.explain(&Question { email, resource, at }).await?;
+    match format {
+        Format::Text => print(&explanation.to_string()),
+        Format::Json => {
+            print(&serde_json::to_string_pretty(&explanation).context("cannot print the answer")?);
+        }
+    }
+    store.close().await;
+    let unseen = explanation.resources.iter().any(|answer| answer.access == Access::Unknown);
+    Ok(if unseen { Ending::Incomplete } else { Ending::Done })
+}

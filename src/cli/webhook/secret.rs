@@ -1,0 +1,158 @@
+//! Where a one-time secret goes: a file of mode 0600, or standard output. Nothing that was there is overwritten.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::super::{complain, print};
+
+/// Opened before the secret exists: a secret that cannot be kept is lost for ever.
+#[derive(Debug)]
+pub(super) enum Sink {
+    /// A new file.
+    New(PathBuf, File),
+    /// A file that is there, to which it is added as another line.
+    More(PathBuf, File),
+    /// Standard output, which then carries nothing else.
+    Output,
+}
+
+impl Sink {
+    /// A file that must not exist yet, or standard output.
+    pub(super) fn fresh(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Output) };
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        match file {
+            Ok(file) => Ok(Self::New(path.to_owned(), file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(anyhow::anyhow!(
+                "{} exists, and is not overwritten; name another file, or add to it with --append",
+                path.display()
+            )),
+            Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+        }
+    }
+
+    /// A file that may exist, or standard output.
+    pub(super) fn adding(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Output) };
+        if !path.exists() {
+            return Self::fresh(Some(path));
+        }
+        let file = OpenOptions::new().read(true).append(true).open(path);
+        let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
+        let mode = file.metadata().map(|metadata| metadata.permissions().mode()).unwrap_or_default();
+        if mode & 0o077 != 0 {
+            complain(&format!(
+                "warning: others on this machine may read {} (mode {:o})",
+                path.display(),
+                mode & 0o777
+            ));
+        }
+        Ok(Self::More(path.to_owned(), file))
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::New(path, _) | Self::More(path, _) => Some(path),
+            Self::Output => None,
+        }
+    }
+
+    /// Tells people something, on standard output unless the secret goes there.
+    pub(super) fn say(&self, text: &str) {
+        match self {
+            Self::New(..) | Self::More(..) => print(text),
+            Self::Output => complain(text),
+        }
+    }
+
+    /// Keeps the secret, on disk when this returns.
+    pub(super) fn keep(&mut self, secret: &SecretString) -> io::Result<()> {
+        let secret = secret.expose_secret();
+        match self {
+            Self::New(_, file) => {
+                writeln!(file, "{secret}")?;
+                file.sync_all()
+            }
+            Self::More(_, file) => {
+                let start = if ends_in_a_line(file)? { "" } else { "\n" };
+                // One write, so that a reader sees all of it or nothing.
+                file.write_all(format!("{start}{secret}\n").as_bytes())?;
+                file.sync_all()
+            }
+            Self::Output => {
+                let mut output = io::stdout().lock();
+                writeln!(output, "{secret}")?;
+                output.flush()
+            }
+        }
+    }
+
+    /// Removes the new file again, because there is no secret for it.
+    pub(super) fn discard(self) {
+        if let Self::New(path, file) = self {
+            drop(file);
+            // An empty file that stays does no harm but to the next attempt, which names it.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_file_is_for_its_owner_alone_and_never_an_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        let mut sink = Sink::fresh(Some(&path)).unwrap();
+        sink.keep(&"first".into()).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("first\n", 0o600));
+        let refused = Sink::fresh(Some(&path)).unwrap_err().to_string();
+        assert!(refused.contains("not overwritten"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+    }
+
+    #[test]
+    fn another_secret_is_another_line_also_after_a_line_without_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        fs::write(&path, "first").unwrap();
+        Sink::adding(Some(&path)).unwrap().keep(&"second".into()).unwrap();
+        Sink::adding(Some(&path)).unwrap().keep(&"third".into()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn what_holds_no_secret_is_removed_but_never_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        Sink::fresh(Some(&path)).unwrap().discard();
+        assert!(!path.exists());
+        fs::write(&path, "first\n").unwrap();
+        Sink::adding(Some(&path)).unwrap().discard();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+    }
+}

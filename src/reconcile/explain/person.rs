@@ -1,0 +1,115 @@
+//! Who is meant by an address: users in PagerDuty, an account in strongDM.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{
+    Known,
+    chain::{Link, LinkKind},
+};
+use crate::{
+    model::{AccountId, Email, Observed, UserId},
+    reconcile::world::AccountMatch,
+};
+
+/// The person whom an address names.
+pub(super) struct Person {
+    /// The address in strongDM.
+    pub(super) account_email: Email,
+    /// The users in PagerDuty with this address, or with one that an alias maps to the same account.
+    pub(super) users: BTreeSet<UserId>,
+    account: Account,
+}
+
+enum Account {
+    Found(AccountId),
+    Suspended(AccountId),
+    Missing,
+    Ambiguous,
+    Unknown(String),
+}
+
+/// The account in strongDM as the answer shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountView {
+    /// `found`, `suspended`, `missing`, `ambiguous` or `unknown`.
+    pub status: &'static str,
+    /// The account, if there is exactly one.
+    pub id: Option<AccountId>,
+}
+
+impl Person {
+    pub(super) fn find(email: &Email, known: &Known<'_>) -> Self {
+        let aliases = &known.settings.aliases;
+        let account_email = aliases.0.get(email).unwrap_or(email).clone();
+        let is_meant = |raw: &str| {
+            email.matches(raw) || aliases.account_email(raw).is_ok_and(|mapped| mapped == account_email)
+        };
+        let users = known.world.people.iter().filter_map(|(user, address)| match address {
+            Observed::Known(Some(raw)) if is_meant(raw) => Some(user.clone()),
+            Observed::Known(_) | Observed::Unknown(_) => None,
+        });
+        let account = match known.world.accounts.get(&account_email) {
+            Some(Observed::Known(AccountMatch::One(one))) if one.suspended => {
+                Account::Suspended(one.id.clone())
+            }
+            Some(Observed::Known(AccountMatch::One(one))) => Account::Found(one.id.clone()),
+            Some(Observed::Known(AccountMatch::None)) => Account::Missing,
+            Some(Observed::Known(AccountMatch::Many)) => Account::Ambiguous,
+            Some(Observed::Unknown(error)) => Account::Unknown(error.clone()),
+            None => Account::Unknown("it was not looked up".to_owned()),
+        };
+        Self { users: users.collect(), account, account_email }
+    }
+
+    /// The account, suspended or not.
+    pub(super) fn account_id(&self) -> Option<&AccountId> {
+        match &self.account {
+            Account::Found(id) | Account::Suspended(id) => Some(id),
+            Account::Missing | Account::Ambiguous | Account::Unknown(_) => None,
+        }
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        matches!(self.account, Account::Suspended(_))
+    }
+
+    pub(super) fn view(&self) -> AccountView {
+        let status = match &self.account {
+            Account::Found(_) => "found",
+            Account::Suspended(_) => "suspended",
+            Account::Missing => "missing",
+            Account::Ambiguous => "ambiguous",
+            Account::Unknown(_) => "unknown",
+        };
+        AccountView { status, id: self.account_id().cloned() }
+    }
+
+    /// The link from the person to the account.
+    pub(super) fn link(&self) -> Link {
+        let (kind, email) = (LinkKind::Account, &self.account_email);
+        match &self.account {
+            Account::Found(id) => Link::holds(kind, format!("{email} is the strongDM account {id}")),
+            Account::Suspended(id) => Link::missing(
+                kind,
+                format!("the strongDM account {id} of {email} is suspended"),
+                "lift the suspension in strongDM",
+            ),
+            Account::Missing => Link::missing(
+                kind,
+                format!("no strongDM user account has the address {email}"),
+                "make the account in strongDM, or map the PagerDuty address to its address in accounts.aliases",
+            ),
+            Account::Ambiguous => Link::missing(
+                kind,
+                format!("several strongDM accounts have the address {email}"),
+                "leave the address to one of them",
+            ),
+            Account::Unknown(error) => Link::unknown(
+                kind,
+                format!("the strongDM account of {email} could not be looked up: {error}"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One world, broken in one place at a time.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{
+    model::{Account, Aliases, GrantId, OnCall, OnCallSelector, Source, later},
+    reconcile::{
+        plan::plan,
+        world::{AccountMatch, ForeignGrant, OwnGrant, SecondGrant},
+    },
+    store::State,
+};
+
+fn at(hour: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + hour * 3600, 0).unwrap()
+}
+
+/// Everything that an answer is made from. Ana is on call from hour -1 to 2, Bo from 2 to 4; Ana has her grant.
+struct Story {
+    settings: Settings,
+    world: World,
+    ledger: Vec<LedgerEntry>,
+    made: Vec<Grant>,
+    history: Vec<Past>,
+}
+
+fn name_of_db() -> ResourceSelector {
+    ResourceSelector::Name("db".into())
+}
+
+fn shift(user: &str, start: i64, end: i64) -> OnCall {
+    OnCall {
+        user: user.into(),
+        email: Some(format!("{user}@pd.example")),
+        schedule: Some("PS".into()),
+        policy: None,
+        level: Some(1),
+        start: Some(at(start)),
+        end: Some(at(end)),
+    }
+}
+
+fn grant(start: i64, end: i64) -> Grant {
+    Grant {
+        id: Some(GrantId::from("ag-1")),
+        email: "ana@example.com".parse().unwrap(),
+        account_id: "a-ana".into(),
+        resource: "db".to_owned(),
+        resource_id: "rs-db".into(),
+        window: Window::new(at(start), at(end)).unwrap(),
+        rules: vec!["r".to_owned()],
+    }
+}
+
+fn entry(grant: Grant, state: State) -> LedgerEntry {
+    LedgerEntry { own: OwnGrant { row: 1, grant, causes: Vec::new() }, state, intended_at: at(-1) }
+}
+
+impl Story {
+    fn new() -> Self {
+        let rule = Rule {
+            name: "r".to_owned(),
+            on_calls: OnCallSelector::Schedules(vec!["PS".into()]),
+            resources: vec![name_of_db()],
+            start_early: TimeDelta::zero(),
+            end_late: TimeDelta::zero(),
+        };
+        let email = |text: &str| -> Email { text.parse().unwrap() };
+        let aliases = ["ana", "bo"]
+            .map(|name| (email(&format!("{name}@pd.example")), email(&format!("{name}@example.com"))));
+        let settings = Settings {
+            rules: vec![rule],
+            aliases: Aliases(aliases.into_iter().collect()),
+            horizon: TimeDelta::hours(24),
+            max_revocations: 20,
+        };
+        let mut story = Self {
+            settings,
+            world: World::default(),
+            ledger: vec![entry(grant(-1, 2), State::Live)],
+            made: Vec::new(),
+            history: Vec::new(),
+        };
+        for name in ["ana", "bo"] {
+            let address = Observed::Known(Some(format!("{name}@PD.example")));
+            story.world.people.insert(name.into(), address);
+            let account = Account { id: format!("a-{name}").into(), suspended: false };
+            story.account(&format!("{name}@example.com"), AccountMatch::One(account));
+        }
+        story.shifts(vec![shift("ana", -1, 2), shift("bo", 2, 4)]);
+        let db = Resource { id: "rs-db".into(), name: "db".to_owned() };
+        story.world.resources.insert(name_of_db(), Observed::Known(ResourceMatch::Found(vec![db])));
+        story
+    }
+
+    fn account(&mut self, email: &str, found: AccountMatch) {
+        self.world.accounts.insert(email.parse().unwrap(), Observed::Known(found));
+    }
+
+    fn shifts(&mut self, shifts: Vec<OnCall>) {
+        self.world.on_calls.insert(Source::Schedule("PS".into()), Observed::Known(shifts));
+    }
+
+    fn ask(&self, email: &str, resource: Option<&str>, hour: i64) -> Explanation {
+        let mut world = self.world.clone();
+        for entry in &self.ledger {
+            let grant = &entry.own.grant;
+            if matches!(entry.state, State::Creating | State::Revoking) {
+                world.unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
+            }
+            world.ledger.push(entry.own.clone());
+        }
+        let now = at(0);
+        let plan = plan(now, &self.settings, &world, false);
+        let known = Known {
+            now,
+            asked: Window::new(now, later(now, self.settings.horizon)).unwrap(),
+            settings: &self.settings,
+            world: &world,
+            plan: &plan,
+            ledger: &self.ledger,
+            made: &self.made,
+            history: &self.history,
+        };
+        let resource = resource.map(str::to_owned);
+        explain(&Question { email: email.parse().unwrap(), resource, at: at(hour) }, &known)
+    }
+
+    /// Access and the missing link, and that the message has these words.
+    fn tells(&self, email: &str, hour: i64, words: &str) -> (Access, Option<LinkKind>) {
+        let explanation = self.ask(email, None, hour);
+        let answer = &explanation.resources[0];
+        assert!(answer.message.contains(words), "{}", answer.message);
+        assert!(!explanation.to_string().is_empty());
+        (answer.access, answer.missing)
+    }
+}
+
+#[test]
+fn a_whole_chain_has_every_link() {
+    let story = Story::new();
+    for email in ["ana@example.com", "ANA@pd.example"] {
+        let explanation = story.ask(email, Some("db"), 0);
+        assert_eq!(explanation.access, Access::Yes);
+        assert_eq!(explanation.resources[0].chains[0].links.len(), 8);
+    }
+    assert_eq!(story.ask("ana@example.com", Some("rs-db"), 0).access, Access::Yes);
+}
+
+#[test]
+fn the_first_missing_link_is_named() {
+    let no = |kind| (Access::No, Some(kind));
+    let story = Story::new();
+    assert_eq!(story.tells("bo@example.com", 0, "the next shift is from"), no(LinkKind::OnCall));
+    assert_eq!(story.tells("ana@example.com", 3, "no shift is known"), no(LinkKind::OnCall));
+    assert_eq!(
+        story.tells("bo@example.com", 3, "the next pass makes it"),
+        (Access::Expected, Some(LinkKind::Grant))
+    );
+    assert_eq!(story.tells("cem@example.com", 0, "not on call"), no(LinkKind::OnCall));
+
+    let mut story = Story::new();
+    story.ledger.clear();
+    assert_eq!(story.tells("ana@example.com", 0, "the grant is missing"), no(LinkKind::Grant));
+    story.account("ana@example.com", AccountMatch::None);
+    assert_eq!(story.tells("ana@example.com", 0, "no strongDM user account"), no(LinkKind::Account));
+    story.account("ana@example.com", AccountMatch::Many);
+    assert_eq!(story.tells("ana@example.com", 0, "several strongDM accounts"), no(LinkKind::Account));
+
+    for (found, words) in [(ResourceMatch::None, "no resource"), (ResourceMatch::Many, "several resources")] {
+        let mut story = Story::new();
+        story.ledger.clear();
+        story.world.resources.insert(name_of_db(), Observed::Known(found));
+        assert_eq!(story.tells("ana@example.com", 0, words), no(LinkKind::Resource));
+    }
+    let answer = Story::new().ask("ana@example.com", Some("web"), 0).resources.remove(0);
+    assert_eq!((answer.access, answer.missing), no(LinkKind::Rule));
+    assert!(answer.remedy.contains("\"db\""));
+}
+
+#[test]
+fn a_suspended_account_has_no_access_whatever_grants_it_has() {
+    let mut story = Story::new();
+    let account = Account { id: "a-ana".into(), suspended: true };
+    story.account("ana@example.com", AccountMatch::One(account));
+    let told = story.tells("ana@example.com", 0, "there is a grant for db, but");
+    assert_eq!(told, (Access::No, Some(LinkKind::Account)));
+}
+
+#[test]
+fn what_could_not_be_seen_is_unknown_unless_a_grant_is_there() {
+    let mut story = Story::new();
+    let source = Source::Schedule("PS".into());
+    story.world.on_calls.insert(source, Observed::Unknown("down".to_owned()));
+    assert_eq!(story.tells("bo@example.com", 0, "down"), (Access::Unknown, Some(LinkKind::Source)));
+    assert_eq!(story.tells("ana@example.com", 0, "stays until its end"), (Access::Yes, None));
+
+    let mut story = Story::new();
+    story.ledger[0].state = State::Creating;
+    assert_eq!(story.tells("ana@example.com", 0, "earlier write"), (Access::Unknown, Some(LinkKind::Grant)));
+
+    let mut story = Story::new();
+    story.world.people.insert("ana".into(), Observed::Unknown("down".to_owned()));
+    let told = story.tells("cem@example.com", 0, "did not tell who that is");
+    assert_eq!(told, (Access::Unknown, Some(LinkKind::OnCall)));
+}
+
+#[test]
+fn a_grant_that_nobody_wants_is_told_with_what_becomes_of_it() {
+    let mut story = Story::new();
+    story.shifts(vec![shift("bo", -1, 4)]);
+    assert_eq!(story.tells("ana@example.com", 0, "which the next pass takes back"), (Access::Yes, None));
+    story.settings.max_revocations = 0;
+    assert_eq!(story.tells("ana@example.com", 0, "revocation is held"), (Access::Yes, None));
+}
+
+#[test]
+fn somebody_elses_grant_counts_as_access() {
+    let mut story = Story::new();
+    let window = Window::new(at(-1), at(9)).unwrap();
+    let (account_id, resource_id) = ("a-bo".into(), "rs-db".into());
+    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), account_id, resource_id, window });
+    assert_eq!(story.tells("bo@example.com", 0, "ag-x, which somebody else made"), (Access::Yes, None));
+}
+
+#[test]
+fn what_waits_for_another_grant_is_expected_after_its_end() {
+    let mut story = Story::new();
+    story.world.second_grant = SecondGrant::Refused;
+    story.shifts(vec![shift("ana", -1, 2), shift("ana", 6, 8)]);
+    assert_eq!(
+        story.tells("ana@example.com", 7, "in the way until"),
+        (Access::Expected, Some(LinkKind::Grant))
+    );
+}
+
+#[test]
+fn the_last_failure_is_the_reason_of_a_missing_grant() {
+    let mut story = Story::new();
+    story.ledger.clear();
+    story.history.push(Past {
+        at: at(-1),
+        action: "create".to_owned(),
+        outcome: "failed".to_owned(),
+        reason: "lacks the permission".to_owned(),
+        resource: "db".to_owned(),
+        resource_id: "rs-db".into(),
+        grant_id: None,
+    });
+    let told = story.tells("ana@example.com", 0, "the last attempt at 2027-01-15T07:00:00Z failed: lacks");
+    assert_eq!(told, (Access::No, Some(LinkKind::Grant)));
+}
+
+#[test]
+fn the_past_is_told_from_what_was_made_and_taken_back() {
+    let mut story = Story::new();
+    story.made = std::mem::take(&mut story.ledger).into_iter().map(|entry| entry.own.grant).collect();
+    story.made[0].window = Window::new(at(-9), at(-1)).unwrap();
+    let past = |hour, action: &str| Past {
+        at: at(hour),
+        action: action.to_owned(),
+        outcome: "done".to_owned(),
+        reason: String::new(),
+        resource: "db".to_owned(),
+        resource_id: "rs-db".into(),
+        grant_id: Some("ag-1".to_owned()),
+    };
+    story.history = vec![past(-4, "revoke"), past(-8, "create")];
+    for (hour, access) in [(-9, Access::No), (-6, Access::Yes), (-3, Access::No)] {
+        let told = story.ask("ana@example.com", Some("db"), hour);
+        // PagerDuty was not asked about that time, so only a grant can tell.
+        let expected = if access == Access::Yes { Access::Yes } else { Access::Unknown };
+        assert_eq!(told.access, expected, "{hour}: {told}");
+    }
+}

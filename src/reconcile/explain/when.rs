@@ -1,0 +1,58 @@
+//! Instants as people type them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The text names no instant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no time; write one such as 2026-11-22T14:00:00Z or 2026-11-22T15:00:00+01:00 (in a URL, + is %2B), or a \
+     distance from now such as +2h or -30m"
+)]
+pub struct NoTime(String);
+
+/// Reads an instant with its offset, or a signed distance from `now`.
+pub fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoTime> {
+    let wrong = || NoTime(text.to_owned());
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("now") {
+        return Ok(now);
+    }
+    let distance = |text: &str| -> Result<TimeDelta, NoTime> {
+        let length = humantime::parse_duration(text).map_err(|_| wrong())?;
+        TimeDelta::from_std(length).map_err(|_| wrong())
+    };
+    let shifted = if let Some(ahead) = text.strip_prefix('+') {
+        now.checked_add_signed(distance(ahead)?)
+    } else if let Some(ago) = text.strip_prefix('-') {
+        now.checked_sub_signed(distance(ago)?)
+    } else {
+        DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
+    };
+    shifted.ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_distances_are_read_and_nothing_else() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for (text, expected) in [
+            ("now", Some(0)),
+            ("+2h", Some(7200)),
+            ("-30m", Some(-1800)),
+            ("2027-01-15T08:00:00Z", Some(0)),
+            ("2027-01-15T09:00:01+01:00", Some(1)),
+            ("2027-01-15", None),
+            ("tomorrow", None),
+            ("+", None),
+            ("2h", None),
+            ("+99999999999999999999y", None),
+            ("", None),
+        ] {
+            let read = instant(text, now).ok().map(|at| (at - now).num_seconds());
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}

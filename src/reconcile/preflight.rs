@@ -1,0 +1,205 @@
+//! What is going to break within the horizon, from what a pass saw and decided. Pure.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use super::{
+    finding::Finding,
+    plan::{FOREVER, Plan, Settings, SkipReason, Skipped, Subject},
+    world::{ResourceMatch, World},
+};
+use crate::model::{
+    Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, Windows, later,
+};
+
+/// A filter that matches more resources than this is probably not what its author meant.
+const MANY: usize = 50;
+/// So many stretches are told of each rule; more would be noise.
+const TOLD: usize = 3;
+
+/// Everyone who is going to be on call without access, every resource that a rule does not find, and every stretch
+/// for which a rule has nobody.
+pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        plan.skipped.iter().map(|skipped| left_out(now, skipped, world)).collect();
+    let horizon = Window::new(now, later(now, settings.horizon));
+    for rule in &settings.rules {
+        findings.extend(filters(rule, world));
+        findings.extend(horizon.and_then(|horizon| gaps(rule, world, horizon)));
+        findings.extend(always_on_call(rule, world));
+    }
+    findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
+    findings.dedup();
+    findings
+}
+
+/// A person, resource or filter that nothing can be done about.
+fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
+    let Skipped { subject, reason, rules, first_shift } = skipped;
+    let what = match subject {
+        Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
+        Subject::Email(_) | Subject::User(_) | Subject::Resource(_) => reason.to_string(),
+    };
+    let is_person = matches!(subject, Subject::Email(_) | Subject::User(_));
+    let when = match first_shift {
+        _ if !is_person => String::new(),
+        Some(start) if *start > now => format!("; on call from {}", second(*start)),
+        Some(start) => format!("; on call since {}", second(*start)),
+        None => "; always on call".to_owned(),
+    };
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let message = format!("{what}{when} (rules: {})", rules.join(", "));
+    Finding::problem(kind(*reason), subject, message).mended_by(remedy(*reason))
+}
+
+fn refusal(filter: &str, world: &World) -> Option<String> {
+    match world.resources.get(&ResourceSelector::Filter(filter.to_owned())) {
+        Some(Observed::Known(ResourceMatch::Refused(words))) => Some(words.clone()),
+        _ => None,
+    }
+}
+
+/// The word that reports have for it.
+fn kind(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::NoAccount => "no_account",
+        SkipReason::AccountSuspended => "account_suspended",
+        SkipReason::AmbiguousAccount => "ambiguous_account",
+        SkipReason::NoEmail => "no_email",
+        SkipReason::InvalidEmail => "invalid_email",
+        SkipReason::ResourceNotFound => "resource_not_found",
+        SkipReason::AmbiguousResource => "ambiguous_resource",
+        SkipReason::FilterRefused => "filter_refused",
+    }
+}
+
+fn remedy(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::NoAccount => {
+            "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
+        }
+        SkipReason::AccountSuspended => {
+            "lift the suspension in strongDM, or put somebody else on call; existing grants are left to end"
+        }
+        SkipReason::AmbiguousAccount => "leave this address to one strongDM user account",
+        SkipReason::NoEmail => "put a user with a login e-mail on call in PagerDuty",
+        SkipReason::InvalidEmail => "correct the login e-mail in PagerDuty",
+        SkipReason::ResourceNotFound => {
+            "correct the name in the rule (it must be exact, upper and lower case included)"
+        }
+        SkipReason::AmbiguousResource => {
+            "give the resources different names in strongDM, or name them by resource_filters"
+        }
+        SkipReason::FilterRefused => "correct the expression in the rule's resource_filters",
+    }
+}
+
+/// Filters that match nothing or surprisingly much.
+fn filters(rule: &Rule, world: &World) -> Vec<Finding> {
+    let judged = rule.resources.iter().filter_map(|selector| {
+        let (ResourceSelector::Filter(_), Some(Observed::Known(ResourceMatch::Found(found)))) =
+            (selector, world.resources.get(selector))
+        else {
+            return None;
+        };
+        let name = &rule.name;
+        match found.len() {
+            0 => Some(
+                Finding::warning(
+                    "filter_without_match",
+                    selector,
+                    format!("matches no resource now (rule {name:?})"),
+                )
+                .mended_by("correct the expression, or tag the resources that it should find"),
+            ),
+            count if count > MANY => Some(
+                Finding::warning(
+                    "filter_with_many_matches",
+                    selector,
+                    format!("matches {count} resources (rule {name:?})"),
+                )
+                .mended_by("narrow it, unless everyone on call shall have all of them"),
+            ),
+            _ => None,
+        }
+    });
+    judged.collect()
+}
+
+/// The stretches of the horizon in which nobody is on call for a rule; none if some of it could not be seen.
+fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
+    let mut covered: Vec<Window> = Vec::new();
+    for source in rule.sources() {
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+        covered.extend(on_calls.iter().filter(|on_call| rule.selects(on_call)).filter_map(shift));
+    }
+    let gaps = covered.into_iter().collect::<Windows>().missing_from(horizon);
+    let days = horizon.end() - horizon.start();
+    let message = match gaps.as_slice() {
+        [] => return None,
+        [all] if *all == horizon => format!("nobody is on call within the horizon of {}", span(days)),
+        gaps => {
+            let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
+            let more = gaps.len().saturating_sub(TOLD);
+            let more = if more > 0 { format!(" and {more} more times") } else { String::new() };
+            format!("nobody is on call {}{more}", told.join(", "))
+        }
+    };
+    let sources: Vec<String> = rule.sources().iter().map(Source::to_string).collect();
+    let subject = format!("rule {:?}", rule.name);
+    let finding = Finding::warning("gap", subject, format!("{message} ({})", sources.join(", ")));
+    Some(Finding {
+        stretches: gaps,
+        ..finding.mended_by("fill the schedule in PagerDuty, unless that is meant")
+    })
+}
+
+fn shift(on_call: &OnCall) -> Option<Window> {
+    let start = on_call.start.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+    Window::new(start, on_call.end.unwrap_or(FOREVER))
+}
+
+/// People who are always on call for a rule's policy, and get nothing for it.
+fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
+    let OnCallSelector::Policies { include_always_on_call: false, levels, .. } = &rule.on_calls else {
+        return None;
+    };
+    let in_levels =
+        |on_call: &&OnCall| levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level));
+    let mut users: Vec<&str> = Vec::new();
+    for source in rule.sources() {
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { continue };
+        let always = on_calls.iter().filter(|on_call| on_call.start.is_none() && on_call.end.is_none());
+        users.extend(
+            always.filter(in_levels).map(|on_call| on_call.email.as_deref().unwrap_or(on_call.user.as_str())),
+        );
+    }
+    users.sort_unstable();
+    users.dedup();
+    if users.is_empty() {
+        return None;
+    }
+    let message = format!("{} are always on call there and get no access from it", users.join(", "));
+    let finding = Finding::note("always_on_call", format!("rule {:?}", rule.name), message);
+    Some(finding.mended_by("set include_always_on_call = true in the rule, if they should"))
+}
+
+fn stretch(gap: &Window, horizon: Window) -> String {
+    let end = if gap.end() == horizon.end() { "the horizon".to_owned() } else { second(gap.end()) };
+    if gap.start() == horizon.start() {
+        return format!("now and until {end}");
+    }
+    format!("from {} until {end}", second(gap.start()))
+}
+
+/// An instant as people and machines read it.
+pub(super) fn second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A length of time, such as `7days`.
+fn span(delta: TimeDelta) -> String {
+    humantime::format_duration(delta.to_std().unwrap_or_default()).to_string()
+}
+
+#[cfg(test)]
+mod tests;

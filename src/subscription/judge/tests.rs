@@ -1,0 +1,72 @@
+use super::*;
+use crate::pagerduty::Filter;
+
+const OURS: &str = "https://grants.example.com/webhooks/pagerduty";
+
+fn url() -> Url {
+    OURS.parse().unwrap()
+}
+
+fn subscription(id: &str, to: &str) -> Subscription {
+    Subscription {
+        id: id.to_owned(),
+        url: to.parse().ok(),
+        description: None,
+        events: EVENTS.iter().map(|event| (*event).to_owned()).collect(),
+        filter: Some(Filter::Account),
+        has_hidden_settings: false,
+        active: true,
+        temporarily_disabled: false,
+    }
+}
+
+fn kinds(listed: &Result<Vec<Subscription>, Error>, secrets: bool) -> Vec<&'static str> {
+    judge(listed, &url(), secrets).into_iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn each_fault_of_our_subscription_is_a_finding_of_its_own() {
+    let ours = || subscription("P1", OURS);
+    let with_events = |events: &[&str]| Subscription {
+        events: events.iter().map(|event| (*event).to_owned()).collect(),
+        ..ours()
+    };
+    for (one, expected) in [
+        (ours(), vec![]),
+        (Subscription { active: false, temporarily_disabled: true, ..ours() }, vec!["subscription_inactive"]),
+        (Subscription { temporarily_disabled: true, ..ours() }, vec!["subscription_disabled"]),
+        (with_events(&["service.updated"]), vec!["subscription_events"]),
+        (with_events(&["incident.triggered"]), vec!["subscription_events"]),
+    ] {
+        assert_eq!(kinds(&Ok(vec![one.clone()]), true), expected, "{one:?}");
+    }
+    assert_eq!(kinds(&Ok(vec![ours()]), false), ["subscription_without_secret"]);
+    assert_eq!(kinds(&Ok(vec![ours(), subscription("P2", OURS)]), true), ["subscription_doubled"]);
+    assert_eq!(kinds(&Err(Error::Forbidden("no".into())), true), ["subscription_not_readable"]);
+    assert_eq!(kinds(&Err(Error::Unavailable("down".into())), true), ["subscription_not_readable"]);
+}
+
+#[test]
+fn one_that_delivers_almost_to_us_is_named() {
+    for (other, near) in [
+        ("https://grants.example.com/webhooks/pagerduty/", true),
+        ("http://grants.example.com/webhooks/pagerduty", true),
+        ("https://old.example.com/webhooks/pagerduty", true),
+        ("https://elsewhere.example.com/hook", false),
+    ] {
+        let found = judge(&Ok(vec![subscription("P9", other)]), &url(), true);
+        assert_eq!((found.len(), found[0].kind), (1, "subscription_missing"));
+        assert_eq!(found[0].message.contains("P9 delivers to"), near, "{other}: {}", found[0].message);
+    }
+}
+
+#[test]
+fn only_active_ones_that_were_never_heard_of_are_doubted() {
+    let off = Subscription { active: false, ..subscription("P3", OURS) };
+    let listed =
+        [subscription("P1", OURS), subscription("P2", OURS), off, subscription("P4", "https://a.example")];
+    let heard = BTreeSet::from(["P1".to_owned()]);
+    let found = unheard(&listed, &url(), &heard);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].subject.ends_with("P2"));
+}

@@ -1,0 +1,55 @@
+//! `GET /api/explain`: why somebody has, or lacks, access.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use serde::Deserialize;
+
+use super::{error::AppError, openapi::Asking, router::App};
+use crate::{
+    clock,
+    model::Email,
+    reconcile::explain::{Explanation, Question, when::instant},
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    email: Option<String>,
+    resource: Option<String>,
+    at: Option<String>,
+}
+
+/// Why somebody has, or lacks, access
+///
+/// Looks at both sides now, and writes nothing.
+#[utoipa::path(
+    get, path = "/api/explain", operation_id = "explain", tag = "operator",
+    params(
+        ("email" = String, Query, description = "The address in PagerDuty or strongDM", example = "alice@example.com"),
+        ("resource" = Option<String>, Query, description = "Only this resource, by exact name"),
+        ("at" = Option<String>, Query, description = "An instant (RFC 3339), or `+2h`, `-30m`; now, if it is left out"),
+    ),
+    responses((status = 200, description = "The chain from rule to grant", body = serde_json::Value), Asking),
+    security(("bearer" = []), ("basic" = [])),
+)]
+pub(super) async fn explain(
+    State(app): State<Arc<App>>,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Explanation>, AppError> {
+    let Query(asked) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let question = question(asked).map_err(AppError::BadRequest)?;
+    Ok(Json(app.reconciler.explain(&question).await?))
+}
+
+fn question(asked: Asked) -> Result<Question, String> {
+    let Asked { email, resource, at } = asked;
+    let email = email.ok_or("email is missing; name the address in PagerDuty or strongDM")?;
+    let email: Email = email.trim().parse().map_err(|error| format!("email: {error}"))?;
+    let now = clock::now();
+    let at = at.map_or(Ok(now), |at| instant(&at, now)).map_err(|error| format!("at: {error}"))?;
+    Ok(Question { email, resource: resource.filter(|name| !name.is_empty()), at })
+}

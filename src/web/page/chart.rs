@@ -1,0 +1,257 @@
+//! The timeline as a picture: one lane per person and resource. Positions are attributes of SVG, so that the strict
+//! policy needs no inline style; what is told by colour is told by shape and words as well.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{Markup, html};
+
+use super::{
+    facts::Facts,
+    layout::{chip, count, distance, time},
+    look::Look,
+    timeline::{Bar, Kind, Lane, Lanes, Span, Standing},
+};
+
+/// So many lanes of one resource are shown at once; the rest is a click away.
+const LANES_AT_ONCE: usize = 25;
+
+/// The patterns that all lanes refer to.
+fn patterns() -> Markup {
+    html! {
+        svg.patterns aria-hidden="true" width="0" height="0" {
+            defs {
+                pattern #doubt width="22" height="20" patternUnits="userSpaceOnUse" {
+                    text x="3" y="9" { "?" }
+                    text x="14" y="19" { "?" }
+                }
+                pattern #hatch width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    rect.hatch-ground width="8" height="8" {}
+                    rect.hatch-line width="3" height="8" {}
+                }
+            }
+        }
+    }
+}
+
+/// The whole section.
+pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &Look, lanes: &Lanes) -> Markup {
+    let now = facts.now;
+    let in_view: usize = lanes.values().map(Vec::len).sum();
+    html! {
+        section #access aria-labelledby="access-title" {
+            div.section-head {
+                h2 #access-title { "Who has access" }
+                p { (time(now, span.start)) " to " (time(now, span.end)) }
+            }
+            (controls(look))
+            (legend())
+            (patterns())
+            @if in_view == 0 {
+                p.empty {
+                    @if look.sought().is_empty() { "Nobody has, or is about to get, access in this stretch of time." }
+                    @else { "Nobody and nothing of this name has something in view." }
+                }
+            }
+            @for (resource, people) in lanes {
+                section.group {
+                    div.group-head {
+                        h3 { (resource) }
+                        p { (count(people.len(), "lane")) }
+                    }
+                    (axis(span))
+                    ol.lanes {
+                        @for (email, lane) in people.iter().take(LANES_AT_ONCE) {
+                            (row(span, resource, email, lane))
+                        }
+                    }
+                    @if people.len() > LANES_AT_ONCE {
+                        details.more #{ "more-" (slug(resource)) } {
+                            summary { (people.len() - LANES_AT_ONCE) " more on " (resource) }
+                            ol.lanes {
+                                @for (email, lane) in people.iter().skip(LANES_AT_ONCE) {
+                                    (row(span, resource, email, lane))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn controls(look: &Look) -> Markup {
+    html! {
+        form.controls method="get" action="/" role="search" {
+            fieldset {
+                legend { "Stretch of time" }
+                @for (value, words) in Look::RANGES {
+                    label {
+                        input type="radio" name="range" value=(value) checked[look.range() == value];
+                        span { (words) }
+                    }
+                }
+            }
+            label.find {
+                span { "Person or resource" }
+                input type="search" name="q" value=(look.sought()) maxlength="100" autocomplete="off";
+            }
+            button type="submit" { "Show" }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    let kinds = [
+        (Kind::Shift, "on call"),
+        (Kind::InForce, "access now"),
+        (Kind::Coming, "access to come"),
+        (Kind::Held, "held: should go"),
+        (Kind::Deferred, "deferred: waits"),
+        (Kind::Unknown, "unknown"),
+    ];
+    html! {
+        ul.legend aria-label="What the bars mean" {
+            @for (kind, words) in kinds {
+                li {
+                    svg aria-hidden="true" width="30" height="16" { (swatch(kind)) }
+                    (words)
+                }
+            }
+        }
+    }
+}
+
+fn swatch(kind: Kind) -> Markup {
+    match kind {
+        Kind::Shift => html! { rect.shift x="0" y="5" width="30" height="6" rx="3" {} },
+        Kind::Unknown => html! { text.doubt x="5" y="12" { "? ?" } },
+        kind => html! { rect class=(class(kind)) x="1" y="1" width="28" height="14" rx="4" {} },
+    }
+}
+
+fn class(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Shift => "shift",
+        Kind::Unknown => "unknown",
+        Kind::InForce => "in-force",
+        Kind::Coming => "coming",
+        Kind::Held => "held",
+        Kind::Deferred => "deferred",
+    }
+}
+
+fn pc(value: f64) -> String {
+    format!("{value:.2}%")
+}
+
+fn iso(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn axis(span: &Span) -> Markup {
+    html! {
+        div.axis aria-hidden="true" {
+            svg width="100%" height="22" {
+                @for (number, tick) in span.ticks().iter().enumerate() {
+                    @let words = tick.at.format(if tick.midnight { "%a %-d" } else { "%H:%M" });
+                    @let class = if tick.midnight { "day" } else if number % 2 == 0 { "even" } else { "odd" };
+                    text class=(class) x=(pc(tick.x)) y="15" data-at=(iso(tick.at)) data-form="%" { (words) }
+                }
+            }
+        }
+    }
+}
+
+fn row(span: &Span, resource: &str, email: &str, lane: &Lane) -> Markup {
+    let why = format!("/why?{}", query(&[("email", email), ("resource", resource)]));
+    html! {
+        li.lane {
+            div.who {
+                a href=(why) { (email) span.sr { " on " (resource) ": why" } }
+                (standing(span.now, lane.standing(span.now)))
+            }
+            ul.sr {
+                @for bar in &lane.bars { li { (in_words(span.now, bar)) } }
+            }
+            svg.track aria-hidden="true" focusable="false" width="100%" height="40" {
+                @for tick in span.ticks() {
+                    line class=(if tick.midnight { "grid day" } else { "grid" }) x1=(pc(tick.x)) x2=(pc(tick.x)) y1="0" y2="40" {}
+                }
+                @for bar in &lane.bars { (draw(bar, &why)) }
+                line.now x1=(pc(span.x(span.now))) x2=(pc(span.x(span.now))) y1="0" y2="40" {}
+            }
+        }
+    }
+}
+
+fn draw(bar: &Bar, why: &str) -> Markup {
+    let Bar { kind, start, end, place } = bar;
+    let (x, width) = (pc(place.x), pc(place.width));
+    match kind {
+        Kind::Shift => html! { rect.shift x=(x) width=(width) y="3" height="6" rx="3" {} },
+        Kind::Unknown => html! {
+            rect.unknown x=(x) width=(width) y="0" height="40" {}
+        },
+        kind => {
+            let (words, at) = match kind {
+                Kind::InForce => ("until %", *end),
+                Kind::Held => ("❚❚ held until %", *end),
+                Kind::Deferred => ("… waits, from %", Some(*start)),
+                _ => ("from %", Some(*start)),
+            };
+            let at = at.unwrap_or(*start);
+            html! {
+                a href=(why) tabindex="-1" {
+                    svg x=(x) width=(width) y="13" height="23" {
+                        rect class=(class(*kind)) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
+                        text class=(class(*kind)) x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                            (words.replace('%', &at.format("%H:%M").to_string()))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn in_words(now: DateTime<Utc>, bar: &Bar) -> Markup {
+    let Bar { kind, start, end, place: _ } = bar;
+    let what = match kind {
+        Kind::Shift => "on call",
+        Kind::Unknown => "unknown",
+        Kind::InForce | Kind::Coming => "access",
+        Kind::Held => "held access, should be revoked",
+        Kind::Deferred => "access deferred",
+    };
+    html! {
+        (what) " from " (time(now, *start))
+        @match end { Some(end) => { " to " (time(now, *end)) } None => { ", without a known end" } }
+    }
+}
+
+/// How somebody stands, in a chip and a few words.
+pub(super) fn standing(now: DateTime<Utc>, standing: Standing) -> Markup {
+    html! {
+        span.standing {
+            @match standing {
+                Standing::InForce(until) => { (chip("good", "access")) " ends " (distance(now, until)) }
+                Standing::Coming(from) => { (chip("info", "next")) " " (distance(now, from)) }
+                Standing::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
+                Standing::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
+                Standing::Missing => { (chip("bad", "no grant")) " on call now" }
+                Standing::Unseen(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
+                Standing::Unknown => { (chip("warn", "unknown")) }
+                Standing::Past => { (chip("quiet", "over")) }
+            }
+        }
+    }
+}
+
+/// A query string.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+fn slug(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}

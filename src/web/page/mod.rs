@@ -1,0 +1,17 @@
+//! The status page: who has access to what now and next, how well that is known, and what happened. Rendered here
+//! from the store alone; works without scripts.
+
+mod chart;
+mod facts;
+mod history;
+mod layout;
+mod look;
+mod summary;
+mod sync;
+mod tables;
+mod timeline;
+mod why;
+
+mod handlers;
+
+pub(super) use self::{handlers::*, sync::*, why::*};

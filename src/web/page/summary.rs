@@ -1,0 +1,159 @@
+//! The first thing on the page: whether all is well, and if not, what is wrong and what to do about it.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::{
+    facts::{Facts, answers},
+    layout::{count, distance, time},
+    timeline::{Lanes, Standing},
+};
+use crate::metrics::HealthView;
+
+/// Something that an operator must know.
+struct Notice {
+    tone: &'static str,
+    title: String,
+    text: Markup,
+}
+
+/// The state of everything in one sentence, and a notice for each thing that is not as it should be.
+pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
+    let now = facts.now;
+    let notices = notices(facts, lanes);
+    let blind = facts.picture.sources.iter().any(|sight| sight.error.is_some());
+    let with_access: std::collections::BTreeSet<&str> = facts
+        .ledger
+        .iter()
+        .map(|entry| &entry.own.grant)
+        .filter(|grant| grant.id.is_some() && grant.window.contains(now))
+        .map(|grant| grant.email.as_str())
+        .collect();
+    let people = match with_access.len() {
+        0 => "Nobody has access now".to_owned(),
+        1 => "1 person has access now".to_owned(),
+        number => format!("{number} people have access now"),
+    };
+    html! {
+        section.summary aria-label="Summary" {
+            h1.headline { (people) }
+            p {
+                @match facts.picture.next_change.filter(|at| *at > now) {
+                    _ if blind => { "What changes next is not known. " }
+                    Some(at) => { "Next change by itself " (distance(now, at)) ", at " (time(now, at)) ". " }
+                    None => { "Nothing is about to change by itself. " }
+                }
+                @match facts.picture.full_at {
+                    Some(at) if blind => { "The last full pass, " (distance(now, at)) ", could not see everything." }
+                    Some(at) => { "Everything was last looked at " (distance(now, at)) "." }
+                    None => { "Nothing was looked at yet." }
+                }
+            }
+            p.quiet #as-of { "As of " (time(now, now)) }
+            @if notices.is_empty() {
+                div.notice.good { h2 { "All is well" } p { "Everything was seen, and everybody on call has what the rules give." } }
+            }
+            @for notice in notices {
+                div class={ "notice " (notice.tone) } { h2 { (notice.title) } p { (notice.text) } }
+            }
+        }
+    }
+}
+
+fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    notices.extend(upstream(facts.now, "PagerDuty", &facts.pagerduty));
+    notices.extend(upstream(facts.now, "strongDM", &facts.strongdm));
+    let picture = &facts.picture;
+    if picture.full_at.is_none() {
+        notices.push(Notice {
+            tone: "info",
+            title: "The first pass has not ended yet".to_owned(),
+            text: html! { "This page shows what the store knows until then." },
+        });
+    }
+    if !picture.held.is_empty() {
+        notices.push(Notice {
+            tone: "warn",
+            title: format!("{} held", count(picture.held.len(), "revocation")),
+            text: html! {
+                "More grants in force would go at once than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
+                "if it is right, " a href="#sync" { "preview a sync" } " and confirm."
+            },
+        });
+    }
+    let unseen: Vec<String> = picture
+        .sources
+        .iter()
+        .filter(|sight| sight.error.is_some())
+        .map(|sight| sight.source.to_string())
+        .chain(picture.unknown.iter().cloned())
+        .collect();
+    if !unseen.is_empty() {
+        notices.push(Notice {
+            tone: "bad",
+            title: format!("{} could not be observed", count(unseen.len(), "thing")),
+            text: html! {
+                (unseen.iter().take(5).cloned().collect::<Vec<_>>().join("; "))
+                @if unseen.len() > 5 { "; and " (unseen.len() - 5) " more" }
+                ". What depends on it keeps its grants until they end. " a href="#rules" { "The rules" } " say more."
+            },
+        });
+    }
+    notices.extend(shortcomings(facts, lanes));
+    notices
+}
+
+fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
+    let (now, picture) = (facts.now, &facts.picture);
+    let mut notices = Vec::new();
+    if !picture.failed.is_empty() {
+        notices.push(Notice {
+            tone: "bad",
+            title: format!("{} failed", count(picture.failed.len(), "write")),
+            text: html! { (picture.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
+        });
+    }
+    let missing =
+        lanes.values().flatten().filter(|(_, lane)| lane.standing(now) == Standing::Missing).count();
+    if missing > 0 && picture.full_at.is_some() {
+        notices.push(Notice {
+            tone: "warn",
+            title: format!("{} without a grant of ours", count(missing, "lane")),
+            text: html! { "Somebody is on call now and got no grant from here; the lane's link says why." },
+        });
+    }
+    if !picture.deferred.is_empty() {
+        notices.push(Notice {
+            tone: "info",
+            title: format!("{} deferred", count(picture.deferred.len(), "window")),
+            text: html! { "strongDM refuses a second grant for the same account and resource; these wait until the one in their way ends." },
+        });
+    }
+    let on_call = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
+    let without = picture.skipped.iter().filter(|finding| on_call(finding.first_shift)).count();
+    if !picture.skipped.is_empty() {
+        notices.push(Notice {
+            tone: if without > 0 { "bad" } else { "warn" },
+            title: format!("{} to be mended", count(picture.skipped.len(), "finding")),
+            text: html! {
+                @if without > 0 { (without) " of them on call now without access. " }
+                a href="#findings" { "See what is wrong" } "."
+            },
+        });
+    }
+    notices
+}
+
+fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Option<Notice> {
+    let error = health.last_error.as_ref().filter(|_| answers(health) == Some(false))?;
+    Some(Notice {
+        tone: "bad",
+        title: format!("{name} does not answer"),
+        text: html! {
+            (error.message) " (" (distance(now, error.at)) "). "
+            @match health.last_success { Some(at) => { "Its last answer came " (distance(now, at)) ". " } None => { "It has not answered since the start. " } }
+            "Grants stay until they end; nothing is revoked meanwhile."
+        },
+    })
+}

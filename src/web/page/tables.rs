@@ -1,0 +1,222 @@
+//! What the page says in tables: grants, rules, findings, upstreams.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::{
+    chart::{query, standing},
+    facts::{Facts, answers},
+    layout::{chip, count, distance, time},
+    timeline::Lanes,
+};
+use crate::{
+    metrics::HealthView,
+    model::{OnCallSelector, Rule, Source},
+    reconcile::picture::{Finding, Sight, Stretch},
+};
+
+/// The timeline as a table, for whoever cannot or does not want to see it.
+pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
+    let now = facts.now;
+    let shown = |grant: &&crate::store::LedgerEntry| {
+        let grant = &grant.own.grant;
+        let of_resource = lanes.get(&grant.resource).into_iter().flatten();
+        grant.id.is_some() && of_resource.into_iter().any(|(email, _)| email == grant.email.as_str())
+    };
+    let held =
+        |grant: &crate::model::Grant| facts.picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+    html! {
+        details.as-table #grants-table {
+            summary { "The same as a table" }
+            div.scroll role="region" aria-label="Grants" tabindex="0" {
+                table {
+                    caption.sr { "Grants of this service, now and to come, and windows that wait" }
+                    thead { tr {
+                        th scope="col" { "Person" } th scope="col" { "Resource" } th scope="col" { "State" }
+                        th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Rules" } th scope="col" { "Why" }
+                    } }
+                    tbody {
+                        @for entry in facts.ledger.iter().filter(shown) {
+                            @let grant = &entry.own.grant;
+                            tr {
+                                th scope="row" { (grant.email) } td { (grant.resource) }
+                                td {
+                                    @if held(grant) { (chip("warn", "held")) }
+                                    @else if grant.window.start() <= now { (chip("good", "access")) }
+                                    @else { (chip("info", "to come")) }
+                                }
+                                td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) }
+                                td { (grant.rules.join(", ")) }
+                                td { (why(grant.email.as_str(), &grant.resource)) }
+                            }
+                        }
+                        @for waiting in &facts.picture.deferred { (deferred(now, waiting)) }
+                    }
+                }
+            }
+            @let without = lanes.values().flatten().filter(|(_, lane)| {
+                matches!(lane.standing(now), super::timeline::Standing::Missing)
+            });
+            @for (email, lane) in without {
+                p { (email) ": " (standing(now, lane.standing(now))) }
+            }
+        }
+    }
+}
+
+fn deferred(now: DateTime<Utc>, waiting: &Stretch) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (waiting.email) } td { (waiting.resource) } td { (chip("warn", "deferred")) }
+            td { (time(now, waiting.start)) } td { (time(now, waiting.end)) } td { (waiting.rules.join(", ")) }
+            td { (why(&waiting.email, &waiting.resource)) }
+        }
+    }
+}
+
+fn why(email: &str, resource: &str) -> Markup {
+    html! {
+        a href={ "/why?" (query(&[("email", email), ("resource", resource)])) } {
+            "why" span.sr { " has " (email) " access to " (resource) }
+        }
+    }
+}
+
+/// The rules and how well each is observed.
+pub(super) fn rules(facts: &Facts<'_>) -> Markup {
+    html! {
+        section #rules aria-labelledby="rules-title" {
+            div.section-head { h2 #rules-title { "Rules" } p { (count(facts.rules.len(), "rule")) } }
+            div.scroll role="region" aria-label="Rules" tabindex="0" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Rule" } th scope="col" { "Health" } th scope="col" { "Looks at" }
+                        th scope="col" { "Gives" } th scope="col" { "Last seen" } th.num scope="col" { "Grants" }
+                        th.num scope="col" { "Unknown" } th.num scope="col" { "Held" }
+                        th.num scope="col" { "Deferred" } th.num scope="col" { "Skipped" }
+                    } }
+                    tbody { @for rule in facts.rules { (rule_row(facts, rule)) } }
+                }
+            }
+        }
+    }
+}
+
+fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
+    let now = facts.now;
+    let sources = rule.sources();
+    let sights: Vec<&Sight> =
+        facts.picture.sources.iter().filter(|sight| sources.contains(&sight.source)).collect();
+    let seen = sights.iter().map(|sight| sight.seen_at).min().flatten();
+    let unknown: Vec<&&Sight> = sights.iter().filter(|sight| sight.error.is_some()).collect();
+    let named = |rules: &[String]| rules.contains(&rule.name);
+    let held = facts.picture.held.iter().filter(|held| named(&held.rules)).count();
+    let deferred = facts.picture.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
+    let skipped = facts.picture.skipped.iter().filter(|finding| named(&finding.rules)).count();
+    let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
+    let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
+    let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, deferred + skipped) {
+        (true, ..) => ("quiet", "not seen yet"),
+        (_, false, ..) => ("bad", "unknown"),
+        (.., 1.., _) => ("warn", "held"),
+        (.., 1..) => ("warn", "look"),
+        _ => ("good", "well"),
+    };
+    html! {
+        tr {
+            th scope="row" { (rule.name) }
+            td { (chip(tone, word)) @for sight in unknown { p.error { (sight.source) ": " (sight.error.as_deref().unwrap_or_default()) } } }
+            td { (looks_at(rule)) }
+            td { (resources.join(", ")) }
+            td { @match seen { Some(at) => { (time(now, at)) br; span.quiet { (distance(now, at)) } } None => { "never" } } }
+            @for number in [grants, sights.iter().filter(|sight| sight.error.is_some()).count(), held, deferred, skipped] {
+                td.num { (number) }
+            }
+        }
+    }
+}
+
+fn looks_at(rule: &Rule) -> Markup {
+    let ids = rule.sources().into_iter().map(|source| match source {
+        Source::Schedule(id) => id.0,
+        Source::Policy(id) => id.0,
+    });
+    let ids: Vec<String> = ids.collect();
+    html! {
+        @match &rule.on_calls {
+            OnCallSelector::Schedules(_) => { "schedules " (ids.join(", ")) }
+            OnCallSelector::Policies { ids: _, levels, include_always_on_call } => {
+                "policies " (ids.join(", "))
+                @if !levels.is_empty() {
+                    " at level " (levels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+                }
+                @if *include_always_on_call { ", also those always on call" }
+            }
+        }
+    }
+}
+
+/// People, resources and filters that nothing can be done about before somebody mends them.
+pub(super) fn findings(facts: &Facts<'_>) -> Markup {
+    let now = facts.now;
+    let mut findings: Vec<&Finding> = facts.picture.skipped.iter().collect();
+    findings.sort_by_key(|finding| (finding.first_shift.is_none(), finding.first_shift));
+    html! {
+        section #findings aria-labelledby="findings-title" {
+            div.section-head { h2 #findings-title { "To be mended" } p { (count(findings.len(), "finding")) } }
+            @if findings.is_empty() {
+                p.empty { "Everybody on call within the horizon has an account, and every resource was found." }
+            } @else {
+                div.scroll role="region" aria-label="Findings" tabindex="0" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "About" } th scope="col" { "What is wrong" } th scope="col" { "Rules" } th scope="col" { "First shift" }
+                        } }
+                        tbody {
+                            @for finding in findings {
+                                tr {
+                                    th scope="row" { (finding.about) } td { (finding.reason) } td { (finding.rules.join(", ")) }
+                                    td { @if let Some(at) = finding.first_shift {
+                                        @if at <= now { (chip("bad", "on call now")) } @else { (time(now, at)) br; span.quiet { (distance(now, at)) } }
+                                    } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// PagerDuty and strongDM, as this process last heard from them.
+pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
+    html! {
+        section #upstreams aria-labelledby="upstreams-title" {
+            div.section-head { h2 #upstreams-title { "Upstreams" } }
+            ul.cards {
+                (upstream(facts.now, "PagerDuty", &facts.pagerduty))
+                (upstream(facts.now, "strongDM", &facts.strongdm))
+            }
+        }
+    }
+}
+
+fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Markup {
+    let (tone, word) = match answers(health) {
+        None => ("quiet", "not asked yet"),
+        Some(true) => ("good", "answers"),
+        Some(false) => ("bad", "does not answer"),
+    };
+    html! {
+        li.card {
+            h3 { (name) " " (chip(tone, word)) }
+            p { "Last answer: " @match health.last_success {
+                Some(at) => { (time(now, at)) " (" (distance(now, at)) ")" } None => { "none yet" }
+            } }
+            @if let Some(error) = &health.last_error {
+                p.quiet { "Last error " (distance(now, error.at)) ": " (error.message) }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Why somebody has, or lacks, access to something: the causes of each grant, and what was done about it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{
+    chart::{query, standing},
+    facts::Facts,
+    layout::{self, chip, distance, time},
+    timeline::{Span, lanes},
+};
+use crate::{
+    model::Source,
+    reconcile::{picture::Stretch, world::Cause},
+    store::{AuditRow, LedgerEntry},
+    web::{error::AppError, router::App},
+};
+
+/// So far back in the audit.
+const AUDIT: u32 = 500;
+
+/// Whom and what it is about.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Whom {
+    /// The person's address in strongDM, without regard to case.
+    #[param(example = "ana@example.com")]
+    email: String,
+    /// The exact name of the resource.
+    #[param(example = "prod-postgres")]
+    resource: String,
+}
+
+/// Why somebody has access
+#[utoipa::path(
+    get, path = "/why", operation_id = "why", tag = "page", params(Whom),
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The causes", content_type = "text/html", body = String), crate::web::openapi::Asking),
+)]
+pub(crate) async fn why(
+    State(app): State<Arc<App>>,
+    asked: Result<Query<Whom>, QueryRejection>,
+) -> Result<Response, AppError> {
+    let Query(whom) = asked.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let Whom { email, resource } = &whom;
+    let facts = Facts::gather(&app).await?;
+    let span = Span::around(facts.now, facts.horizon);
+    let lanes = lanes(&span, &facts.ledger, &facts.picture, facts.rules, "");
+    let lane = lanes.get(resource).into_iter().flatten().find(|(other, _)| other.eq_ignore_ascii_case(email));
+    let audit = app.store.audit_page(AUDIT, None).await?.items;
+    let is_this = |other: &str, name: &str| other.eq_ignore_ascii_case(email) && name == resource;
+    let grants = facts
+        .ledger
+        .iter()
+        .filter(|entry| is_this(entry.own.grant.email.as_str(), &entry.own.grant.resource));
+    let main = html! {
+        p { a href="/" { "← Everything" } }
+        h1 { (email) " on " (resource) }
+        p.lead {
+            @match lane {
+                Some((_, lane)) => { (standing(facts.now, lane.standing(facts.now))) }
+                None => { (chip("quiet", "no access")) " No grant of ours, now or to come, and no rule that wants one." }
+            }
+        }
+        h2 { "Grants" }
+        @let grants: Vec<_> = grants.collect();
+        @if grants.is_empty() { p.empty { "None." } }
+        @for entry in grants { (grant(&facts, entry)) }
+        (waits(&facts, is_this))
+        (done(facts.now, &audit, is_this))
+        p { a href={ "/api/explain?" (query(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
+    };
+    Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), &main))
+}
+
+fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
+    let (now, grant) = (facts.now, &entry.own.grant);
+    let held = facts.picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+    html! {
+        article.card {
+            h3 {
+                (time(now, grant.window.start())) " to " (time(now, grant.window.end())) " "
+                @if held { (chip("warn", "held")) }
+                @else if grant.window.contains(now) { (chip("good", "access")) }
+                @else { (chip("info", "to come")) }
+            }
+            @if held { p { "No rule wants it any more, but its revocation is held until somebody confirms it." } }
+            ol.causes { @for cause in &entry.own.causes { li { (chain(facts, cause)) } } }
+            p.quiet {
+                "Decided " (distance(now, entry.intended_at)) " (" (time(now, entry.intended_at)) ")"
+                @if let Some(id) = &grant.id { " · strongDM " code { (id) } }
+            }
+        }
+    }
+}
+
+/// From the rule to the shift, and when that was last seen to be so.
+fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
+    let Cause { rule, source, user, through, policy: _, level, shift_start, shift_end } = cause;
+    let sight = facts.picture.sources.iter().find(|sight| sight.source == *source);
+    html! {
+        "Rule " strong { (rule) } " → " (source)
+        @if let Source::Policy(_) = source {
+            @if let Some(level) = level { ", level " (level) }
+            @if let Some(schedule) = through { " → schedule " (schedule) }
+        }
+        " → user " code { (user) } " is on call"
+        @match (shift_start, shift_end) {
+            (Some(start), Some(end)) => { " from " (time(facts.now, *start)) " to " (time(facts.now, *end)) }
+            (Some(start), None) => { " from " (time(facts.now, *start)) ", without an end" }
+            _ => { " always" }
+        }
+        @if let Some(sight) = sight {
+            @match (&sight.error, sight.seen_at) {
+                (Some(error), _) => { ". " (chip("warn", "unknown")) " It could not be checked the last time: " (error) }
+                (None, Some(at)) => { ". Last checked " (distance(facts.now, at)) "." }
+                (None, None) => { "." }
+            }
+        }
+    }
+}
+
+fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool) -> Markup {
+    let waiting: Vec<&Stretch> =
+        facts.picture.deferred.iter().filter(|waiting| is_this(&waiting.email, &waiting.resource)).collect();
+    let wants: Vec<_> =
+        facts.picture.wanted.iter().filter(|want| is_this(&want.email, &want.resource)).collect();
+    html! {
+        @if !waiting.is_empty() {
+            h2 { "Deferred" }
+            ul { @for it in waiting {
+                li { (time(facts.now, it.start)) " to " (time(facts.now, it.end)) ": waits until the grant in its way ends." }
+            } }
+        }
+        h2 { "Wanted" }
+        @if wants.is_empty() { p.empty { "No rule wants this access within the horizon, as far as was seen." } }
+        ul { @for want in wants {
+            li {
+                "Rule " strong { (want.rule) } " through " (want.source) ", from " (time(facts.now, want.start))
+                @match want.end { Some(end) => { " to " (time(facts.now, end)) } None => { ", without an end" } }
+            }
+        } }
+    }
+}
+
+fn done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
+    let of = |row: &AuditRow| serde_json::from_str::<Stretch>(row.grant.get()).ok();
+    let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
+    let rows: Vec<_> = rows.filter(|(_, grant)| is_this(&grant.email, &grant.resource)).take(50).collect();
+    html! {
+        h2 { "What was done" }
+        @if rows.is_empty() { p.empty { "Nothing, in the newest " (AUDIT) " entries of the audit." } }
+        ul { @for (row, grant) in rows {
+            li {
+                (time(now, row.at)) ": " (row.action) " " (row.outcome) ", " (time(now, grant.start)) " to "
+                (time(now, grant.end)) ", because " (row.reason) " (" (row.trigger) ")"
+            }
+        } }
+    }
+}

@@ -1,0 +1,95 @@
+//! The secrets that may have signed a webhook. A file of secrets is read again when a signature is refused, so that a
+//! rotation needs no restart.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use secrecy::SecretString;
+
+use crate::config::secrets_in;
+
+/// The secrets, and the file that they come from.
+#[derive(Debug)]
+pub struct WebhookSecrets {
+    file: Option<PathBuf>,
+    state: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    secrets: Arc<[SecretString]>,
+    /// When the file was last changed and how long it was; none before the first look.
+    stamp: Option<(SystemTime, u64)>,
+}
+
+impl From<Vec<SecretString>> for WebhookSecrets {
+    /// Secrets that stay as they are.
+    fn from(secrets: Vec<SecretString>) -> Self {
+        Self::new(secrets, None)
+    }
+}
+
+impl WebhookSecrets {
+    /// Secrets that were read from `file`, if they came from one.
+    pub fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
+        let known = Known { secrets: secrets.into(), stamp: None };
+        Self { file, state: Mutex::new(known) }
+    }
+
+    /// The secrets as last read.
+    pub fn current(&self) -> Arc<[SecretString]> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).secrets)
+    }
+
+    /// The secrets of the file, if it changed since it was last read. Anybody can cause this by a forged signature, so
+    /// that an unchanged file costs no more than a look at its date and length.
+    pub fn changed(&self) -> Option<Arc<[SecretString]>> {
+        let file = self.file.as_ref()?;
+        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata = std::fs::metadata(file).ok()?;
+        let stamp = Some((metadata.modified().ok()?, metadata.len()));
+        if stamp == known.stamp {
+            return None;
+        }
+        known.stamp = stamp;
+        let secrets = secrets_in(&std::fs::read_to_string(file).ok()?);
+        // A file that is being replaced may be empty for a moment.
+        if secrets.is_empty() {
+            return None;
+        }
+        known.secrets = secrets.into();
+        tracing::info!("read the webhook secrets again: {} are accepted", known.secrets.len());
+        Some(Arc::clone(&known.secrets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_read_again_but_never_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secrets");
+        std::fs::write(&file, "one\n").unwrap();
+        let secrets = WebhookSecrets::new(vec!["one".into()], Some(file.clone()));
+        let read = || {
+            let texts = secrets.changed()?;
+            Some(texts.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(read(), Some(vec!["one".to_owned()]), "it is not known yet whether it changed");
+        assert_eq!(read(), None);
+        std::fs::write(&file, "one\n two \n\n").unwrap();
+        assert_eq!(read(), Some(vec!["one".to_owned(), "two".to_owned()]));
+        std::fs::write(&file, "\n").unwrap();
+        assert_eq!(read(), None);
+        assert_eq!(secrets.current().len(), 2);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(read(), None);
+    }
+}

@@ -1,0 +1,357 @@
+//! `oncall-grants check`: one thing is broken at a time, and it says which, and how to mend it.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use sandbox::{
+    faults::{Action, Fault},
+    pagerduty::{Schedule, Shift},
+    strongdm::{LEAST_PERMISSIONS, ResourceKind, SuspendedIn},
+    world::{self, LONELY_SCHEDULE, POLICY, SCHEDULE, V3_SCHEDULE},
+};
+use serde_json::Value;
+
+use crate::{
+    support::{ANA, BO, Config, DENIZ, Scene, rule, wait_until},
+    webhook_command::reachable,
+};
+
+/// What `check --format json` printed, and its exit code.
+struct Checked {
+    code: Option<i32>,
+    report: Value,
+}
+
+impl Checked {
+    /// The findings of one kind.
+    fn of(&self, kind: &str) -> Vec<&Value> {
+        self.report["findings"].as_array().expect("a list").iter().filter(|one| one["kind"] == kind).collect()
+    }
+
+    /// The only finding of this kind, with its parts as text.
+    fn one(&self, kind: &str) -> (String, String, String) {
+        let found = self.of(kind);
+        assert_eq!(found.len(), 1, "{kind} in {:#}", self.report);
+        let text = |key: &str| found[0][key].as_str().expect("a text").to_owned();
+        assert!(!text("remedy").is_empty(), "{kind} says how to mend it");
+        (text("severity"), text("subject"), text("message"))
+    }
+
+    /// Asserts one problem of this kind, whose subject and message contain these words.
+    fn assert_problem(&self, kind: &str, subject: &str, words: &str) {
+        let (severity, of, message) = self.one(kind);
+        assert_eq!((severity.as_str(), self.code), ("problem", Some(1)));
+        assert!(of.contains(subject) && message.contains(words), "{of}: {message}");
+    }
+
+    fn kinds(&self, severity: &str) -> Vec<&str> {
+        let found = self.report["findings"].as_array().expect("a list").iter();
+        found.filter(|one| one["severity"] == severity).filter_map(|one| one["kind"].as_str()).collect()
+    }
+}
+
+async fn check(scene: &Scene) -> Checked {
+    let output = scene.run(&["check", "--format", "json"]).await;
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    Checked { code: output.status.code(), report }
+}
+
+async fn checked(config: Config) -> Checked {
+    check(&Scene::set(config).await).await
+}
+
+fn policy_rule(levels: &str, more: &str) -> Config {
+    Config::with_rules([format!(
+        "[[rules]]\nname = \"by policy\"\nescalation_policies = [{POLICY:?}]\nescalation_levels = {levels}\n\
+         resources = [\"prod-postgres\"]\n{more}\n"
+    )])
+}
+
+fn with_filter(filter: &str) -> Config {
+    Config::with_rules([format!(
+        "[[rules]]\nname = \"by filter\"\nschedules = [{SCHEDULE:?}]\nresource_filters = [{filter:?}]\n"
+    )])
+}
+
+/// Fills the horizon, so that no gap is found.
+fn fill(scene: &Scene) {
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 20_000)]);
+}
+
+#[tokio::test]
+async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
+    let scene = Scene::set(Config::default()).await;
+    fill(&scene);
+    let found = check(&scene).await;
+    assert_eq!(found.code, Some(0), "{:#}", found.report);
+    assert_eq!((found.kinds("problem"), found.kinds("warning")), (vec![], vec![]));
+    assert_eq!(found.kinds("note"), ["no_public_url", "not_tried"]);
+    let people: BTreeMap<&str, &Value> = found.report["access"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["email"].as_str().expect("a text"), &one["resources"]))
+        .collect();
+    assert_eq!(people.keys().copied().collect::<Vec<_>>(), [ANA.1, BO.1]);
+    assert!(people.values().all(|resources| **resources == serde_json::json!(["prod-postgres"])));
+    assert_eq!(scene.writes(), (0, 0));
+
+    let text = scene.run(&["check"]).await;
+    let text = String::from_utf8(text.stdout).expect("UTF-8");
+    assert!(
+        text.contains("0 problems, 0 warnings, 2 notes; 2 on-calls seen, access for 2 accounts"),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'), "no colours, for this is no terminal");
+}
+
+#[tokio::test]
+async fn offline_it_asks_nobody() {
+    let scene = Scene::set(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
+    let output = scene.run(&["check", "--offline", "--format", "json"]).await;
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), &report["offline"]), (Some(0), &Value::Bool(true)));
+    assert_eq!(report["findings"][0]["kind"], "no_webhook_secret");
+    assert!(scene.pagerduty.requests().is_empty() && scene.strongdm.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_key_is_one_finding_however_much_depends_on_it() {
+    let scene = Scene::set(Config::default()).await;
+    scene.pagerduty.configure(|settings| settings.tokens.clear());
+    let found = check(&scene).await;
+    found.assert_problem("key_refused", "PagerDuty", "token refused");
+    assert_eq!(found.kinds("problem"), ["key_refused"]);
+
+    let scene = Scene::set(Config::default()).await;
+    fill(&scene);
+    scene.strongdm.configure(|settings| settings.keys.clear());
+    let found = check(&scene).await;
+    found.assert_problem("key_refused", "strongDM", "does not accept the API key");
+    assert_eq!(found.kinds("problem"), ["key_refused"]);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_named() {
+    let scene = Scene::set(Config::default()).await;
+    scene.pagerduty.faults().add(Fault::on("", Action::http(503, "")).until_cleared());
+    check(&scene).await.assert_problem("unreachable", "PagerDuty", "503");
+}
+
+#[tokio::test]
+async fn each_missing_right_at_strongdm_is_named_with_what_it_is_for() {
+    for (right, words) in [
+        ("user:list", "find the accounts"),
+        ("datasource:list", "find the resources"),
+        ("grant:read", "compare what it granted"),
+    ] {
+        let scene = Scene::set(Config::default()).await;
+        fill(&scene);
+        scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove(right));
+        let found = check(&scene).await;
+        found.assert_problem("right_missing", right, words);
+        assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
+    }
+    assert!(LEAST_PERMISSIONS.contains(&"grant:write"));
+}
+
+#[tokio::test]
+async fn each_missing_right_at_pagerduty_is_named_with_what_it_is_for() {
+    for (path, right, config) in [
+        ("/oncalls", "oncalls.read", Config::default()),
+        ("/users", "users.read", Config::default()),
+        ("/schedules", "schedules.read", Config::default()),
+        ("/escalation_policies", "escalation_policies.read", policy_rule("[1]", "")),
+    ] {
+        let scene = Scene::set(config).await;
+        fill(&scene);
+        scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(path.to_owned()));
+        let found = check(&scene).await;
+        found.assert_problem("right_missing", right, "is missing");
+        assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
+    }
+}
+
+#[tokio::test]
+async fn schedules_policies_and_levels_that_do_not_exist_are_found() {
+    let found = checked(Config::with_rules([rule("typo", &["PTYPO99"], &["prod-postgres"])])).await;
+    found.assert_problem("source_not_found", "schedule PTYPO99", "does not exist");
+    assert_eq!(found.kinds("problem"), ["source_not_found"]);
+
+    let mut config = policy_rule("[1]", "");
+    config.rules = config.rules.replace(POLICY, "PGONE99");
+    let found = checked(config).await;
+    found.assert_problem("source_not_found", "escalation policy PGONE99", "does not exist");
+    assert_eq!(found.kinds("problem"), ["source_not_found"]);
+
+    let found = checked(policy_rule("[1, 7]", "")).await;
+    found.assert_problem("level_beyond_policy", "by policy", "has 3 levels, so level 7 never applies");
+}
+
+#[tokio::test]
+async fn people_who_are_always_on_call_and_get_nothing_are_noted() {
+    let found = checked(policy_rule("[3]", "")).await;
+    let (severity, _, message) = found.one("always_on_call");
+    assert_eq!(severity, "note");
+    assert!(message.contains("cem@example.com"), "{message}");
+    let found = checked(policy_rule("[3]", "include_always_on_call = true")).await;
+    assert!(found.of("always_on_call").is_empty() && found.of("gap").is_empty());
+}
+
+#[tokio::test]
+async fn resources_and_filters_that_find_nothing_or_too_much_are_found() {
+    let found = checked(Config::with_rules([rule("r", &[SCHEDULE], &["prod-postgras"])])).await;
+    found.assert_problem("resource_not_found", "prod-postgras", "no resource of this name");
+
+    let found = checked(with_filter("tags:env=nowhere")).await;
+    let (severity, subject, _) = found.one("filter_without_match");
+    assert_eq!((severity.as_str(), found.code), ("warning", Some(0)));
+    assert!(subject.contains("env=nowhere"));
+
+    let scene = Scene::set(with_filter("tags:env=crowd")).await;
+    for number in 0..51 {
+        scene.strongdm.add_resource(ResourceKind::Ssh, &format!("crowd-{number}"), &[("env", "crowd")]);
+    }
+    let (_, _, message) = check(&scene).await.one("filter_with_many_matches");
+    assert!(message.contains("51 resources"), "{message}");
+
+    let scene = Scene::set(Config::default()).await;
+    scene.strongdm.add_resource(ResourceKind::Ssh, "prod-postgres", &[]);
+    check(&scene).await.assert_problem("ambiguous_resource", "prod-postgres", "several resources");
+}
+
+#[tokio::test]
+async fn who_will_be_on_call_without_an_account_is_told_with_the_start_of_the_shift() {
+    let scene = Scene::set(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 240), (BO, 240, 20_000)]);
+    let start = scene.minute(120).format("%FT%TZ").to_string();
+    let found = check(&scene).await;
+    found.assert_problem("no_account", DENIZ.1, &format!("on call from {start}"));
+    let (_, _, message) = found.one("no_account");
+    assert!(message.contains("payments"), "{message}");
+
+    fill(&scene);
+    assert!(scene.strongdm.suspend_user(ANA.1, SuspendedIn::Flag));
+    check(&scene).await.assert_problem("account_suspended", ANA.1, "on call since");
+    assert!(scene.strongdm.resume_user(ANA.1));
+
+    scene.pagerduty.set_email(world::BO, None);
+    check(&scene).await.assert_problem("no_email", world::BO, "no e-mail address");
+
+    scene.pagerduty.set_email(world::BO, Some("bo*@example.com"));
+    check(&scene).await.assert_problem("invalid_email", "bo*@example.com", "not safe");
+}
+
+#[tokio::test]
+async fn stretches_without_anyone_are_told_exactly() {
+    let scene = Scene::set(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 180, 20_000)]);
+    let found = check(&scene).await;
+    let (severity, subject, message) = found.one("gap");
+    assert_eq!((severity.as_str(), subject.as_str(), found.code), ("warning", r#"rule "payments""#, Some(0)));
+    let time = |minute| scene.minute(minute).format("%FT%TZ").to_string();
+    assert!(message.contains(&format!("from {} until {}", time(120), time(180))), "{message}");
+
+    scene.shifts(SCHEDULE, &[]);
+    let (_, _, message) = check(&scene).await.one("gap");
+    assert!(message.contains("nobody is on call within the horizon of 7days"), "{message}");
+}
+
+#[tokio::test]
+async fn schedules_in_no_policy_and_of_both_kinds_are_sound() {
+    let rules =
+        [rule("a", &[LONELY_SCHEDULE], &["prod-postgres"]), rule("b", &[V3_SCHEDULE], &["prod-web-1"])];
+    let scene = Scene::set(Config::with_rules(rules)).await;
+    let end = scene.minute(20_000);
+    scene.pagerduty.put_schedule(Schedule::layers(LONELY_SCHEDULE, "In no policy").with(Shift::new(
+        world::ANA,
+        scene.minute(-60),
+        end,
+    )));
+    scene.pagerduty.set_shifts(V3_SCHEDULE, vec![Shift::new(world::BO, scene.minute(-60), end)]);
+    let found = check(&scene).await;
+    assert_eq!((found.code, found.kinds("warning")), (Some(0), vec![]), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_found() {
+    for (skew, severity, code) in [(TimeDelta::minutes(2), "warning", 0), (TimeDelta::days(1), "problem", 1)]
+    {
+        let scene = Scene::set(Config::default()).await;
+        fill(&scene);
+        let date = (scene.now() + skew).format("%a, %d %b %Y %T GMT").to_string();
+        let headers = BTreeMap::from([("date".to_owned(), date)]);
+        let answer = Action::Http { status: 404, body: String::new(), headers };
+        scene.pagerduty.faults().add(Fault::on("GET /users/", answer));
+        // Nothing is asked after it, so that its date is the last one.
+        scene.pagerduty.faults().add(Fault::on("GET /schedules", Action::Cut).until_cleared());
+        scene.pagerduty.faults().add(Fault::on("GET /v3/schedules", Action::Cut).until_cleared());
+        let found = check(&scene).await;
+        let (is, _, message) = found.one("clock_skew");
+        // Two minutes around midnight are another day as well.
+        if !(is == "problem" && severity == "warning" && message.contains("UTC day")) {
+            assert_eq!((is.as_str(), found.code), (severity, Some(code)), "{message}");
+        }
+        assert!(message.contains("behind PagerDuty's"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_subscription_is_judged() {
+    let scene = reachable(Config::default()).await;
+    fill(&scene);
+    check(&scene).await.assert_problem("subscription_missing", "webhook subscription", "none delivers to");
+
+    let made = scene.run(&["webhook", "create", "--secret-file", "fresh"]).await;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let found = check(&scene).await;
+    assert_eq!(found.code, Some(0), "{:#}", found.report);
+
+    let id = scene.pagerduty.subscriptions()[0].id.clone();
+    let change = async |change: Value| {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let url = format!("{}/webhook_subscriptions/{id}", scene.pagerduty.url());
+        let request = client.put(url).header("Authorization", format!("Token token={}", world::TOKEN));
+        let answer = request.json(&serde_json::json!({"webhook_subscription": change})).send().await;
+        assert!(answer.expect("an answer").status().is_success());
+    };
+    change(serde_json::json!({"active": false})).await;
+    check(&scene).await.assert_problem("subscription_inactive", &id, "switched off by its owner");
+    change(serde_json::json!({"active": true, "events": ["service.updated"]})).await;
+    check(&scene).await.assert_problem("subscription_events", &id, "no incident.* event");
+    change(serde_json::json!({"events": ["incident.triggered"]})).await;
+    let (severity, _, message) = check(&scene).await.one("subscription_events");
+    assert_eq!(severity, "warning");
+    assert!(message.contains("incident.reassigned") && !message.contains("incident.triggered"), "{message}");
+
+    let denied = "/webhook_subscriptions".to_owned();
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
+    let found = check(&scene).await;
+    assert_eq!((found.one("subscription_not_readable").0.as_str(), found.code), ("note", Some(0)));
+}
+
+#[tokio::test]
+async fn the_service_counts_and_logs_what_lies_ahead_once() {
+    let scene = Scene::running(Config::default()).await;
+    let metric = async |kind: &str| {
+        let name = format!(r#"oncall_grants_preflight_findings{{kind="{kind}"}} "#);
+        let text = scene.get("/metrics").await.text;
+        text.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    assert_eq!(metric("gap").await.as_deref(), Some("1"));
+    assert_eq!(metric("no_account").await, None);
+    let told = |what: &str| scene.messages().iter().filter(|line| line.contains(what)).count();
+    let gap = r#"found ahead: rule "payments": nobody is on call"#;
+    assert_eq!(told(gap), 1, "{:#?}", scene.messages());
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 20_000)]);
+    for _ in 0..3 {
+        scene.synced().await;
+    }
+    assert_eq!(
+        (metric("gap").await.as_deref(), metric("no_account").await.as_deref()),
+        (Some("0"), Some("1"))
+    );
+    wait_until("it is logged", async || (told("found ahead: deniz@example.com") > 0).then_some(())).await;
+    assert_eq!((told("found ahead: deniz@example.com"), told(gap)), (1, 1));
+}

@@ -1,0 +1,278 @@
+//! `oncall-grants webhook`, and the service that watches its subscription.
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Output};
+
+use sandbox::{pagerduty::Event, world};
+use serde_json::Value;
+
+use crate::support::{Config, Scene, wait_until};
+
+/// Says that PagerDuty reaches the service at a free port of this machine.
+fn with_public_url(scene: &Scene, change: impl FnOnce(String) -> String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    let listen = format!("listen = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"");
+    scene.write_config(&change(text.replace(r#"listen = "127.0.0.1:0""#, &listen)));
+}
+
+/// A scene whose configuration says where PagerDuty reaches the service.
+pub(crate) async fn reachable(config: Config) -> Scene {
+    let scene = Scene::set(config).await;
+    with_public_url(&scene, |text| text);
+    scene
+}
+
+/// The same with the webhook secrets in the file `secrets`.
+async fn with_secrets_file() -> Scene {
+    let scene = Scene::set(Config::default()).await;
+    let secret = world::WEBHOOK_SECRET;
+    let inline = format!("webhook_secrets = [{secret:?}]");
+    with_public_url(&scene, |text| text.replace(&inline, r#"webhook_secrets_file = "secrets""#));
+    fs::write(scene.dir().join("secrets"), format!("{secret}\n")).expect("a writable directory");
+    scene
+}
+
+async fn webhook(scene: &Scene, arguments: &[&str]) -> Output {
+    let all: Vec<&str> = ["webhook"].iter().chain(arguments).copied().collect();
+    scene.run(&all).await
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn ids(scene: &Scene) -> Vec<String> {
+    scene.pagerduty.subscriptions().into_iter().map(|one| one.id).collect()
+}
+
+/// Lets a service that was started look at its subscription, so that no two processes ask at once.
+async fn watched(scene: &Scene, state: &str) {
+    let line = format!(r#"oncall_grants_subscription_state{{state="{state}"}} 1"#);
+    let what = format!("the subscription is seen as {state}");
+    wait_until(&what, async || scene.get("/metrics").await.text.contains(&line).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_secret_goes_into_a_new_file_of_its_owner_alone() {
+    let scene = reachable(Config::default()).await;
+    let made = webhook(&scene, &["create", "--secret-file", "fresh"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    let subscription = scene.pagerduty.subscriptions().remove(0);
+    assert!(subscription.endpoint.url.ends_with("/webhooks/pagerduty"));
+    let secret = &subscription.endpoint.secrets[0];
+    let file = scene.dir().join("fresh");
+    assert_eq!(fs::read_to_string(&file).expect("a file"), format!("{secret}\n"));
+    assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+    assert!(!out(&made).contains(secret) && !err(&made).contains(secret));
+    assert!(out(&made).contains("webhook_secrets_file"), "{}", out(&made));
+    assert!(out(&made).contains("no running service"), "{}", out(&made));
+
+    webhook(&scene, &["delete"]).await;
+    let again = webhook(&scene, &["create", "--secret-file", "fresh"]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(err(&again).contains("not overwritten"), "{}", err(&again));
+    assert!(ids(&scene).is_empty(), "nothing was made that nobody could use");
+}
+
+#[tokio::test]
+async fn without_a_file_standard_output_carries_the_secret_and_nothing_else() {
+    let scene = Scene::set(Config::default()).await;
+    let url = "https://grants.example.com";
+    let arguments = ["create", "--url", url, "--filter", "service:PSPAY01", "--event", "incident.triggered"];
+    let made = webhook(&scene, &arguments).await;
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    let subscription = scene.pagerduty.subscriptions().remove(0);
+    assert_eq!(out(&made).trim_end(), subscription.endpoint.secrets[0]);
+    assert_eq!(subscription.endpoint.url, format!("{url}/webhooks/pagerduty"));
+    assert_eq!(subscription.filter_type, "service_reference");
+    assert_eq!(subscription.events, ["incident.triggered"]);
+
+    let missing = webhook(&scene, &["create"]).await;
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(err(&missing).contains("--url"), "{}", err(&missing));
+}
+
+#[tokio::test]
+async fn the_running_service_is_asked_whether_the_signed_ping_arrived() {
+    let mut scene = with_secrets_file().await;
+    scene.start().await;
+    watched(&scene, "missing").await;
+    let made = webhook(&scene, &["create", "--secret-file", "secrets", "--append"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}{}", out(&made), err(&made));
+    assert!(out(&made).contains("has received its signed ping"), "{}", out(&made));
+    let twice = webhook(&scene, &["create"]).await;
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(err(&twice).contains("webhook rotate"), "{}", err(&twice));
+
+    let pinged = webhook(&scene, &["ping"]).await;
+    assert_eq!(pinged.status.code(), Some(0), "{}", out(&pinged));
+    // The old secret still counts.
+    scene.deliver(&scene.about(world::SCHEDULE)).await;
+}
+
+#[tokio::test]
+async fn a_rotation_leaves_no_gap_and_one_subscription() {
+    let mut scene = with_secrets_file().await;
+    scene.start().await;
+    watched(&scene, "missing").await;
+    let arguments = ["create", "--secret-file", "secrets", "--append", "--filter", "service:PSPAY01"];
+    webhook(&scene, &arguments).await;
+    let old = ids(&scene);
+    let rotated = webhook(&scene, &["rotate"]).await;
+    assert_eq!(rotated.status.code(), Some(0), "{}{}", out(&rotated), err(&rotated));
+    let new = scene.pagerduty.subscriptions();
+    assert_eq!(new.len(), 1);
+    assert_ne!(new[0].id, old[0]);
+    assert_eq!(new[0].filter_id.as_deref(), Some("PSPAY01"), "it is like the old one");
+    let secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
+    assert_eq!(secrets.lines().count(), 3);
+    let event = Event::incident("incident.triggered", scene.now(), world::POLICY, world::SERVICE);
+    assert_eq!(scene.pagerduty.emit(&event), 1);
+    wait_until("the event arrives", async || {
+        let events = scene.events().await;
+        events.iter().any(|one| one["event_id"] == event.id.as_str()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_running_service_a_rotation_is_finished_by_hand() {
+    let scene = reachable(Config::default()).await;
+    webhook(&scene, &["create", "--secret-file", "one"]).await;
+    let old = ids(&scene).remove(0);
+    let early = webhook(&scene, &["rotate", "--finish", &old]).await;
+    assert_eq!(early.status.code(), Some(1));
+    assert!(err(&early).contains("no other active subscription"), "{}", err(&early));
+
+    let rotated = webhook(&scene, &["rotate", "--secret-file", "two"]).await;
+    assert_eq!(rotated.status.code(), Some(1), "it is not finished");
+    assert!(out(&rotated).contains(&format!("rotate --finish {old}")), "{}", out(&rotated));
+    assert_eq!(ids(&scene).len(), 2);
+    for command in ["delete", "ping", "enable", "rotate"] {
+        let refused = webhook(&scene, &[command]).await;
+        assert_eq!(refused.status.code(), Some(2), "{command}");
+        assert!(err(&refused).contains("name the ID"), "{}", err(&refused));
+    }
+    let finished = webhook(&scene, &["rotate", "--finish", &old]).await;
+    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
+    assert!(!ids(&scene).contains(&old) && ids(&scene).len() == 1);
+}
+
+#[tokio::test]
+async fn the_list_marks_ours_and_never_shows_a_secret() {
+    let scene = reachable(Config::default()).await;
+    assert_eq!(out(&webhook(&scene, &["list"]).await).trim(), "there is no webhook subscription");
+    webhook(&scene, &["create", "--secret-file", "one"]).await;
+    webhook(&scene, &["create", "--secret-file", "two", "--url", "https://other.example.com/x"]).await;
+    let text = out(&webhook(&scene, &["list"]).await);
+    let ours: Vec<&str> = text.lines().filter(|line| line.starts_with('*')).collect();
+    assert_eq!(ours.len(), 1, "{text}");
+    assert!(ours[0].contains("active") && ours[0].contains("account"), "{text}");
+    let list: Value =
+        serde_json::from_str(&out(&webhook(&scene, &["list", "--format", "json"]).await)).expect("JSON");
+    assert_eq!(list.as_array().expect("a list").len(), 2);
+    assert_eq!(list[0]["ours"], true);
+    for subscription in scene.pagerduty.subscriptions() {
+        assert!(!list.to_string().contains(&subscription.endpoint.secrets[0]));
+    }
+    assert_eq!(webhook(&scene, &["delete"]).await.status.code(), Some(0));
+    assert_eq!(ids(&scene).len(), 1);
+    assert_eq!(webhook(&scene, &["delete", "PNOSUCH"]).await.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn what_pagerduty_refuses_is_told_with_what_to_do() {
+    let scene = reachable(Config::default()).await;
+    for number in 0..10 {
+        let url = format!("https://other.example.com/{number}");
+        assert!(webhook(&scene, &["create", "--url", &url]).await.status.success());
+    }
+    let eleventh = webhook(&scene, &["create", "--secret-file", "fresh"]).await;
+    assert_eq!(eleventh.status.code(), Some(1));
+    assert!(err(&eleventh).contains("ten subscriptions"), "{}", err(&eleventh));
+    assert!(!scene.dir().join("fresh").exists(), "no empty file stays");
+
+    scene.pagerduty.configure(|settings| settings.tokens[0].read_only = true);
+    let forbidden = webhook(&scene, &["delete", &ids(&scene)[0]]).await;
+    assert_eq!(forbidden.status.code(), Some(1));
+    assert!(err(&forbidden).contains("not read-only"), "{}", err(&forbidden));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_named_as_such() {
+    let mut scene = reachable(Config::default()).await;
+    webhook(&scene, &["create", "--secret-file", "unused"]).await;
+    let id = ids(&scene).remove(0);
+    wait_until("the ping is given up", async || {
+        let dropped =
+            |one: &sandbox::pagerduty::Delivery| one.outcome == sandbox::pagerduty::Outcome::Dropped;
+        scene.pagerduty.deliveries().iter().any(dropped).then_some(())
+    })
+    .await;
+    scene.start().await;
+    watched(&scene, "active").await;
+    let forged =
+        scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)]).await;
+    forged.assert_error(401, "bad_signature");
+    let named = format!("our webhook subscription {id} signs with a secret that is not configured");
+    wait_until("it is logged", async || {
+        scene.messages().iter().any(|line| line.starts_with(&named)).then_some(())
+    })
+    .await;
+    let counted = async || {
+        let metrics = scene.get("/metrics").await.text;
+        let count =
+            metrics.lines().find_map(|line| line.strip_prefix("oncall_grants_webhooks_wrong_secret_total "));
+        count.and_then(|count| count.parse::<u32>().ok()).expect("a count")
+    };
+    let count = counted().await;
+    assert_eq!(count, 1);
+    let stranger = scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00")]).await;
+    stranger.assert_error(401, "bad_signature");
+    assert_eq!(counted().await, count);
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_switched_off_is_switched_on_and_everything_is_looked_at() {
+    let mut scene = reachable(Config::default()).await;
+    webhook(&scene, &["create", "--secret-file", "unused"]).await;
+    scene.start().await;
+    watched(&scene, "active").await;
+    // The service does not know its secret.
+    for _ in 0..3 {
+        scene.pagerduty.emit(&Event::incident(
+            "incident.triggered",
+            scene.now(),
+            world::POLICY,
+            world::SERVICE,
+        ));
+    }
+    let off = || scene.pagerduty.subscriptions()[0].disabled(scene.now());
+    wait_until("PagerDuty switches it off", async || off().then_some(())).await;
+    scene.kill();
+    scene.start().await;
+    watched(&scene, "active").await;
+    assert!(!scene.pagerduty.subscriptions()[0].disabled(scene.now()));
+    let metrics = scene.get("/metrics").await.text;
+    assert!(metrics.contains("oncall_grants_subscription_enabled_total 1"), "{metrics}");
+    assert!(metrics.contains(r#"oncall_grants_passes_total{trigger="subscription",result="complete"} 1"#));
+    let said = |line: &String| line.contains("had switched the webhook subscription");
+    assert_eq!(scene.messages().iter().filter(|line| said(line)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_look_is_told_once_and_nothing_else_suffers() {
+    let mut scene = reachable(Config::default()).await;
+    let denied = "/webhook_subscriptions".to_owned();
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
+    scene.start().await;
+    watched(&scene, "forbidden").await;
+    let told = |line: &String| line.contains("may not read webhook subscriptions");
+    assert_eq!(scene.messages().iter().filter(|line| told(line)).count(), 1);
+    scene.synced().await;
+}

@@ -1,0 +1,39 @@
+//! Requests made up from `/openapi.json`, good ones and bad ones, against the real binary: what it answers must be
+//! what it describes. Python and the packages of `schemathesis/requirements.txt` are part of the tests: without them
+//! the tests fail.
+
+#[path = "python/environment.rs"]
+mod python;
+#[path = "it/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
+mod support;
+
+use std::{path::Path, process::Command};
+
+use self::support::{ADMIN_TOKEN, Config, Scene};
+
+/// Requests made up for each operation, beside those that cover each constraint of the description.
+const EXAMPLES: &str = "25";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_answers_what_it_describes() {
+    let scene = Scene::running(Config::default()).await;
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis/requirements.txt");
+    let output = tokio::task::block_in_place(|| {
+        let python = python::with("schemathesis", &requirements);
+        Command::new(python)
+            .args(["-m", "schemathesis.cli", "--no-color", "run", &format!("{}/openapi.json", scene.url())])
+            .args(["--header", &format!("Authorization: Bearer {ADMIN_TOKEN}")])
+            .args(["--checks", "all", "--max-examples", EXAMPLES, "--seed", "7", "--continue-on-failure"])
+            // How fast requests can be made up depends on the machine only.
+            .args(["--suppress-health-check", "all"])
+            .current_dir(scene.dir())
+            // Everything is on loopback, where no proxy may come in between.
+            .envs([("NO_PROXY", "*"), ("no_proxy", "*")])
+            .output()
+            .expect("the interpreter can be run")
+    });
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+}
