@@ -7,6 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{error::AppError, openapi::Asking, router::App};
 use crate::{
@@ -15,11 +16,27 @@ use crate::{
     reconcile::explain::{Explanation, Question, when::instant},
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// The address in PagerDuty or strongDM
+    #[param(
+        required = true,
+        nullable = false,
+        pattern = "^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$",
+        example = "alice@example.com"
+    )]
     email: Option<String>,
+    /// Only this resource, by exact name
+    #[param(nullable = false)]
     resource: Option<String>,
+    /// An instant (RFC 3339), or a distance from now such as `+2h` or `-30m`; now, if it is left out
+    #[param(
+        nullable = false,
+        pattern = "^[+-][1-9][0-9]{0,2}[mh]$|^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
+        example = "+2h"
+    )]
     at: Option<String>,
 }
 
@@ -28,11 +45,7 @@ pub(super) struct Asked {
 /// Looks at both sides now, and writes nothing.
 #[utoipa::path(
     get, path = "/api/explain", operation_id = "explain", tag = "operator",
-    params(
-        ("email" = String, Query, description = "The address in PagerDuty or strongDM", example = "alice@example.com"),
-        ("resource" = Option<String>, Query, description = "Only this resource, by exact name"),
-        ("at" = Option<String>, Query, description = "An instant (RFC 3339), or `+2h`, `-30m`; now, if it is left out"),
-    ),
+    params(Asked),
     responses((status = 200, description = "The chain from rule to grant", body = serde_json::Value), Asking),
     security(("bearer" = []), ("basic" = [])),
 )]
