@@ -12,6 +12,7 @@ mod ledger;
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -127,9 +128,15 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     // Not the database file itself: SQLite's own locks on it are lost when any handle to it is closed.
     let lock_path = PathBuf::from(format!("{}.lock", path.display()));
     let failed = |source| OpenError::Lock { path: lock_path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    let private = || File::options().create(true).append(true).mode(0o600).clone();
+    let file = private().open(&lock_path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // It holds names and addresses, and SQLite would make it readable for everyone. It is closed again before
+            // SQLite opens it.
+            drop(private().open(path).map_err(|source| OpenError::Lock { path: path.to_owned(), source })?);
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
