@@ -11,6 +11,9 @@ fn sampled() -> String {
     let call = ByCall { upstream: "pagerduty", operation: "on_calls", code: "200".to_owned() };
     metrics.note_request(&call, 0.2, Some(950));
     metrics.note_waiting(Some((1.0, 2.5)));
+    metrics.preflight.get_or_create(&ByKind { kind: "no_account" }).set(1);
+    metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);
+    metrics.clock_ahead.get_or_create(&ByUpstream { upstream: "pagerduty" }).set(0);
     metrics.text()
 }
 
@@ -54,7 +57,8 @@ fn every_metric_has_a_sample_a_type_and_a_help_text() {
 #[test]
 fn times_carry_their_unit() {
     for (name, kind) in described(&sampled(), "TYPE") {
-        let time = ["duration", "age", "timestamp"].iter().any(|word| name.contains(&format!("_{word}")));
+        let time =
+            ["duration", "age", "timestamp", "ahead"].iter().any(|word| name.contains(&format!("_{word}")));
         assert_eq!(time, name.ends_with("_seconds"), "{name}");
         assert!(kind != "histogram" || name.ends_with("_duration_seconds"), "{name}");
     }
