@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -80,9 +80,6 @@ impl Reconciler {
             held: Arc::clone(held),
         };
         let scope = request.scope();
-        if scope == Scope::All {
-            self.started.store(true, Ordering::Relaxed);
-        }
 
         let unverified = self.prepare(&mut timetable, &context, began + PREPARE).await?;
         for round in 1..=ROUNDS {

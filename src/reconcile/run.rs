@@ -20,6 +20,7 @@ use super::{
     held::Held,
     pass::{Ask, PassState},
     plan::Settings,
+    report::Trigger,
     request::{Note, Outcome, PassRequest},
     scope::{Links, Mark, Scope},
 };
@@ -54,8 +55,8 @@ pub struct Reconciler {
     links: RwLock<Links>,
     /// The last full pass whose links are known here.
     links_of: Mutex<Option<DateTime<Utc>>>,
-    /// A full pass has begun since this process came up.
-    pub(super) started: AtomicBool,
+    /// A full pass with a comparison of the ledger has begun since this process came up, here or elsewhere.
+    started: AtomicBool,
     /// One pass at a time in this process; over all replicas, the lease sees to that.
     pub(super) passing: AsyncMutex<PassState>,
     /// Manual passes under way, by what they were asked to do.
@@ -72,10 +73,10 @@ impl std::fmt::Debug for Reconciler {
     }
 }
 
-/// When this process came up, and the last full pass before that.
+/// When this process came up, and the last full pass and comparison before that.
 struct CameUp {
     at: DateTime<Utc>,
-    last_full: OnceLock<Option<DateTime<Utc>>>,
+    found: OnceLock<[Option<DateTime<Utc>>; 2]>,
 }
 
 /// What came of one turn of the loop.
@@ -140,7 +141,7 @@ impl Reconciler {
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let came_up = CameUp { at: clock::now(), last_full: OnceLock::new() };
+        let came_up = CameUp { at: clock::now(), found: OnceLock::new() };
         let (mut blind, mut failures) = (false, 0);
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
@@ -205,9 +206,11 @@ impl Reconciler {
     /// Takes over what passes elsewhere found out.
     async fn follow(&self, outlook: &Outlook, came_up: &CameUp) -> Result<(), store::Error> {
         let Outlook { timetable, .. } = outlook;
-        let found = came_up.last_full.get_or_init(|| timetable.last_full);
-        // Found at the start, it is of an earlier pass, whatever the clock said then.
-        if timetable.last_full != *found && timetable.last_full.is_some_and(|last| last >= came_up.at) {
+        let looks = [timetable.last_full, timetable.verified_at];
+        let found = came_up.found.get_or_init(|| looks);
+        // What was found at the start is of an earlier pass, whatever the clock said then.
+        let since = |(now, then): (&Option<_>, &_)| now != then && now.is_some_and(|at| at >= came_up.at);
+        if looks.iter().zip(found).all(since) {
             self.started.store(true, Ordering::Relaxed);
         }
         self.metrics.show(&timetable.standing);
@@ -249,7 +252,12 @@ impl Reconciler {
             self.store.clear_dirty(held.lease(), &marks, began, &report.pass_id).await
         };
         match outcome.await {
-            Ok(_) => Turn::Ran,
+            Ok(_) => {
+                if trigger == Trigger::Start {
+                    self.started.store(true, Ordering::Relaxed);
+                }
+                Turn::Ran
+            }
             Err(error) => {
                 let ended = clock::now();
                 let passed = Passed { full, began, ended, complete: false, next_wake: None };
