@@ -1,11 +1,13 @@
 //! What durability costs: deliveries answered 202 per second and their latency, side by side in one run for
 //!
 //! * `bare`: the same HTTP stack answering 202 without looking at the body,
-//! * `single`: verified, and each delivery in a commit of its own,
+//! * `single`: verified, and each delivery in a commit of its own; on PostgreSQL, over as many connections at once as
+//!   the service has,
 //! * `service`: the service itself, which lets deliveries share commits,
 //!
-//! and the time from an event to the grant while every upstream call takes 50 ms. Each server is a process of its own;
-//! all traffic stays on the loopback address, and every run ends by itself.
+//! the last two on SQLite and on PostgreSQL, both with every commit on disk; and the time from an event to the grant
+//! while every upstream call takes 50 ms. Each server is a process of its own; all traffic stays on the loopback
+//! address, and every run ends by itself.
 //!
 //! `cargo bench --bench intake`, with `BENCH_SECONDS` (default 5) and `BENCH_CONNECTIONS` (default 64).
 
@@ -16,7 +18,10 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,7 +31,7 @@ use bytes::Bytes;
 use oncall_grants::{
     clock,
     pagerduty::signature,
-    store::{Delivery, SharedStore, sqlite::Sqlite},
+    store::{Delivery, SharedStore, postgres::Postgres, sqlite::Sqlite},
 };
 use sandbox::{
     clock::Clock,
@@ -41,6 +46,12 @@ use tokio::{
     sync::Mutex,
 };
 
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
+mod postgres;
+
+/// As many as the service's pool has.
+const CONNECTIONS: usize = 8;
 /// What an upstream call takes in the second part.
 const UPSTREAM: Duration = Duration::from_millis(50);
 /// How often the way from event to grant is measured.
@@ -49,9 +60,9 @@ const SWAPS: usize = 20;
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The comparisons are this program again, so that every server has a process of its own.
-    match env::args().nth(1).as_deref() {
-        Some("bare") => runtime.block_on(serve(Router::new().route("/webhooks/pagerduty", post(bare)))),
-        Some("single") => runtime.block_on(single()),
+    match (env::args().nth(1).as_deref(), env::args().nth(2)) {
+        (Some("bare"), _) => runtime.block_on(serve(Router::new().route("/webhooks/pagerduty", post(bare)))),
+        (Some("single"), Some(store)) => runtime.block_on(single(&store)),
         _ => runtime.block_on(compare()),
     }
 }
@@ -60,9 +71,17 @@ async fn bare(_: Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-async fn single() -> anyhow::Result<()> {
-    let store: SharedStore = Arc::new(Sqlite::open(Path::new("single.db")).await?);
-    let one_at_a_time = Arc::new(Mutex::new(store));
+async fn single(store: &str) -> anyhow::Result<()> {
+    let mut stores: Vec<Mutex<SharedStore>> = Vec::new();
+    if let Some(path) = store.strip_prefix("sqlite:") {
+        stores.push(Mutex::new(Arc::new(Sqlite::open(Path::new(path)).await?)));
+    } else {
+        for _ in 0..CONNECTIONS {
+            stores.push(Mutex::new(Arc::new(Postgres::open(store).await?)));
+        }
+    }
+    let stores: Arc<[_]> = stores.into();
+    let turn = Arc::new(AtomicUsize::new(0));
     let secrets = Arc::new([SecretString::from(world::WEBHOOK_SECRET)]);
     let handler = async move |headers: axum::http::HeaderMap, body: Bytes| {
         let signatures =
@@ -80,7 +99,8 @@ async fn single() -> anyhow::Result<()> {
             subscription: None,
             marks: [oncall_grants::reconcile::scope::Mark::Everything].into(),
         };
-        let store = one_at_a_time.lock().await;
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        let store = stores[turn % stores.len()].lock().await;
         if store.accept(delivery).await.is_ok() {
             StatusCode::ACCEPTED
         } else {
@@ -140,33 +160,75 @@ async fn compare() -> anyhow::Result<()> {
     let (seconds, connections) = (setting("BENCH_SECONDS", 5), setting("BENCH_CONNECTIONS", 64));
     let load = Load { seconds: Duration::from_secs(seconds), connections: usize::try_from(connections)? };
     let folder = tempfile::tempdir()?;
-    let any = "127.0.0.1:0".parse()?;
-    let pagerduty = PagerDuty::start(any, Clock::new()).await?;
-    let strongdm = StrongDm::start(any, Clock::new()).await?;
-    world::seed(&pagerduty, &strongdm, clock::now());
-    fs::write(folder.path().join("oncall-grants.toml"), config(&pagerduty.url(), &strongdm.url()))?;
+    let database = postgres::Database::create().await;
+    keep_on_disk(&database).await?;
+    let stores = [("SQLite", "sqlite:bench.db".to_owned()), ("PostgreSQL", database.url.to_string())];
 
-    println!("{:<10}{:>12}{:>12}{:>12}{:>20}", "", "202 per s", "p50 ms", "p99 ms", "p99 ms at half load");
-    let mut rates = Vec::new();
-    for name in ["bare", "single", "service"] {
+    println!("{:<22}{:>11}{:>9}{:>9}{:>19}", "", "202 per s", "p50 ms", "p99 ms", "p99 ms, half load");
+    let program = |arguments: &[&str]| {
         let mut command = Command::new(env::current_exe()?);
-        command.arg(name);
-        if name == "service" {
-            command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-            command.arg("serve");
-        }
-        let server = Server::start(command, folder.path())?;
-        load.run(&server.address, name, Some(1000.0), Duration::from_secs(1)).await?;
-        let peak = load.run(&server.address, name, None, load.seconds).await?;
-        let half = load.run(&server.address, name, Some(peak.per_second / 2.0), load.seconds).await?;
-        println!("{name:<10}{:>12.0}{:>12.2}{:>12.2}{:>20.2}", peak.per_second, peak.p50, peak.p99, half.p99);
-        rates.push(peak.per_second);
+        command.args(arguments);
+        Ok::<_, anyhow::Error>(command)
+    };
+    let bare = load.measure("bare", program(&["bare"])?, folder.path()).await?;
+    for (name, store) in &stores {
+        // A file of its own: its journal would make the other's first commits slower.
+        let apart = store.replace("bench.db", "single.db");
+        let single =
+            load.measure(&format!("{name}, single"), program(&["single", &apart])?, folder.path()).await?;
+        // Until the end of the measurement.
+        let _stand_ins = StandIns::start(store, folder.path()).await?;
+        let service = load.measure(&format!("{name}, service"), service(), folder.path()).await?;
+        println!(
+            "{name}: service / bare = {:.2}, service / single = {:.1}",
+            service / bare,
+            service / single
+        );
     }
-    println!("service / bare = {:.2}, service / single = {:.1}", rates[2] / rates[0], rates[2] / rates[1]);
-    event_to_grant(&pagerduty, &strongdm, folder.path()).await
+    for (name, store) in &stores {
+        let stand_ins = StandIns::start(&store.replace("bench.db", "grants.db"), folder.path()).await?;
+        event_to_grant(name, &stand_ins, folder.path()).await?;
+    }
+    Ok(())
 }
 
-fn config(pagerduty: &str, strongdm: &str) -> String {
+/// Both upstreams, and a configuration that names them and the store.
+struct StandIns {
+    pagerduty: PagerDuty,
+    strongdm: StrongDm,
+}
+
+impl StandIns {
+    async fn start(store: &str, folder: &Path) -> anyhow::Result<Self> {
+        let any = "127.0.0.1:0".parse()?;
+        let pagerduty = PagerDuty::start(any, Clock::new()).await?;
+        let strongdm = StrongDm::start(any, Clock::new()).await?;
+        world::seed(&pagerduty, &strongdm, clock::now());
+        let config = config(&pagerduty.url(), &strongdm.url(), store);
+        fs::write(folder.join("oncall-grants.toml"), config)?;
+        Ok(Self { pagerduty, strongdm })
+    }
+}
+
+fn service() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+    command.arg("serve");
+    command
+}
+
+/// The server of the tests does not wait for the disk; here it must.
+async fn keep_on_disk(database: &postgres::Database) -> anyhow::Result<()> {
+    if env::var_os("TEST_POSTGRES_URL").is_some() {
+        return Ok(());
+    }
+    let mut connection = database.connect().await;
+    for statement in ["ALTER SYSTEM SET fsync = on", "SELECT pg_reload_conf()"] {
+        sqlx::query(statement).execute(&mut connection).await?;
+    }
+    Ok(())
+}
+
+fn config(pagerduty: &str, strongdm: &str, store: &str) -> String {
     let (token, access, secret, webhook) =
         (world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY, world::WEBHOOK_SECRET);
     let schedule = world::SCHEDULE;
@@ -183,6 +245,8 @@ webhook_secrets = ["{webhook}"]
 api_url = "{strongdm}"
 access_key = "{access}"
 secret_key = "{secret}"
+[store]
+url = "{store}"
 [sync]
 interval = "1h"
 [[rules]]
@@ -205,6 +269,16 @@ struct Measured {
 }
 
 impl Load {
+    /// Prints how a server fares, and answers its deliveries a second.
+    async fn measure(&self, name: &str, command: Command, folder: &Path) -> anyhow::Result<f64> {
+        let server = Server::start(command, folder)?;
+        self.run(&server.address, name, Some(1000.0), Duration::from_secs(1)).await?;
+        let peak = self.run(&server.address, name, None, self.seconds).await?;
+        let half = self.run(&server.address, name, Some(peak.per_second / 2.0), self.seconds).await?;
+        println!("{name:<22}{:>11.0}{:>9.2}{:>9.2}{:>19.2}", peak.per_second, peak.p50, peak.p99, half.p99);
+        Ok(peak.per_second)
+    }
+
     /// Posts distinct signed events over keep-alive connections: as fast as answers come, or at a given rate.
     async fn run(
         &self,
@@ -292,11 +366,9 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Resul
 }
 
 /// The time from sending an event to the grant being there, everything that can be known beforehand being known.
-async fn event_to_grant(pagerduty: &PagerDuty, strongdm: &StrongDm, folder: &Path) -> anyhow::Result<()> {
-    fs::remove_file(folder.join("oncall-grants.db"))?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-    command.arg("serve");
-    let server = Server::start(command, folder)?;
+async fn event_to_grant(name: &str, stand_ins: &StandIns, folder: &Path) -> anyhow::Result<()> {
+    let StandIns { pagerduty, strongdm } = stand_ins;
+    let server = Server::start(service(), folder)?;
     let people = [
         (world::ANA, "ana@example.com"),
         (world::BO, "bo.chen@example.com"),
@@ -336,7 +408,7 @@ async fn event_to_grant(pagerduty: &PagerDuty, strongdm: &StrongDm, folder: &Pat
     times.sort_unstable();
     let (median, worst) = (times[times.len() / 2].as_secs_f64(), times[times.len() - 1].as_secs_f64());
     println!(
-        "event to grant with {} ms per upstream call: median {:.0} ms ({:.2} calls), worst {:.0} ms",
+        "{name}: event to grant with {} ms per upstream call: median {:.0} ms ({:.2} calls), worst {:.0} ms",
         UPSTREAM.as_millis(),
         median * 1000.0,
         median / UPSTREAM.as_secs_f64(),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn dirty(id: &str, version: i64, looked_at: Option<DateTime<Utc>>) -> DirtyMark {
-        DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version, looked_at }
+        DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version, looked_at, since: None }
     }
 
     fn passed(full: bool, began: DateTime<Utc>, complete: bool, next_wake: Option<DateTime<Utc>>) -> Passed {

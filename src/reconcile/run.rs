@@ -243,8 +243,8 @@ impl Reconciler {
         let ask = Ask { pass_id: note.pass_id, trigger, request, timetable: timetable.clone() };
         let began = clock::now();
         let outcome = async {
-            let waiting = if marks.is_empty() { None } else { self.store.backlog().await?.since };
             let report = self.pass(state, held, ask).await?;
+            let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
             if let Some(since) = waiting.filter(|_| report.is_complete()) {
                 let took = (clock::now() - since).as_seconds_f64();
                 self.metrics.webhook_to_grant_seconds.observe(took.max(0.0));

@@ -1,13 +1,13 @@
 //! Deliveries and the dirty marks they leave; many deliveries share one commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Lease, from_json, from_ms};
+use super::{Error, Lease, from_ms};
 use crate::reconcile::scope::Mark;
 
 /// How many deliveries may wait for the disk before the sender is asked to come again: PagerDuty gives up on an
@@ -66,12 +66,15 @@ pub struct DirtyMark {
     pub version: i64,
     /// When the last pass began that looked at it because of an event.
     pub looked_at: Option<DateTime<Utc>>,
+    /// When the oldest of the deliveries that wait for a look at it arrived; if it was set again during the last look,
+    /// when that began.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// The deliveries that no pass has served yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many.
+    /// How many; one that marked two things counts for each.
     pub deliveries: i64,
     /// When the oldest arrived.
     pub since: Option<DateTime<Utc>>,
@@ -107,9 +110,13 @@ pub trait Inbox {
     ) -> Result<bool, Error>;
 }
 
-/// Counts the [`Backlog`]; an index holds just these rows.
-pub(super) const BACKLOG: &str = "SELECT count(*), min(received_ms) FROM deliveries
-     WHERE status = 'accepted' AND pass_id IS NULL";
+/// Counts the [`Backlog`], however large it is, from the few marks that are dirty.
+pub(super) const BACKLOG: &str = "SELECT CAST(coalesce(sum(version - done), 0) AS BIGINT), min(since_ms)
+     FROM dirty WHERE version > done";
+
+/// The marks that are dirty.
+pub(super) const DIRTY: &str =
+    "SELECT mark, version, looked_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
 
 /// A way to write a group of deliveries in one transaction.
 #[async_trait]
@@ -179,32 +186,12 @@ pub(super) struct DirtyRow {
     mark: String,
     version: i64,
     looked_ms: Option<i64>,
+    since_ms: Option<i64>,
 }
 
 impl From<DirtyRow> for DirtyMark {
-    fn from(DirtyRow { mark, version, looked_ms }: DirtyRow) -> Self {
+    fn from(DirtyRow { mark, version, looked_ms, since_ms }: DirtyRow) -> Self {
         let Ok(mark) = mark.parse();
-        Self { mark, version, looked_at: looked_ms.map(from_ms) }
-    }
-}
-
-/// A delivery that waits for a pass: its marks and, in the same order, the versions that it gave them.
-#[derive(FromRow)]
-pub(super) struct WaitingRow {
-    pub(super) seq: i64,
-    marks: String,
-    versions: Option<String>,
-}
-
-impl WaitingRow {
-    /// Whether all its marks were looked at; `done` says up to which version each was.
-    pub(super) fn is_served(&self, done: &BTreeMap<String, i64>) -> Result<bool, Error> {
-        let marks: Vec<String> = from_json("list of marks", &self.marks)?;
-        let versions: Vec<i64> = match &self.versions {
-            Some(versions) => from_json("list of versions", versions)?,
-            None => vec![0; marks.len()],
-        };
-        let mut both = marks.iter().zip(versions);
-        Ok(both.all(|(mark, version)| done.get(mark).is_some_and(|done| *done >= version)))
+        Self { mark, version, looked_at: looked_ms.map(from_ms), since: since_ms.map(from_ms) }
     }
 }

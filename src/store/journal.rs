@@ -118,6 +118,39 @@ pub trait Journal {
 /// How many rows of a table one step of pruning removes; the statements name the same number.
 pub(super) const PRUNE_STEP: u64 = 500;
 
+/// One step of pruning: statements, each with the instant before which rows go. None looks at more rows than it may
+/// remove: they take the lowest entries of an index, or the rows that came first.
+pub(super) fn prune_step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 6] {
+    let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
+    [
+        (
+            "DELETE FROM event_keys WHERE key IN
+               (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)",
+            keys_before.timestamp_millis(),
+        ),
+        (
+            "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN
+               (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)",
+            ms,
+        ),
+        (
+            "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)",
+            ms,
+        ),
+        ("DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)", ms),
+        (
+            "DELETE FROM passes WHERE id IN
+               (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)",
+            ms,
+        ),
+        (
+            "DELETE FROM grants WHERE seq IN
+               (SELECT seq FROM grants WHERE end_at < $1 ORDER BY end_at LIMIT 500)",
+            seconds,
+        ),
+    ]
+}
+
 /// An audit entry as it is stored.
 #[derive(FromRow)]
 pub(super) struct StoredAudit {

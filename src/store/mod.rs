@@ -17,6 +17,7 @@
 //! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
 mod coordination;
+mod group;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -24,7 +25,7 @@ mod ledger;
 pub mod postgres;
 pub mod sqlite;
 
-use std::{fmt::Debug, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, fmt::Debug, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -140,6 +141,11 @@ pub enum OpenError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+}
+
+/// A text that both databases can hold and find again: PostgreSQL knows no zero character.
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 fn from_ms(ms: i64) -> DateTime<Utc> {

@@ -181,6 +181,39 @@ async fn this_version_starts_on_the_schema_of_a_later_one() {
 }
 
 #[tokio::test]
+async fn what_a_replica_of_the_previous_version_writes_meanwhile_is_served_and_shown() {
+    let database = Database::create().await;
+    let store = replica(&database).await;
+    // These are its statements.
+    run(
+        &database,
+        "INSERT INTO dirty (mark, version, done) VALUES ('schedule:A', 1, 0)
+         ON CONFLICT (mark) DO UPDATE SET version = dirty.version + 1",
+    )
+    .await;
+    let insert = |event: &str, pass: &str| {
+        format!(
+            "INSERT INTO deliveries (received_ms, event_id, status, marks, versions, pass_id)
+             VALUES (1, '{event}', 'accepted', '[\"schedule:A\"]', '[1]', {pass})"
+        )
+    };
+    run(&database, &insert("served there", "'its pass'")).await;
+    run(&database, &insert("waits", "NULL")).await;
+    store.accept(delivery("e3", &["A"])).await.unwrap();
+    let shown = async || {
+        let rows = store.delivery_page(10, None).await.unwrap().items;
+        rows.into_iter().map(|row| row.pass_id).collect::<Vec<_>>()
+    };
+    assert_eq!(shown().await, [None, None, Some("its pass".to_owned())]);
+    let seen = dirty(&store).await;
+    store.clear_dirty(&lease(&store).await, &seen, at(1), "ours").await.unwrap();
+    assert_eq!(
+        shown().await,
+        [Some("ours".to_owned()), Some("ours".to_owned()), Some("its pass".to_owned())]
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_named_without_its_password() {
     let error = Postgres::open("postgres://me:s3cret@127.0.0.1:1/db").await.unwrap_err();
     let error = format!("{:#}", anyhow::Error::from(error));

@@ -28,8 +28,14 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 "$bin/initdb" -D data -U app -A trust -E UTF8 --no-locale --no-sync >log 2>&1 || { cat log >&2; exit 1; }
-"$bin/postgres" -D data -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-    -c fsync=off -c max_connections=300 >>log 2>&1 &
+cat >>data/postgresql.conf <<END
+listen_addresses = '127.0.0.1'
+port = $port
+unix_socket_directories = ''
+fsync = off
+max_connections = 300
+END
+"$bin/postgres" -D data >>log 2>&1 &
 server=$!
 while read -r _; do :; done
 "$bin/pg_ctl" -D data -s -m immediate stop

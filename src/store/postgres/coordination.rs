@@ -7,8 +7,9 @@ use sqlx::Row;
 
 use super::{Postgres, is_held, news, within};
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable, coordination::TimetableRow,
-    inbox::DirtyRow,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
+    coordination::TimetableRow,
+    inbox::{DIRTY, DirtyRow},
 };
 
 #[async_trait]
@@ -81,11 +82,7 @@ impl Coordination for Postgres {
     async fn outlook(&self) -> Result<Outlook, Error> {
         within(async {
             let mut connection = self.pool.acquire().await?;
-            let dirty: Vec<DirtyRow> = sqlx::query_as(
-                "SELECT mark, version, looked_ms FROM dirty WHERE version > done ORDER BY mark",
-            )
-            .fetch_all(&mut *connection)
-            .await?;
+            let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&mut *connection).await?;
             let timetable: TimetableRow = sqlx::query_as(
                 "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
             )

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Postgres, text, within};
+use super::{Postgres, within};
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
     journal::{self, PRUNE_STEP},
-    to_json,
+    plain, to_json,
 };
 
 pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Error> {
@@ -21,7 +21,7 @@ pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) ->
     .bind(action)
     .bind(outcome)
     .bind(to_json(grant))
-    .bind(text(reason))
+    .bind(plain(reason))
     .bind(trigger)
     .bind(pass_id)
     .execute(connection)
@@ -78,7 +78,17 @@ impl Journal for Postgres {
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
         within(async {
             let stored = sqlx::query_as(
-                "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id
+                "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks,
+                   CASE status WHEN 'accepted' THEN coalesce(pass_id, (
+                     SELECT looks.pass_id
+                     FROM jsonb_array_elements_text(deliveries.marks::jsonb) WITH ORDINALITY AS marked (mark, place)
+                     LEFT JOIN jsonb_array_elements_text(deliveries.versions::jsonb) WITH ORDINALITY
+                       AS given (version, place) USING (place)
+                     LEFT JOIN looks ON looks.seq = (
+                       SELECT seq FROM looks AS look
+                       WHERE look.mark = marked.mark AND look.version >= coalesce(given.version::bigint, 0)
+                       ORDER BY look.version, look.seq LIMIT 1)
+                     ORDER BY looks.seq IS NULL DESC, looks.seq DESC LIMIT 1)) END AS pass_id
                  FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
             )
             .bind(before.unwrap_or(i64::MAX))
@@ -123,22 +133,8 @@ impl Journal for Postgres {
     }
 
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
-        let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
-        let statements = [
-            (
-                "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 LIMIT 500)",
-                keys_before.timestamp_millis(),
-            ),
-            (
-                "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 LIMIT 500)",
-                ms,
-            ),
-            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 LIMIT 500)", seconds),
-        ];
         let mut more = false;
-        for (statement, limit) in statements {
+        for (statement, limit) in journal::prune_step(before, keys_before) {
             let done = within(async { Ok(sqlx::query(statement).bind(limit).execute(&self.pool).await?) });
             more |= done.await?.rows_affected() >= PRUNE_STEP;
         }

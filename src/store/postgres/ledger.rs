@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-use super::{Postgres, journal, text, within};
+use super::{Postgres, journal, within};
 use crate::{
     model::{Grant, GrantId},
     reconcile::{plan::NewGrant, world::Cause},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
         ledger::{GrantRow, grant_columns},
-        to_json,
+        plain, to_json,
     },
 };
 
@@ -47,8 +47,8 @@ impl Ledger for Postgres {
             .bind(which.wants_past())
             .bind(now.timestamp())
             .bind(which.active)
-            .bind(which.email.as_ref().map(|email| text(&email.to_lowercase()).into_owned()))
-            .bind(which.resource.as_deref().map(text))
+            .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
+            .bind(which.resource.as_deref().map(plain))
             .fetch_all(&self.pool)
             .await?;
             rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
@@ -84,7 +84,7 @@ impl Ledger for Postgres {
             .bind(account_id.as_str())
             .bind(email.as_str())
             .bind(resource_id.as_str())
-            .bind(text(resource))
+            .bind(plain(resource))
             .bind(window.start().timestamp())
             .bind(window.end().timestamp())
             .bind(to_json(&new.causes))

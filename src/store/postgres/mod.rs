@@ -14,7 +14,7 @@ mod knowledge;
 mod ledger;
 mod news;
 
-use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -172,9 +172,4 @@ async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, E
     );
     let row = row.bind(lease.duty.as_str()).bind(lease.token).fetch_optional(connection).await?;
     Ok(row.is_some())
-}
-
-/// A text that PostgreSQL can hold: it knows no zero character.
-fn text(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::Sqlite;
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable, coordination::TimetableRow,
-    inbox::DirtyRow,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
+    coordination::TimetableRow,
+    inbox::{DIRTY, DirtyRow},
 };
 
 #[async_trait]
@@ -29,10 +30,7 @@ impl Coordination for Sqlite {
     }
 
     async fn outlook(&self) -> Result<Outlook, Error> {
-        let dirty: Vec<DirtyRow> =
-            sqlx::query_as("SELECT mark, version, looked_ms FROM dirty WHERE version > done ORDER BY mark")
-                .fetch_all(&self.reader)
-                .await?;
+        let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
         let timetable: TimetableRow = sqlx::query_as(
             "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
         )

@@ -1,17 +1,19 @@
 //! Deliveries and dirty marks in SQLite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::Sqlite;
 use crate::{
+    clock,
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        inbox::{BACKLOG, Backlog, WaitingRow, WriteGroup},
+        group::Group,
+        inbox::{BACKLOG, Backlog, WriteGroup},
         to_json,
     },
 };
@@ -22,70 +24,49 @@ pub(super) struct Writer(pub(super) SqlitePool);
 #[async_trait]
 impl WriteGroup for Writer {
     async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error> {
+        let group = Group::of(deliveries);
         let mut transaction = self.0.begin_with("BEGIN IMMEDIATE").await?;
-        let mut outcomes = Vec::with_capacity(deliveries.len());
-        for Delivery { key, received_at, marks, .. } in deliveries {
-            let new =
-                sqlx::query("INSERT INTO event_keys (key, seen_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(key)
-                    .bind(received_at.timestamp_millis())
-                    .execute(&mut *transaction)
-                    .await?
-                    .rows_affected();
-            outcomes.push(match new {
-                0 => Accepted::Duplicate,
-                _ if marks.is_empty() => Accepted::Ignored,
-                _ => Accepted::New,
-            });
-        }
-        let both = deliveries.iter().zip(&outcomes);
-        let new = both.clone().filter(|(_, outcome)| **outcome == Accepted::New);
-        let marks: BTreeSet<&Mark> = new.flat_map(|(delivery, _)| &delivery.marks).collect();
-        let mut versions = BTreeMap::new();
-        for mark in marks {
-            versions.insert(mark, set_mark(&mut transaction, mark).await?);
-        }
-        for (delivery, outcome) in both {
-            insert(&mut transaction, delivery, *outcome, &versions).await?;
-        }
+        // The condition tells the parser that what follows is no join.
+        let unknown = sqlx::query_scalar(
+            "INSERT INTO event_keys (key, seen_ms) SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true
+             ON CONFLICT DO NOTHING RETURNING key",
+        )
+        .bind(group.keys())
+        .fetch_all(&mut *transaction)
+        .await?;
+        let outcomes = group.outcomes(unknown);
+        let versions = match group.marks(&outcomes) {
+            Some(marks) => set_marks(&mut transaction, marks).await?,
+            None => BTreeMap::new(),
+        };
+        sqlx::query(
+            "INSERT INTO deliveries
+               (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+               value ->> 7
+             FROM json_each($1)",
+        )
+        .bind(group.rows(&outcomes, &versions))
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(outcomes)
     }
 }
 
-async fn set_mark(connection: &mut SqliteConnection, mark: &Mark) -> Result<i64, Error> {
-    let row = sqlx::query(
-        "INSERT INTO dirty (mark, version, done) VALUES ($1, 1, 0)
-         ON CONFLICT (mark) DO UPDATE SET version = version + 1 RETURNING version",
-    );
-    Ok(row.bind(mark.to_string()).fetch_one(connection).await?.try_get("version")?)
-}
-
-async fn insert(
-    connection: &mut SqliteConnection,
-    delivery: &Delivery,
-    outcome: Accepted,
-    versions: &BTreeMap<&Mark, i64>,
-) -> Result<(), Error> {
-    let Delivery { key: _, received_at, event_id, event_type, webhook_id, subscription, marks } = delivery;
-    let versions: Vec<i64> =
-        marks.iter().map(|mark| versions.get(mark).copied().unwrap_or_default()).collect();
-    sqlx::query(
-        "INSERT INTO deliveries
-           (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+/// Sets the marks of a list of `[mark, how often, since_ms]` and answers their versions.
+async fn set_marks(connection: &mut SqliteConnection, marks: String) -> Result<BTreeMap<String, i64>, Error> {
+    let set: Vec<(String, i64)> = sqlx::query_as(
+        "INSERT INTO dirty (mark, version, done, since_ms)
+         SELECT value ->> 0, value ->> 1, 0, value ->> 2 FROM json_each($1) WHERE true
+         ON CONFLICT (mark) DO UPDATE SET version = version + excluded.version,
+           since_ms = CASE WHEN version > done THEN since_ms ELSE excluded.since_ms END
+         RETURNING mark, version",
     )
-    .bind(received_at.timestamp_millis())
-    .bind(event_id)
-    .bind(event_type)
-    .bind(webhook_id)
-    .bind(subscription)
-    .bind(outcome.as_str())
-    .bind(to_json(&marks.iter().map(Mark::to_string).collect::<Vec<_>>()))
-    .bind(to_json(&versions))
-    .execute(connection)
+    .bind(marks)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(set.into_iter().collect())
 }
 
 #[async_trait]
@@ -99,8 +80,9 @@ impl Inbox for Sqlite {
     }
 
     async fn mark(&self, mark: &Mark) -> Result<(), Error> {
+        let marks = to_json(&[(mark.to_string(), 1, clock::now().timestamp_millis())]);
         let mut connection = self.writer.acquire().await?;
-        set_mark(&mut connection, mark).await?;
+        set_marks(&mut connection, marks).await?;
         self.news.notify_waiters();
         Ok(())
     }
@@ -121,29 +103,24 @@ impl Inbox for Sqlite {
             return Ok(true);
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        for DirtyMark { mark, version, looked_at: _ } in marks {
-            sqlx::query("UPDATE dirty SET done = max(done, $2), looked_ms = $3 WHERE mark = $1")
+        for DirtyMark { mark, version, .. } in marks {
+            sqlx::query(
+                "UPDATE dirty SET done = max(done, $2), looked_ms = $3,
+                   since_ms = CASE WHEN version > $2 THEN $3 END
+                 WHERE mark = $1",
+            )
+            .bind(mark.to_string())
+            .bind(version)
+            .bind(began.timestamp_millis())
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query("INSERT INTO looks (mark, version, pass_id, began_ms) VALUES ($1, $2, $3, $4)")
                 .bind(mark.to_string())
                 .bind(version)
+                .bind(pass)
                 .bind(began.timestamp_millis())
                 .execute(&mut *transaction)
                 .await?;
-        }
-        let done = sqlx::query_as("SELECT mark, done FROM dirty").fetch_all(&mut *transaction).await?;
-        let done: BTreeMap<String, i64> = done.into_iter().collect();
-        let waiting: Vec<WaitingRow> = sqlx::query_as(
-            "SELECT seq, marks, versions FROM deliveries WHERE pass_id IS NULL AND status = 'accepted'",
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        for row in waiting {
-            if row.is_served(&done)? {
-                sqlx::query("UPDATE deliveries SET pass_id = $2 WHERE seq = $1")
-                    .bind(row.seq)
-                    .bind(pass)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
         }
         transaction.commit().await?;
         Ok(true)

@@ -68,7 +68,15 @@ impl Journal for Sqlite {
 
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
         let stored = sqlx::query_as(
-            "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks, pass_id
+            "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks,
+               CASE status WHEN 'accepted' THEN coalesce(pass_id, (
+                 SELECT looks.pass_id FROM json_each(deliveries.marks) AS marked
+                 LEFT JOIN json_each(deliveries.versions) AS given ON given.key = marked.key
+                 LEFT JOIN looks ON looks.seq = (
+                   SELECT seq FROM looks AS look
+                   WHERE look.mark = marked.value AND look.version >= coalesce(given.value, 0)
+                   ORDER BY look.version, look.seq LIMIT 1)
+                 ORDER BY looks.seq IS NULL DESC, looks.seq DESC LIMIT 1)) END AS pass_id
              FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
         )
         .bind(before.unwrap_or(i64::MAX))
@@ -100,22 +108,8 @@ impl Journal for Sqlite {
     }
 
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
-        let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
-        let statements = [
-            (
-                "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 LIMIT 500)",
-                keys_before.timestamp_millis(),
-            ),
-            (
-                "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 LIMIT 500)",
-                ms,
-            ),
-            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 LIMIT 500)", ms),
-            ("DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 LIMIT 500)", seconds),
-        ];
         let mut more = false;
-        for (statement, limit) in statements {
+        for (statement, limit) in journal::prune_step(before, keys_before) {
             let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
             more |= done.rows_affected() >= PRUNE_STEP;
         }
