@@ -47,7 +47,6 @@ use tokio::{
 };
 
 #[path = "../tests/support/postgres.rs"]
-#[expect(dead_code, reason = "tests use the rest")]
 mod postgres;
 
 /// As many as the service's pool has.
