@@ -1,9 +1,12 @@
 //! Builds the parts from the configuration, for the service and for single commands alike.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::{Config, StoreKind},
@@ -16,16 +19,39 @@ use crate::{
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
 pub async fn own_store(config: &Config) -> anyhow::Result<SharedStore> {
-    Ok(match &config.store.kind {
-        StoreKind::Sqlite { path } => Arc::new(Sqlite::open(path).await?),
-        StoreKind::Postgres => Arc::new(Postgres::open(config.store.url.expose_secret()).await?),
+    open(&config.store.kind, &config.store.url).await
+}
+
+/// Opens the store of this kind at this address to work with it.
+pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<SharedStore> {
+    Ok(match kind {
+        StoreKind::Sqlite { path } => {
+            if !path.exists() {
+                tracing::info!("making a new store in {}", absolute(path).display());
+            }
+            Arc::new(Sqlite::open(path).await?)
+        }
+        StoreKind::Postgres => Arc::new(Postgres::open(url.expose_secret()).await?),
     })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Opens the store to look only, beside a running service.
 pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
     Ok(match &config.store.kind {
-        StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
+        StoreKind::Sqlite { path } => {
+            if !path.exists() {
+                tracing::warn!(
+                    "there is no store {} yet, so nothing is known of grants made before; if a service runs, start this \
+                     in its working directory, or give store.url an absolute path",
+                    absolute(path).display(),
+                );
+            }
+            Arc::new(Sqlite::open_beside(path).await?)
+        }
         StoreKind::Postgres => match Postgres::open_beside(config.store.url.expose_secret()).await? {
             Some(store) => Arc::new(store),
             None => Arc::new(Sqlite::in_memory().await?),

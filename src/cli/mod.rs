@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod explain;
 mod health;
+mod import;
 mod manual;
 mod sync;
 mod webhook;
@@ -52,6 +53,11 @@ enum Command {
     /// Prints what was decided and done, oldest first
     #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
     Audit(audit::Options),
+    /// Takes over the grants that another store knows, while no service runs on either
+    #[command(
+        after_help = "Example: oncall-grants import --from sqlite:/var/lib/oncall-grants/oncall-grants.db"
+    )]
+    Import(import::Options),
     /// Tells why somebody has, or lacks, access
     #[command(
         after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
@@ -107,6 +113,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
         Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
+        Command::Import(options) => {
+            with(config, async |config| import::import(&config, &options).await).await
+        }
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
         Command::Explain(options) => {
             with(config, async |config| explain::explain(&config, options).await).await

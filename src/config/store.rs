@@ -16,7 +16,8 @@ pub(super) fn read(section: &Section<'_>) -> Store {
     let keep = section.time_delta("keep", "90d", "1s"..="36500d");
     let (url, kind) = match section.setting("url", "ONCALL_GRANTS_STORE_URL").map(Setting::trimmed) {
         Found::Given(Setting { place, text }) => {
-            let kind = kind(text.expose_secret()).map_err(|message| section.reader.report(&place, message));
+            let kind =
+                store_kind(text.expose_secret()).map_err(|message| section.reader.report(&place, message));
             (text, kind.ok())
         }
         Found::Faulty | Found::Missing => (SecretString::from(DEFAULT_URL), None),
@@ -25,8 +26,8 @@ pub(super) fn read(section: &Section<'_>) -> Store {
     Store { url, kind, keep }
 }
 
-/// What the address is about; a message never quotes it, since it may hold a password.
-fn kind(url: &str) -> Result<StoreKind, &'static str> {
+/// What the address of a store is about; a message never quotes it, since it may hold a password.
+pub fn store_kind(url: &str) -> Result<StoreKind, &'static str> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err("must start with sqlite: or postgres://");
     };

@@ -15,6 +15,7 @@ mod explain;
 mod grants;
 mod guard;
 mod hostile;
+mod import;
 mod intake;
 mod listings;
 mod metrics;

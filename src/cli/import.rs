@@ -1,0 +1,107 @@
+//! `oncall-grants import`: takes over what another store knows, to move from one database to another.
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Ending, print};
+use crate::{
+    assemble, clock,
+    config::{self, Config, StoreKind},
+    model::Grant,
+    reconcile::plan::NewGrant,
+    store::{AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
+};
+
+/// Both stores are held for so long at most; thousands of grants take seconds.
+const HELD: std::time::Duration = std::time::Duration::from_mins(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The address of the old store, such as sqlite:oncall-grants.db; the configuration names the new one. A password is
+    /// better kept in the variable, where other users do not see it
+    #[arg(long, value_name = "URL", env = "ONCALL_GRANTS_IMPORT_FROM", hide_env_values = true)]
+    from: SecretString,
+}
+
+/// Makes the grants that the old store knows ours in the new one. What is known there already is left alone, so that it
+/// may be done again.
+pub(super) async fn import(config: &Config, options: &Options) -> anyhow::Result<Ending> {
+    let kind = config::store_kind(options.from.expose_secret())
+        .map_err(|message| anyhow::anyhow!("the address of the old store {message}"))?;
+    if let StoreKind::Sqlite { path } = &kind {
+        ensure!(path.exists(), "there is no store {}", path.display());
+    }
+    let old = assemble::open(&kind, &options.from).await?;
+    let new = assemble::own_store(config).await?;
+    let imported = between(&old, &new).await;
+    old.close().await;
+    new.close().await;
+    let (taken, known) = imported?;
+    print(&format!(
+        "taken over: {taken} grants, {known} were known already. Do not start the service on the old store again: two \
+         would look after the same grants."
+    ));
+    Ok(Ending::Done)
+}
+
+async fn between(old: &SharedStore, new: &SharedStore) -> anyhow::Result<(usize, usize)> {
+    // Whoever runs a pass on one of them changes what is copied; in a file, the lock has kept it out already.
+    let left = hold(old, "old").await?;
+    let lease = hold(new, "new").await.context("is it the same one?")?;
+    let (mut taken, mut known) = (0, 0);
+    for entry in old.ledger(clock::now()).await? {
+        if take(new, &lease, entry).await? {
+            taken += 1;
+        } else {
+            known += 1;
+        }
+    }
+    new.release(&lease).await?;
+    old.release(&left).await?;
+    Ok((taken, known))
+}
+
+async fn hold(store: &SharedStore, which: &str) -> anyhow::Result<Lease> {
+    match store.try_lease(Duty::Passes, HELD, "").await? {
+        Some(lease) => Ok(lease),
+        None => bail!("a service is at work on the {which} store; stop all of its replicas first"),
+    }
+}
+
+/// Writes an entry into the new store as if it had been made there; false if its grant is known.
+async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::Result<bool> {
+    let LedgerEntry { own, state, intended_at } = entry;
+    let (grant, causes) = (own.grant, own.causes);
+    if let Some(id) = &grant.id
+        && new.is_ours(id).await?
+    {
+        return Ok(false);
+    }
+    let intended = NewGrant { grant: Grant { id: None, ..grant.clone() }, causes };
+    let Some(row) = new.intend_create(lease, &intended, intended_at).await? else {
+        bail!("it took too long; do it again");
+    };
+    match (&grant.id, state) {
+        (Some(id), State::Live | State::Revoking) => {
+            let audit = AuditEntry {
+                at: clock::now(),
+                action: "adopt",
+                outcome: "done",
+                grant: grant.clone(),
+                reason: "imported from another store".to_owned(),
+                trigger: "command".to_owned(),
+                pass_id: String::new(),
+            };
+            new.settle_created(row, id, &audit).await?;
+            if state == State::Revoking {
+                new.intend_revoke(lease, row).await?;
+            }
+        }
+        (_, State::Lost) => new.settle_lost(row).await?,
+        // Nobody knows what came of it: the next pass looks.
+        (_, State::Creating) => {}
+        (None, State::Live | State::Revoking) | (_, State::Ended) => new.settle_refused(row, None).await?,
+    }
+    Ok(true)
+}

@@ -1,0 +1,65 @@
+//! Moving from one database to another without losing sight of a grant.
+
+use sandbox::{
+    faults::{Action, Fault},
+    world::SCHEDULE,
+};
+use serde_json::json;
+
+use crate::support::{ANA, BO, CEM, Config, Database, Scene};
+
+const DB: &str = "prod-postgres";
+const OLD: &str = "sqlite:oncall-grants.db";
+
+/// The configuration names this store from now on.
+fn move_to(scene: &mut Scene, store: &str) {
+    scene.config.store = store.to_owned();
+    scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+}
+
+#[tokio::test]
+async fn what_one_store_knows_is_ours_in_the_next() {
+    let database = Database::create().await;
+    let mut scene = Scene::running(Config::default()).await;
+    // Bo's grant is to be taken back, but strongDM does not say what came of it.
+    let lost = Fault::on("AccountGrants.Delete", Action::grpc(14.into(), "unavailable")).until_cleared();
+    scene.strongdm.faults().add(lost);
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120)]);
+    assert_eq!(scene.sync().await.status, 502);
+
+    move_to(&mut scene, database.url.as_str());
+    let busy = scene.run(&["import", "--from", OLD]).await;
+    assert_eq!(busy.status.code(), Some(1), "a running service owns the file");
+    scene.kill();
+    scene.strongdm.faults().clear();
+    for (taken, known) in [(2, 0), (0, 2)] {
+        let output = scene.run(&["import", "--from", OLD]).await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            said.starts_with(&format!("taken over: {taken} grants, {known} were known already")),
+            "{said}"
+        );
+    }
+
+    scene.start().await;
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![]));
+    assert_eq!(scene.writes().0, 2, "nothing was made anew");
+    let trail = scene.audit().await;
+    assert!(
+        trail
+            .iter()
+            .any(|entry| entry["action"] == "adopt" && entry["reason"] == "imported from another store")
+    );
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    let report = scene.synced().await;
+    assert_eq!(report["revoked"][0]["email"], json!(ANA.1), "it is ours to take back");
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_taken_for_an_empty_one() {
+    let scene = Scene::set(Config::default()).await;
+    let output = scene.run(&["import", "--from", "sqlite:elsewhere.db"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("there is no store elsewhere.db"), "{said}");
+}
