@@ -271,29 +271,22 @@ impl Load {
     /// Prints how a server fares, and answers its deliveries a second.
     async fn measure(&self, name: &str, command: Command, folder: &Path) -> anyhow::Result<f64> {
         let server = Server::start(command, folder)?;
-        self.run(&server.address, name, Some(1000.0), Duration::from_secs(1)).await?;
-        let peak = self.run(&server.address, name, None, self.seconds).await?;
-        let half = self.run(&server.address, name, Some(peak.per_second / 2.0), self.seconds).await?;
+        self.run(&server.address, Some(1000.0), Duration::from_secs(1)).await?;
+        let peak = self.run(&server.address, None, self.seconds).await?;
+        let half = self.run(&server.address, Some(peak.per_second / 2.0), self.seconds).await?;
         println!("{name:<22}{:>11.0}{:>9.2}{:>9.2}{:>19.2}", peak.per_second, peak.p50, peak.p99, half.p99);
         Ok(peak.per_second)
     }
 
     /// Posts distinct signed events over keep-alive connections: as fast as answers come, or at a given rate.
-    async fn run(
-        &self,
-        address: &str,
-        name: &str,
-        rate: Option<f64>,
-        during: Duration,
-    ) -> anyhow::Result<Measured> {
+    async fn run(&self, address: &str, rate: Option<f64>, during: Duration) -> anyhow::Result<Measured> {
         let began = Instant::now();
         let mut workers = Vec::new();
-        for worker in 0..self.connections {
-            let (address, name) =
-                (address.to_owned(), format!("{name}-{worker}-{}", clock::now().timestamp_millis()));
+        for _ in 0..self.connections {
+            let address = address.to_owned();
             #[expect(clippy::cast_precision_loss, reason = "a few dozen connections")]
             let pause = rate.map(|rate| Duration::from_secs_f64(self.connections as f64 / rate));
-            workers.push(tokio::spawn(async move { post_events(&address, &name, pause, during).await }));
+            workers.push(tokio::spawn(async move { post_events(&address, pause, during).await }));
         }
         let mut times = Vec::new();
         for worker in workers {
@@ -309,9 +302,14 @@ impl Load {
     }
 }
 
+/// Like PagerDuty's: 26 characters that grow with time.
+fn event_id() -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    format!("01{:012X}{:012X}", clock::now().timestamp_millis(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
 async fn post_events(
     address: &str,
-    name: &str,
     pause: Option<Duration>,
     during: Duration,
 ) -> anyhow::Result<Vec<Duration>> {
@@ -328,7 +326,7 @@ async fn post_events(
         }
         let data = format!(r#"{{"id":"{}","type":"schedule","text":"{padding}"}}"#, world::SCHEDULE);
         let body =
-            format!(r#"{{"event":{{"id":"{name}-{n}","event_type":"schedule.updated","data":{data}}}}}"#);
+            format!(r#"{{"event":{{"id":"{}","event_type":"schedule.updated","data":{data}}}}}"#, event_id());
         let request = format!(
             "POST /webhooks/pagerduty HTTP/1.1\r\nhost: {address}\r\nx-pagerduty-signature: {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

@@ -10,7 +10,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::{
+    sync::{Mutex as AsyncMutex, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -39,6 +42,9 @@ pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 /// The loop looks at the clock and the store at least this often: wake-ups of other replicas may get lost, clocks
 /// jump, and machines sleep.
 const TICK: Duration = Duration::from_millis(500);
+/// In a storm, marks are set all the time; looking at each would cost what taking them in needs. After a quiet while,
+/// the first is looked at without delay.
+const BREATH: Duration = Duration::from_millis(20);
 /// The pause after the store could not be asked.
 const BLIND: Duration = Duration::from_secs(1);
 
@@ -146,6 +152,7 @@ impl Reconciler {
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
             let news = self.store.news().notified();
+            let looked = Instant::now();
             let turn = self.turn(&came_up).await;
             let pause = match &turn {
                 Turn::Ran => {
@@ -171,7 +178,7 @@ impl Reconciler {
             }
             blind = matches!(turn, Turn::Blind(_));
             tokio::select! {
-                () = news, if matches!(turn, Turn::Idle) => {}
+                () = news, if matches!(turn, Turn::Idle) => tokio::time::sleep_until(looked + BREATH).await,
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
