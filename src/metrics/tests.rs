@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use super::*;
 
@@ -74,6 +78,51 @@ fn alerts_and_the_dashboard_speak_of_metrics_that_exist() {
         assert!(mentioned.len() > 5, "{file}");
         let unknown: Vec<_> = mentioned.difference(&exist).collect();
         assert!(unknown.is_empty(), "{file} speaks of {unknown:?}");
+    }
+}
+
+/// The names in `a="1",b=~"2"` or `a, b`.
+fn labels(inside: &str) -> BTreeSet<&str> {
+    let names = inside.split(',').map(|part| part.split(['=', '!']).next().unwrap_or_default().trim());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// What is between `open` and `close`, if the text starts with the first.
+fn within(text: &str, open: char, close: char) -> &str {
+    text.strip_prefix(open).and_then(|rest| rest.split(close).next()).unwrap_or_default()
+}
+
+/// Every metric that a text speaks of, with the labels that it selects or sums by.
+fn labelled(text: &str) -> Vec<(&str, BTreeSet<&str>)> {
+    let mut spoken = text.split("oncall_grants_").peekable();
+    let mut found = Vec::new();
+    while let (Some(before), Some(after)) = (spoken.next(), spoken.peek()) {
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let (name, selected) = (&after[..end], within(&after[end..], '{', '}'));
+        // Series that a test of the alerts makes up follow its expressions.
+        let before = before.rsplit("- series:").next().unwrap_or_default();
+        let by = before.rsplit_once(" by ").map_or("", |(_, list)| within(list, '(', ')'));
+        found.push((name, labels(selected).union(&labels(by)).copied().collect()));
+    }
+    found
+}
+
+#[test]
+fn alerts_and_the_dashboard_select_and_sum_by_labels_that_exist() {
+    let text = sampled();
+    let exist: BTreeMap<_, _> =
+        labelled(&text).into_iter().filter(|(_, labels)| !labels.is_empty()).collect();
+    for file in ["prometheus/alerts.yml", "prometheus/alerts_test.yml", "grafana/dashboard.json"] {
+        let deployed = deployed(file);
+        let spoken = labelled(&deployed);
+        assert!(spoken.iter().filter(|(_, labels)| labels.len() > 1).count() > 5, "{file}");
+        for (name, wanted) in spoken {
+            let given = exist.get(name).into_iter().flatten().copied();
+            // What Prometheus adds when it scrapes.
+            let given: BTreeSet<_> = given.chain(["job", "instance"]).collect();
+            let unknown: Vec<_> = wanted.difference(&given).collect();
+            assert!(unknown.is_empty(), "{file} wants {unknown:?} of {name}");
+        }
     }
 }
 

@@ -52,6 +52,14 @@ async fn one_process_owns_the_store_and_others_may_look() {
 }
 
 #[tokio::test]
+async fn looking_where_no_store_is_says_so() {
+    let scene = Scene::set(Config::default()).await;
+    let audit = scene.run(&["audit"]).await;
+    assert_eq!((code(&audit), out(&audit)), (0, String::new()));
+    assert!(err(&audit).contains("there is no store at "), "{}", err(&audit));
+}
+
+#[tokio::test]
 async fn sync_alone_does_the_work_of_a_pass_and_its_exit_code_tells_how_it_went() {
     let rules = [rule("payments", &[SCHEDULE], &[DB]), rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"])];
     let scene = Scene::set(Config { max_revocations: 0, ..Config::with_rules(rules) }).await;

@@ -77,6 +77,11 @@ impl Sqlite {
     pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { place: path.display().to_string(), source };
         if !path.exists() {
+            tracing::info!(
+                "there is no store at {} (a relative path starts at the working directory), so nothing is known of \
+                 what was granted before",
+                path.display(),
+            );
             return Self::in_memory().await.map_err(failed);
         }
         let options =
