@@ -1,9 +1,6 @@
 //! Builds the parts from the configuration, for the service and for single commands alike.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -27,7 +24,8 @@ pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<Shared
     Ok(match kind {
         StoreKind::Sqlite { path } => {
             if !path.exists() {
-                tracing::info!("making a new store in {}", absolute(path).display());
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                tracing::info!("making a new store at {}", path.display());
             }
             Arc::new(Sqlite::open(path).await?)
         }
@@ -35,23 +33,10 @@ pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<Shared
     })
 }
 
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
 /// Opens the store to look only, beside a running service.
 pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
     Ok(match &config.store.kind {
-        StoreKind::Sqlite { path } => {
-            if !path.exists() {
-                tracing::warn!(
-                    "there is no store {} yet, so nothing is known of grants made before; if a service runs, start this \
-                     in its working directory, or give store.url an absolute path",
-                    absolute(path).display(),
-                );
-            }
-            Arc::new(Sqlite::open_beside(path).await?)
-        }
+        StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
         StoreKind::Postgres => match Postgres::open_beside(config.store.url.expose_secret()).await? {
             Some(store) => Arc::new(store),
             None => Arc::new(Sqlite::in_memory().await?),

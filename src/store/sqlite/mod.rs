@@ -77,10 +77,11 @@ impl Sqlite {
     pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { place: path.display().to_string(), source };
         if !path.exists() {
-            tracing::info!(
-                "there is no store at {} (a relative path starts at the working directory), so nothing is known of \
-                 what was granted before",
-                path.display(),
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            tracing::warn!(
+                "there is no store at {}, so nothing is known of what was granted before; if a service runs, start this \
+                 in its working directory, or give store.url an absolute path",
+                absolute.display(),
             );
             return Self::in_memory().await.map_err(failed);
         }
