@@ -60,12 +60,15 @@ impl Sqlite {
         let failed = |source| OpenError::Database { place: place(), source };
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // A connection to a file is not lost; asking each time would keep the deliveries waiting.
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
         MIGRATIONS.run(&writer).await.map_err(|source| OpenError::Migration { place: place(), source })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
+            .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options)
             .await
