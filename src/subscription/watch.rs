@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::judge::{State, delivering_to, judge, state};
 use crate::{
+    clock,
     metrics::{ByState, Metrics},
     pagerduty::{self, Error, Subscription},
     reconcile::{PassRequest, Reconciler, finding::Finding, report::Trigger},
@@ -27,33 +29,61 @@ pub struct Watch(RwLock<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
+    url: Option<Url>,
     state: Option<State>,
-    ids: BTreeSet<String>,
+    looked_at: Option<DateTime<Utc>>,
+    /// The subscriptions that deliver to us; none before PagerDuty listed any.
+    ids: Option<BTreeSet<String>>,
     findings: Arc<[Finding]>,
 }
 
 impl Watch {
     /// Whether this is the ID of a subscription that delivers to us.
     pub fn is_ours(&self, id: &str) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
+        self.seen().ids.as_ref().is_some_and(|ids| ids.contains(id))
+    }
+
+    /// Whether PagerDuty has shown that no subscription of this ID delivers to us any more.
+    pub fn is_gone(&self, id: &str) -> bool {
+        self.seen().ids.as_ref().is_some_and(|ids| !ids.contains(id))
+    }
+
+    /// Where it delivers to; none if nobody looks, because the configuration does not say where PagerDuty reaches us.
+    pub fn url(&self) -> Option<Url> {
+        self.seen().url.clone()
+    }
+
+    /// Says that somebody will look.
+    pub fn expect(&self, url: Url) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).url = Some(url);
     }
 
     /// The state that it was last seen in; none before the first look, and if nobody looks.
     pub fn state(&self) -> Option<State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).state
+        self.seen().state
+    }
+
+    /// When it was last looked.
+    pub fn looked_at(&self) -> Option<DateTime<Utc>> {
+        self.seen().looked_at
     }
 
     /// What is wrong with it.
     pub fn findings(&self) -> Arc<[Finding]> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).findings)
+        Arc::clone(&self.seen().findings)
+    }
+
+    fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.state = Some(state);
+        seen.looked_at = Some(clock::now());
         seen.findings = findings.into();
         if let Some(ids) = ids {
-            seen.ids = ids;
+            seen.ids = Some(ids);
         }
     }
 }
