@@ -1,6 +1,8 @@
 //! The status page in a real browser: what it shows in each state of the world, on every screen, with and without
 //! scripts, with the keyboard alone. Pictures of all states are left in `screenshots/` under the target directory.
 
+#[path = "page/ahead.rs"]
+mod ahead;
 #[path = "page/browser.rs"]
 mod browser;
 #[path = "it/support/mod.rs"]
@@ -49,11 +51,11 @@ fn rules() -> Config {
     Config { max_revocations: 2, ..Config::with_rules([payments, policy, data]) }
 }
 
-/// Turns of six hours.
+/// Turns of six hours, beyond the horizon.
 fn turns(scene: &Scene) {
     let turn =
         |number: i64| ([ANA, BO, CEM][usize::try_from(number % 3).expect("small")], number * 360 - 130);
-    let turns: Vec<_> = (0..28).map(turn).map(|(person, start)| (person, start, start + 360)).collect();
+    let turns: Vec<_> = (0..30).map(turn).map(|(person, start)| (person, start, start + 360)).collect();
     scene.shifts(SCHEDULE, &turns);
 }
 
@@ -136,7 +138,13 @@ async fn an_empty_world_and_a_seeded_one() {
     scene.shifts(SCHEDULE, &[]);
     scene.start().await;
     let said = looked_at(&scene, &browser, "empty").await;
-    assert!(said.contains("Nobody has access now") && said.contains("All is well"), "{said}");
+    assert!(said.contains("Nobody has access now") && !said.contains("All is well"), "{said}");
+
+    let mut scene = Scene::set(Config::default()).await;
+    turns(&scene);
+    scene.start().await;
+    let said = looked_at(&scene, &browser, "well").await;
+    assert!(said.contains("1 person has access now") && said.contains("All is well"), "{said}");
 
     let scene = turning(rules()).await;
     let said = looked_at(&scene, &browser, "seeded").await;

@@ -28,8 +28,7 @@ impl Reconciler {
     pub async fn picture(&self) -> Result<Picture, store::Error> {
         let kept = self.store.picture().await?;
         // One that another version wrote is as good as none: the next pass writes it anew.
-        let mut picture: Picture =
-            kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut picture: Picture = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let here = self.noticed.lock().unwrap_or_else(PoisonError::into_inner).newest.clone();
         if here.as_ref().map(|here| here.at) > picture.wrong_secret.as_ref().map(|there| there.at) {
             picture.wrong_secret = here;

@@ -84,8 +84,8 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
         @else { (distance(now, gap.start)) ", from " (time(now, gap.start)) " " }
         @match (gap.end, facts.picture.looked_until) {
             (Some(end), _) => { "until " (time(now, end)) }
-            (None, Some(until)) => { "until " (time(now, until)) " at least, which is as far as was looked" }
-            (None, None) => { "without a known end" }
+            (None, Some(until)) => { "without an end in sight (looked until " (time(now, until)) ")" }
+            (None, None) => { "without an end in sight" }
         }
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn findings(facts: &Facts<'_>) -> Markup {
 
 fn card(item: &Item) -> Markup {
     html! {
-        li.card class=(item.urgency.0.tone()) {
+        li class={ "card " (item.urgency.0.tone()) } {
             h3 { (chip(item.urgency.0.tone(), &item.word)) " " (item.about) }
             div { (item.what) }
             @if !item.remedy.is_empty() { p { strong { "What mends it: " } (item.remedy) "." } }
@@ -129,7 +129,8 @@ fn card(item: &Item) -> Markup {
 
 fn items(facts: &Facts<'_>) -> Vec<Item> {
     let picture = &facts.picture;
-    let mut items: Vec<Item> = gaps(facts).into_iter().filter_map(|(rule, gaps)| nobody(facts, rule, &gaps)).collect();
+    let mut items: Vec<Item> =
+        gaps(facts).into_iter().filter_map(|(rule, gaps)| nobody(facts, rule, &gaps)).collect();
     items.extend(picture.skipped.iter().map(|finding| left_out(facts.now, finding)));
     items.extend(picture.others.iter().map(other));
     items.sort_by(|one, two| (one.urgency, &one.about).cmp(&(two.urgency, &two.about)));
@@ -201,9 +202,13 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     let mut notices = Vec::new();
     let gaps = gaps(facts);
     let first = |urgency: Urgency| {
-        let of = |(rule, gaps): (&&str, &Vec<&Gap>)| gaps.first().map(|gap| ((*rule).to_owned(), (*gap).clone()));
-        let mut found: Vec<(String, Gap)> =
-            gaps.iter().filter_map(of).filter(|(_, gap)| Urgency::of(facts.now, gap.start) == urgency).collect();
+        let of =
+            |(rule, gaps): (&&str, &Vec<&Gap>)| gaps.first().map(|gap| ((*rule).to_owned(), (*gap).clone()));
+        let mut found: Vec<(String, Gap)> = gaps
+            .iter()
+            .filter_map(of)
+            .filter(|(_, gap)| Urgency::of(facts.now, gap.start) == urgency)
+            .collect();
         found.sort_by_key(|(_, gap)| gap.start);
         found
     };
