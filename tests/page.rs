@@ -19,6 +19,7 @@ use sandbox::{
     strongdm::SecondGrant,
     world::{POLICY, SCHEDULE, V3_SCHEDULE},
 };
+use serde_json::json;
 
 use self::{
     browser::Browser,
@@ -33,6 +34,28 @@ const CROWD: usize = 200;
 const TAB: &str = "\u{e004}";
 const SPACE: &str = " ";
 const ENTER: &str = "\u{e007}";
+
+/// Texts whose contrast is below what WCAG asks for (4.5 to 1), with their colours. Those in pictures are left out.
+const PALE: &str = r"(() => {
+    const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const light = ([r, g, b]) => {
+        const part = (v) => v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+        return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    };
+    const ground = (element) => {
+        for (; element; element = element.parentElement) {
+            const colour = numbers(getComputedStyle(element).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const own = (element) => [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    return [...document.querySelectorAll('body *')].filter(e => !e.closest('svg') && own(e)).map(element => {
+        const [front, back] = [numbers(getComputedStyle(element).color), ground(element)];
+        const [low, high] = [light(front), light(back)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05) < 4.5 ? `${element.className}: ${front} on ${back}` : null;
+    }).filter(Boolean);
+})()";
 
 /// The page with credentials, as a person would open it.
 fn address(scene: &Scene) -> String {
@@ -92,11 +115,12 @@ async fn is_sound(browser: &Browser, name: &str) {
             "[...document.querySelectorAll({selector:?})].filter(e => e.tagName === 'INPUT' ? !e.labels.length : \
              !e.textContent.trim() && !e.ariaLabel).map(e => e.outerHTML)"
         );
-        assert_eq!(browser.value(&nameless).await, serde_json::json!([]), "{name}: {what}");
+        assert_eq!(browser.value(&nameless).await, json!([]), "{name}: {what}");
     }
     let twice =
         "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)";
-    assert_eq!(browser.value(twice).await, serde_json::json!([]), "{name}: identifiers given twice");
+    assert_eq!(browser.value(twice).await, json!([]), "{name}: identifiers given twice");
+    assert_eq!(browser.value(PALE).await, json!([]), "{name}: text that is hard to read");
     fits(browser, name).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new(), "{name}");
     browser.picture(name).await;

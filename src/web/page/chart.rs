@@ -244,22 +244,42 @@ fn draw(now: DateTime<Utc>, bar: &Bar, why: &str) -> Markup {
                 Kind::InForce => ("until %", *end),
                 Kind::Held => ("❚❚ held until %", *end),
                 Kind::Deferred => ("… waits, from %", Some(*start)),
-                Kind::Gap if *start <= now && end.is_some() => ("✕ nobody until %", *end),
-                Kind::Gap => ("✕ nobody from %", Some(*start)),
+                Kind::Gap if *start <= now && end.is_some() => ("✕ until %", *end),
+                Kind::Gap => ("✕ from %", Some(*start)),
                 _ => ("from %", Some(*start)),
             };
             let at = at.unwrap_or(*start);
+            let label = words.replace('%', &moment(now, at));
             html! {
                 a href=(why) tabindex="-1" {
                     svg x=(x) width=(width) y="13" height="23" {
                         rect class=(class(*kind)) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                        text class=(class(*kind)) x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
-                            (words.replace('%', &moment(now, at)))
+                        text class={ (class(*kind)) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                            (label)
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// Whether a bar has room for its label: half a time would be misread. Its lane tells the same beside it.
+fn room(percent: f64, label: &str) -> &'static str {
+    /// A letter, and what is beside the label, in pixels.
+    const LETTER: f64 = 6.8;
+    const MARGIN: f64 = 14.0;
+    /// The timeline on a small screen and on a phone, in pixels.
+    const SCREEN: f64 = 640.0;
+    const PHONE: f64 = 290.0;
+    let letters = u32::try_from(label.chars().count()).unwrap_or(u32::MAX);
+    let needed = f64::from(letters) * LETTER + MARGIN;
+    if percent / 100.0 * SCREEN < needed {
+        " narrow"
+    } else if percent / 100.0 * PHONE < needed {
+        " slim"
+    } else {
+        ""
     }
 }
 

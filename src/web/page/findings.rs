@@ -80,8 +80,8 @@ pub(super) fn gaps<'f>(facts: &'f Facts<'_>) -> BTreeMap<&'f str, Vec<&'f Gap>> 
 pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
     let now = facts.now;
     html! {
-        @if gap.start <= now { "now, since " (time(now, gap.start)) " (" (distance(now, gap.start)) "), " }
-        @else { (distance(now, gap.start)) ", from " (time(now, gap.start)) " " }
+        @if gap.start <= now { "since " } @else { "from " }
+        (time(now, gap.start)) " (" (distance(now, gap.start)) ") "
         @match (gap.end, facts.picture.looked_until) {
             (Some(end), _) => { "until " (time(now, end)) }
             (None, Some(until)) => { "without an end in sight (looked until " (time(now, until)) ")" }
@@ -112,6 +112,20 @@ pub(super) fn findings(facts: &Facts<'_>) -> Markup {
                     ul.cards.findings { @for item in items.iter().skip(AT_ONCE) { (card(item)) } }
                 }
             }
+        }
+    }
+}
+
+/// What is known to be wrong with this person or resource; nothing if nothing is.
+pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Markup {
+    let resource = format!("resource {resource:?}");
+    let is_this = |finding: &&Finding| finding.about.eq_ignore_ascii_case(email) || finding.about == resource;
+    let items: Vec<Item> =
+        facts.picture.skipped.iter().filter(is_this).map(|finding| left_out(facts.now, finding)).collect();
+    html! {
+        @if !items.is_empty() {
+            h2 { "To be mended" }
+            ul.cards.findings { @for item in &items { (card(item)) } }
         }
     }
 }
@@ -232,8 +246,7 @@ fn gap_notice(facts: &Facts<'_>, urgency: Urgency, gaps: &[(String, Gap)]) -> Op
     };
     let text = html! {
         @for (rule, gap) in gaps.iter().take(NAMED) {
-            @if gaps.len() > 1 { (rule) ": " }
-            (stretch(facts, gap)) ". "
+            (rule) " " (stretch(facts, gap)) ". "
         }
         @if gaps.len() > NAMED { "And " (gaps.len() - NAMED) " more. " }
         "Fill the schedule in PagerDuty, unless that is meant. " a href="#findings" { "All gaps" } "."

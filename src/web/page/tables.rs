@@ -118,12 +118,13 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
     let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
     let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
     let gaps = findings::gaps(facts).remove(rule.name.as_str()).unwrap_or_default();
-    let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, deferred + skipped) {
+    let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, skipped, deferred) {
         (true, ..) => ("quiet", "not seen yet"),
         (_, false, ..) => ("bad", "unknown"),
         _ if gaps.iter().any(|gap| gap.holds(now)) => ("bad", "nobody on call"),
-        (.., 1.., _) => ("warn", "held"),
-        (.., 1..) => ("warn", "look"),
+        (.., 1.., _, _) => ("warn", "held"),
+        (.., 1.., _) => ("warn", "to be mended"),
+        (.., 1..) => ("info", "deferred"),
         _ if !gaps.is_empty() => ("info", "gap ahead"),
         _ => ("good", "well"),
     };
@@ -131,7 +132,9 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
         tr {
             th scope="row" { (rule.name) }
             td { (chip(tone, word)) @for sight in unknown { p.error { (sight.source) ": " (sight.error.as_deref().unwrap_or_default()) } }
-                @if let Some(gap) = gaps.first() { p.quiet { "nobody " (findings::stretch(facts, gap)) } }
+                @if let Some(gap) = gaps.first() {
+                    p.quiet { "nobody " @if gap.holds(now) { "since " (time(now, gap.start)) } @else { (distance(now, gap.start)) } }
+                }
             }
             td { (looks_at(rule)) }
             td { (resources.join(", ")) }

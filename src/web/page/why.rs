@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{
     chart::{query, standing},
     facts::Facts,
+    findings,
     layout::{self, chip, distance, time},
     timeline::{Span, lanes},
 };
@@ -71,6 +72,7 @@ pub(crate) async fn why(
                 None => { (chip("quiet", "no access")) " No grant of ours, now or to come, and no rule that wants one." }
             }
         }
+        (findings::about(&facts, email, resource))
         h2 { "Grants" }
         @let grants: Vec<_> = grants.collect();
         @if grants.is_empty() { p.empty { "None." } }
