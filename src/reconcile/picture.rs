@@ -335,3 +335,6 @@ fn finding(SkippedEntry(skipped): &SkippedEntry) -> Finding {
         remedy: remedy(skipped.reason).to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

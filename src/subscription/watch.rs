@@ -32,20 +32,23 @@ struct Seen {
     url: Option<Url>,
     state: Option<State>,
     looked_at: Option<DateTime<Utc>>,
-    /// The subscriptions that deliver to us; none before PagerDuty listed any.
-    ids: Option<BTreeSet<String>>,
+    /// When PagerDuty last listed subscriptions, if it ever did.
+    listed_at: Option<DateTime<Utc>>,
+    /// Those that deliver to us.
+    ids: BTreeSet<String>,
     findings: Arc<[Finding]>,
 }
 
 impl Watch {
     /// Whether this is the ID of a subscription that delivers to us.
     pub fn is_ours(&self, id: &str) -> bool {
-        self.seen().ids.as_ref().is_some_and(|ids| ids.contains(id))
+        self.seen().ids.contains(id)
     }
 
-    /// Whether PagerDuty has shown that no subscription of this ID delivers to us any more.
-    pub fn is_gone(&self, id: &str) -> bool {
-        self.seen().ids.as_ref().is_some_and(|ids| !ids.contains(id))
+    /// Whether PagerDuty has shown after `then` that no subscription of this ID delivers to us any more.
+    pub fn is_gone_since(&self, then: DateTime<Utc>, id: &str) -> bool {
+        let seen = self.seen();
+        seen.listed_at.is_some_and(|at| at > then) && !seen.ids.contains(id)
     }
 
     /// Where it delivers to; none if nobody looks, because the configuration does not say where PagerDuty reaches us.
@@ -80,10 +83,12 @@ impl Watch {
     fn note(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.state = Some(state);
-        seen.looked_at = Some(clock::now());
+        let now = Some(clock::now());
+        seen.looked_at = now;
         seen.findings = findings.into();
         if let Some(ids) = ids {
-            seen.ids = Some(ids);
+            seen.ids = ids;
+            seen.listed_at = now;
         }
     }
 }

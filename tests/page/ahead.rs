@@ -108,6 +108,12 @@ async fn every_finding_names_what_mends_it_the_most_urgent_first() {
     assert!(order.len() >= 3 && order.is_sorted_by_key(rank), "{order:?}");
     let silent = "[...document.querySelectorAll('.findings .card')].filter(c => !c.textContent.includes('What mends it: ')).length";
     assert_eq!(browser.value(silent).await, 0);
+    let why = format!("{}why?email=deniz%40example.com&resource=prod-postgres", address(&scene));
+    browser.open(&why).await;
+    is_sound(&browser, "why-not").await;
+    let why = browser.value("document.body.innerText").await;
+    let remedy = "What mends it: make a strongDM user account";
+    assert!(why.as_str().is_some_and(|words| words.contains(remedy)), "{why}");
     for expected in
         ["tags:env=nowhere", "matches no resource now", "prod-postgras", DENIZ.1, "accounts.aliases"]
     {

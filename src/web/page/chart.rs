@@ -270,7 +270,7 @@ fn room(percent: f64, label: &str) -> &'static str {
     const LETTER: f64 = 6.8;
     const MARGIN: f64 = 14.0;
     /// The timeline on a small screen and on a phone, in pixels.
-    const SCREEN: f64 = 640.0;
+    const SCREEN: f64 = 720.0;
     const PHONE: f64 = 290.0;
     let letters = u32::try_from(label.chars().count()).unwrap_or(u32::MAX);
     let needed = f64::from(letters) * LETTER + MARGIN;

@@ -92,7 +92,7 @@ impl<'a> Facts<'a> {
 fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], watch: &Watch) -> bool {
     // Who left the name out may be anybody who knows our secret: that is us, in all likelihood.
     let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
-    watch.is_gone(&wrong.subscription)
+    watch.is_gone_since(wrong.at, &wrong.subscription)
         || events.iter().any(|event| event.received_at > wrong.at && names(event))
 }
 

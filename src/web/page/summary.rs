@@ -99,7 +99,7 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
             text: html! {
                 (unseen.iter().take(5).cloned().collect::<Vec<_>>().join("; "))
                 @if unseen.len() > 5 { "; and " (unseen.len() - 5) " more" }
-                ". What depends on it keeps its grants until they end. " a href="#rules" { "The rules" } " say more."
+                ". What depends on it keeps its grants until they end. What is gone for good must be taken out of its rule. " a href="#rules" { "The rules" } " say more."
             },
         });
     }
