@@ -117,17 +117,16 @@ pub(super) fn findings(facts: &Facts<'_>) -> Markup {
 }
 
 /// What is known to be wrong with this person or resource; nothing if nothing is.
-pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Markup {
+pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Markup> {
     let resource = format!("resource {resource:?}");
     let is_this = |finding: &&Finding| finding.about.eq_ignore_ascii_case(email) || finding.about == resource;
     let items: Vec<Item> =
         facts.picture.skipped.iter().filter(is_this).map(|finding| left_out(facts.now, finding)).collect();
-    html! {
-        @if !items.is_empty() {
-            h2 { "To be mended" }
-            ul.cards.findings { @for item in &items { (card(item)) } }
-        }
-    }
+    let told = html! {
+        h2 { "To be mended" }
+        ul.cards.findings { @for item in &items { (card(item)) } }
+    };
+    (!items.is_empty()).then_some(told)
 }
 
 fn card(item: &Item) -> Markup {
