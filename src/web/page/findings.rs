@@ -26,7 +26,7 @@ const AT_ONCE: usize = 25;
 
 /// Something to be mended.
 struct Item {
-    /// `bad`, `warn` or `info`, the worst first.
+    /// The worst and the earliest come first.
     urgency: (Urgency, Option<DateTime<Utc>>),
     /// When it bites, or how bad it is.
     word: String,
