@@ -115,6 +115,7 @@ fn watch_subscription(
     shutdown: &CancellationToken,
 ) {
     if let Some(url) = subscription::our_url(config) {
+        app.watch.expect(url.clone());
         let watched = Watched {
             url,
             client,

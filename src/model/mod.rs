@@ -117,7 +117,7 @@ impl fmt::Display for Email {
 }
 
 /// What PagerDuty is asked about: the schedules or the escalation policies that rules name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Everyone on call through this schedule.

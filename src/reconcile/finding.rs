@@ -1,6 +1,6 @@
 //! What will break, or is broken: data that `check` prints, the service counts, and machines read.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Window;
 
@@ -23,14 +23,15 @@ pub struct Finding {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Somebody lacks access, or nothing works, until it is mended.
     Problem,
     /// It may be meant, or may break later.
     Warning,
-    /// Good to know.
+    /// Good to know; also what another version has another word for.
+    #[serde(other)]
     Note,
 }
 

@@ -56,6 +56,7 @@ mod execute;
 pub mod explain;
 pub mod finding;
 mod held;
+mod keep;
 mod look;
 mod observe;
 mod pass;

@@ -14,8 +14,8 @@ use super::{
     agenda::{self, Passed},
     execute::Context,
     held::Held,
-    picture::Picture,
     plan::{Asked, Plan, Step, Unknown, plan},
+    preflight,
     report::{Failure, PassReport, Trigger, UnknownEntry},
     scope::{Mark, Scope},
     world::SecondGrant,
@@ -95,6 +95,7 @@ impl Reconciler {
             let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             report.asked = world.on_calls.keys().cloned().collect();
+            report.ahead = Some(preflight::ahead(context.now, &self.settings, &world));
             if round == 1 {
                 report.unchanged = decided.unchanged;
             }
@@ -180,8 +181,7 @@ impl Reconciler {
         full: bool,
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
-        let known = self.picture().await?.after(report, full, &self.settings.rules);
-        self.store.set_picture(&serde_json::to_string(&known).unwrap_or_default()).await?;
+        self.keep(self.picture().await?.after(report, full, &self.settings.rules)).await?;
         let complete = report.is_complete();
         let standing = &mut timetable.standing;
         if full {
@@ -247,13 +247,6 @@ impl Reconciler {
                 report.unchanged,
             );
         }
-    }
-
-    /// What the newest passes saw, also those of other replicas; nothing before the first.
-    pub async fn picture(&self) -> Result<Picture, store::Error> {
-        let kept = self.store.picture().await?;
-        // One that another version wrote is as good as none: the next pass writes it anew.
-        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
     fn note_unobserved(&self, report: &mut PassReport) {

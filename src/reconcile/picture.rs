@@ -1,13 +1,17 @@
 //! What the newest passes saw, kept for people who look at the status page on any replica: what is wanted, what each
-//! source last answered, and what waits, is held or was skipped. Nothing is ever decided from it.
+//! source last answered, what waits, is held or was skipped, and what is amiss ahead. Nothing is ever decided from it.
+//!
+//! Older and newer versions read it as well: whatever is added later has a default.
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    finding::{self, Severity},
     plan::{Asked, FOREVER, Wanted},
+    preflight::remedy,
     report::{PassReport, SkippedEntry, UnknownEntry},
 };
 use crate::model::{Grant, Rule, Source};
@@ -34,6 +38,14 @@ pub struct Picture {
     pub unknown: Vec<String>,
     /// Writes that failed, in words.
     pub failed: Vec<String>,
+    /// Until when it was looked for gaps; none before the first look.
+    pub looked_until: Option<DateTime<Utc>>,
+    /// Stretches for which a rule has nobody.
+    pub gaps: Vec<Gap>,
+    /// What else an operator should know of the rules.
+    pub others: Vec<Other>,
+    /// The newest webhook of our own subscription that none of our secrets had signed.
+    pub wrong_secret: Option<WrongSecret>,
 }
 
 /// When a source was last seen.
@@ -92,6 +104,53 @@ pub struct Finding {
     pub rules: Vec<String>,
     /// When the first shift that it concerns starts, if it is a person.
     pub first_shift: Option<DateTime<Utc>>,
+    /// What to do about it.
+    #[serde(default)]
+    pub remedy: String,
+}
+
+/// A stretch for which a rule has nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The rule.
+    pub rule: String,
+    /// From when: if it has begun, since when it was seen.
+    pub start: DateTime<Utc>,
+    /// Until when; none if it reaches as far as was looked.
+    pub end: Option<DateTime<Utc>>,
+}
+
+/// Something else about a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One of a few fixed words.
+    pub kind: String,
+    /// What it is about.
+    pub about: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The rule.
+    pub rule: String,
+}
+
+/// A webhook that came in the name of our subscription with a signature that none of our secrets made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongSecret {
+    /// The subscription's ID.
+    pub subscription: String,
+    /// When it came.
+    pub at: DateTime<Utc>,
+}
+
+impl Gap {
+    /// Whether nobody is on call at `at`.
+    pub fn holds(&self, at: DateTime<Utc>) -> bool {
+        self.start <= at && self.end.is_none_or(|end| at < end)
+    }
 }
 
 impl From<&Grant> for Stretch {
@@ -120,6 +179,20 @@ impl From<&Wanted> for Want {
             end: (window.end() < FOREVER).then(|| window.end()),
             rule: cause.rule.clone(),
             source: cause.source.clone(),
+        }
+    }
+}
+
+impl Other {
+    fn new(rule: &str, finding: &finding::Finding) -> Self {
+        let finding::Finding { severity, kind, subject, message, remedy, stretches: _ } = finding;
+        Self {
+            severity: *severity,
+            kind: (*kind).to_owned(),
+            about: subject.clone(),
+            message: message.clone(),
+            remedy: remedy.clone(),
+            rule: rule.to_owned(),
         }
     }
 }
@@ -155,10 +228,12 @@ impl Picture {
         self.held.extend(report.held.iter().map(Stretch::from));
         self.deferred.retain(|deferred| elsewhere(&deferred.rules));
         self.deferred.extend(report.deferred.iter().map(Stretch::from));
-        self.skipped.retain(|finding| elsewhere(&finding.rules));
-        self.skipped.extend(report.skipped.iter().map(finding));
         let others = report.unknown.iter().filter(|entry| !matches!(entry.0.about, Asked::OnCalls(_)));
         self.unknown = others.map(|entry| entry.0.to_string()).collect();
+        let unseen = |rule: &&Rule| !rule.sources().iter().all(|it| looked_at.contains(it) && !failed(it));
+        let unseen: BTreeSet<&str> = rules.iter().filter(unseen).map(|rule| rule.name.as_str()).collect();
+        self.skip(report, rules, &unseen);
+        self.look_ahead(report, &unseen);
         let failures = report.failed.iter();
         self.failed = failures.map(|it| format!("{} {}: {}", it.action, it.grant, it.error)).collect();
         self.next_change = report.next_wake;
@@ -166,6 +241,64 @@ impl Picture {
             self.full_at = Some(report.finished_at);
         }
         self
+    }
+
+    /// Takes over what was skipped. What an unanswered question hides is still known.
+    fn skip(&mut self, report: &PassReport, rules: &[Rule], unseen: &BTreeSet<&str>) {
+        let asked = report.unknown.iter().map(|UnknownEntry(unknown)| &unknown.about);
+        let is_look_up = |about: &Asked| match about {
+            Asked::User(_) | Asked::Account(_) | Asked::Resource(_) => true,
+            Asked::OnCalls(_) | Asked::Write(..) | Asked::GrantList => false,
+        };
+        let all_looked_up = !asked.into_iter().any(is_look_up);
+        let mut skipped: Vec<Finding> = report.skipped.iter().map(finding).collect();
+        for mut before in std::mem::take(&mut self.skipped) {
+            before.rules.retain(|name| {
+                let is_there = rules.iter().any(|rule| rule.name == *name);
+                is_there && (!all_looked_up || unseen.contains(name.as_str()))
+            });
+            let same = |now: &&mut Finding| (&now.about, &now.reason) == (&before.about, &before.reason);
+            match skipped.iter_mut().find(same) {
+                Some(now) => {
+                    now.rules.append(&mut before.rules);
+                    now.rules.sort();
+                    now.rules.dedup();
+                }
+                None if before.rules.is_empty() => {}
+                None => skipped.push(before),
+            }
+        }
+        self.skipped = skipped;
+    }
+
+    /// Takes over what lies ahead of the rules that were seen; of the others, what was known stays.
+    fn look_ahead(&mut self, report: &PassReport, unseen: &BTreeSet<&str>) {
+        let Some(ahead) = &report.ahead else { return };
+        // A new look at the rest of a gap that goes on.
+        let goes_on = |before: &&Gap, rule: &String, start: DateTime<Utc>| {
+            before.rule == *rule && before.start <= start && before.end.is_none_or(|end| start <= end)
+        };
+        let found = ahead.gaps.iter().flat_map(|(rule, gaps)| gaps.iter().map(move |gap| (rule, gap)));
+        let found = found.map(|(rule, gap)| {
+            let before = self.gaps.iter().find(|before| goes_on(before, rule, gap.start()));
+            Gap {
+                rule: rule.clone(),
+                start: before.map_or(gap.start(), |before| before.start),
+                end: (gap.end() < ahead.until.trunc_subsecs(0)).then(|| gap.end()),
+            }
+        });
+        let found: Vec<Gap> = found.collect();
+        let is_over = |gap: &Gap| gap.end.is_some_and(|end| end <= report.finished_at);
+        self.gaps.retain(|gap| unseen.contains(gap.rule.as_str()) && !is_over(gap));
+        self.gaps.extend(found);
+        self.others.retain(|other| unseen.contains(other.rule.as_str()));
+        for (rule, finding) in &ahead.others {
+            let other = Other::new(rule, finding);
+            if !self.others.contains(&other) {
+                self.others.push(other);
+            }
+        }
+        self.looked_until = Some(ahead.until);
     }
 
     fn sights(
@@ -199,5 +332,9 @@ fn finding(SkippedEntry(skipped): &SkippedEntry) -> Finding {
         reason: skipped.reason.to_string(),
         rules: skipped.rules.iter().cloned().collect(),
         first_shift: skipped.first_shift,
+        remedy: remedy(skipped.reason).to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

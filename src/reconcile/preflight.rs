@@ -1,5 +1,7 @@
 //! What is going to break within the horizon, from what a pass saw and decided. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{
@@ -15,17 +17,47 @@ use crate::model::{
 const MANY: usize = 50;
 /// So many stretches are told of each rule; more would be noise.
 const TOLD: usize = 3;
+/// What mends a gap.
+pub const FILL: &str = "fill the schedule in PagerDuty, unless that is meant";
+
+/// What the rules do not reach, beside people, resources and filters that are left out of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Until when it was looked.
+    pub until: DateTime<Utc>,
+    /// By rule, the stretches for which it has nobody.
+    pub gaps: BTreeMap<String, Vec<Window>>,
+    /// By rule, what else an operator should know.
+    pub others: Vec<(String, Finding)>,
+}
+
+/// Looks at the rules whose schedules and policies were seen.
+pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
+    let until = later(now, settings.horizon);
+    let mut ahead = Ahead { until, gaps: BTreeMap::new(), others: Vec::new() };
+    for rule in &settings.rules {
+        let name = &rule.name;
+        let others = filters(rule, world).into_iter().chain(always_on_call(rule, world));
+        ahead.others.extend(others.map(|finding| (name.clone(), finding)));
+        let gaps = Window::new(now, until).map(|horizon| gaps(rule, world, horizon)).unwrap_or_default();
+        if !gaps.is_empty() {
+            ahead.gaps.insert(name.clone(), gaps);
+        }
+    }
+    ahead
+}
 
 /// Everyone who is going to be on call without access, every resource that a rule does not find, and every stretch
 /// for which a rule has nobody.
 pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         plan.skipped.iter().map(|skipped| left_out(now, skipped, world)).collect();
-    let horizon = Window::new(now, later(now, settings.horizon));
+    let Ahead { until, mut gaps, others } = ahead(now, settings, world);
+    findings.extend(others.into_iter().map(|(_, finding)| finding));
+    let horizon = Window::new(now, until);
     for rule in &settings.rules {
-        findings.extend(filters(rule, world));
-        findings.extend(horizon.and_then(|horizon| gaps(rule, world, horizon)));
-        findings.extend(always_on_call(rule, world));
+        let gaps = gaps.remove(&rule.name);
+        findings.extend(horizon.zip(gaps).map(|(horizon, gaps)| nobody(rule, horizon, gaps)));
     }
     findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
     findings.dedup();
@@ -72,7 +104,8 @@ fn kind(reason: SkipReason) -> &'static str {
     }
 }
 
-fn remedy(reason: SkipReason) -> &'static str {
+/// What brings back in who or what was left out.
+pub(super) fn remedy(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::NoAccount => {
             "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
@@ -126,16 +159,19 @@ fn filters(rule: &Rule, world: &World) -> Vec<Finding> {
 }
 
 /// The stretches of the horizon in which nobody is on call for a rule; none if some of it could not be seen.
-fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
+fn gaps(rule: &Rule, world: &World, horizon: Window) -> Vec<Window> {
     let mut covered: Vec<Window> = Vec::new();
     for source in rule.sources() {
-        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return Vec::new() };
         covered.extend(on_calls.iter().filter(|on_call| rule.selects(on_call)).filter_map(shift));
     }
-    let gaps = covered.into_iter().collect::<Windows>().missing_from(horizon);
+    covered.into_iter().collect::<Windows>().missing_from(horizon)
+}
+
+/// The finding that tells of a rule's gaps.
+fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
     let days = horizon.end() - horizon.start();
     let message = match gaps.as_slice() {
-        [] => return None,
         [all] if *all == horizon => format!("nobody is on call within the horizon of {}", span(days)),
         gaps => {
             let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
@@ -147,10 +183,7 @@ fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
     let sources: Vec<String> = rule.sources().iter().map(Source::to_string).collect();
     let subject = format!("rule {:?}", rule.name);
     let finding = Finding::warning("gap", subject, format!("{message} ({})", sources.join(", ")));
-    Some(Finding {
-        stretches: gaps,
-        ..finding.mended_by("fill the schedule in PagerDuty, unless that is meant")
-    })
+    Finding { stretches: gaps, ..finding.mended_by(FILL) }
 }
 
 fn shift(on_call: &OnCall) -> Option<Window> {

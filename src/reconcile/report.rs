@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::plan::{Asked, Plan, SkipReason, Skipped, Step, Subject, Unknown, Wanted};
+use super::{
+    plan::{Asked, Plan, SkipReason, Skipped, Step, Subject, Unknown, Wanted},
+    preflight::Ahead,
+};
 use crate::model::{Grant, Source};
 
 /// What one pass did.
@@ -55,6 +58,9 @@ pub struct PassReport {
     /// Who is entitled to what, as far as it was seen.
     #[serde(skip)]
     pub wanted: Vec<Wanted>,
+    /// What the rules do not reach; none if nothing was seen.
+    #[serde(skip)]
+    pub ahead: Option<Ahead>,
 }
 
 /// Why a pass ran.
@@ -233,6 +239,7 @@ impl PassReport {
             next_wake: None,
             asked: BTreeSet::new(),
             wanted: Vec::new(),
+            ahead: None,
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     cache::Cache,
     finding::Finding,
     held::Held,
+    keep::Noticed,
     pass::{Ask, PassState},
     plan::Settings,
     report::Trigger,
@@ -71,6 +72,8 @@ pub struct Reconciler {
     pub(super) known_failures: Mutex<BTreeSet<String>>,
     /// What the last full pass found amiss ahead.
     pub(super) ahead: Mutex<Arc<[Finding]>>,
+    /// What the next picture must show beside what passes saw.
+    pub(super) noticed: Mutex<Noticed>,
 }
 
 impl std::fmt::Debug for Reconciler {
@@ -128,6 +131,7 @@ impl Reconciler {
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
             ahead: Mutex::new(Arc::new([])),
+            noticed: Mutex::default(),
         })
     }
 
@@ -196,7 +200,10 @@ impl Reconciler {
             return Turn::Blind(error);
         }
         if self.due(&outlook).is_none() {
-            return Turn::Idle;
+            return match self.share().await {
+                Ok(()) => Turn::Idle,
+                Err(error) => Turn::Blind(error),
+            };
         }
         let mut state = self.passing.lock().await;
         let note = Note::of_the_loop();

@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::judge::{State, delivering_to, judge, state};
 use crate::{
+    clock,
     metrics::{ByState, Metrics},
     pagerduty::{self, Error, Subscription},
     reconcile::{PassRequest, Reconciler, finding::Finding, report::Trigger},
@@ -27,7 +29,12 @@ pub struct Watch(RwLock<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
+    url: Option<Url>,
     state: Option<State>,
+    looked_at: Option<DateTime<Utc>>,
+    /// When PagerDuty last listed subscriptions, if it ever did.
+    listed_at: Option<DateTime<Utc>>,
+    /// Those that deliver to us.
     ids: BTreeSet<String>,
     findings: Arc<[Finding]>,
 }
@@ -35,25 +42,53 @@ struct Seen {
 impl Watch {
     /// Whether this is the ID of a subscription that delivers to us.
     pub fn is_ours(&self, id: &str) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
+        self.seen().ids.contains(id)
+    }
+
+    /// Whether PagerDuty has shown after `then` that no subscription of this ID delivers to us any more.
+    pub fn is_gone_since(&self, then: DateTime<Utc>, id: &str) -> bool {
+        let seen = self.seen();
+        seen.listed_at.is_some_and(|at| at > then) && !seen.ids.contains(id)
+    }
+
+    /// Where it delivers to; none if nobody looks, because the configuration does not say where PagerDuty reaches us.
+    pub fn url(&self) -> Option<Url> {
+        self.seen().url.clone()
+    }
+
+    /// Says that somebody will look.
+    pub fn expect(&self, url: Url) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).url = Some(url);
     }
 
     /// The state that it was last seen in; none before the first look, and if nobody looks.
     pub fn state(&self) -> Option<State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).state
+        self.seen().state
+    }
+
+    /// When it was last looked.
+    pub fn looked_at(&self) -> Option<DateTime<Utc>> {
+        self.seen().looked_at
     }
 
     /// What is wrong with it.
     pub fn findings(&self) -> Arc<[Finding]> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).findings)
+        Arc::clone(&self.seen().findings)
+    }
+
+    fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.state = Some(state);
+        let now = Some(clock::now());
+        seen.looked_at = now;
         seen.findings = findings.into();
         if let Some(ids) = ids {
             seen.ids = ids;
+            seen.listed_at = now;
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Asked {
 #[utoipa::path(
     get, path = "/api/explain", operation_id = "explain", tag = "operator",
     params(Asked),
-    responses((status = 200, description = "The chain from rule to grant", body = serde_json::Value), Asking),
+    responses((status = 200, description = "The chain from rule to grant", body = Explanation), Asking),
     security(("bearer" = []), ("basic" = [])),
 )]
 pub(super) async fn explain(

@@ -177,8 +177,9 @@ async fn accept(
 /// wrong: our subscription with another secret is more likely than somebody who knows its name.
 fn refuse(app: &App, headers: &HeaderMap) {
     let subscription = unsigned(headers, "x-webhook-subscription").filter(|id| app.watch.is_ours(id));
-    if subscription.is_some() {
+    if let Some(id) = &subscription {
         app.metrics.wrong_secret.inc();
+        app.reconciler.note_wrong_secret(id, clock::now());
     }
     app.refused_signatures.note(subscription.as_deref());
 }

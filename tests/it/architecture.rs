@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
             "pagerduty::signature",
             "reconcile",
             "store",
+            "subscription::State",
             "subscription::Watch",
         ],
     ),

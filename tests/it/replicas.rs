@@ -50,6 +50,32 @@ async fn swapped(replicas: &Replicas, replica: &Replica) {
 }
 
 #[tokio::test]
+async fn a_wrong_secret_that_one_replica_noticed_is_on_the_page_of_all() {
+    const REFUSED: &str = "Webhooks of our own subscription are refused";
+    let replicas =
+        Replicas::set(Config { public_url: Some("http://127.0.0.1:9"), ..Config::default() }).await;
+    let (one, other) = replicas.two().await;
+    let created = one.run(&["webhook", "create", "--secret-file", "unused"]).await;
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let id = replicas.scene.pagerduty.subscriptions().remove(0).id;
+    // It looks at its subscription when it starts.
+    let third = replicas.one_more().await;
+    wait_until("it knows the subscription", async || {
+        third.get("/").await.text.contains("chip good\">active").then_some(())
+    })
+    .await;
+    third.forge(&id).await.assert_error(401, "bad_signature");
+    for replica in [&third, &one, &other] {
+        wait_until("the page tells", async || replica.get("/").await.text.contains(REFUSED).then_some(()))
+            .await;
+    }
+    other.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+    for replica in [&third, &other] {
+        assert!(!replica.get("/").await.text.contains(REFUSED));
+    }
+}
+
+#[tokio::test]
 async fn all_take_webhooks_and_each_grant_is_made_once() {
     let replicas = Replicas::set(Config::default()).await;
     let (one, other) = replicas.two().await;

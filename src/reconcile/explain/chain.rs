@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Known, Subject, grant::Standing, person::Person};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// The links of a chain, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
     /// A rule names the resource.
@@ -48,7 +49,7 @@ impl LinkKind {
 }
 
 /// Whether a link holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// It does.
@@ -62,7 +63,7 @@ pub enum LinkState {
 }
 
 /// One link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Link {
     /// Which.
     pub link: LinkKind,
@@ -97,7 +98,7 @@ impl Link {
 }
 
 /// The way through one rule and one schedule or policy, up to the first link that does not hold.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Chain {
     /// The rule.
     pub rule: String,

@@ -13,11 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use self::{
-    grant::Standing,
-    person::{AccountView, Person},
-};
+use self::{grant::Standing, person::Person};
 use super::{
     plan::{Plan, Settings},
     world::{ResourceMatch, World},
@@ -27,7 +25,10 @@ use crate::{
     store::LedgerEntry,
 };
 
-pub use self::chain::{Chain, Link, LinkKind, LinkState};
+pub use self::{
+    chain::{Chain, Link, LinkKind, LinkState},
+    person::{AccountStatus, AccountView},
+};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ pub struct Known<'k> {
 }
 
 /// Something that was done or tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Past {
     /// When, in UTC.
     pub at: DateTime<Utc>,
@@ -82,7 +83,7 @@ pub struct Past {
 }
 
 /// Whether somebody has access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// A grant covers the instant.
@@ -96,7 +97,7 @@ pub enum Access {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     /// Whom it is about, as asked.
     pub email: Email,
@@ -117,7 +118,8 @@ pub struct Explanation {
 }
 
 /// Why there is, or is no, access to one resource.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ExplainedResource)]
 pub struct Answer {
     /// The resource's name, or the name or filter that finds none.
     pub resource: String,

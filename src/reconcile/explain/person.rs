@@ -1,8 +1,9 @@
 //! Who is meant by an address: users in PagerDuty, an account in strongDM.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Known,
@@ -31,12 +32,41 @@ enum Account {
 }
 
 /// The account in strongDM as the answer shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExplainedAccount)]
 pub struct AccountView {
-    /// `found`, `suspended`, `missing`, `ambiguous` or `unknown`.
-    pub status: &'static str,
+    /// What the look-up gave.
+    pub status: AccountStatus,
     /// The account, if there is exactly one.
     pub id: Option<AccountId>,
+}
+
+/// What the look-up of the account gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// There is one.
+    Found,
+    /// There is one that may not log in.
+    Suspended,
+    /// There is none.
+    Missing,
+    /// There are several.
+    Ambiguous,
+    /// It could not be looked up.
+    Unknown,
+}
+
+impl fmt::Display for AccountStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Found => "found",
+            Self::Suspended => "suspended",
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 impl Person {
@@ -77,11 +107,11 @@ impl Person {
 
     pub(super) fn view(&self) -> AccountView {
         let status = match &self.account {
-            Account::Found(_) => "found",
-            Account::Suspended(_) => "suspended",
-            Account::Missing => "missing",
-            Account::Ambiguous => "ambiguous",
-            Account::Unknown(_) => "unknown",
+            Account::Found(_) => AccountStatus::Found,
+            Account::Suspended(_) => AccountStatus::Suspended,
+            Account::Missing => AccountStatus::Missing,
+            Account::Ambiguous => AccountStatus::Ambiguous,
+            Account::Unknown(_) => AccountStatus::Unknown,
         };
         AccountView { status, id: self.account_id().cloned() }
     }

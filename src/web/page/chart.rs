@@ -8,7 +8,7 @@ use super::{
     facts::Facts,
     layout::{chip, count, distance, time},
     look::Look,
-    timeline::{Bar, Kind, Lane, Lanes, Span, Standing},
+    timeline::{self, Bar, Kind, Lane, Lanes, Span, Standing},
 };
 
 /// So many lanes of one resource are shown at once; the rest is a click away.
@@ -23,6 +23,10 @@ fn patterns() -> Markup {
                     text x="3" y="9" { "?" }
                     text x="14" y="19" { "?" }
                 }
+                pattern #cross width="10" height="10" patternUnits="userSpaceOnUse" {
+                    rect.cross-ground width="10" height="10" {}
+                    path.cross-line d="M2 2 8 8 M8 2 2 8" {}
+                }
                 pattern #hatch width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                     rect.hatch-ground width="8" height="8" {}
                     rect.hatch-line width="3" height="8" {}
@@ -35,6 +39,7 @@ fn patterns() -> Markup {
 /// The whole section.
 pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &Look, lanes: &Lanes) -> Markup {
     let now = facts.now;
+    let gaps = timeline::gaps(span, &facts.picture, facts.rules, look.sought());
     let in_view: usize = lanes.values().map(Vec::len).sum();
     html! {
         section #access aria-labelledby="access-title" {
@@ -45,6 +50,7 @@ pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &Look, lanes: &Lanes)
             (controls(look))
             (legend())
             (patterns())
+            (nobody(span, &gaps))
             @if in_view == 0 {
                 p.empty {
                     @if look.sought().is_empty() { "Nobody has, or is about to get, access in this stretch of time." }
@@ -71,6 +77,39 @@ pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &Look, lanes: &Lanes)
                                     (row(span, resource, email, lane))
                                 }
                             }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A lane for each rule that has nobody for a while.
+fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
+    html! {
+        @if !gaps.is_empty() {
+            section.group {
+                div.group-head {
+                    h3 { "Nobody on call" }
+                    p { (count(gaps.len(), "rule")) }
+                }
+                (axis(span))
+                ol.lanes {
+                    @for (rule, bars) in gaps {
+                        @let now = bars.iter().any(|bar| bar.start <= span.now && bar.end.is_none_or(|end| end > span.now));
+                        @let next = bars.iter().find(|bar| bar.start > span.now);
+                        li.lane {
+                            div.who {
+                                a href="/#findings" { (rule) }
+                                span.standing {
+                                    @if now { (chip("bad", "nobody")) " on call now" }
+                                    @else if let Some(bar) = next { (chip("warn", "nobody")) " " (distance(span.now, bar.start)) }
+                                    @else { (chip("quiet", "over")) }
+                                }
+                            }
+                            ul.sr { @for bar in bars { li { (in_words(span.now, bar)) } } }
+                            (track(span, bars, "/#findings"))
                         }
                     }
                 }
@@ -107,6 +146,7 @@ fn legend() -> Markup {
         (Kind::Coming, "access to come"),
         (Kind::Held, "held: should go"),
         (Kind::Deferred, "deferred: waits"),
+        (Kind::Gap, "nobody on call"),
         (Kind::Unknown, "unknown"),
     ];
     html! {
@@ -133,6 +173,7 @@ fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Shift => "shift",
         Kind::Unknown => "unknown",
+        Kind::Gap => "gap",
         Kind::InForce => "in-force",
         Kind::Coming => "coming",
         Kind::Held => "held",
@@ -173,18 +214,24 @@ fn row(span: &Span, resource: &str, email: &str, lane: &Lane) -> Markup {
             ul.sr {
                 @for bar in &lane.bars { li { (in_words(span.now, bar)) } }
             }
-            svg.track aria-hidden="true" focusable="false" width="100%" height="40" {
-                @for tick in span.ticks() {
-                    line class=(if tick.midnight { "grid day" } else { "grid" }) x1=(pc(tick.x)) x2=(pc(tick.x)) y1="0" y2="40" {}
-                }
-                @for bar in &lane.bars { (draw(bar, &why)) }
-                line.now x1=(pc(span.x(span.now))) x2=(pc(span.x(span.now))) y1="0" y2="40" {}
-            }
+            (track(span, &lane.bars, &why))
         }
     }
 }
 
-fn draw(bar: &Bar, why: &str) -> Markup {
+fn track(span: &Span, bars: &[Bar], why: &str) -> Markup {
+    html! {
+        svg.track aria-hidden="true" focusable="false" width="100%" height="40" {
+            @for tick in span.ticks() {
+                line class=(if tick.midnight { "grid day" } else { "grid" }) x1=(pc(tick.x)) x2=(pc(tick.x)) y1="0" y2="40" {}
+            }
+            @for bar in bars { (draw(span.now, bar, why)) }
+            line.now x1=(pc(span.x(span.now))) x2=(pc(span.x(span.now))) y1="0" y2="40" {}
+        }
+    }
+}
+
+fn draw(now: DateTime<Utc>, bar: &Bar, why: &str) -> Markup {
     let Bar { kind, start, end, place } = bar;
     let (x, width) = (pc(place.x), pc(place.width));
     match kind {
@@ -197,15 +244,18 @@ fn draw(bar: &Bar, why: &str) -> Markup {
                 Kind::InForce => ("until %", *end),
                 Kind::Held => ("❚❚ held until %", *end),
                 Kind::Deferred => ("… waits, from %", Some(*start)),
+                Kind::Gap if *start <= now && end.is_some() => ("✕ until %", *end),
+                Kind::Gap => ("✕ from %", Some(*start)),
                 _ => ("from %", Some(*start)),
             };
             let at = at.unwrap_or(*start);
+            let label = words.replace('%', &moment(now, at));
             html! {
                 a href=(why) tabindex="-1" {
                     svg x=(x) width=(width) y="13" height="23" {
                         rect class=(class(*kind)) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                        text class=(class(*kind)) x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
-                            (words.replace('%', &at.format("%H:%M").to_string()))
+                        text class={ (class(*kind)) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                            (label)
                         }
                     }
                 }
@@ -214,11 +264,41 @@ fn draw(bar: &Bar, why: &str) -> Markup {
     }
 }
 
+/// Whether a bar has room for its label: half a time would be misread. Its lane tells the same beside it.
+fn room(percent: f64, label: &str) -> &'static str {
+    /// A letter, and what is beside the label, in pixels.
+    const LETTER: f64 = 6.8;
+    const MARGIN: f64 = 14.0;
+    /// The timeline on a small screen and on a phone, in pixels.
+    const SCREEN: f64 = 720.0;
+    const PHONE: f64 = 290.0;
+    let letters = u32::try_from(label.chars().count()).unwrap_or(u32::MAX);
+    let needed = f64::from(letters) * LETTER + MARGIN;
+    if percent / 100.0 * SCREEN < needed {
+        " narrow"
+    } else if percent / 100.0 * PHONE < needed {
+        " slim"
+    } else {
+        ""
+    }
+}
+
+/// An instant on a bar, as short as it can be understood.
+fn moment(now: DateTime<Utc>, at: DateTime<Utc>) -> String {
+    let form = match (at.date_naive() - now.date_naive()).num_days() {
+        0 => "%H:%M",
+        -5..=5 => "%a %H:%M",
+        _ => "%-d %b %H:%M",
+    };
+    at.format(form).to_string()
+}
+
 fn in_words(now: DateTime<Utc>, bar: &Bar) -> Markup {
     let Bar { kind, start, end, place: _ } = bar;
     let what = match kind {
         Kind::Shift => "on call",
         Kind::Unknown => "unknown",
+        Kind::Gap => "nobody on call",
         Kind::InForce | Kind::Coming => "access",
         Kind::Held => "held access, should be revoked",
         Kind::Deferred => "access deferred",

@@ -1,15 +1,22 @@
 //! What the page shows, read from the store and from memory. No upstream is asked.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use url::Url;
 
 use super::super::{error::AppError, router::App};
 use crate::{
     clock,
     metrics::HealthView,
     model::Rule,
-    reconcile::picture::{Picture, Stretch},
+    reconcile::{
+        finding::Finding,
+        picture::{Picture, Stretch, WrongSecret},
+    },
     store::{DeliveryRow, LedgerEntry},
+    subscription::{State, Watch},
 };
 
 /// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.
@@ -27,6 +34,21 @@ pub(super) struct Facts<'a> {
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
     pub(super) strongdm: HealthView,
+    pub(super) webhooks: Webhooks,
+    /// Our subscription signs with a secret that we do not have, as far as is known.
+    pub(super) wrong_secret: Option<WrongSecret>,
+}
+
+/// Whether webhooks can reach us.
+#[derive(Debug)]
+pub(super) struct Webhooks {
+    /// Where they are delivered to; none if nobody watches that.
+    pub(super) url: Option<Url>,
+    /// None before the first look.
+    pub(super) state: Option<State>,
+    pub(super) looked_at: Option<DateTime<Utc>>,
+    pub(super) findings: Arc<[Finding]>,
+    pub(super) has_secrets: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -34,19 +56,44 @@ impl<'a> Facts<'a> {
         let now = clock::now();
         let settings = app.reconciler.settings();
         let reports = app.store.last_passes(PASSES).await?;
+        let picture = app.reconciler.picture().await?;
+        let events = app.store.delivery_page(EVENTS, None).await?.items;
+        let wrong_secret = picture.wrong_secret.clone();
         Ok(Self {
             now,
             rules: &settings.rules,
             horizon: settings.horizon,
             ledger: app.store.ledger(now).await?,
-            picture: app.reconciler.picture().await?,
+            picture,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
-            events: app.store.delivery_page(EVENTS, None).await?.items,
+            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &app.watch)),
+            events,
             pagerduty: app.metrics.pagerduty.view(),
             strongdm: app.metrics.strongdm.view(),
+            webhooks: Webhooks {
+                url: app.watch.url(),
+                state: app.watch.state(),
+                looked_at: app.watch.looked_at(),
+                findings: app.watch.findings(),
+                has_secrets: !app.webhook_secrets.current().is_empty(),
+            },
         })
     }
+
+    /// Whether some of what the rule looks at did not answer the last time.
+    pub(super) fn unseen(&self, rule: &Rule) -> bool {
+        let sources = rule.sources();
+        self.picture.sources.iter().any(|sight| sight.error.is_some() && sources.contains(&sight.source))
+    }
+}
+
+/// Whether a signed webhook of that subscription was accepted since, or there is no such subscription any more.
+fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], watch: &Watch) -> bool {
+    // Who left the name out may be anybody who knows our secret: that is us, in all likelihood.
+    let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
+    watch.is_gone_since(wrong.at, &wrong.subscription)
+        || events.iter().any(|event| event.received_at > wrong.at && names(event))
 }
 
 /// A kept report, as far as the page shows it.

@@ -12,7 +12,7 @@ use maud::html;
 use super::{
     chart,
     facts::Facts,
-    history, layout,
+    findings, history, layout,
     look::Look,
     summary, tables,
     timeline::{Span, lanes},
@@ -42,8 +42,8 @@ pub(crate) async fn index(
         (summary::summary(&facts, &everything))
         (chart::access(&facts, &span, &look, &shown))
         (tables::grants(&facts, &shown))
+        (findings::findings(&facts))
         (tables::rules(&facts))
-        (tables::findings(&facts))
         (history::passes(&facts, &look))
         (history::events(&facts))
         (tables::upstreams(&facts))

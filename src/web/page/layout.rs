@@ -45,6 +45,7 @@ pub(super) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
                     a.brand href="/" { span.mark aria-hidden="true" {} "oncall-grants" }
                     nav aria-label="Sections" {
                         a href="/#access" { "Access" }
+                        a href="/#findings" { "To be mended" }
                         a href="/#rules" { "Rules" }
                         a href="/#passes" { "Passes" }
                         a href="/#events" { "Events" }

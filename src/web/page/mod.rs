@@ -3,6 +3,7 @@
 
 mod chart;
 mod facts;
+mod findings;
 mod history;
 mod layout;
 mod look;
@@ -10,6 +11,7 @@ mod summary;
 mod sync;
 mod tables;
 mod timeline;
+mod webhooks;
 mod why;
 
 mod handlers;

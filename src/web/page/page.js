@@ -11,6 +11,13 @@
   const clock = (at) => parts(at, { hour: "2-digit", minute: "2-digit" });
   const day = (at) => parts(at, { weekday: "short", day: "numeric", month: "short" });
 
+  // An instant on a bar, as short as it can be understood.
+  function moment(at) {
+    if (day(at) === day(new Date())) return clock(at);
+    const near = Math.abs(at - Date.now()) < 5 * 86400000;
+    return parts(at, near ? { weekday: "short" } : { day: "numeric", month: "short" }) + " " + clock(at);
+  }
+
   function showTimes(root) {
     const today = day(new Date());
     for (const element of root.querySelectorAll("time[datetime]")) {
@@ -21,8 +28,9 @@
     }
     for (const element of root.querySelectorAll("text[data-at]")) {
       const at = new Date(element.dataset.at);
-      const midnight = element.parentElement.parentElement.classList.contains("axis") && clock(at) === "00:00";
-      element.textContent = element.dataset.form.replace("%", midnight ? day(at) : clock(at));
+      const onAxis = element.closest(".axis") !== null;
+      const words = onAxis ? (clock(at) === "00:00" ? day(at) : clock(at)) : moment(at);
+      element.textContent = element.dataset.form.replace("%", words);
     }
   }
 

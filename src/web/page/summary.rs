@@ -5,16 +5,19 @@ use maud::{Markup, html};
 
 use super::{
     facts::{Facts, answers},
+    findings,
     layout::{count, distance, time},
     timeline::{Lanes, Standing},
+    webhooks,
 };
 use crate::metrics::HealthView;
 
 /// Something that an operator must know.
-struct Notice {
-    tone: &'static str,
-    title: String,
-    text: Markup,
+pub(super) struct Notice {
+    /// `bad`, `warn` or `info`.
+    pub(super) tone: &'static str,
+    pub(super) title: String,
+    pub(super) text: Markup,
 }
 
 /// The state of everything in one sentence, and a notice for each thing that is not as it should be.
@@ -51,7 +54,7 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
             }
             p.quiet #as-of { "As of " (time(now, now)) }
             @if notices.is_empty() {
-                div.notice.good { h2 { "All is well" } p { "Everything was seen, and everybody on call has what the rules give." } }
+                div.notice.good { h2 { "All is well" } p { "Everything was seen, somebody is on call for every rule, and everybody on call has what the rules give." } }
             }
             @for notice in notices {
                 div class={ "notice " (notice.tone) } { h2 { (notice.title) } p { (notice.text) } }
@@ -96,11 +99,15 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
             text: html! {
                 (unseen.iter().take(5).cloned().collect::<Vec<_>>().join("; "))
                 @if unseen.len() > 5 { "; and " (unseen.len() - 5) " more" }
-                ". What depends on it keeps its grants until they end. " a href="#rules" { "The rules" } " say more."
+                ". What depends on it keeps its grants until they end. What is gone for good must be taken out of its rule. " a href="#rules" { "The rules" } " say more."
             },
         });
     }
+    notices.extend(findings::notices(facts));
+    notices.extend(webhooks::notices(facts));
     notices.extend(shortcomings(facts, lanes));
+    // The worst first.
+    notices.sort_by_key(|notice| ["bad", "warn", "info"].iter().position(|tone| *tone == notice.tone));
     notices
 }
 
@@ -128,18 +135,6 @@ fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
             tone: "info",
             title: format!("{} deferred", count(picture.deferred.len(), "window")),
             text: html! { "strongDM refuses a second grant for the same account and resource; these wait until the one in their way ends." },
-        });
-    }
-    let on_call = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= now);
-    let without = picture.skipped.iter().filter(|finding| on_call(finding.first_shift)).count();
-    if !picture.skipped.is_empty() {
-        notices.push(Notice {
-            tone: if without > 0 { "bad" } else { "warn" },
-            title: format!("{} to be mended", count(picture.skipped.len(), "finding")),
-            text: html! {
-                @if without > 0 { (without) " of them on call now without access. " }
-                a href="#findings" { "See what is wrong" } "."
-            },
         });
     }
     notices

@@ -6,13 +6,15 @@ use maud::{Markup, html};
 use super::{
     chart::{query, standing},
     facts::{Facts, answers},
+    findings,
     layout::{chip, count, distance, time},
     timeline::Lanes,
+    webhooks,
 };
 use crate::{
     metrics::HealthView,
     model::{OnCallSelector, Rule, Source},
-    reconcile::picture::{Finding, Sight, Stretch},
+    reconcile::picture::{Sight, Stretch},
 };
 
 /// The timeline as a table, for whoever cannot or does not want to see it.
@@ -115,17 +117,25 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
     let skipped = facts.picture.skipped.iter().filter(|finding| named(&finding.rules)).count();
     let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
     let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
-    let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, deferred + skipped) {
+    let gaps = findings::gaps(facts).remove(rule.name.as_str()).unwrap_or_default();
+    let (tone, word) = match (sights.is_empty(), unknown.is_empty(), held, skipped, deferred) {
         (true, ..) => ("quiet", "not seen yet"),
         (_, false, ..) => ("bad", "unknown"),
-        (.., 1.., _) => ("warn", "held"),
-        (.., 1..) => ("warn", "look"),
+        _ if gaps.iter().any(|gap| gap.holds(now)) => ("bad", "nobody on call"),
+        (.., 1.., _, _) => ("warn", "held"),
+        (.., 1.., _) => ("warn", "to be mended"),
+        (.., 1..) => ("info", "deferred"),
+        _ if !gaps.is_empty() => ("info", "gap ahead"),
         _ => ("good", "well"),
     };
     html! {
         tr {
             th scope="row" { (rule.name) }
-            td { (chip(tone, word)) @for sight in unknown { p.error { (sight.source) ": " (sight.error.as_deref().unwrap_or_default()) } } }
+            td { (chip(tone, word)) @for sight in unknown { p.error { (sight.source) ": " (sight.error.as_deref().unwrap_or_default()) } }
+                @if let Some(gap) = gaps.first() {
+                    p.quiet { "nobody " @if gap.holds(now) { "since " (time(now, gap.start)) } @else { (distance(now, gap.start)) } }
+                }
+            }
             td { (looks_at(rule)) }
             td { (resources.join(", ")) }
             td { @match seen { Some(at) => { (time(now, at)) br; span.quiet { (distance(now, at)) } } None => { "never" } } }
@@ -156,40 +166,7 @@ fn looks_at(rule: &Rule) -> Markup {
     }
 }
 
-/// People, resources and filters that nothing can be done about before somebody mends them.
-pub(super) fn findings(facts: &Facts<'_>) -> Markup {
-    let now = facts.now;
-    let mut findings: Vec<&Finding> = facts.picture.skipped.iter().collect();
-    findings.sort_by_key(|finding| (finding.first_shift.is_none(), finding.first_shift));
-    html! {
-        section #findings aria-labelledby="findings-title" {
-            div.section-head { h2 #findings-title { "To be mended" } p { (count(findings.len(), "finding")) } }
-            @if findings.is_empty() {
-                p.empty { "Everybody on call within the horizon has an account, and every resource was found." }
-            } @else {
-                div.scroll role="region" aria-label="Findings" tabindex="0" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "About" } th scope="col" { "What is wrong" } th scope="col" { "Rules" } th scope="col" { "First shift" }
-                        } }
-                        tbody {
-                            @for finding in findings {
-                                tr {
-                                    th scope="row" { (finding.about) } td { (finding.reason) } td { (finding.rules.join(", ")) }
-                                    td { @if let Some(at) = finding.first_shift {
-                                        @if at <= now { (chip("bad", "on call now")) } @else { (time(now, at)) br; span.quiet { (distance(now, at)) } }
-                                    } }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// PagerDuty and strongDM, as this process last heard from them.
+/// PagerDuty and strongDM, as this process last heard from them, and whether webhooks arrive.
 pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
     html! {
         section #upstreams aria-labelledby="upstreams-title" {
@@ -197,6 +174,7 @@ pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
             ul.cards {
                 (upstream(facts.now, "PagerDuty", &facts.pagerduty))
                 (upstream(facts.now, "strongDM", &facts.strongdm))
+                (webhooks::card(facts))
             }
         }
     }

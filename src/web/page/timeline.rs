@@ -84,6 +84,8 @@ fn percent(part: TimeDelta, whole: TimeDelta) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Unknown,
+    /// Nobody is on call for the rule.
+    Gap,
     Shift,
     InForce,
     Coming,
@@ -203,6 +205,25 @@ pub(super) fn lanes(
     }
     mark_unknown(span, &mut lanes, picture, rules);
     by_resource(span, lanes, &sought.to_lowercase())
+}
+
+/// The rules with stretches in view for which they have nobody. `sought` keeps those with this text in their name or
+/// in that of a resource.
+pub(super) fn gaps(span: &Span, picture: &Picture, rules: &[Rule], sought: &str) -> Vec<(String, Vec<Bar>)> {
+    let sought = sought.to_lowercase();
+    let is_sought = |rule: &&Rule| {
+        let resources = rule.resources.iter().map(|resource| resource.to_string().to_lowercase());
+        rule.name.to_lowercase().contains(&sought) || resources.into_iter().any(|name| name.contains(&sought))
+    };
+    let lanes = rules.iter().filter(is_sought).map(|rule| {
+        let gaps = picture.gaps.iter().filter(|gap| gap.rule == rule.name);
+        let bars = gaps.filter_map(|gap| {
+            let (start, end) = (gap.start, gap.end);
+            span.place(start, end).map(|place| Bar { kind: Kind::Gap, start, end, place })
+        });
+        (rule.name.clone(), bars.collect::<Vec<Bar>>())
+    });
+    lanes.filter(|(_, bars)| !bars.is_empty()).collect()
 }
 
 /// Lanes whose rules depend on something that did not answer are uncertain from its last answer on.

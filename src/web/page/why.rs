@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{
     chart::{query, standing},
     facts::Facts,
+    findings,
     layout::{self, chip, distance, time},
     timeline::{Span, lanes},
 };
@@ -62,20 +63,23 @@ pub(crate) async fn why(
         .ledger
         .iter()
         .filter(|entry| is_this(entry.own.grant.email.as_str(), &entry.own.grant.resource));
+    let faults = findings::about(&facts, email, resource);
     let main = html! {
         p { a href="/" { "← Everything" } }
         h1 { (email) " on " (resource) }
         p.lead {
             @match lane {
                 Some((_, lane)) => { (standing(facts.now, lane.standing(facts.now))) }
+                None if faults.is_some() => { (chip("bad", "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
                 None => { (chip("quiet", "no access")) " No grant of ours, now or to come, and no rule that wants one." }
             }
         }
+        @if let Some(faults) = &faults { (faults) }
         h2 { "Grants" }
         @let grants: Vec<_> = grants.collect();
         @if grants.is_empty() { p.empty { "None." } }
         @for entry in grants { (grant(&facts, entry)) }
-        (waits(&facts, is_this))
+        (waits(&facts, is_this, faults.is_some()))
         (done(facts.now, &audit, is_this))
         p { a href={ "/api/explain?" (query(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
     };
@@ -129,7 +133,7 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     }
 }
 
-fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool) -> Markup {
+fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) -> Markup {
     let waiting: Vec<&Stretch> =
         facts.picture.deferred.iter().filter(|waiting| is_this(&waiting.email, &waiting.resource)).collect();
     let wants: Vec<_> =
@@ -142,7 +146,12 @@ fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool) -> Markup {
             } }
         }
         h2 { "Wanted" }
-        @if wants.is_empty() { p.empty { "No rule wants this access within the horizon, as far as was seen." } }
+        @if wants.is_empty() {
+            p.empty {
+                @if faulty { "Nothing that can be granted before that is mended." }
+                @else { "No rule wants this access within the horizon, as far as was seen." }
+            }
+        }
         ul { @for want in wants {
             li {
                 "Rule " strong { (want.rule) } " through " (want.source) ", from " (time(facts.now, want.start))

@@ -15,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) horizon: &'static str,
     pub(crate) max_revocations: usize,
     pub(crate) webhook_secrets: Vec<String>,
+    /// Where PagerDuty should reach the service.
+    pub(crate) public_url: Option<&'static str>,
     /// The address of the store.
     pub(crate) store: String,
     /// `[[rules]]` tables.
@@ -31,6 +33,7 @@ impl Default for Config {
             horizon: "7d",
             max_revocations: 20,
             webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
+            public_url: None,
             store: "sqlite:oncall-grants.db".to_owned(),
             rules: rule("payments", &[world::SCHEDULE], &["prod-postgres"]),
             aliases: Vec::new(),
@@ -51,7 +54,9 @@ impl Config {
 
     /// The file.
     pub(crate) fn text(&self, pagerduty: &str, strongdm: &str) -> String {
-        let Self { interval, horizon, max_revocations, webhook_secrets, store, rules, aliases } = self;
+        let Self { interval, horizon, max_revocations, webhook_secrets, public_url, store, rules, aliases } =
+            self;
+        let public_url = public_url.map(|url| format!("\npublic_url = {url:?}")).unwrap_or_default();
         let mut pairs = String::new();
         for (from, to) in aliases {
             write!(pairs, "{from:?} = {to:?}, ").expect("a String takes everything");
@@ -60,7 +65,7 @@ impl Config {
         format!(
             r#"[server]
 listen = "127.0.0.1:0"
-admin_token = "{ADMIN_TOKEN}"
+admin_token = "{ADMIN_TOKEN}"{public_url}
 [pagerduty]
 api_url = "{pagerduty}"
 token = "{token}"

@@ -53,6 +53,13 @@ impl Replicas {
         Replica { service, dir, http: super::http::client(), secret }
     }
 
+    /// One more replica whose first pass is over.
+    pub(crate) async fn one_more(&self) -> Replica {
+        let replica = self.start_on(self.database.url.as_str()).await;
+        replica.has_started().await;
+        replica
+    }
+
     /// Two replicas whose first passes are over.
     pub(crate) async fn two(&self) -> (Replica, Replica) {
         self.two_on(self.database.url.as_str()).await
@@ -104,6 +111,13 @@ impl Replica {
         let signature = sign(&self.secret, &body);
         let request = self.request(Method::POST, "/webhooks/pagerduty").body(body);
         self.send(request.header("X-PagerDuty-Signature", signature)).await.expect("an answer")
+    }
+
+    /// Posts an event in the name of a subscription, but not signed by it.
+    pub(crate) async fn forge(&self, subscription: &str) -> Answer {
+        let request = self.request(Method::POST, "/webhooks/pagerduty").body("{}");
+        let request = request.header("X-PagerDuty-Signature", "v1=00");
+        self.send(request.header("X-Webhook-Subscription", subscription)).await.expect("an answer")
     }
 
     /// Posts a signed event, which must be new and of interest.
