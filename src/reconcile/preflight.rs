@@ -1,5 +1,7 @@
 //! What is going to break within the horizon, from what a pass saw and decided. Pure.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{
@@ -13,6 +15,8 @@ use crate::model::{
 
 /// A filter that matches more resources than this is probably not what its author meant.
 const MANY: usize = 50;
+/// How a gap begins that is as long as the horizon.
+const NOBODY: &str = "nobody is on call within the horizon";
 /// So many stretches are told of each rule; more would be noise.
 const TOLD: usize = 3;
 
@@ -20,11 +24,15 @@ const TOLD: usize = 3;
 /// for which a rule has nobody.
 pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        plan.skipped.iter().map(|skipped| left_out(now, skipped, world)).collect();
+        plan.skipped.iter().map(|skipped| left_out(now, settings, skipped, world)).collect();
     let horizon = Window::new(now, later(now, settings.horizon));
     for rule in &settings.rules {
         findings.extend(filters(rule, world));
-        findings.extend(horizon.and_then(|horizon| gaps(rule, world, horizon)));
+        let absent = absent_levels(rule, world);
+        // A level that nobody has is no gap in a schedule.
+        let gap = horizon.and_then(|horizon| gaps(rule, world, horizon));
+        findings.extend(gap.filter(|gap| absent.is_empty() || !gap.message.starts_with(NOBODY)));
+        findings.extend(absent);
         findings.extend(always_on_call(rule, world));
     }
     findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
@@ -33,7 +41,7 @@ pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &
 }
 
 /// A person, resource or filter that nothing can be done about.
-fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
+fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &World) -> Finding {
     let Skipped { subject, reason, rules, first_shift } = skipped;
     let what = match subject {
         Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
@@ -46,29 +54,28 @@ fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
         Some(start) => format!("; on call since {}", second(*start)),
         None => "; always on call".to_owned(),
     };
-    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let message = format!("{what}{when} (rules: {})", rules.join(", "));
-    Finding::problem(kind(*reason), subject, message).mended_by(remedy(*reason))
+    let aliased = match (subject, reason) {
+        (Subject::Email(email), SkipReason::NoAccount) => settings.aliases.leading_to(email),
+        _ => Vec::new(),
+    };
+    let names: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let (alias, remedy) = if aliased.is_empty() {
+        (String::new(), remedy(*reason).to_owned())
+    } else {
+        let from = aliased.join(", ");
+        let remedy = format!(
+            "correct the alias of {from} in accounts.aliases, or make a strongDM user account of {subject}"
+        );
+        (format!(", to which accounts.aliases maps {from}"), remedy)
+    };
+    let message = format!("{what}{alias}{when} (rules: {})", names.join(", "));
+    Finding::problem(reason.code(), subject, message).mended_by(remedy)
 }
 
 fn refusal(filter: &str, world: &World) -> Option<String> {
     match world.resources.get(&ResourceSelector::Filter(filter.to_owned())) {
         Some(Observed::Known(ResourceMatch::Refused(words))) => Some(words.clone()),
         _ => None,
-    }
-}
-
-/// The word that reports have for it.
-fn kind(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::NoAccount => "no_account",
-        SkipReason::AccountSuspended => "account_suspended",
-        SkipReason::AmbiguousAccount => "ambiguous_account",
-        SkipReason::NoEmail => "no_email",
-        SkipReason::InvalidEmail => "invalid_email",
-        SkipReason::ResourceNotFound => "resource_not_found",
-        SkipReason::AmbiguousResource => "ambiguous_resource",
-        SkipReason::FilterRefused => "filter_refused",
     }
 }
 
@@ -136,11 +143,15 @@ fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
     let days = horizon.end() - horizon.start();
     let message = match gaps.as_slice() {
         [] => return None,
-        [all] if *all == horizon => format!("nobody is on call within the horizon of {}", span(days)),
+        [all] if *all == horizon => format!("{NOBODY} of {}", span(days)),
         gaps => {
             let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
             let more = gaps.len().saturating_sub(TOLD);
-            let more = if more > 0 { format!(" and {more} more times") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more time{}", if more == 1 { "" } else { "s" })
+            } else {
+                String::new()
+            };
             format!("nobody is on call {}{more}", told.join(", "))
         }
     };
@@ -151,6 +162,30 @@ fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
         stretches: gaps,
         ..finding.mended_by("fill the schedule in PagerDuty, unless that is meant")
     })
+}
+
+/// Levels of a rule at which a policy shows nobody, although it shows others.
+fn absent_levels(rule: &Rule, world: &World) -> Vec<Finding> {
+    let OnCallSelector::Policies { levels, .. } = &rule.on_calls else { return Vec::new() };
+    let words = |levels: &mut dyn Iterator<Item = u32>| -> String {
+        levels.map(|level| level.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let absent =
+        rule.sources().into_iter().filter_map(|source| {
+            let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+            let seen: BTreeSet<u32> = on_calls.iter().filter_map(|on_call| on_call.level).collect();
+            let absent = words(&mut levels.iter().copied().filter(|level| !seen.contains(level)));
+            if seen.is_empty() || absent.is_empty() {
+                return None;
+            }
+            let seen = words(&mut seen.into_iter());
+            let message = format!("no on-call of {source} is at level {absent} (seen: {seen})");
+            let finding = Finding::warning("level_not_seen", format!("rule {:?}", rule.name), message);
+            Some(finding.mended_by(
+                "correct escalation_levels in the rule, or put somebody at that level in PagerDuty",
+            ))
+        });
+    absent.collect()
 }
 
 fn shift(on_call: &OnCall) -> Option<Window> {
@@ -178,7 +213,8 @@ fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
     if users.is_empty() {
         return None;
     }
-    let message = format!("{} are always on call there and get no access from it", users.join(", "));
+    let (are, get) = if users.len() == 1 { ("is", "gets") } else { ("are", "get") };
+    let message = format!("{} {are} always on call there and {get} no access from it", users.join(", "));
     let finding = Finding::note("always_on_call", format!("rule {:?}", rule.name), message);
     Some(finding.mended_by("set include_always_on_call = true in the rule, if they should"))
 }
@@ -196,9 +232,16 @@ pub(super) fn second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A length of time, such as `7days`.
+/// A length of time as the configuration writes it, such as `7d` or `1d12h`.
 fn span(delta: TimeDelta) -> String {
-    humantime::format_duration(delta.to_std().unwrap_or_default()).to_string()
+    let parts = [
+        (delta.num_days(), "d"),
+        (delta.num_hours() % 24, "h"),
+        (delta.num_minutes() % 60, "m"),
+        (delta.num_seconds() % 60, "s"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    told.flat_map(|(count, unit)| [count.to_string(), (*unit).to_owned()]).collect()
 }
 
 #[cfg(test)]

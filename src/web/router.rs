@@ -29,7 +29,7 @@ use super::{
     explain, health, openapi, page,
     secrets::WebhookSecrets,
     sync, webhook,
-    webhook::RefusedSignatures,
+    webhook::{RefusedSignatures, Seldom},
 };
 use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
@@ -58,6 +58,7 @@ pub struct App {
     pub stopping: AtomicBool,
     pub(super) bodies: BodyBudget,
     pub(super) refused_signatures: RefusedSignatures,
+    pub(super) without_event: Seldom,
 }
 
 impl App {
@@ -79,6 +80,7 @@ impl App {
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
             refused_signatures: RefusedSignatures::default(),
+            without_event: Seldom::default(),
         }
     }
 
@@ -97,7 +99,7 @@ pub fn router(app: Arc<App>) -> Router {
     let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
     Router::from(admin.merge(open))
         .fallback(async || AppError::NotFound("no such route".to_owned()))
-        .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
         .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))

@@ -18,9 +18,12 @@ use tokio::{
 use tracing::debug;
 
 use super::Client;
-use crate::pagerduty::{
-    Error,
-    wire::{self, ErrorBody},
+use crate::{
+    pagerduty::{
+        Error,
+        wire::{self, ErrorBody},
+    },
+    tls,
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");
@@ -234,7 +237,7 @@ impl Client {
             words => request.describe(&format!("{status}: {words}")),
         };
         match Error::of_status(status.as_u16(), text) {
-            error @ Error::Unavailable(_) => Failure::passing(request.repeatable, error),
+            error @ Error::Troubled(_) => Failure::passing(request.repeatable, error),
             error => Failure::lasting(error),
         }
     }
@@ -288,7 +291,7 @@ impl Failure {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        Self::passing(retry, Error::Unavailable(request.describe(&text)))
+        Self::passing(retry, Error::Unavailable(request.describe(&tls::in_words(text))))
     }
 }
 

@@ -192,7 +192,7 @@ fn a_suspended_account_has_no_access_whatever_grants_it_has() {
 fn what_could_not_be_seen_is_unknown_unless_a_grant_is_there() {
     let mut story = Story::new();
     let source = Source::Schedule("PS".into());
-    story.world.on_calls.insert(source, Observed::Unknown("down".to_owned()));
+    story.world.on_calls.insert(source, Observed::Unknown("down".into()));
     assert_eq!(story.tells("bo@example.com", 0, "down"), (Access::Unknown, Some(LinkKind::Source)));
     assert_eq!(story.tells("ana@example.com", 0, "stays until its end"), (Access::Yes, None));
 
@@ -201,7 +201,7 @@ fn what_could_not_be_seen_is_unknown_unless_a_grant_is_there() {
     assert_eq!(story.tells("ana@example.com", 0, "earlier write"), (Access::Unknown, Some(LinkKind::Grant)));
 
     let mut story = Story::new();
-    story.world.people.insert("ana".into(), Observed::Unknown("down".to_owned()));
+    story.world.people.insert("ana".into(), Observed::Unknown("down".into()));
     let told = story.tells("cem@example.com", 0, "did not tell who that is");
     assert_eq!(told, (Access::Unknown, Some(LinkKind::OnCall)));
 }
@@ -247,6 +247,7 @@ fn the_last_failure_is_the_reason_of_a_missing_grant() {
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         grant_id: None,
+        window: None,
     });
     let told = story.tells("ana@example.com", 0, "the last attempt at 2027-01-15T07:00:00Z failed: lacks");
     assert_eq!(told, (Access::No, Some(LinkKind::Grant)));
@@ -265,6 +266,7 @@ fn the_past_is_told_from_what_was_made_and_taken_back() {
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         grant_id: Some("ag-1".to_owned()),
+        window: None,
     };
     story.history = vec![past(-4, "revoke"), past(-8, "create")];
     for (hour, access) in [(-9, Access::No), (-6, Access::Yes), (-3, Access::No)] {

@@ -69,7 +69,7 @@ async fn lasting_trouble_ends_after_three_attempts() {
         let server = Server::answering(move |_| trouble()).await;
         let error = ask(&server).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unavailable(text) if text.starts_with("GET /users/PB2BOC8: ")),
+            matches!(&error, Error::Unavailable(text) | Error::Troubled(text) if text.starts_with("GET /users/PB2BOC8: ")),
             "{index} {error}"
         );
         assert!(!error.is_client_error());
@@ -287,7 +287,7 @@ async fn the_observer_is_told_of_every_request() {
             (
                 "user",
                 Some(500),
-                failed("unavailable: GET /users/PB2BOC8: 500 Internal Server Error"),
+                failed("PagerDuty has trouble: GET /users/PB2BOC8: 500 Internal Server Error"),
                 None,
                 None
             ),
