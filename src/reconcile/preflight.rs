@@ -15,8 +15,6 @@ use crate::model::{
 
 /// A filter that matches more resources than this is probably not what its author meant.
 const MANY: usize = 50;
-/// How a gap begins that is as long as the horizon.
-const NOBODY: &str = "nobody is on call within the horizon";
 /// So many stretches are told of each rule; more would be noise.
 const TOLD: usize = 3;
 
@@ -31,7 +29,7 @@ pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &
         let absent = absent_levels(rule, world);
         // A level that nobody has is no gap in a schedule.
         let gap = horizon.and_then(|horizon| gaps(rule, world, horizon));
-        findings.extend(gap.filter(|gap| absent.is_empty() || !gap.message.starts_with(NOBODY)));
+        findings.extend(gap.filter(|gap| absent.is_empty() || gap.stretches != horizon.as_slice()));
         findings.extend(absent);
         findings.extend(always_on_call(rule, world));
     }
@@ -143,7 +141,7 @@ fn gaps(rule: &Rule, world: &World, horizon: Window) -> Option<Finding> {
     let days = horizon.end() - horizon.start();
     let message = match gaps.as_slice() {
         [] => return None,
-        [all] if *all == horizon => format!("{NOBODY} of {}", span(days)),
+        [all] if *all == horizon => format!("nobody is on call within the horizon of {}", span(days)),
         gaps => {
             let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
             let more = gaps.len().saturating_sub(TOLD);

@@ -185,3 +185,18 @@ fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> 
 fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always serialises")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_said_is_told_once() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(words(&sqlx::Error::Io(refused())), "connection refused");
+        let nested = sqlx::Error::Configuration(Box::new(sqlx::Error::Configuration("unknown value".into())));
+        assert_eq!(words(&nested), "unknown value");
+        let unreachable = Error::from(sqlx::Error::PoolTimedOut);
+        assert!(unreachable.may_pass() && !unreachable.to_string().contains("pool"), "{unreachable}");
+    }
+}

@@ -191,3 +191,20 @@ async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, E
     let row = row.bind(lease.duty.as_str()).bind(lease.token).fetch_optional(connection).await?;
     Ok(row.is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_told_as_that_and_without_the_password() {
+        let url = "postgres://ops:pa55word@127.0.0.1:1/grants";
+        let own = Postgres::open(url).await.map(drop).unwrap_err().to_string();
+        let beside = Postgres::open_beside(url).await.map(drop).unwrap_err().to_string();
+        assert_eq!(own, beside);
+        assert!(
+            own.starts_with("cannot open the store postgres://127.0.0.1:1/grants: Connection refused"),
+            "{own}"
+        );
+    }
+}
