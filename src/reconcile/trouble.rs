@@ -50,6 +50,7 @@ struct Line {
 impl Troubles {
     /// Tells what is new or due again in `report`. Only a `full` pass shows that something is over.
     pub(super) fn tell(&mut self, report: &PassReport, full: bool) {
+        let was_told = !self.0.is_empty();
         for Line { text, is_error } in self.lines(report, full, Instant::now()) {
             if is_error {
                 tracing::error!("{text}");
@@ -57,8 +58,7 @@ impl Troubles {
                 tracing::warn!("{text}");
             }
         }
-        if full && report.is_complete() && !self.0.is_empty() {
-            self.0.clear();
+        if full && was_told && report.is_complete() {
             tracing::info!("everything is seen and done again");
         }
     }

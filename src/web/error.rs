@@ -25,7 +25,7 @@ pub(super) enum AppError {
     NotFound(String),
     /// 404: no rule names the schedule.
     UnknownSchedule(String),
-    /// 405: the route exists, but not for this method; for those that it names, as `Allow` does.
+    /// 405: the route exists, but not for this method; it is for those named here.
     MethodNotAllowed(String),
     /// 413: the body is larger than allowed.
     TooLarge(usize),
@@ -46,16 +46,21 @@ impl AppError {
     }
 }
 
+/// Names the methods of a route to whoever used another one. Only outside of the routes their `Allow` is known.
+pub(super) async fn name_methods(response: Response) -> Response {
+    let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok());
+    let Some(methods) = allow.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) else {
+        return response;
+    };
+    let told = AppError::MethodNotAllowed(methods.to_owned()).into_response();
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, told.into_body())
+}
+
 /// Gives the bare refusals of layers the shape of all errors.
 pub(super) async fn in_words(response: Response) -> Response {
     match response.status() {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let allow = response.headers().get(header::ALLOW).cloned();
-            let methods = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or_default();
-            let mut told = AppError::MethodNotAllowed(methods.to_owned()).into_response();
-            told.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
-            told
-        }
         _ if response.headers().contains_key(header::CONTENT_TYPE) => response,
         StatusCode::FORBIDDEN => AppError::CrossSite.into_response(),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {

@@ -97,7 +97,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CsrfLayer::new())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
     let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
-    Router::from(admin.merge(open))
+    let routes = Router::from(admin.merge(open))
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
         .layer(middleware::map_response(error::in_words))
@@ -105,7 +105,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(middleware::from_fn(trace))
-        .with_state(app)
+        .with_state(app);
+    Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
 }
 
 /// What an operator does; a pass takes its time.
