@@ -15,7 +15,6 @@ use super::{
     pace::RateLimit,
     proto::{RateLimitError, RateLimitMetadata, StatusDetails},
 };
-use crate::tls;
 
 /// A failed attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,7 +159,11 @@ fn in_words(text: String) -> String {
     if has(&of_http) && !has(&of_a_gateway) {
         return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
     }
-    tls::in_words(text)
+    // What the TLS library calls whatever is no TLS at all.
+    if text.contains("InvalidContentType") {
+        return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");
+    }
+    text
 }
 
 /// The rate limit in the details of a refusal, under either of its names. strongDM does not always send details.

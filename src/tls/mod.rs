@@ -30,15 +30,6 @@ pub fn client_config() -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// What a failed connection says, with what it means where the TLS library's words tell that to few: it calls whatever
-/// is no TLS at all a corrupt message.
-pub fn in_words(error: String) -> String {
-    if error.contains("InvalidContentType") {
-        return format!("what answers there does not speak TLS; is the port right? ({error})");
-    }
-    error
-}
-
 fn roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

@@ -18,12 +18,9 @@ use tokio::{
 use tracing::debug;
 
 use super::Client;
-use crate::{
-    pagerduty::{
-        Error,
-        wire::{self, ErrorBody},
-    },
-    tls,
+use crate::pagerduty::{
+    Error,
+    wire::{self, ErrorBody},
 };
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");
@@ -291,7 +288,11 @@ impl Failure {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        Self::passing(retry, Error::Unavailable(request.describe(&tls::in_words(text))))
+        // What the TLS library calls whatever is no TLS at all.
+        if text.contains("InvalidContentType") {
+            text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");
+        }
+        Self::passing(retry, Error::Unavailable(request.describe(&text)))
     }
 }
 

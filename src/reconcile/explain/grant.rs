@@ -155,7 +155,7 @@ impl<'k> Standing<'k> {
         if has("PERMISSION_DENIED") {
             "tick grant:write for the API key in strongDM; the service tries again by itself"
         } else if has("UNAUTHENTICATED") {
-            "give the service a valid API key of strongDM, and see this machine's clock; it tries again by itself"
+            "give the service a valid API key of strongDM, and see that this machine has the right time; it tries again by itself"
         } else {
             "the service tries again by itself; if it goes on failing, its log and oncall-grants check tell more"
         }

@@ -229,6 +229,16 @@ async fn no_server_means_unavailable() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_is_called_that() {
+    let server = Server::answering(|_| user()).await;
+    let mut client = server.client();
+    client.http = crate::pagerduty::http_client(crate::tls::client_config()).unwrap();
+    client.base.set_scheme("https").unwrap();
+    let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(text) if text.contains("does not speak TLS")), "{error}");
+}
+
+#[tokio::test]
 async fn one_request_is_under_way_at_a_time() {
     let server = Server::answering(|_| user().after(Duration::from_millis(5))).await;
     let client = server.client();
