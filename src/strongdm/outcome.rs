@@ -153,7 +153,7 @@ fn describe(stage: Stage, status: &Status) -> String {
 /// Says what it means if whatever answers is no gRPC service. Nothing is decided by it: a gateway in front of strongDM
 /// that has lost it answers alike, apart from its status.
 fn in_words(text: String) -> String {
-    let of_http = ["invalid compression flag", "grpc-status header missing", "FRAME_SIZE_ERROR"];
+    let of_http = ["invalid compression flag", "grpc-status header missing", "frame with invalid size"];
     let of_a_gateway = ["502", "503", "504"];
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(&of_http) && !has(&of_a_gateway) {
@@ -333,6 +333,7 @@ mod tests {
         for (text, words) in [
             (format!("{flag}404 Not Found"), Some("is not strongDM's API")),
             (format!("{flag}503 Service Unavailable"), None),
+            ("connection error detected: frame with invalid size".to_owned(), Some("is not strongDM's API")),
             ("received corrupt message of type InvalidContentType".to_owned(), Some("does not speak TLS")),
             ("down for maintenance".to_owned(), None),
         ] {
