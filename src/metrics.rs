@@ -202,7 +202,8 @@ impl Metrics {
             grant_writes: names.add("grant_writes", "Grants made and taken back, by action and result", new()),
             last_complete_pass: names.add(
                 "last_complete_pass_timestamp_seconds",
-                "When a pass last observed everything, in seconds since 1970; 0 if none did since the start",
+                "When a pass last observed everything, here, elsewhere or before a restart, in seconds since 1970; 0 if none \
+                 is known to have",
                 new(),
             ),
             rule_observed: names.add(

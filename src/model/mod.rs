@@ -255,6 +255,11 @@ impl Aliases {
         let email: Email = raw.parse()?;
         Ok(self.0.get(&email).cloned().unwrap_or(email))
     }
+
+    /// The PagerDuty addresses that are mapped to this strongDM address.
+    pub fn leading_to(&self, account: &str) -> Vec<&str> {
+        self.0.iter().filter(|(_, to)| to.matches(account)).map(|(from, _)| from.as_str()).collect()
+    }
 }
 
 /// A grant of ours: one account, one resource, one window.
@@ -296,6 +301,42 @@ impl fmt::Display for Grant {
 pub enum Observed<T> {
     /// The answer.
     Known(T),
-    /// No answer; the text says why.
-    Unknown(String),
+    /// No answer.
+    Unknown(Unseen),
+}
+
+impl<T> Observed<T> {
+    /// Whether it was seen.
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+}
+
+/// Why something could not be seen or done, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unseen {
+    /// What went wrong.
+    pub error: String,
+    /// What somebody must do about it; empty if it may well pass by itself.
+    pub remedy: String,
+}
+
+impl From<&str> for Unseen {
+    fn from(error: &str) -> Self {
+        error.to_owned().into()
+    }
+}
+
+impl From<String> for Unseen {
+    fn from(error: String) -> Self {
+        Self { error, remedy: String::new() }
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, remedy } = self;
+        f.write_str(error)?;
+        if remedy.is_empty() { Ok(()) } else { write!(f, "; {remedy}") }
+    }
 }

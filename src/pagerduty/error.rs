@@ -23,9 +23,12 @@ pub enum Error {
         /// How long until it is worth asking again.
         retry_after: Duration,
     },
-    /// No answer, or one that says that PagerDuty has trouble; asking again later may help.
+    /// No answer; asking again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// PagerDuty was reached and says that it has trouble; asking again later may help.
+    #[error("PagerDuty has trouble: {0}")]
+    Troubled(String),
     /// The answer cannot be read or contradicts itself or the question.
     #[error("unusable answer: {0}")]
     Invalid(String),
@@ -41,9 +44,30 @@ impl Error {
     pub fn is_client_error(&self) -> bool {
         match self {
             Self::Forbidden(_) | Self::NotFound(_) | Self::BadRequest(_) => true,
-            Self::Unauthorized(_) | Self::RateLimited { .. } | Self::Unavailable(_) | Self::Invalid(_) => {
-                false
-            }
+            Self::Unauthorized(_)
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Troubled(_)
+            | Self::Invalid(_) => false,
+        }
+    }
+
+    /// What somebody must do about it, where `right` is what the question needed; empty if it may well pass by itself.
+    pub fn remedy(&self, right: &str) -> String {
+        match self {
+            Self::Unauthorized(_) => "give the service a valid REST API key (pagerduty.token, token_file or \
+                                      PAGERDUTY_TOKEN); an account of the EU region needs pagerduty.api_url = \
+                                      \"https://api.eu.pagerduty.com\""
+                .to_owned(),
+            Self::Forbidden(_) => format!(
+                "use a read-only REST API key of the account, or grant the right {right} to the token's owner"
+            ),
+            Self::NotFound(_)
+            | Self::BadRequest(_)
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Troubled(_)
+            | Self::Invalid(_) => String::new(),
         }
     }
 
@@ -52,7 +76,7 @@ impl Error {
             401 => Self::Unauthorized(text),
             403 => Self::Forbidden(text),
             404 | 410 => Self::NotFound(text),
-            408 | 500.. => Self::Unavailable(text),
+            408 | 500.. => Self::Troubled(text),
             400..500 => Self::BadRequest(text),
             // Redirects are not followed, for they would carry the token to another place.
             _ => Self::Invalid(text),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock,
     metrics::ByAction,
-    model::{Grant, GrantId, Window},
+    model::{Grant, GrantId, Unseen, Window},
     store::{self, AuditEntry, LedgerEntry, State},
     strongdm::{Error, RemoteGrant},
 };
@@ -80,8 +80,8 @@ struct Outcome {
 enum Written {
     Done(Grant),
     /// Refused in a way that taught us something; the next plan takes it into account.
-    Learned(String),
-    Failed(String),
+    Learned(Unseen),
+    Failed(Unseen),
 }
 
 impl Reconciler {
@@ -127,9 +127,9 @@ impl Reconciler {
                 Step::Revoke(revocation) => ("revoke", revocation.grant.clone()),
             };
             let written = if context.held.is_lost() {
-                Written::Failed(TAKEN_OVER.to_owned())
+                Written::Failed(TAKEN_OVER.into())
             } else if tokio::time::Instant::now() > context.deadline {
-                Written::Failed(OUT_OF_TIME.to_owned())
+                Written::Failed(OUT_OF_TIME.into())
             } else {
                 match &step {
                     Step::Create(new) => self.create(context, new).await?,
@@ -152,8 +152,8 @@ impl Reconciler {
                 }
                 Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    tracing::warn!("could not {action} {grant}: {error}");
-                    outcome.failed.push(Failure { action, grant, error });
+                    let Unseen { error, remedy } = error;
+                    outcome.failed.push(Failure { action, grant, error, remedy });
                     "failed"
                 }
             };
@@ -166,7 +166,7 @@ impl Reconciler {
         let Grant { account_id, resource_id, window, .. } = &new.grant;
         let reason = new.causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let Some(row) = self.store.intend_create(context.held.lease(), new, context.now).await? else {
-            return Ok(Written::Failed(TAKEN_OVER.to_owned()));
+            return Ok(Written::Failed(TAKEN_OVER.into()));
         };
         match self.strongdm.create_grant(account_id, resource_id, *window).await {
             Ok(remote) => {
@@ -193,7 +193,7 @@ impl Reconciler {
             Err(error @ Error::NotFound(_)) => {
                 self.cache.forget(account_id, resource_id);
                 self.fail_creation(context, row, &new.grant, &error).await?;
-                Ok(Written::Learned(error.to_string()))
+                Ok(Written::Learned((&error).into()))
             }
             Err(error) if error.is_unclear() => {
                 let audit = context.audit("create", "unclear", &new.grant, &error.to_string());
@@ -204,7 +204,7 @@ impl Reconciler {
             }
             Err(error) => {
                 self.fail_creation(context, row, &new.grant, &error).await?;
-                Ok(Written::Failed(error.to_string()))
+                Ok(Written::Failed((&error).into()))
             }
         }
     }
@@ -216,13 +216,13 @@ impl Reconciler {
         entry: Option<LedgerEntry>,
         error: &Error,
     ) -> Result<Written, store::Error> {
-        let Some(entry) = entry else { return Ok(Written::Failed(error.to_string())) };
+        let Some(entry) = entry else { return Ok(Written::Failed(error.into())) };
         self.settle_creation(context, &entry).await?;
         let ledger = self.store.ledger(context.now).await?;
         let found = ledger
             .into_iter()
             .find(|settled| settled.own.row == entry.own.row && settled.state == State::Live);
-        Ok(found.map_or_else(|| Written::Failed(error.to_string()), |found| Written::Done(found.own.grant)))
+        Ok(found.map_or_else(|| Written::Failed(error.into()), |found| Written::Done(found.own.grant)))
     }
 
     async fn fail_creation(
@@ -253,18 +253,19 @@ impl Reconciler {
                 self.store.settle_ended(row, context.now, &audit).await?;
             }
         }
-        Ok(Written::Failed(error.to_owned()))
+        Ok(Written::Failed(error.into()))
     }
 
     async fn revoke(&self, context: &Context, revocation: &Revocation) -> Result<Written, store::Error> {
-        let Revocation { row, grant, why } = revocation;
-        let Some(id) = &grant.id else { return Ok(Written::Failed("the grant has no ID".to_owned())) };
+        let Revocation { row, grant, .. } = revocation;
+        let Some(id) = &grant.id else { return Ok(Written::Failed("the grant has no ID".into())) };
         if !self.store.intend_revoke(context.held.lease(), *row).await? {
-            return Ok(Written::Failed(TAKEN_OVER.to_owned()));
+            return Ok(Written::Failed(TAKEN_OVER.into()));
         }
         match self.strongdm.delete_grant(id).await {
             Ok(_) => {
-                let audit = context.audit("revoke", "done", grant, &why.to_string());
+                let why = revocation.reason();
+                let audit = context.audit("revoke", "done", grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
                 tracing::info!(
@@ -283,7 +284,7 @@ impl Reconciler {
                 if self.is_news(&audit) {
                     self.store.audit(&audit).await?;
                 }
-                Ok(Written::Failed(error.to_string()))
+                Ok(Written::Failed((&error).into()))
             }
         }
     }
@@ -294,7 +295,7 @@ impl Reconciler {
         let remote = match self.strongdm.grants_of(account_id, resource_id).await {
             Ok(remote) => remote,
             Err(error) => {
-                return Ok(Written::Failed(format!("a second grant was refused, and then: {error}")));
+                return Ok(Written::Failed(format!("a second grant was refused, and then: {error}").into()));
             }
         };
         // The one in the way may be ours: made by a call that reached strongDM after we had given it up for lost.
@@ -302,7 +303,7 @@ impl Reconciler {
             let same_pair =
                 (&entry.own.grant.account_id, &entry.own.grant.resource_id) == (account_id, resource_id);
             if same_pair && entry.state == State::Lost && self.adopt(context, &entry, &remote).await? {
-                return Ok(Written::Learned("an earlier grant turned up".to_owned()));
+                return Ok(Written::Learned("an earlier grant turned up".into()));
             }
         }
         // What has just ended by our clock may not have ended by strongDM's.
@@ -330,7 +331,7 @@ impl Reconciler {
                 self.store.remember_refusal(account_id, resource_id, now).await?;
             }
         }
-        Ok(Written::Learned("strongDM refused a second grant".to_owned()))
+        Ok(Written::Learned("strongDM refused a second grant".into()))
     }
 
     async fn not_ours(

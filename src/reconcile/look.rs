@@ -129,11 +129,14 @@ struct Audited {
     email: String,
     resource: String,
     resource_id: ResourceId,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
 }
 
 fn past(row: &AuditRow, email: &Email) -> Option<Past> {
     let AuditRow { at, action, outcome, grant, reason, .. } = row;
-    let Audited { id, email: whose, resource, resource_id } = serde_json::from_str(grant.get()).ok()?;
+    let Audited { id, email: whose, resource, resource_id, start, end } =
+        serde_json::from_str(grant.get()).ok()?;
     email.matches(&whose).then(|| Past {
         at: *at,
         action: action.clone(),
@@ -142,5 +145,6 @@ fn past(row: &AuditRow, email: &Email) -> Option<Past> {
         resource,
         resource_id,
         grant_id: id,
+        window: Window::new(start, end),
     })
 }

@@ -69,6 +69,8 @@ mod run;
 pub mod scope;
 mod settle;
 mod staleness;
+mod trouble;
+mod unseen;
 pub mod world;
 
 pub use self::{

@@ -9,10 +9,12 @@ use futures_util::{StreamExt, stream};
 use super::{
     Reconciler,
     scope::{Links, Scope},
+    unseen,
     world::{AccountMatch, ResourceMatch, World},
 };
 use crate::{
-    model::{Email, Observed, OnCall, ResourceSelector, Rule, Source, UserId, Window},
+    model::{Email, Observed, OnCall, ResourceSelector, Rule, Source, Unseen, UserId, Window},
+    pagerduty,
     store::{self, State},
     strongdm,
 };
@@ -105,7 +107,7 @@ impl Reconciler {
             Err(error @ (strongdm::Error::InvalidArgument(_) | strongdm::Error::Refused(_))) => {
                 ResourceMatch::Refused(error.to_string())
             }
-            Err(error) => return Observed::Unknown(error.to_string()),
+            Err(error) => return Observed::Unknown((&error).into()),
         };
         self.cache.resources.put(selector.clone(), answer.clone(), now);
         Observed::Known(answer)
@@ -131,13 +133,18 @@ impl Reconciler {
                         let one = std::slice::from_ref(&source);
                         match self.pagerduty.on_calls(one, window).await {
                             Ok(on_calls) => answers.extend(self.sorted(one, on_calls, window).await),
-                            Err(error) => drop(answers.insert(source, Observed::Unknown(error.to_string()))),
+                            Err(error) => {
+                                let unseen = self.why_not(&error, &source);
+                                answers.insert(source, Observed::Unknown(unseen));
+                            }
                         }
                     }
                 }
                 Err(error) => {
-                    answers
-                        .extend(of.into_iter().map(|source| (source, Observed::Unknown(error.to_string()))));
+                    answers.extend(of.into_iter().map(|source| {
+                        let unseen = self.why_not(&error, &source);
+                        (source, Observed::Unknown(unseen))
+                    }));
                 }
             }
         }
@@ -176,11 +183,19 @@ impl Reconciler {
                 Ok(on_calls) => {
                     Observed::Known(on_calls.into_iter().map(|on_call| uncut(on_call, window)).collect())
                 }
-                Err(error) => Observed::Unknown(error.to_string()),
+                Err(error) => Observed::Unknown(unseen::source(&error, &source, &self.settings.rules)),
             };
             answers.insert(source, answer);
         }
         answers
+    }
+
+    /// Why `/oncalls` did not tell about `source`.
+    fn why_not(&self, error: &pagerduty::Error, source: &Source) -> Unseen {
+        match error {
+            pagerduty::Error::NotFound(_) => unseen::source(error, source, &self.settings.rules),
+            _ => unseen::on_calls(error),
+        }
     }
 
     /// The window PagerDuty is asked about: wide enough for shifts that the rules' margins bring into view.
@@ -217,7 +232,7 @@ impl Reconciler {
                         self.cache.people.put(user.clone(), email.clone(), now);
                         Observed::Known(email)
                     }
-                    Err(error) => Observed::Unknown(error.to_string()),
+                    Err(error) => Observed::Unknown(unseen::user(&error)),
                 }
             };
             looked_up.push((user.clone(), answer));
@@ -258,7 +273,7 @@ impl Reconciler {
                 (Some(one), true) => AccountMatch::One(one),
                 (Some(_), false) => AccountMatch::Many,
             },
-            Err(error) => return Observed::Unknown(error.to_string()),
+            Err(error) => return Observed::Unknown((&error).into()),
         };
         self.cache.accounts.put(email.clone(), answer.clone(), now);
         Observed::Known(answer)

@@ -18,6 +18,7 @@ use super::{
     preflight,
     report::{Failure, PassReport, Trigger, UnknownEntry},
     scope::{Mark, Scope},
+    trouble::Troubles,
     world::SecondGrant,
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
 #[derive(Debug, Default)]
 pub(super) struct PassState {
     held: bool,
+    troubles: Troubles,
 }
 
 /// A pass that is to be run.
@@ -166,8 +168,8 @@ impl Reconciler {
                 timetable.verified_at = Some(context.now);
                 None
             }
-            Ok(Ok(Some(Err(error)))) => Some(error.to_string()),
-            Err(_) => Some("it took too long".to_owned()),
+            Ok(Ok(Some(Err(error)))) => Some((&error).into()),
+            Err(_) => Some("it took too long".into()),
         };
         Ok(error.map(|error| UnknownEntry(Unknown { about: Asked::GrantList, error })))
     }
@@ -213,18 +215,20 @@ impl Reconciler {
         if held && !state.held {
             tracing::error!(
                 revocations.held = report.held.len(),
-                "{} revocations are held, more than max_revocations allows in one pass; check the rules and \
-                 PagerDuty, then confirm with POST /sync and allow_mass_revocation",
-                report.held.len(),
+                "{} held, more than max_revocations allows in one pass; check the rules and PagerDuty, then confirm with \
+                 POST /sync and allow_mass_revocation",
+                if report.held.len() == 1 {
+                    "1 revocation is".to_owned()
+                } else {
+                    format!("{} revocations are", report.held.len())
+                },
             );
         }
         // A narrow pass that holds nothing says nothing about the rest.
         if full || held {
             state.held = held;
         }
-        for UnknownEntry(unknown) in &report.unknown {
-            tracing::warn!("could not observe {unknown}; grants that depend on it stay until their end");
-        }
+        state.troubles.tell(report, full);
         Ok(())
     }
 
@@ -252,10 +256,7 @@ impl Reconciler {
     fn note_unobserved(&self, report: &mut PassReport) {
         let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(Rule::sources).collect();
         report.unknown.extend(sources.into_iter().map(|source| {
-            UnknownEntry(Unknown {
-                about: Asked::OnCalls(source),
-                error: "observing took too long".to_owned(),
-            })
+            UnknownEntry(Unknown { about: Asked::OnCalls(source), error: "observing took too long".into() })
         }));
     }
 
@@ -282,7 +283,8 @@ fn note_undone(report: &mut PassReport, plan: &Plan) {
         };
         if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
             let error = OUT_OF_TIME.to_owned();
-            report.failed.push(Failure { action, grant: grant.clone(), error });
+            let remedy = String::new();
+            report.failed.push(Failure { action, grant: grant.clone(), error, remedy });
         }
     }
 }

@@ -202,7 +202,7 @@ impl Picture {
     #[must_use]
     pub fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {
         let errors = report.unknown.iter().filter_map(|UnknownEntry(unknown)| match &unknown.about {
-            Asked::OnCalls(source) => Some((source.clone(), unknown.error.clone())),
+            Asked::OnCalls(source) => Some((source.clone(), unknown.error.to_string())),
             _ => None,
         });
         let errors: Vec<(Source, String)> = errors.collect();

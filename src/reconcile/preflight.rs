@@ -1,6 +1,6 @@
 //! What is going to break within the horizon, from what a pass saw and decided. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
@@ -37,12 +37,15 @@ pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
     let mut ahead = Ahead { until, gaps: BTreeMap::new(), others: Vec::new() };
     for rule in &settings.rules {
         let name = &rule.name;
-        let others = filters(rule, world).into_iter().chain(always_on_call(rule, world));
-        ahead.others.extend(others.map(|finding| (name.clone(), finding)));
-        let gaps = Window::new(now, until).map(|horizon| gaps(rule, world, horizon)).unwrap_or_default();
-        if !gaps.is_empty() {
+        let absent = absent_levels(rule, world);
+        let horizon = Window::new(now, until);
+        let gaps = horizon.map(|horizon| gaps(rule, world, horizon)).unwrap_or_default();
+        // A level that nobody has is no gap in a schedule.
+        if !gaps.is_empty() && (absent.is_empty() || gaps != horizon.as_slice()) {
             ahead.gaps.insert(name.clone(), gaps);
         }
+        let others = filters(rule, world).into_iter().chain(absent).chain(always_on_call(rule, world));
+        ahead.others.extend(others.map(|finding| (name.clone(), finding)));
     }
     ahead
 }
@@ -51,7 +54,7 @@ pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
 /// for which a rule has nobody.
 pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        plan.skipped.iter().map(|skipped| left_out(now, skipped, world)).collect();
+        plan.skipped.iter().map(|skipped| left_out(now, settings, skipped, world)).collect();
     let Ahead { until, mut gaps, others } = ahead(now, settings, world);
     findings.extend(others.into_iter().map(|(_, finding)| finding));
     let horizon = Window::new(now, until);
@@ -65,7 +68,7 @@ pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &
 }
 
 /// A person, resource or filter that nothing can be done about.
-fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
+fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &World) -> Finding {
     let Skipped { subject, reason, rules, first_shift } = skipped;
     let what = match subject {
         Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
@@ -78,29 +81,28 @@ fn left_out(now: DateTime<Utc>, skipped: &Skipped, world: &World) -> Finding {
         Some(start) => format!("; on call since {}", second(*start)),
         None => "; always on call".to_owned(),
     };
-    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let message = format!("{what}{when} (rules: {})", rules.join(", "));
-    Finding::problem(kind(*reason), subject, message).mended_by(remedy(*reason))
+    let aliased = match (subject, reason) {
+        (Subject::Email(email), SkipReason::NoAccount) => settings.aliases.leading_to(email),
+        _ => Vec::new(),
+    };
+    let names: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let (alias, remedy) = if aliased.is_empty() {
+        (String::new(), remedy(*reason).to_owned())
+    } else {
+        let from = aliased.join(", ");
+        let remedy = format!(
+            "correct the alias of {from} in accounts.aliases, or make a strongDM user account of {subject}"
+        );
+        (format!(", to which accounts.aliases maps {from}"), remedy)
+    };
+    let message = format!("{what}{alias}{when} (rules: {})", names.join(", "));
+    Finding::problem(reason.code(), subject, message).mended_by(remedy)
 }
 
 fn refusal(filter: &str, world: &World) -> Option<String> {
     match world.resources.get(&ResourceSelector::Filter(filter.to_owned())) {
         Some(Observed::Known(ResourceMatch::Refused(words))) => Some(words.clone()),
         _ => None,
-    }
-}
-
-/// The word that reports have for it.
-fn kind(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::NoAccount => "no_account",
-        SkipReason::AccountSuspended => "account_suspended",
-        SkipReason::AmbiguousAccount => "ambiguous_account",
-        SkipReason::NoEmail => "no_email",
-        SkipReason::InvalidEmail => "invalid_email",
-        SkipReason::ResourceNotFound => "resource_not_found",
-        SkipReason::AmbiguousResource => "ambiguous_resource",
-        SkipReason::FilterRefused => "filter_refused",
     }
 }
 
@@ -176,7 +178,11 @@ fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
         gaps => {
             let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
             let more = gaps.len().saturating_sub(TOLD);
-            let more = if more > 0 { format!(" and {more} more times") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more time{}", if more == 1 { "" } else { "s" })
+            } else {
+                String::new()
+            };
             format!("nobody is on call {}{more}", told.join(", "))
         }
     };
@@ -184,6 +190,30 @@ fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
     let subject = format!("rule {:?}", rule.name);
     let finding = Finding::warning("gap", subject, format!("{message} ({})", sources.join(", ")));
     Finding { stretches: gaps, ..finding.mended_by(FILL) }
+}
+
+/// Levels of a rule at which a policy shows nobody, although it shows others.
+fn absent_levels(rule: &Rule, world: &World) -> Vec<Finding> {
+    let OnCallSelector::Policies { levels, .. } = &rule.on_calls else { return Vec::new() };
+    let words = |levels: &mut dyn Iterator<Item = u32>| -> String {
+        levels.map(|level| level.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let absent =
+        rule.sources().into_iter().filter_map(|source| {
+            let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+            let seen: BTreeSet<u32> = on_calls.iter().filter_map(|on_call| on_call.level).collect();
+            let absent = words(&mut levels.iter().copied().filter(|level| !seen.contains(level)));
+            if seen.is_empty() || absent.is_empty() {
+                return None;
+            }
+            let seen = words(&mut seen.into_iter());
+            let message = format!("no on-call of {source} is at level {absent} (seen: {seen})");
+            let finding = Finding::warning("level_not_seen", format!("rule {:?}", rule.name), message);
+            Some(finding.mended_by(
+                "correct escalation_levels in the rule, or put somebody at that level in PagerDuty",
+            ))
+        });
+    absent.collect()
 }
 
 fn shift(on_call: &OnCall) -> Option<Window> {
@@ -211,7 +241,8 @@ fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
     if users.is_empty() {
         return None;
     }
-    let message = format!("{} are always on call there and get no access from it", users.join(", "));
+    let (are, get) = if users.len() == 1 { ("is", "gets") } else { ("are", "get") };
+    let message = format!("{} {are} always on call there and {get} no access from it", users.join(", "));
     let finding = Finding::note("always_on_call", format!("rule {:?}", rule.name), message);
     Some(finding.mended_by("set include_always_on_call = true in the rule, if they should"))
 }
@@ -229,9 +260,16 @@ pub(super) fn second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A length of time, such as `7days`.
+/// A length of time as the configuration writes it, such as `7d` or `1d12h`.
 fn span(delta: TimeDelta) -> String {
-    humantime::format_duration(delta.to_std().unwrap_or_default()).to_string()
+    let parts = [
+        (delta.num_days(), "d"),
+        (delta.num_hours() % 24, "h"),
+        (delta.num_minutes() % 60, "m"),
+        (delta.num_seconds() % 60, "s"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    told.flat_map(|(count, unit)| [count.to_string(), (*unit).to_owned()]).collect()
 }
 
 #[cfg(test)]

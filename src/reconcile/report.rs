@@ -185,14 +185,14 @@ struct UnknownView<'a> {
     /// A list of strongDM: `grants`.
     #[serde(skip_serializing_if = "Option::is_none")]
     strongdm: Option<&'static str>,
-    /// What went wrong.
-    error: &'a str,
+    /// What went wrong, and what mends it where somebody must.
+    error: String,
 }
 
 impl Serialize for UnknownEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Unknown { about, error } = &self.0;
-        let mut view = UnknownView { error, ..UnknownView::default() };
+        let mut view = UnknownView { error: error.to_string(), ..UnknownView::default() };
         match about {
             Asked::OnCalls(Source::Schedule(id)) => view.schedule = Some(id.as_str()),
             Asked::OnCalls(Source::Policy(id)) => view.escalation_policy = Some(id.as_str()),
@@ -215,6 +215,9 @@ pub struct Failure {
     pub grant: Grant,
     /// What went wrong.
     pub error: String,
+    /// What somebody must do about it; empty if it may well pass by itself.
+    #[serde(skip)]
+    pub remedy: String,
 }
 
 impl PassReport {
@@ -252,7 +255,7 @@ impl PassReport {
         self.skipped = skipped.iter().cloned().map(SkippedEntry).collect();
         let unsettled = unsettled.iter().map(|(account, resource)| Unknown {
             about: Asked::Write(account.clone(), resource.clone()),
-            error: "strongDM has not said what became of an earlier write".to_owned(),
+            error: "strongDM has not said what became of an earlier write".into(),
         });
         self.unknown = unknown.iter().cloned().chain(unsettled).map(UnknownEntry).collect();
         self.oncalls = plan.on_calls;
@@ -285,8 +288,9 @@ impl fmt::Display for PassReport {
     /// For people: the plan in words; in a pass that wrote, what came of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.words)?;
-        for Failure { action, grant, error } in &self.failed {
-            writeln!(f, "failed    {action} {grant}: {error}")?;
+        for Failure { action, grant, error, remedy } in &self.failed {
+            let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
+            writeln!(f, "failed    {action} {grant}: {error}{remedy}")?;
         }
         if !self.dry_run {
             let (created, revoked, failed) = (self.created.len(), self.revoked.len(), self.failed.len());

@@ -133,6 +133,9 @@ pub enum SyncError {
     /// The store failed, or the pass broke off.
     #[error("{0}")]
     Broken(String),
+    /// The store cannot be reached now.
+    #[error("{0}")]
+    NoStore(String),
     /// Other replicas kept the lease all the time.
     #[error("another replica has been running passes for too long")]
     NoTurn,
@@ -141,7 +144,7 @@ pub enum SyncError {
 impl From<store::Error> for SyncError {
     fn from(error: store::Error) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
-        Self::Broken(error.to_string())
+        if error.may_pass() { Self::NoStore(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }
 

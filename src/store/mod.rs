@@ -61,10 +61,10 @@ pub type SharedStore = Arc<dyn Store>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused.
-    #[error("the store failed: {0}")]
+    #[error("the store failed: {}", words(.0))]
     Database(sqlx::Error),
     /// The database cannot be reached, or not now.
-    #[error("the store cannot be reached: {0}")]
+    #[error("the store cannot be reached: {}", words(.0))]
     Unreachable(sqlx::Error),
     /// The database took too long.
     #[error("the store did not answer in time")]
@@ -103,6 +103,30 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+impl Error {
+    /// Whether the same may well succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy | Self::NotWritten | Self::Slow | Self::Unreachable(_) => true,
+            Self::Database(_) | Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+/// What a database said. Its library repeats each cause in what it is the cause of, so what contains the next text
+/// adds nothing; and a pool that could not connect says only that it waited.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(sqlx::Error::PoolTimedOut) = error.downcast_ref() {
+        return "no connection in time: the server is down or refuses, or all connections are busy"
+            .to_owned();
+    }
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = chain.map(ToString::to_string).collect();
+    let adds = |(at, text): &(usize, &String)| texts.get(at + 1).is_none_or(|next| !text.contains(next));
+    let told: Vec<&str> = texts.iter().enumerate().filter(adds).map(|(_, text)| text.as_str()).collect();
+    told.join(": ")
+}
+
 /// PostgreSQL's codes for a lost connection, one too many, and a server that starts or stops.
 fn is_outage(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("57P0") || code == "53300"
@@ -124,22 +148,20 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The database did not open.
-    #[error("cannot open the store {place}")]
+    #[error("cannot open the store {place}: {}", words(reason))]
     Database {
         /// The file, or the server and database.
         place: String,
         /// What the database said.
-        #[source]
-        source: sqlx::Error,
+        reason: sqlx::Error,
     },
     /// The schema could not be brought up to date.
-    #[error("cannot bring the store {place} up to date")]
+    #[error("cannot bring the store {place} up to date: {}", words(reason))]
     Migration {
         /// The file, or the server and database.
         place: String,
         /// What went wrong.
-        #[source]
-        source: sqlx::migrate::MigrateError,
+        reason: sqlx::migrate::MigrateError,
     },
 }
 
@@ -162,4 +184,19 @@ fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> 
 
 fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_said_is_told_once() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(words(&sqlx::Error::Io(refused())), "connection refused");
+        let nested = sqlx::Error::Configuration(Box::new(sqlx::Error::Configuration("unknown value".into())));
+        assert_eq!(words(&nested), "unknown value");
+        let unreachable = Error::from(sqlx::Error::PoolTimedOut);
+        assert!(unreachable.may_pass() && !unreachable.to_string().contains("pool"), "{unreachable}");
+    }
 }

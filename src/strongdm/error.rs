@@ -2,16 +2,23 @@
 
 use chrono::{DateTime, Utc};
 
+use super::operation::right;
+use crate::model::Unseen;
+
 /// Why strongDM did not do, or did not tell, what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The API key or its signature was not accepted; nothing was done.
     #[error(
-        "strongDM does not accept the API key (wrong key or control plane, or this machine's date is wrong)"
+        "strongDM does not accept the API key (UNAUTHENTICATED: wrong key or control plane, or this machine's date is \
+         wrong)"
     )]
     Unauthenticated,
     /// The API key may not do this; nothing was done.
-    #[error("the strongDM API key lacks the permission for {operation}")]
+    #[error(
+        "the strongDM API key lacks the permission for {operation}, the right {} (PERMISSION_DENIED)",
+        right(operation)
+    )]
     PermissionDenied {
         /// What was asked, `AccountGrants.Create` for example.
         operation: &'static str,
@@ -50,6 +57,34 @@ impl Error {
     pub fn is_unclear(&self) -> bool {
         matches!(self, Self::Unclear(_) | Self::Invalid(_))
     }
+
+    /// What somebody must do about it; empty if it may well pass by itself.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Unauthenticated => "compare strongdm.access_key and strongdm.secret_key (SDM_API_ACCESS_KEY, \
+                                      SDM_API_SECRET_KEY) with an API key that has not expired, strongdm.api_url with \
+                                      its control plane, and this machine's clock with the time: signatures are \
+                                      refused on another UTC day"
+                .to_owned(),
+            Self::PermissionDenied { operation } => {
+                format!("tick {} for the API key in strongDM", right(operation))
+            }
+            Self::NotFound(_)
+            | Self::AlreadyExists
+            | Self::InvalidArgument(_)
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Unclear(_)
+            | Self::Invalid(_)
+            | Self::Refused(_) => String::new(),
+        }
+    }
+}
+
+impl From<&Error> for Unseen {
+    fn from(error: &Error) -> Self {
+        Self { error: error.to_string(), remedy: error.remedy() }
+    }
 }
 
 fn end_of(at: Option<&DateTime<Utc>>) -> String {
@@ -86,6 +121,22 @@ mod tests {
         let long = tidy(&"é".repeat(5000), "");
         assert_eq!(long.chars().count(), LONGEST + 1);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_missing_right_is_named_as_the_admin_ui_names_it() {
+        for (operation, right) in [
+            ("AccountGrants.Create", "grant:write"),
+            ("AccountGrants.Delete", "grant:write"),
+            ("AccountGrants.List", "grant:read"),
+            ("AccountGrants.Get", "grant:read"),
+            ("Accounts.List", "user:list"),
+            ("Resources.List", "datasource:list"),
+        ] {
+            let Unseen { error, remedy } = (&Error::PermissionDenied { operation }).into();
+            assert!(error.contains(operation) && error.contains("PERMISSION_DENIED"), "{error}");
+            assert_eq!(remedy, format!("tick {right} for the API key in strongDM"));
+        }
     }
 
     #[test]

@@ -58,6 +58,16 @@ impl Operation {
     }
 }
 
+/// The right that a method of this name needs, as strongDM's Admin UI calls it.
+pub(super) fn right(operation: &str) -> &'static str {
+    match operation {
+        "Accounts.List" => "user:list",
+        "Resources.List" => "datasource:list",
+        "AccountGrants.Create" | "AccountGrants.Delete" => "grant:write",
+        _ => "grant:read",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

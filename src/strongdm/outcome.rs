@@ -78,7 +78,7 @@ impl Failure {
             Stage::Underway => "TRANSPORT",
             Stage::Answered(code) => name(code),
         };
-        let text = tidy(&describe(stage, status), secret);
+        let text = tidy(&in_words(describe(stage, status)), secret);
         let (error, next) = judge(operation, stage, text, until);
         Self { error, next, code, limit }
     }
@@ -148,6 +148,22 @@ fn describe(stage: Stage, status: &Status) -> String {
             texts.join(": ")
         }
     }
+}
+
+/// Says what it means if whatever answers is no gRPC service. Nothing is decided by it: a gateway in front of strongDM
+/// that has lost it answers alike, apart from its status.
+fn in_words(text: String) -> String {
+    let of_http = ["invalid compression flag", "grpc-status header missing", "frame with invalid size"];
+    let of_a_gateway = ["502", "503", "504"];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&of_http) && !has(&of_a_gateway) {
+        return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
+    }
+    // What the TLS library calls whatever is no TLS at all.
+    if text.contains("InvalidContentType") {
+        return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");
+    }
+    text
 }
 
 /// The rate limit in the details of a refusal, under either of its names. strongDM does not always send details.
@@ -308,6 +324,30 @@ mod tests {
         }
         let status = Status::with_details(Code::ResourceExhausted, "", vec![0xff, 1].into());
         assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until: None });
+    }
+
+    #[test]
+    fn what_is_no_grpc_or_no_tls_is_called_that() {
+        let flag = "protocol error: received message with invalid compression flag: 123 (valid flags are 0 and 1) while \
+                    receiving response with status: ";
+        for (text, words) in [
+            (format!("{flag}404 Not Found"), Some("is not strongDM's API")),
+            (format!("{flag}503 Service Unavailable"), None),
+            ("connection error detected: frame with invalid size".to_owned(), Some("is not strongDM's API")),
+            ("received corrupt message of type InvalidContentType".to_owned(), Some("does not speak TLS")),
+            ("down for maintenance".to_owned(), None),
+        ] {
+            let Error::Unavailable(told) = answered_with(&text) else { panic!("{text}") };
+            assert!(told.contains(&text), "{told}");
+            assert!(
+                words.map_or_else(|| told.starts_with("INTERNAL"), |words| told.contains(words)),
+                "{told}"
+            );
+        }
+    }
+
+    fn answered_with(text: &str) -> Error {
+        Failure::of(READ, &Status::new(Code::Internal, text), "").error
     }
 
     #[test]

@@ -9,10 +9,14 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{error::AppError, openapi::Asking, router::App};
+use super::{
+    error::{AppError, query_refused},
+    openapi::Asking,
+    router::App,
+};
 use crate::{
     clock,
-    model::Grant,
+    model::{Email, Grant},
     store::{AuditRow, DeliveryRow, GrantQuery, Page},
 };
 
@@ -20,7 +24,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhichGrants {
-    /// Only those in force now.
+    /// Only those in force now, whatever `ended` says: what has ended is not in force.
     #[serde(default)]
     #[param(required = false)]
     active: bool,
@@ -28,8 +32,8 @@ pub(super) struct WhichGrants {
     #[serde(default)]
     #[param(required = false)]
     ended: bool,
-    /// Only this person's, without regard to case.
-    #[param(example = "ana@example.com")]
+    /// Only this person's, by the whole address, without regard to case.
+    #[param(nullable = false, pattern = "^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$", example = "ana@example.com")]
     email: Option<String>,
     /// Only this resource's, by exact name.
     #[param(example = "prod-postgres")]
@@ -44,23 +48,40 @@ pub(super) struct Paging {
     #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(example = 42)]
+    #[param(nullable = false, minimum = 1, example = 42)]
     before: Option<i64>,
 }
 
-impl Paging {
-    fn limit(&self) -> Result<u32, AppError> {
-        match self.limit.unwrap_or(100) {
-            limit @ 1..=500 => Ok(limit),
-            _ => Err(AppError::BadRequest("limit must lie between 1 and 500".to_owned())),
-        }
+/// The parameters of paging, with what each must be.
+const PAGING: [(&str, &str); 2] =
+    [("limit", "a whole number from 1 to 500"), ("before", "the \"next\" of the page before")];
+/// The same of the list of grants.
+const WHICH_GRANTS: [(&str, &str); 4] = [
+    ("active", "true or false"),
+    ("ended", "true or false"),
+    ("email", "a whole e-mail address"),
+    ("resource", "the name of a resource"),
+];
+
+/// The limit and the cursor of a listing.
+fn paging(query: Asked<Paging>) -> Result<(u32, Option<i64>), AppError> {
+    let Query(Paging { limit, before }) = query.map_err(|rejection| query_refused(&rejection, &PAGING))?;
+    let limit = limit.unwrap_or(100);
+    let right = [(1..=500).contains(&limit), before.is_none_or(|before| before > 0)];
+    match PAGING.into_iter().zip(right).find(|(_, right)| !right) {
+        Some(((name, must), _)) => Err(AppError::BadRequest(format!("{name} must be {must}"))),
+        None => Ok((limit, before)),
     }
 }
 
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
-fn asked<T>(query: Asked<T>) -> Result<T, AppError> {
-    query.map(|Query(asked)| asked).map_err(|rejection| AppError::BadRequest(rejection.body_text()))
+/// An address as it is stored; nobody has what is none, and an empty list would look like an answer.
+fn whole(text: &str) -> Result<String, AppError> {
+    let email: Result<Email, _> = text.trim().parse();
+    email
+        .map(|email| email.to_string())
+        .map_err(|error| AppError::BadRequest(format!("email {text:?}: {error}")))
 }
 
 /// Grants of this service, current and coming
@@ -73,7 +94,9 @@ pub(super) async fn grants(
     State(app): State<Arc<App>>,
     query: Asked<WhichGrants>,
 ) -> Result<Json<Vec<Grant>>, AppError> {
-    let WhichGrants { active, ended, email, resource } = asked(query)?;
+    let Query(which) = query.map_err(|rejection| query_refused(&rejection, &WHICH_GRANTS))?;
+    let WhichGrants { active, ended, email, resource } = which;
+    let email = email.map(|text| whole(&text)).transpose()?;
     let which = GrantQuery { active, ended, email, resource };
     Ok(Json(app.store.grants(clock::now(), &which).await?))
 }
@@ -88,8 +111,8 @@ pub(super) async fn audit(
     State(app): State<Arc<App>>,
     query: Asked<Paging>,
 ) -> Result<Json<Page<AuditRow>>, AppError> {
-    let paging = asked(query)?;
-    Ok(Json(app.store.audit_page(paging.limit()?, paging.before).await?))
+    let (limit, before) = paging(query)?;
+    Ok(Json(app.store.audit_page(limit, before).await?))
 }
 
 /// Deliveries and what each led to, newest first
@@ -102,6 +125,6 @@ pub(super) async fn events(
     State(app): State<Arc<App>>,
     query: Asked<Paging>,
 ) -> Result<Json<Page<DeliveryRow>>, AppError> {
-    let paging = asked(query)?;
-    Ok(Json(app.store.delivery_page(paging.limit()?, paging.before).await?))
+    let (limit, before) = paging(query)?;
+    Ok(Json(app.store.delivery_page(limit, before).await?))
 }

@@ -2,12 +2,13 @@
 
 use axum::{
     Json,
+    extract::rejection::QueryRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use crate::store::Error;
+use crate::{reconcile::request::SyncError, store::Error};
 
 /// Why a request is not answered as asked. The text tells the caller what to do.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ pub(super) enum AppError {
     NotFound(String),
     /// 404: no rule names the schedule.
     UnknownSchedule(String),
-    /// 405: the route exists, but not for this method.
-    MethodNotAllowed,
+    /// 405: the route exists, but not for this method; it is for those named here.
+    MethodNotAllowed(String),
     /// 413: the body is larger than allowed.
     TooLarge(usize),
     /// 503: come again in some seconds.
@@ -43,6 +44,18 @@ impl AppError {
         tracing::error!("a request failed: {error}");
         Self::Internal
     }
+}
+
+/// Names the methods of a route to whoever used another one. Only outside of the routes their `Allow` is known.
+pub(super) async fn name_methods(response: Response) -> Response {
+    let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok());
+    let Some(methods) = allow.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) else {
+        return response;
+    };
+    let told = AppError::MethodNotAllowed(methods.to_owned()).into_response();
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, told.into_body())
 }
 
 /// Gives the bare refusals of layers the shape of all errors.
@@ -85,8 +98,9 @@ impl IntoResponse for AppError {
                     "no rule names the schedule {id:?}; name one of a rule, or none to look at everything"
                 ),
             ),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use another method".to_owned())
+            Self::MethodNotAllowed(methods) => {
+                let methods = methods.replace(',', " or ");
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("use {methods} here"))
             }
             Self::TooLarge(limit) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -113,14 +127,50 @@ impl IntoResponse for AppError {
     }
 }
 
+/// For whoever finds the store gone.
+const NO_STORE: &str = "the store cannot be reached now";
+
 impl From<Error> for AppError {
     fn from(error: Error) -> Self {
+        if error.may_pass() {
+            tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+            return Self::Unavailable(NO_STORE.to_owned());
+        }
+        Self::internal(&error)
+    }
+}
+
+impl From<SyncError> for AppError {
+    fn from(error: SyncError) -> Self {
         match error {
-            Error::Busy | Error::NotWritten | Error::Slow | Error::Unreachable(_) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-                Self::Unavailable("the store cannot be reached now".to_owned())
-            }
-            Error::Database(_) | Error::Corrupt { .. } => Self::internal(&error),
+            SyncError::NoTurn => Self::Unavailable(error.to_string()),
+            // Whoever ran the pass has logged the cause.
+            SyncError::NoStore(_) => Self::Unavailable(NO_STORE.to_owned()),
+            SyncError::Broken(_) => Self::internal(&error),
         }
     }
+}
+
+/// A query that cannot be read, in the words of the API; `parameters` are all there are, with what each must be.
+pub(super) fn query_refused(rejection: &QueryRejection, parameters: &[(&str, &str)]) -> AppError {
+    let text = rejection.body_text();
+    let about = |(name, must): &&(&str, &str)| -> Option<String> {
+        let is_wrong = text.contains(&format!(": {name}: "));
+        let is_twice = text.contains(&format!("duplicate field `{name}`"));
+        match (is_wrong, is_twice) {
+            (_, true) => Some(format!("{name} is given twice")),
+            (true, false) => Some(format!("{name} must be {must}")),
+            (false, false) => None,
+        }
+    };
+    let unknown = || {
+        let name = text.split("unknown field `").nth(1)?.split('`').next()?;
+        Some(format!("there is no parameter {name:?}"))
+    };
+    let known: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+    let wrong = parameters.iter().find_map(|parameter| about(&parameter));
+    AppError::BadRequest(wrong.unwrap_or_else(|| {
+        let what = unknown().unwrap_or_else(|| "the query cannot be read".to_owned());
+        format!("{what}; there are {}", known.join(", "))
+    }))
 }

@@ -9,7 +9,11 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{error::AppError, openapi::Asking, router::App};
+use super::{
+    error::{AppError, query_refused},
+    openapi::Asking,
+    router::App,
+};
 use crate::{
     clock,
     model::Email,
@@ -40,6 +44,12 @@ pub(super) struct Asked {
     at: Option<String>,
 }
 
+const PARAMETERS: [(&str, &str); 3] = [
+    ("email", "an e-mail address"),
+    ("resource", "the name or ID of a resource"),
+    ("at", "an instant or a distance from now"),
+];
+
 /// Why somebody has, or lacks, access
 ///
 /// Looks at both sides now, and writes nothing.
@@ -53,7 +63,7 @@ pub(super) async fn explain(
     State(app): State<Arc<App>>,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Explanation>, AppError> {
-    let Query(asked) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let Query(asked) = query.map_err(|rejection| query_refused(&rejection, &PARAMETERS))?;
     let question = question(asked).map_err(AppError::BadRequest)?;
     Ok(Json(app.reconciler.explain(&question).await?))
 }

@@ -22,7 +22,7 @@ pub(crate) struct ErrorBody {
     #[schema(example = "bad_request")]
     error: String,
     /// What to do about it, for people.
-    #[schema(example = "limit must lie between 1 and 500")]
+    #[schema(example = "limit must be a whole number from 1 to 500")]
     message: String,
 }
 
@@ -58,7 +58,7 @@ answers!(
         CrossSite(403, "The request came from another site"),
         MethodNotAllowed(405, "The route exists, but not for this method"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The store is busy; come again"),
+        Unavailable(503, "The store cannot be reached now; come again"),
         TooSlow(504, "It took too long"),
     }
 );
@@ -69,7 +69,7 @@ answers!(
         CrossSite(403, "The request came from another site"),
         MethodNotAllowed(405, "The route exists, but not for this method"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The service is stopping"),
+        Unavailable(503, "The store cannot be reached now, or the service is stopping; come again"),
     }
 );
 answers!(
@@ -81,7 +81,7 @@ answers!(
         MethodNotAllowed(405, "The route exists, but not for this method"),
         TooLarge(413, "The body is too large"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The service is stopping, or too many bodies at once"),
+        Unavailable(503, "The store cannot be reached now, the service is stopping, or too many bodies at once; come again"),
     }
 );
 

@@ -29,7 +29,7 @@ use super::{
     explain, health, openapi, page,
     secrets::WebhookSecrets,
     sync, webhook,
-    webhook::RefusedSignatures,
+    webhook::{RefusedSignatures, Seldom},
 };
 use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 
@@ -58,6 +58,7 @@ pub struct App {
     pub stopping: AtomicBool,
     pub(super) bodies: BodyBudget,
     pub(super) refused_signatures: RefusedSignatures,
+    pub(super) without_event: Seldom,
 }
 
 impl App {
@@ -79,6 +80,7 @@ impl App {
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
             refused_signatures: RefusedSignatures::default(),
+            without_event: Seldom::default(),
         }
     }
 
@@ -95,15 +97,16 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CsrfLayer::new())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
     let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
-    Router::from(admin.merge(open))
+    let routes = Router::from(admin.merge(open))
         .fallback(async || AppError::NotFound("no such route".to_owned()))
-        .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
         .layer(middleware::map_response(error::in_words))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(middleware::from_fn(trace))
-        .with_state(app)
+        .with_state(app);
+    Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
 }
 
 /// What an operator does; a pass takes its time.

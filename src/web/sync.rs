@@ -19,12 +19,7 @@ use super::{
 };
 use crate::{
     model::ScheduleId,
-    reconcile::{
-        PassRequest,
-        report::PassReport,
-        request::{SyncError, Synced},
-        scope::sources_of,
-    },
+    reconcile::{PassRequest, report::PassReport, request::Synced, scope::sources_of},
 };
 
 /// A request names some schedules; nothing sensible comes near this.
@@ -32,7 +27,7 @@ const LARGEST_BODY: usize = 64 * 1024;
 
 /// What a pass is asked to do.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = SyncRequest)]
 pub(super) struct Asked {
     /// Only these schedules and what shares a resource with them; none means everything.
@@ -75,8 +70,7 @@ pub(super) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Resp
                 Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
             })
         }
-        Err(error @ SyncError::NoTurn) => Err(AppError::Unavailable(error.to_string())),
-        Err(error @ SyncError::Broken(_)) => Err(AppError::internal(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 

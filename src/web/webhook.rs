@@ -35,42 +35,56 @@ const STORE_WITHIN: Duration = Duration::from_millis(800);
 /// Refused signatures are logged at most this often: anybody can cause them.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// Signed bodies without an event are logged at most this often: a broken automation sends them again and again.
+const LOG_BROKEN_EVERY: Duration = Duration::from_mins(5);
+
+/// Counts what is logged only now and then: when it last was, and how many there were since.
+#[derive(Debug, Default)]
+pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    /// Counts one; how many there were since the last line, if it is time for another.
+    fn note(&self, every: Duration) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *state;
+        *count += 1;
+        if logged.is_some_and(|logged| logged.elapsed() < every) {
+            return None;
+        }
+        let count = *count;
+        *state = (Some(Instant::now()), 0);
+        Some(count)
+    }
+}
+
 /// Counts refused signatures between two log lines.
 #[derive(Debug, Default)]
 pub(super) struct RefusedSignatures {
-    ours: Mutex<Refused>,
-    others: Mutex<Refused>,
+    ours: Seldom,
+    others: Seldom,
 }
-
-/// When it was last logged, and how many there were since.
-type Refused = (Option<Instant>, u64);
 
 impl RefusedSignatures {
     /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
     /// keep that from being logged.
     fn note(&self, ours: Option<&str>) {
         let state = if ours.is_some() { &self.ours } else { &self.others };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (logged, count) = &mut *state;
-        *count += 1;
-        if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
-            return;
-        }
+        let Some(count) = state.note(LOG_EVERY) else { return };
         if let Some(id) = ours {
             tracing::error!(
-                webhooks.refused = *count,
+                webhooks.refused = count,
                 "our webhook subscription {id} signs with a secret that is not configured; add it to \
                  pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
                  subscription off after three refusals in a row",
             );
         } else {
+            let webhooks = if count == 1 { "webhook" } else { "webhooks" };
             tracing::warn!(
-                webhooks.refused = *count,
-                "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
+                webhooks.refused = count,
+                "refused {count} {webhooks} whose signature was made with none of the configured secrets; after three in a \
                  row PagerDuty switches the subscription off for a day",
             );
         }
-        *state = (Some(Instant::now()), 0);
     }
 }
 
@@ -159,6 +173,21 @@ async fn accept(
         return Err(AppError::BadSignature);
     }
     let event = Event::read(body);
+    if event.id.is_none()
+        && event.event_type.is_none()
+        && let Some(count) = app.without_event.note(LOG_BROKEN_EVERY)
+    {
+        let had = if count == 1 {
+            "a signed webhook had".to_owned()
+        } else {
+            format!("{count} signed webhooks had")
+        };
+        tracing::warn!(
+            "{had} no event in it ({{\"event\": {{\"id\": ..., \"event_type\": ...}}}}), so everything was looked at; see \
+             whatever signs with secret {}",
+            signer.map_or(0, |index| index + 1),
+        );
+    }
     let event_id = event.id.clone();
     let delivery = delivery(app, headers, event, body);
     let stored = timeout(STORE_WITHIN, app.store.accept(delivery)).await;

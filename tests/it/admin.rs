@@ -83,7 +83,20 @@ async fn what_a_request_gets_wrong_is_told_as_json() {
         .await
         .assert_error(404, "unknown_schedule");
     scene.sync_with("x".repeat(1024 * 1024)).await.assert_error(413, "too_large");
-    scene.get("/sync").await.assert_error(405, "method_not_allowed");
+    for (method, path, allow, message) in [
+        (Method::GET, "/sync", "POST", "use POST here"),
+        (Method::GET, "/webhooks/pagerduty", "POST", "use POST here"),
+        (Method::DELETE, "/api/grants", "GET,HEAD", "use GET or HEAD here"),
+    ] {
+        let answer = scene.send(scene.request(method, path).bearer_auth(ADMIN_TOKEN)).await;
+        answer.assert_error(405, "method_not_allowed");
+        assert_eq!((answer.header("allow"), &answer.json()["message"]), (allow, &json!(message)), "{path}");
+    }
+    let answer = scene.sync_with("7").await.json();
+    assert!(
+        answer["message"].as_str().is_some_and(|told| told.contains("expected a JSON object")),
+        "{answer}"
+    );
     for path in ["/nothing", "/api", "/api/grants/", "/webhooks"] {
         scene.get(path).await.assert_error(404, "not_found");
     }

@@ -255,7 +255,7 @@ async fn stretches_without_anyone_are_told_exactly() {
 
     scene.shifts(SCHEDULE, &[]);
     let (_, _, message) = check(&scene).await.one("gap");
-    assert!(message.contains("nobody is on call within the horizon of 7days"), "{message}");
+    assert!(message.contains("nobody is on call within the horizon of 7d"), "{message}");
 }
 
 #[tokio::test]

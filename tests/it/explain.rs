@@ -54,7 +54,7 @@ async fn a_whole_chain_is_told_from_the_rule_to_the_last_check() {
         text.contains(r#"prod-postgres: yes - has access to prod-postgres by rule "payments""#),
         "{text}"
     );
-    assert!(text.contains("grant ag-"), "{text}");
+    assert!(text.contains("grant ag-") && text.contains("create prod-postgres ag-"), "{text}");
     assert_eq!(scene.writes(), (2, 0), "nobody wrote");
 }
 
@@ -111,7 +111,8 @@ async fn a_missing_or_suspended_account_is_the_missing_link() {
     scene.shifts(SCHEDULE, &[(DENIZ, -60, 120)]);
     let (access, missing, message, remedy) = about(&scene, DENIZ.1, "").await;
     assert_eq!((access.as_str(), missing), ("no", json!("account")));
-    assert!(message.contains("no strongDM user account") && remedy.contains("accounts.aliases"), "{message}");
+    assert!(message.contains("no strongDM user account") && message.ends_with("[no_account]"), "{message}");
+    assert!(remedy.contains("accounts.aliases"), "{remedy}");
 
     scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
     assert!(scene.strongdm.suspend_user(BO.1, SuspendedIn::Flag));
@@ -127,6 +128,10 @@ async fn a_resource_that_is_not_there_is_the_missing_link() {
     let answer = ask(&scene, &format!("email={}", ANA.1)).await;
     let one = &answer["resources"][0];
     assert_eq!((&one["resource"], &one["missing"]), (&json!("prod-postgras"), &json!("resource")));
+    assert!(
+        one["message"].as_str().is_some_and(|message| message.ends_with("[resource_not_found]")),
+        "{one:#}"
+    );
 }
 
 #[tokio::test]
@@ -150,8 +155,11 @@ async fn a_grant_that_failed_is_told_with_the_reason() {
     scene.start().await;
     let (access, missing, message, remedy) = about(&scene, ANA.1, "").await;
     assert_eq!((access.as_str(), missing), ("no", json!("grant")));
-    assert!(message.contains("lacks the permission for AccountGrants.Create"), "{message}");
-    assert!(remedy.contains("mend"), "{remedy}");
+    assert!(
+        message.contains("lacks the permission for AccountGrants.Create, the right grant:write"),
+        "{message}"
+    );
+    assert!(remedy.contains("tick grant:write"), "{remedy}");
 }
 
 #[tokio::test]

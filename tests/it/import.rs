@@ -13,7 +13,7 @@ const OLD: &str = "sqlite:oncall-grants.db";
 
 /// The configuration names this store from now on.
 fn move_to(scene: &mut Scene, store: &str) {
-    scene.config.store = store.to_owned();
+    store.clone_into(&mut scene.config.store);
     scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
 }
 

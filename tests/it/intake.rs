@@ -10,7 +10,7 @@ use reqwest::Method;
 use sandbox::{pagerduty::sign, world::SCHEDULE};
 use serde_json::{Value, json};
 
-use crate::support::{Config, PLAIN, Scene};
+use crate::support::{Config, PLAIN, Scene, wait_until};
 
 const SIGNATURE: &str = "X-PagerDuty-Signature";
 
@@ -185,4 +185,21 @@ async fn the_route_takes_posts_only() {
         answer.assert_error(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), "POST");
     }
+}
+
+#[tokio::test]
+async fn signed_bodies_without_an_event_are_taken_and_told_now_and_then() {
+    let scene = Scene::running(Config::default()).await;
+    for body in ["{", "{}", "[]"] {
+        assert_eq!(scene.post_signed(body).await.status, 202, "{body}");
+    }
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    let (told, _) = wait_until("the log tells of it", async || {
+        let messages = scene.messages().into_iter();
+        let told: Vec<String> = messages.filter(|message| message.contains("no event in it")).collect();
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("a signed webhook had") && told[0].ends_with("secret 1"), "{told:?}");
 }

@@ -210,3 +210,27 @@ async fn a_grant_that_somebody_removed_is_made_anew_by_the_next_pass_on_request(
     scene.synced().await;
     assert_eq!(scene.writes(), (3, 0));
 }
+
+#[tokio::test]
+async fn an_alias_that_leads_elsewhere_is_the_reason_of_what_it_takes_away() {
+    let mut scene = Scene::running(Config::default()).await;
+    scene.signal("TERM");
+    scene.ended().await;
+    let aliases = vec![(ANA.1, "ana@typo.example")];
+    let config = Config { aliases, ..Config::default() };
+    scene.write_config(&config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+    scene.start().await;
+    scene.access_becomes(ANA, DB, &[]).await;
+    let audit = scene.audit().await;
+    assert_eq!(audit[0]["action"], "revoke");
+    let reason = audit[0]["reason"].as_str().expect("a text");
+    assert!(reason.contains("another strongDM address (see accounts.aliases"), "{reason}");
+
+    let answer = scene.get(&format!("/api/explain?email={}&resource={DB}", ANA.1)).await.json();
+    let one = &answer["resources"][0];
+    let text = |key: &str| one[key].as_str().expect("a text");
+    let both =
+        "has the address ana@typo.example, to which accounts.aliases maps ana@example.com [no_account]";
+    assert!(text("message").contains(both), "{one:#}");
+    assert!(text("remedy").starts_with("correct the alias of ana@example.com"), "{one:#}");
+}

@@ -276,3 +276,17 @@ async fn a_replica_that_is_cut_off_in_a_pass_lets_another_take_over() {
     swapped(&replicas, &one).await;
     assert_eq!(replicas.scene.strongdm.counts().creates, 3, "the unsettled one was adopted");
 }
+
+#[tokio::test]
+async fn a_pass_that_is_asked_for_while_the_database_is_away_is_to_be_asked_for_again() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (proxy, one, _other) = disturbed(&replicas).await;
+    proxy.close();
+    let answer = one.sync().await.expect("an answer");
+    answer.assert_error(503, "unavailable");
+    assert_eq!(answer.header("retry-after"), "5");
+    assert!(answer.text.contains("the store cannot be reached now"), "{}", answer.text);
+    proxy.open();
+    one.ready_becomes(200).await;
+    one.synced().await;
+}

@@ -7,7 +7,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Scene, rule};
+use crate::support::{ANA, BO, CEM, Config, Scene, rule, wait_until};
 
 const DB: &str = "prod-postgres";
 
@@ -138,4 +138,98 @@ async fn a_person_whose_address_cannot_be_had_protects_what_may_be_theirs() {
     let answer = scene.sync().await;
     assert_eq!((answer.status, answer.count("revoked")), (502, 0), "{}", answer.text);
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+}
+
+/// Waits until the log has told so many errors of what could not be seen or done; it must not tell more.
+async fn could_not(scene: &Scene, times: usize) -> Vec<String> {
+    let (told, _) = wait_until("the log tells what could not be seen or done", async || {
+        let errors = scene.errors().into_iter();
+        let told: Vec<String> = errors.filter(|message| message.starts_with("could not ")).collect();
+        (told.len() >= times).then_some(told)
+    })
+    .await;
+    assert_eq!(told.len(), times, "{told:#?}");
+    told
+}
+
+#[tokio::test]
+async fn a_refused_key_is_an_error_that_is_told_once_with_what_mends_it() {
+    let scene = Scene::running(Config::default()).await;
+    let mut keys = Vec::new();
+    scene.strongdm.configure(|settings| keys = std::mem::take(&mut settings.keys));
+    for _ in 0..3 {
+        assert_eq!(scene.sync().await.status, 502);
+    }
+    let told = could_not(&scene, 1).await;
+    for words in ["prod-postgres", "UNAUTHENTICATED", "strongdm.secret_key", "clock", "stay until their end"]
+    {
+        assert!(told[0].contains(words), "{words}: {}", told[0]);
+    }
+    let health = scene.get("/readyz").await.json();
+    assert!(
+        health["strongdm"]["last_error"]["message"]
+            .as_str()
+            .is_some_and(|told| told.contains("UNAUTHENTICATED"))
+    );
+    let output = scene.run(&["explain", "--email", ANA.1, "--resource", DB]).await;
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text.contains("prod-postgres: unknown - ") && text.contains("-> compare strongdm.access_key"),
+        "{text}"
+    );
+    assert!(!text.contains("no rule gives access"), "{text}");
+
+    scene.strongdm.configure(|settings| settings.keys = keys);
+    scene.synced().await;
+    wait_until("the log tells that it is over", async || {
+        scene.messages().contains(&"everything is seen and done again".to_owned()).then_some(())
+    })
+    .await;
+
+    let refused = r#"{"error":{"message":"no","code":2006}}"#;
+    scene.pagerduty.faults().add(Fault::on("", Action::http(401, refused)).until_cleared());
+    assert_eq!((scene.sync().await.status, scene.sync().await.status), (502, 502));
+    let told = could_not(&scene, 2).await;
+    assert!(told[1].contains("401") && told[1].contains("PAGERDUTY_TOKEN"), "{}", told[1]);
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let mut scene = Scene::set(Config::default()).await;
+    scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove("grant:write"));
+    scene.start().await;
+    assert_eq!(scene.sync().await.status, 502);
+    let told = could_not(&scene, 1).await;
+    for words in
+        ["could not create access of ana@example.com to prod-postgres", "grant:write", "PERMISSION_DENIED"]
+    {
+        assert!(told[0].contains(words), "{words}: {}", told[0]);
+    }
+    let forbidden = Fault::on("GET /oncalls", Action::http(403, "")).until_cleared();
+    scene.pagerduty.faults().add(forbidden);
+    let answer = scene.sync().await;
+    let error = answer.json()["unknown"][0]["error"].as_str().expect("a text").to_owned();
+    assert!(error.contains("403") && error.contains("grant the right oncalls.read"), "{error}");
+}
+
+#[tokio::test]
+async fn an_id_that_pagerduty_does_not_know_is_to_be_corrected_in_the_rule() {
+    let policy =
+        "[[rules]]\nname = \"gone\"\nescalation_policies = [\"PNOPE00\"]\nresources = [\"prod-web-1\"]\n";
+    let rules = [rule("typo", &["PNOPE01"], &[DB]), policy.to_owned()];
+    let scene = Scene::running(Config::with_rules(rules)).await;
+    let told = could_not(&scene, 2).await;
+    for (line, what, id, name) in
+        [(&told[0], "escalation policy", "PNOPE00", "gone"), (&told[1], "schedule", "PNOPE01", "typo")]
+    {
+        let expected = format!(
+            "could not observe {what} {id}: PagerDuty knows no such {what}, or hides it from this token (404); correct the \
+             ID in rule {name:?}; grants that depend on it stay until their end"
+        );
+        assert_eq!(*line, expected);
+    }
+    let answer = scene.get(&format!("/api/explain?email={}&resource=prod-web-1", ANA.1)).await.json();
+    assert_eq!(answer["resources"][0]["access"], "unknown");
+    let remedy = answer["resources"][0]["remedy"].as_str().expect("a text");
+    assert_eq!(remedy, r#"correct the ID in rule "gone"; what is there stays meanwhile"#);
 }

@@ -114,6 +114,11 @@ async fn rights_at_pagerduty(config: &Config, client: &pagerduty::Client, probed
     let now = clock::now();
     let window = Window::new(now, now + TimeDelta::hours(1)).expect("an hour is long enough");
     match client.on_calls(&sources, window).await {
+        Err(error @ pagerduty::Error::Troubled(_)) => {
+            let remedy = "see PagerDuty's status page; nothing is revoked meanwhile";
+            probed.findings.push(Finding::problem("unreachable", "PagerDuty", error).mended_by(remedy));
+            return false;
+        }
         Err(error @ (pagerduty::Error::Unauthorized(_) | pagerduty::Error::Unavailable(_))) => {
             let unreachable = matches!(error, pagerduty::Error::Unavailable(_));
             let host = config.pagerduty.api_url.host_str().unwrap_or_default();

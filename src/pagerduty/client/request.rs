@@ -234,7 +234,7 @@ impl Client {
             words => request.describe(&format!("{status}: {words}")),
         };
         match Error::of_status(status.as_u16(), text) {
-            error @ Error::Unavailable(_) => Failure::passing(request.repeatable, error),
+            error @ Error::Troubled(_) => Failure::passing(request.repeatable, error),
             error => Failure::lasting(error),
         }
     }
@@ -287,6 +287,10 @@ impl Failure {
         while let Some(error) = cause {
             text = format!("{text}: {error}");
             cause = error.source();
+        }
+        // What the TLS library calls whatever is no TLS at all.
+        if text.contains("InvalidContentType") {
+            text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");
         }
         Self::passing(retry, Error::Unavailable(request.describe(&text)))
     }

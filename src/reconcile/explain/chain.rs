@@ -6,8 +6,12 @@ use utoipa::ToSchema;
 
 use super::{Known, Subject, grant::Standing, person::Person};
 use crate::{
-    model::{Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, later},
-    reconcile::{plan::FOREVER, preflight::second, world::ResourceMatch},
+    model::{Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Unseen, Window, later},
+    reconcile::{
+        plan::{FOREVER, SkipReason},
+        preflight::second,
+        world::ResourceMatch,
+    },
 };
 
 /// The links of a chain, in their order.
@@ -92,6 +96,16 @@ impl Link {
         Self::new(link, LinkState::Unknown, message, "ask again later; what is there stays meanwhile")
     }
 
+    /// The same with what went wrong, and what mends that.
+    pub(super) fn unseen(link: LinkKind, what: &str, unseen: &Unseen) -> Self {
+        let Unseen { error, remedy } = unseen;
+        let unknown = Self::unknown(link, format!("{what}: {error}"));
+        if remedy.is_empty() {
+            return unknown;
+        }
+        Self { remedy: format!("{remedy}; what is there stays meanwhile"), ..unknown }
+    }
+
     pub(super) fn missing(link: LinkKind, message: String, remedy: &str) -> Self {
         Self::new(link, LinkState::Missing, message, remedy)
     }
@@ -147,7 +161,7 @@ pub(super) fn follow(
     let on_calls = match known.world.on_calls.get(source) {
         Some(Observed::Known(on_calls)) => on_calls,
         Some(Observed::Unknown(error)) => {
-            chain.add(Link::unknown(LinkKind::Source, format!("{source} could not be looked at: {error}")));
+            chain.add(Link::unseen(LinkKind::Source, &format!("{source} could not be looked at"), error));
             return chain;
         }
         None => {
@@ -173,25 +187,34 @@ pub(super) fn follow(
 
 fn resource(known: &Known<'_>, subject: &Subject<'_>) -> Link {
     let kind = LinkKind::Resource;
-    let (name, selector) = match &subject.resource {
-        Ok(resource) => {
+    let (name, selector) = match (&subject.resource, subject.unseen) {
+        (Ok(resource), Some(selector)) => (&resource.name, selector),
+        (Ok(resource), None) => {
             return Link::holds(kind, format!("{} is the strongDM resource {}", resource.name, resource.id));
         }
-        Err(lost) => lost,
+        (Err((name, selector)), _) => (name, *selector),
     };
     match (known.world.resources.get(selector), selector) {
         (Some(Observed::Known(ResourceMatch::Many)), _) => Link::missing(
             kind,
-            format!("strongDM has several resources of the name {name:?}"),
+            format!(
+                "strongDM has several resources of the name {name:?} [{}]",
+                SkipReason::AmbiguousResource.code()
+            ),
             "give them different names, or name them by resource_filters",
         ),
-        (Some(Observed::Known(ResourceMatch::Refused(error))), _) => {
-            Link::missing(kind, format!("{selector}: {error}"), "correct the expression in the rule")
-        }
+        (Some(Observed::Known(ResourceMatch::Refused(error))), _) => Link::missing(
+            kind,
+            format!("{selector}: {error} [{}]", SkipReason::FilterRefused.code()),
+            "correct the expression in the rule",
+        ),
         (Some(Observed::Known(ResourceMatch::None | ResourceMatch::Found(_))), ResourceSelector::Name(_)) => {
             Link::missing(
                 kind,
-                format!("strongDM has no resource of the name {name:?}"),
+                format!(
+                    "strongDM has no resource of the name {name:?} [{}]",
+                    SkipReason::ResourceNotFound.code()
+                ),
                 "correct the name in the rule; it must be exact, upper and lower case included",
             )
         }
@@ -204,7 +227,7 @@ fn resource(known: &Known<'_>, subject: &Subject<'_>) -> Link {
             "correct the filter, or tag resources",
         ),
         (Some(Observed::Unknown(error)), _) => {
-            Link::unknown(kind, format!("{selector} could not be looked up: {error}"))
+            Link::unseen(kind, &format!("{selector} could not be looked up"), error)
         }
         (None, _) => Link::unknown(kind, format!("{selector} was not looked up")),
     }
@@ -235,15 +258,16 @@ fn on_call<'o>(
     }
     let nameless = on_calls.iter().filter(|shift| rule.selects(shift)).filter(covers).find_map(|shift| {
         match known.world.people.get(&shift.user) {
-            Some(Observed::Unknown(error)) => Some(format!(
-                "user {} is on call then, but PagerDuty did not tell who that is: {error}",
-                shift.user
-            )),
+            Some(Observed::Unknown(error)) => {
+                let what =
+                    format!("user {} is on call then, but PagerDuty did not tell who that is", shift.user);
+                Some(Link::unseen(kind, &what, error))
+            }
             Some(Observed::Known(_)) | None => None,
         }
     });
-    if let Some(message) = nameless {
-        return (Link::unknown(kind, message), None);
+    if let Some(link) = nameless {
+        return (link, None);
     }
     let next = mine().filter(|shift| rule.selects(shift) && shift.start.is_some_and(|start| start > at));
     let next = next.min_by_key(|shift| shift.start);
@@ -252,8 +276,19 @@ fn on_call<'o>(
         None => format!("no shift is known {}", words(known.asked.from(at))),
     };
     let message = format!("not on call for {source} at {}; {next}", second(at));
-    let remedy = stranger(at, known, person, rule, on_calls)
-        .unwrap_or_else(|| "put this person on call in PagerDuty, by an override for example".to_owned());
+    let remedy = stranger(at, known, person, rule, on_calls).unwrap_or_else(|| {
+        let unheard_of = person.users.is_empty() && known.world.people.values().all(Observed::is_known);
+        let spelling = if unheard_of {
+            format!(
+                "; no on-call {} carries the address {}, so check its spelling first",
+                words(Some(known.asked)),
+                person.asked
+            )
+        } else {
+            String::new()
+        };
+        format!("put this person on call in PagerDuty, by an override for example{spelling}")
+    });
     (Link::missing(kind, message, &remedy), None)
 }
 

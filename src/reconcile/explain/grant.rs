@@ -120,7 +120,7 @@ impl<'k> Standing<'k> {
         let horizon = later(known.now, known.settings.horizon);
         if at >= horizon {
             let message = format!(
-                "that lies behind the horizon ({}); the grant is made when it comes nearer",
+                "that lies beyond the horizon ({}); the grant is made when it comes nearer",
                 second(horizon)
             );
             return Link::pending(kind, message);
@@ -132,7 +132,7 @@ impl<'k> Standing<'k> {
         let remedy = if failure.is_empty() {
             "the next pass makes it; POST /sync runs one now. If it stays missing, is the service running?"
         } else {
-            "mend what the failure names; the service tries again by itself"
+            self.mend_failure()
         };
         Link::missing(kind, message, remedy)
     }
@@ -144,10 +144,25 @@ impl<'k> Standing<'k> {
     }
 
     /// The newest attempt, if it failed.
-    fn last_failure(&self) -> String {
+    fn failed(&self) -> Option<&Past> {
         let newest = self.history.iter().find(|past| past.action == "create");
-        let failed = newest.filter(|past| past.outcome != "done");
-        failed.map_or_else(String::new, |past| {
+        newest.copied().filter(|past| past.outcome != "done")
+    }
+
+    /// What to do about it, by the code that strongDM gave.
+    fn mend_failure(&self) -> &'static str {
+        let has = |code: &str| self.failed().is_some_and(|past| past.reason.contains(code));
+        if has("PERMISSION_DENIED") {
+            "tick grant:write for the API key in strongDM; the service tries again by itself"
+        } else if has("UNAUTHENTICATED") {
+            "give the service a valid API key of strongDM, and see that this machine has the right time; it tries again by itself"
+        } else {
+            "the service tries again by itself; if it goes on failing, its log and oncall-grants check tell more"
+        }
+    }
+
+    fn last_failure(&self) -> String {
+        self.failed().map_or_else(String::new, |past| {
             format!("; the last attempt at {} {}: {}", second(past.at), past.outcome, past.reason)
         })
     }
@@ -190,7 +205,12 @@ impl<'k> Standing<'k> {
         let yes = |message: String, remedy: &str| (Access::Yes, None, message, remedy.to_owned());
         let Some(grant) = self.ours else {
             let id = self.foreign.map(|foreign| foreign.id.to_string()).unwrap_or_default();
-            return yes(format!("has access to {name} by grant {id}, which somebody else made"), "");
+            let remedy = if at < known.now {
+                ""
+            } else {
+                "that grant is not ours, so it is never taken back here; if it should go, remove it in strongDM by hand"
+            };
+            return yes(format!("has access to {name} by grant {id}, which somebody else made"), remedy);
         };
         let id = grant.id.as_ref().map(ToString::to_string).unwrap_or_default();
         if at < known.now {

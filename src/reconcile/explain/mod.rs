@@ -80,6 +80,9 @@ pub struct Past {
     pub resource_id: ResourceId,
     /// The grant, if there was one.
     pub grant_id: Option<String>,
+    /// Its window.
+    #[serde(flatten)]
+    pub window: Option<Window>,
 }
 
 /// Whether somebody has access.
@@ -173,6 +176,8 @@ const TOLD: usize = 20;
 /// A resource, or a name or filter that found none, with the rules that name it.
 struct Subject<'k> {
     resource: Result<Resource, (String, &'k ResourceSelector)>,
+    /// How the rules may mean it, if strongDM did not tell, and only our ledger knows the resource.
+    unseen: Option<&'k ResourceSelector>,
     rules: Vec<&'k Rule>,
 }
 
@@ -216,8 +221,30 @@ fn subjects<'k>(known: &Known<'k>, wanted: Option<&str>, person: &Person) -> Vec
             found.entry(resource).or_default();
         }
     }
-    let found = found.into_iter().map(|(resource, rules)| Subject { resource: Ok(resource), rules });
-    let lost = lost.into_iter().map(|(name, rules)| Subject { resource: Err(name), rules });
+    // What strongDM did not tell may be what the ledger knows: one thing, not one without a rule and one unseen.
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    let found: Vec<Subject<'_>> = found
+        .into_iter()
+        .map(|(resource, mut rules)| {
+            let may_mean = |(name, selector): &&(String, &ResourceSelector)| {
+                let is_unseen = !known.world.resources.get(*selector).is_some_and(Observed::is_known);
+                is_unseen && (matches!(selector, ResourceSelector::Filter(_)) || *name == resource.name)
+            };
+            let unseen: Vec<_> = lost.keys().filter(may_mean).filter(|_| rules.is_empty()).cloned().collect();
+            rules.extend(unseen.iter().filter_map(|key| lost.get(key)).flatten());
+            if unseen.iter().any(|(name, _)| *name == resource.name) {
+                told.insert(resource.name.clone());
+            }
+            let unseen = unseen.first().map(|(_, selector)| *selector);
+            Subject { resource: Ok(resource), unseen, rules }
+        })
+        .collect();
+    let found = found.into_iter();
+    let lost = lost.into_iter().filter(|((name, _), _)| !told.contains(name)).map(|(name, rules)| Subject {
+        resource: Err(name),
+        unseen: None,
+        rules,
+    });
     let is_wanted = |subject: &Subject<'_>| {
         wanted.is_none_or(|wanted| {
             subject.name() == wanted || subject.id().is_some_and(|id| id.as_str() == wanted)

@@ -10,14 +10,18 @@ use super::{
     chain::{Link, LinkKind},
 };
 use crate::{
-    model::{AccountId, Email, Observed, UserId},
-    reconcile::world::AccountMatch,
+    model::{AccountId, Email, Observed, Unseen, UserId},
+    reconcile::{plan::SkipReason, world::AccountMatch},
 };
 
 /// The person whom an address names.
 pub(super) struct Person {
+    /// The address that was asked for.
+    pub(super) asked: Email,
     /// The address in strongDM.
     pub(super) account_email: Email,
+    /// The addresses that aliases map to it.
+    aliased: Vec<String>,
     /// The users in PagerDuty with this address, or with one that an alias maps to the same account.
     pub(super) users: BTreeSet<UserId>,
     account: Account,
@@ -28,7 +32,7 @@ enum Account {
     Suspended(AccountId),
     Missing,
     Ambiguous,
-    Unknown(String),
+    Unknown(Unseen),
 }
 
 /// The account in strongDM as the answer shows it.
@@ -88,9 +92,10 @@ impl Person {
             Some(Observed::Known(AccountMatch::None)) => Account::Missing,
             Some(Observed::Known(AccountMatch::Many)) => Account::Ambiguous,
             Some(Observed::Unknown(error)) => Account::Unknown(error.clone()),
-            None => Account::Unknown("it was not looked up".to_owned()),
+            None => Account::Unknown("it was not looked up".into()),
         };
-        Self { users: users.collect(), account, account_email }
+        let aliased = aliases.leading_to(account_email.as_str()).into_iter().map(str::to_owned).collect();
+        Self { asked: email.clone(), users: users.collect(), account, account_email, aliased }
     }
 
     /// The account, suspended or not.
@@ -123,23 +128,43 @@ impl Person {
             Account::Found(id) => Link::holds(kind, format!("{email} is the strongDM account {id}")),
             Account::Suspended(id) => Link::missing(
                 kind,
-                format!("the strongDM account {id} of {email} is suspended"),
+                format!(
+                    "the strongDM account {id} of {email} is suspended [{}]",
+                    SkipReason::AccountSuspended.code()
+                ),
                 "lift the suspension in strongDM",
             ),
-            Account::Missing => Link::missing(
-                kind,
-                format!("no strongDM user account has the address {email}"),
-                "make the account in strongDM, or map the PagerDuty address to its address in accounts.aliases",
-            ),
+            Account::Missing => {
+                let message = format!("no strongDM user account has the address {email}");
+                let code = SkipReason::NoAccount.code();
+                if self.aliased.is_empty() {
+                    return Link::missing(
+                        kind,
+                        format!("{message} [{code}]"),
+                        "make the account in strongDM, or map the PagerDuty address to its address in \
+                         accounts.aliases",
+                    );
+                }
+                let from = self.aliased.join(", ");
+                Link::missing(
+                    kind,
+                    format!("{message}, to which accounts.aliases maps {from} [{code}]"),
+                    &format!(
+                        "correct the alias of {from} in accounts.aliases, or make the account in strongDM"
+                    ),
+                )
+            }
             Account::Ambiguous => Link::missing(
                 kind,
-                format!("several strongDM accounts have the address {email}"),
+                format!(
+                    "several strongDM accounts have the address {email} [{}]",
+                    SkipReason::AmbiguousAccount.code()
+                ),
                 "leave the address to one of them",
             ),
-            Account::Unknown(error) => Link::unknown(
-                kind,
-                format!("the strongDM account of {email} could not be looked up: {error}"),
-            ),
+            Account::Unknown(error) => {
+                Link::unseen(kind, &format!("the strongDM account of {email} could not be looked up"), error)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    model::{Account, Aliases, GrantId, OnCall, OnCallSelector, Source, later},
+    model::{Account, Aliases, GrantId, OnCall, OnCallSelector, Source, Unseen, later},
     reconcile::{
         plan::plan,
         world::{AccountMatch, ForeignGrant, OwnGrant, SecondGrant},
@@ -192,7 +192,7 @@ fn a_suspended_account_has_no_access_whatever_grants_it_has() {
 fn what_could_not_be_seen_is_unknown_unless_a_grant_is_there() {
     let mut story = Story::new();
     let source = Source::Schedule("PS".into());
-    story.world.on_calls.insert(source, Observed::Unknown("down".to_owned()));
+    story.world.on_calls.insert(source, Observed::Unknown("down".into()));
     assert_eq!(story.tells("bo@example.com", 0, "down"), (Access::Unknown, Some(LinkKind::Source)));
     assert_eq!(story.tells("ana@example.com", 0, "stays until its end"), (Access::Yes, None));
 
@@ -201,7 +201,7 @@ fn what_could_not_be_seen_is_unknown_unless_a_grant_is_there() {
     assert_eq!(story.tells("ana@example.com", 0, "earlier write"), (Access::Unknown, Some(LinkKind::Grant)));
 
     let mut story = Story::new();
-    story.world.people.insert("ana".into(), Observed::Unknown("down".to_owned()));
+    story.world.people.insert("ana".into(), Observed::Unknown("down".into()));
     let told = story.tells("cem@example.com", 0, "did not tell who that is");
     assert_eq!(told, (Access::Unknown, Some(LinkKind::OnCall)));
 }
@@ -222,6 +222,57 @@ fn somebody_elses_grant_counts_as_access() {
     let (account_id, resource_id) = ("a-bo".into(), "rs-db".into());
     story.world.foreign.push(ForeignGrant { id: "ag-x".into(), account_id, resource_id, window });
     assert_eq!(story.tells("bo@example.com", 0, "ag-x, which somebody else made"), (Access::Yes, None));
+}
+
+#[test]
+fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
+    let mut story = Story::new();
+    let window = Window::new(at(-1), at(9)).unwrap();
+    let (account_id, resource_id) = ("a-bo".into(), "rs-db".into());
+    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), account_id, resource_id, window });
+    let remedy = story.ask("bo@example.com", Some("db"), 0).resources.remove(0).remedy;
+    assert!(remedy.contains("remove it in strongDM by hand"), "{remedy}");
+
+    let spelling = "carries the address anna@example.com, so check its spelling";
+    let remedy = |story: &Story, who: &str| story.ask(who, Some("db"), 0).resources.remove(0).remedy;
+    assert!(remedy(&Story::new(), "anna@example.com").contains(spelling));
+    assert!(!remedy(&Story::new(), "bo@example.com").contains("spelling"), "he has a shift, if not now");
+    let mut story = Story::new();
+    story.world.people.insert("cem".into(), Observed::Unknown("down".into()));
+    assert!(!remedy(&story, "anna@example.com").contains("spelling"), "it may be the one who was not told");
+}
+
+#[test]
+fn a_resource_that_only_the_ledger_knows_now_is_told_once_and_as_unknown() {
+    let mut story = Story::new();
+    let unseen = Unseen { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
+    story.world.resources.insert(name_of_db(), Observed::Unknown(unseen.clone()));
+    story.world.accounts.insert("ana@example.com".parse().unwrap(), Observed::Unknown(unseen));
+    let answer = story.ask("ana@example.com", None, 0);
+    let told: Vec<(&str, Access)> =
+        answer.resources.iter().map(|one| (one.resource.as_str(), one.access)).collect();
+    assert_eq!(told, [("db", Access::Unknown)], "{answer}");
+    let one = &answer.resources[0];
+    assert!(one.message.contains("could not be looked up: refused"), "{answer}");
+    assert_eq!(one.remedy, "turn the key; what is there stays meanwhile");
+}
+
+#[test]
+fn what_was_done_is_told_with_its_grant_and_window() {
+    let mut story = Story::new();
+    story.history.push(Past {
+        at: at(-1),
+        action: "create".to_owned(),
+        outcome: "done".to_owned(),
+        reason: "because".to_owned(),
+        resource: "db".to_owned(),
+        resource_id: "rs-db".into(),
+        grant_id: Some("ag-1".to_owned()),
+        window: Window::new(at(-1), at(2)),
+    });
+    let text = story.ask("ana@example.com", Some("db"), 0).to_string();
+    let line = "create db ag-1 from 2027-01-15T07:00:00Z until 2027-01-15T10:00:00Z done: because";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
@@ -247,6 +298,7 @@ fn the_last_failure_is_the_reason_of_a_missing_grant() {
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         grant_id: None,
+        window: None,
     });
     let told = story.tells("ana@example.com", 0, "the last attempt at 2027-01-15T07:00:00Z failed: lacks");
     assert_eq!(told, (Access::No, Some(LinkKind::Grant)));
@@ -265,6 +317,7 @@ fn the_past_is_told_from_what_was_made_and_taken_back() {
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         grant_id: Some("ag-1".to_owned()),
+        window: None,
     };
     story.history = vec![past(-4, "revoke"), past(-8, "create")];
     for (hour, access) in [(-9, Access::No), (-6, Access::Yes), (-3, Access::No)] {

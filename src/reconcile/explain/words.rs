@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Access, Answer, Chain, Explanation, Past, chain::LinkState};
+use super::{
+    Access, Answer, Chain, Explanation, Past,
+    chain::{LinkState, words},
+};
 use crate::reconcile::preflight::second;
 
 impl Access {
@@ -41,8 +44,12 @@ impl fmt::Display for Explanation {
         if !history.is_empty() {
             writeln!(f, "\nWhat was done lately:")?;
         }
-        for Past { at, action, outcome, reason, resource, .. } in history.iter().take(5) {
-            writeln!(f, "  {}  {action} {resource} {outcome}: {reason}", second(*at))?;
+        for Past { at, action, outcome, reason, resource, resource_id: _, grant_id, window } in
+            history.iter().take(5)
+        {
+            let grant = grant_id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+            let when = window.map(|window| format!(" {}", words(Some(window)))).unwrap_or_default();
+            writeln!(f, "  {}  {action} {resource}{grant}{when} {outcome}: {reason}", second(*at))?;
         }
         Ok(())
     }

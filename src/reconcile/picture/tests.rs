@@ -58,7 +58,7 @@ fn with_skipped(mut report: PassReport, email: &str, rules: &[&str]) -> PassRepo
 }
 
 fn without(mut report: PassReport, about: Asked) -> PassReport {
-    report.unknown.push(UnknownEntry(Unknown { about, error: "502".to_owned() }));
+    report.unknown.push(UnknownEntry(Unknown { about, error: "502".to_owned().into() }));
     report
 }
 

@@ -9,9 +9,9 @@ use super::{Asked, FOREVER, Settings, SkipReason, Skipped, Subject, Unknown, Wan
 use crate::{
     model::{
         AccountId, Email, Grant, Observed, OnCall, Resource, ResourceId, ResourceSelector, Rule, Source,
-        UserId, Window, later,
+        Unseen, UserId, Window, later,
     },
-    reconcile::world::{AccountMatch, Cause, ResourceMatch, World},
+    reconcile::world::{AccountMatch, Cause, OwnGrant, ResourceMatch, World},
 };
 
 /// Somebody is entitled to something for a while.
@@ -65,7 +65,7 @@ enum Identity {
     Account(AccountId, Email),
     Suspended(AccountId, Email),
     Skipped(Subject, SkipReason, Option<Email>),
-    Unknown(Asked, String, Option<Email>),
+    Unknown(Asked, Unseen, Option<Email>),
 }
 
 /// The rules that name a skipped record, and the start of the first shift that it concerns.
@@ -79,6 +79,8 @@ pub(super) struct Claims {
     skipped: BTreeMap<(Subject, SkipReason), Concerned>,
     pub(super) unknown: BTreeSet<Unknown>,
     pub(super) on_calls: usize,
+    /// Under which address everyone on call counts, by rule and PagerDuty user.
+    addresses: BTreeMap<(String, UserId), Email>,
 }
 
 impl Claims {
@@ -105,6 +107,7 @@ impl Claims {
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     let Some(window) = wanted(now, settings.horizon, rule, on_call) else { continue };
                     counted.insert((source, on_call));
+                    claims.addresses.extend(address(settings, world, rule, on_call));
                     match identify(settings, world, &on_call.user) {
                         Identity::Account(account_id, email) => {
                             claims.perhaps(&Who::Account(account_id.clone()), &doubtful, window);
@@ -155,6 +158,14 @@ impl Claims {
                     What::Named(name) => *name == grant.resource,
                     What::Resource(id) => *id == grant.resource_id,
                 }
+        })
+    }
+
+    /// Whether somebody for whom this grant was made is on call for the same rule, but counts under another address.
+    pub(super) fn moved_on(&self, own: &OwnGrant) -> bool {
+        own.causes.iter().any(|cause| {
+            let address = self.addresses.get(&(cause.rule.clone(), cause.user.clone()));
+            address.is_some_and(|address| *address != own.grant.email)
         })
     }
 
@@ -227,7 +238,7 @@ impl Claims {
     }
 }
 
-/// The window for which `rule` gives access because of `on_call`; none if it lies in the past or wholly behind the
+/// The window for which `rule` gives access because of `on_call`; none if it lies in the past or wholly beyond the
 /// horizon, where PagerDuty was not asked.
 fn wanted(now: DateTime<Utc>, horizon: TimeDelta, rule: &Rule, on_call: &OnCall) -> Option<Window> {
     let start = on_call.start.map_or(now, |start| later(start, -rule.start_early));
@@ -253,22 +264,33 @@ fn cause(rule: &Rule, source: &Source, on_call: &OnCall) -> Cause {
     }
 }
 
+fn address(
+    settings: &Settings,
+    world: &World,
+    rule: &Rule,
+    on_call: &OnCall,
+) -> Option<((String, UserId), Email)> {
+    let Some(Observed::Known(Some(raw))) = world.people.get(&on_call.user) else { return None };
+    let email = settings.aliases.account_email(raw).ok()?;
+    Some(((rule.name.clone(), on_call.user.clone()), email))
+}
+
 fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
-    let unknown_user = |error: &str| Identity::Unknown(Asked::User(user.to_string()), error.to_owned(), None);
+    let unknown_user = |error: Unseen| Identity::Unknown(Asked::User(user.to_string()), error, None);
     let raw = match world.people.get(user) {
         Some(Observed::Known(Some(raw))) => raw,
         Some(Observed::Known(None)) => {
             return Identity::Skipped(Subject::User(user.to_string()), SkipReason::NoEmail, None);
         }
-        Some(Observed::Unknown(error)) => return unknown_user(error),
-        None => return unknown_user("not asked"),
+        Some(Observed::Unknown(error)) => return unknown_user(error.clone()),
+        None => return unknown_user("not asked".into()),
     };
     let Ok(email) = settings.aliases.account_email(raw) else {
         return Identity::Skipped(Subject::Email(raw.clone()), SkipReason::InvalidEmail, None);
     };
     let skipped = |reason| Identity::Skipped(Subject::Email(email.to_string()), reason, Some(email.clone()));
     let unknown =
-        |error: &str| Identity::Unknown(Asked::Account(email.clone()), error.to_owned(), Some(email.clone()));
+        |error: Unseen| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
     match world.accounts.get(&email) {
         Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
             Identity::Suspended(account.id.clone(), email)
@@ -276,7 +298,7 @@ fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
         Some(Observed::Known(AccountMatch::One(account))) => Identity::Account(account.id.clone(), email),
         Some(Observed::Known(AccountMatch::None)) => skipped(SkipReason::NoAccount),
         Some(Observed::Known(AccountMatch::Many)) => skipped(SkipReason::AmbiguousAccount),
-        Some(Observed::Unknown(error)) => unknown(error),
-        None => unknown("not asked"),
+        Some(Observed::Unknown(error)) => unknown(error.clone()),
+        None => unknown("not asked".into()),
     }
 }

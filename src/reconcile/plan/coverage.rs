@@ -220,7 +220,11 @@ impl<'a> Pair<'a> {
         if useful && self.refused_until.is_some() {
             return None;
         }
-        Some(if useful { Why::TooLong } else { Why::NotWanted })
+        Some(match useful {
+            true => Why::TooLong,
+            false if self.all_claims.moved_on(own) => Why::OtherAddress,
+            false => Why::NotWanted,
+        })
     }
 
     /// What is wanted and not covered by `kept`, and when a rolling grant is to be renewed.
@@ -347,5 +351,5 @@ impl<'a> Pair<'a> {
 }
 
 fn revocation(own: &OwnGrant, why: Why) -> Revocation {
-    Revocation { row: own.row, grant: own.grant.clone(), why }
+    Revocation { row: own.row, grant: own.grant.clone(), why, released: false }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Asked, Deferred, Plan, SkipReason, Skipped, Step, Subject, Unknown, Why};
+use super::{Asked, Deferred, Plan, Revocation, SkipReason, Skipped, Step, Subject, Unknown, Why};
 
 fn seconds(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -22,7 +22,7 @@ impl fmt::Display for Plan {
                     }
                 }
                 Step::Revoke(revocation) => {
-                    writeln!(f, "revoke    {}\n          because {}", revocation.grant, revocation.why)?;
+                    writeln!(f, "revoke    {}\n          because {}", revocation.grant, revocation.reason())?;
                 }
             }
         }
@@ -55,10 +55,27 @@ impl fmt::Display for Plan {
     }
 }
 
+impl Revocation {
+    /// Why, with who allowed it if the guard did not: the reason that the audit keeps.
+    pub fn reason(&self) -> String {
+        let Self { row: _, grant: _, why, released } = self;
+        let released = if *released {
+            "; more were due at once than max_revocations allows, and a request released them (allow_mass_revocation)"
+        } else {
+            ""
+        };
+        format!("{why}{released}")
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotWanted => "no rule wants this access any more",
+            Self::OtherAddress => {
+                "the person on call now counts under another strongDM address (see accounts.aliases and the address in \
+                 PagerDuty), so no rule wants this access any more"
+            }
             Self::TooLong => "only a part of it is still wanted, and that part is granted anew",
             Self::Duplicate => "another grant covers all of it",
             Self::InTheWay => "strongDM takes one grant at a time, and an earlier window is wanted",
@@ -89,6 +106,22 @@ impl fmt::Display for Subject {
     }
 }
 
+impl SkipReason {
+    /// The word that reports have for it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoAccount => "no_account",
+            Self::AccountSuspended => "account_suspended",
+            Self::AmbiguousAccount => "ambiguous_account",
+            Self::NoEmail => "no_email",
+            Self::InvalidEmail => "invalid_email",
+            Self::ResourceNotFound => "resource_not_found",
+            Self::AmbiguousResource => "ambiguous_resource",
+            Self::FilterRefused => "filter_refused",
+        }
+    }
+}
+
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -107,13 +140,19 @@ impl fmt::Display for SkipReason {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { about, error } = self;
-        match about {
-            Asked::OnCalls(source) => write!(f, "{source}: {error}"),
-            Asked::User(user) => write!(f, "PagerDuty user {user}: {error}"),
-            Asked::Account(email) => write!(f, "strongDM account of {email}: {error}"),
-            Asked::Resource(selector) => write!(f, "{selector}: {error}"),
-            Asked::Write(account, resource) => write!(f, "{account} on {resource}: {error}"),
-            Asked::GrantList => write!(f, "strongDM's list of grants: {error}"),
+        write!(f, "{about}: {error}")
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnCalls(source) => source.fmt(f),
+            Self::User(user) => write!(f, "PagerDuty user {user}"),
+            Self::Account(email) => write!(f, "strongDM account of {email}"),
+            Self::Resource(selector) => f.write_str(selector),
+            Self::Write(account, resource) => write!(f, "{account} on {resource}"),
+            Self::GrantList => f.write_str("strongDM's list of grants"),
         }
     }
 }

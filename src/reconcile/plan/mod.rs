@@ -29,7 +29,7 @@ use self::{
     coverage::{Decision, Pair},
 };
 use super::world::{Cause, World};
-use crate::model::{AccountId, Aliases, Email, Grant, ResourceId, Rule, Source, Window};
+use crate::model::{AccountId, Aliases, Email, Grant, ResourceId, Rule, Source, Unseen, Window};
 
 /// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
 pub const FOREVER: DateTime<Utc> =
@@ -136,6 +136,8 @@ pub struct Revocation {
     pub grant: Grant,
     /// Why.
     pub why: Why,
+    /// The guard would have held it, but this pass was allowed to revoke.
+    pub released: bool,
 }
 
 /// Why a grant of ours is taken back.
@@ -143,6 +145,8 @@ pub struct Revocation {
 pub enum Why {
     /// No rule wants any of it.
     NotWanted,
+    /// The same: whoever it was made for is on call, but counts under another strongDM address by now.
+    OtherAddress,
     /// A rule wants only a part of it, which is granted anew.
     TooLong,
     /// Another grant of ours covers all of it.
@@ -213,8 +217,8 @@ pub enum SkipReason {
 pub struct Unknown {
     /// What was asked.
     pub about: Asked,
-    /// What went wrong.
-    pub error: String,
+    /// What went wrong, and what mends it.
+    pub error: Unseen,
 }
 
 /// What an unanswered question was about.
@@ -254,6 +258,9 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
     if hold {
         plan.held = decisions.into_iter().flat_map(|decision| decision.revoke).map(|due| due.grant).collect();
         decisions = decide(true);
+    }
+    for revocation in decisions.iter_mut().flat_map(|decision| &mut decision.revoke) {
+        revocation.released = over;
     }
     let mut wakes: BTreeSet<DateTime<Utc>> = claims.boundaries(now);
     for (pair, decision) in pairs.iter().zip(decisions) {

@@ -147,7 +147,7 @@ proptest! {
         let plan = case.plan();
         let oracle = case.oracle();
         let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
-        for Revocation { row, grant, why } in revocations(&plan) {
+        for Revocation { row, grant, why, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
             prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
             let (account, resource) = pair(grant);
@@ -156,7 +156,7 @@ proptest! {
                 in_view(grant.window, 0).map(|at| oracle.certain(&account, &resource, at)).collect();
             let possible = case.protects(grant, 0);
             let right = match why {
-                Why::NotWanted => !possible && !certain.contains(&true) && !certain.is_empty(),
+                Why::NotWanted | Why::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
                 Why::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
                 Why::Duplicate => !possible && case.world.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =

@@ -74,8 +74,8 @@ fn gaps_are_what_no_shift_covers_until_the_horizon() {
         (vec![(-5, 6), (8, 24)], Some("from 2027-01-15T14:00:00Z until 2027-01-15T16:00:00Z")),
         (vec![(2, 24)], Some("nobody is on call now and until 2027-01-15T10:00:00Z")),
         (vec![(-5, 20)], Some("from 2027-01-16T04:00:00Z until the horizon")),
-        (vec![(-9, 1), (2, 3), (4, 5), (6, 7), (8, 24)], Some(" and 1 more times")),
-        (vec![], Some("nobody is on call within the horizon of 1day (schedule PS)")),
+        (vec![(-9, 1), (2, 3), (4, 5), (6, 7), (8, 24)], Some(" and 1 more time (schedule PS)")),
+        (vec![], Some("nobody is on call within the horizon of 1d (schedule PS)")),
     ] {
         let on_calls = shifts.iter().map(|hours| shift_of("ana", Some(*hours), 1)).collect();
         let gaps = texts(&found(&settings, &world(&settings, on_calls, resources(1))), "gap");
@@ -87,10 +87,55 @@ fn gaps_are_what_no_shift_covers_until_the_horizon() {
 }
 
 #[test]
+fn a_level_that_nobody_has_is_told_as_that_and_not_as_a_gap() {
+    for (levels, shifts, expected) in [
+        (vec![7], vec![(0, 24, 1), (0, 24, 3)], Some("escalation policy PP is at level 7 (seen: 1, 3)")),
+        (vec![1, 2], vec![(0, 24, 1)], Some("is at level 2 (seen: 1)")),
+        (vec![1], vec![(0, 24, 1)], None),
+    ] {
+        let by = OnCallSelector::Policies { ids: vec!["PP".into()], levels, include_always_on_call: false };
+        let settings = settings(by, ResourceSelector::Name("db".into()));
+        let shifts =
+            shifts.iter().map(|(from, to, level)| shift_of("ana", Some((*from, *to)), *level)).collect();
+        let findings = found(&settings, &world(&settings, shifts, resources(1)));
+        let told = texts(&findings, "level_not_seen");
+        assert_eq!(told.len(), usize::from(expected.is_some()), "{told:?}");
+        assert!(expected.is_none_or(|words| told[0].contains(words)), "{told:?}");
+        assert_eq!(texts(&findings, "gap"), [""; 0]);
+    }
+    // Nobody at all is a gap whatever the level.
+    let by =
+        OnCallSelector::Policies { ids: vec!["PP".into()], levels: vec![7], include_always_on_call: false };
+    let settings = settings(by, ResourceSelector::Name("db".into()));
+    let findings = found(&settings, &world(&settings, Vec::new(), resources(1)));
+    assert_eq!((texts(&findings, "gap").len(), texts(&findings, "level_not_seen").len()), (1, 0));
+}
+
+#[test]
+fn an_alias_that_leads_to_nobody_is_told_with_both_addresses() {
+    let mut settings = by_schedule();
+    let email = |text: &str| -> crate::model::Email { text.parse().unwrap() };
+    settings.aliases.0.insert(email("bo@example.com"), email("bo@typo.example"));
+    let mut world = world(&settings, vec![shift_of("bo", Some((0, 24)), 1)], resources(1));
+    world.accounts.insert(email("bo@typo.example"), Observed::Known(AccountMatch::None));
+    let finding = found(&settings, &world).remove(0);
+    assert_eq!((finding.kind, finding.subject.as_str()), ("no_account", "bo@typo.example"));
+    assert!(finding.message.contains("accounts.aliases maps bo@example.com"), "{finding}");
+    assert!(finding.remedy.contains("correct the alias of bo@example.com"), "{finding}");
+}
+
+#[test]
+fn lengths_are_written_as_in_the_configuration() {
+    for (minutes, words) in [(7 * 24 * 60, "7d"), (36 * 60, "1d12h"), (90 * 24 * 60, "90d"), (61, "1h1m")] {
+        assert_eq!(span(TimeDelta::minutes(minutes)), words);
+    }
+}
+
+#[test]
 fn what_could_not_be_seen_is_no_gap() {
     let settings = by_schedule();
     let mut world = world(&settings, Vec::new(), resources(1));
-    world.on_calls.insert(Source::Schedule("PS".into()), Observed::Unknown("down".to_owned()));
+    world.on_calls.insert(Source::Schedule("PS".into()), Observed::Unknown("down".into()));
     assert!(found(&settings, &world).is_empty());
     world.on_calls.clear();
     assert!(found(&settings, &world).is_empty());

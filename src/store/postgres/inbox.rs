@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use super::{Postgres, is_held, news, within};
 use crate::{
-    clock,
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
@@ -66,7 +65,7 @@ impl WriteGroup for Writer {
     }
 }
 
-/// Sets the marks of a list of `[mark, how often, since_ms]` and answers their versions. The rows are locked in the
+/// Sets the marks of a list of `[mark, how often, since_ms or null]` and answers their versions. The rows are locked in the
 /// order of the list, which is that of the marks, as everywhere, so that two groups never wait for each other in a
 /// circle.
 async fn set_marks(connection: &mut PgConnection, marks: String) -> Result<BTreeMap<String, i64>, Error> {
@@ -75,7 +74,8 @@ async fn set_marks(connection: &mut PgConnection, marks: String) -> Result<BTree
          SELECT item ->> 0, (item ->> 1)::bigint, 0, (item ->> 2)::bigint
          FROM jsonb_array_elements($1::jsonb) AS item
          ON CONFLICT (mark) DO UPDATE SET version = dirty.version + excluded.version,
-           since_ms = CASE WHEN dirty.version > dirty.done THEN dirty.since_ms ELSE excluded.since_ms END
+           since_ms = CASE WHEN dirty.version > dirty.done THEN coalesce(dirty.since_ms, excluded.since_ms)
+             ELSE excluded.since_ms END
          RETURNING mark, version",
     )
     .bind(marks)
@@ -98,7 +98,7 @@ impl Inbox for Postgres {
     async fn mark(&self, mark: &Mark) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            let marks = to_json(&[(mark.to_string(), 1, clock::now().timestamp_millis())]);
+            let marks = to_json(&[(mark.to_string(), 1, None::<i64>)]);
             set_marks(&mut transaction, marks).await?;
             news::tell(&mut transaction).await?;
             transaction.commit().await?;

@@ -54,13 +54,16 @@ impl Postgres {
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let options = options(url)?;
         let place = place(&options);
-        let failed = |source| OpenError::Database { place: place.clone(), source };
+        let failed = |reason| OpenError::Database { place: place.clone(), reason };
         // Neither waiting for another replica's migration nor a long one is a statement that hangs.
         let unlimited = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
         let migrating = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
-        let migrating = migrating.connect_with(unlimited).await.map_err(failed)?;
+        let migrating = match migrating.connect_with(unlimited).await {
+            Ok(migrating) => migrating,
+            Err(error) => return Err(failed(cause(options, error).await)),
+        };
         let migrated = migrations().run(&migrating).await;
-        migrated.map_err(|source| OpenError::Migration { place: place.clone(), source })?;
+        migrated.map_err(|reason| OpenError::Migration { place: place.clone(), reason })?;
         migrating.close().await;
         let pool = pool(options.clone()).await.map_err(failed)?;
         let store = Self::on(pool);
@@ -72,8 +75,11 @@ impl Postgres {
     pub async fn open_beside(url: &str) -> Result<Option<Self>, OpenError> {
         let options = options(url)?.options([("default_transaction_read_only", "on")]);
         let place = place(&options);
-        let failed = |source| OpenError::Database { place: place.clone(), source };
-        let pool = pool(options).await.map_err(failed)?;
+        let failed = |reason| OpenError::Database { place: place.clone(), reason };
+        let pool = match pool(options.clone()).await {
+            Ok(pool) => pool,
+            Err(error) => return Err(failed(cause(options, error).await)),
+        };
         let row = sqlx::query("SELECT to_regclass('leases') IS NOT NULL AS there");
         let row = row.fetch_one(&pool).await.map_err(failed)?;
         let there: bool = row.try_get("there").map_err(failed)?;
@@ -117,7 +123,7 @@ fn migrations() -> Migrator {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let failed = |source| OpenError::Database { place: "in PostgreSQL".to_owned(), source };
+    let failed = |reason| OpenError::Database { place: "in PostgreSQL".to_owned(), reason };
     let options = PgConnectOptions::from_str(url).map_err(failed)?;
     Ok(options.application_name("oncall-grants").disable_statement_logging().options([
         // Below ANSWER_WITHIN, so that the server's own word arrives.
@@ -153,6 +159,18 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         .await
 }
 
+/// Why there is no connection, in the system's or the server's words: a pool, which tries again for a while, says only
+/// that it waited.
+async fn cause(options: PgConnectOptions, error: sqlx::Error) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error;
+    }
+    match timeout(CONNECT_WITHIN, options.connect()).await {
+        Ok(Err(cause)) => cause,
+        Ok(Ok(_)) | Err(_) => error,
+    }
+}
+
 async fn check(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     match timeout(CHECK_WITHIN, connection.ping()).await {
         Ok(answer) => answer.map(|()| true),
@@ -172,4 +190,21 @@ async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, E
     );
     let row = row.bind(lease.duty.as_str()).bind(lease.token).fetch_optional(connection).await?;
     Ok(row.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_told_as_that_and_without_the_password() {
+        let url = "postgres://ops:pa55word@127.0.0.1:1/grants";
+        let own = Postgres::open(url).await.map(drop).unwrap_err().to_string();
+        let beside = Postgres::open_beside(url).await.map(drop).unwrap_err().to_string();
+        assert_eq!(own, beside);
+        assert!(
+            own.starts_with("cannot open the store postgres://127.0.0.1:1/grants: Connection refused"),
+            "{own}"
+        );
+    }
 }

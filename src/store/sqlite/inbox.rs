@@ -8,7 +8,6 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::Sqlite;
 use crate::{
-    clock,
     reconcile::scope::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
@@ -54,13 +53,13 @@ impl WriteGroup for Writer {
     }
 }
 
-/// Sets the marks of a list of `[mark, how often, since_ms]` and answers their versions.
+/// Sets the marks of a list of `[mark, how often, since_ms or null]` and answers their versions.
 async fn set_marks(connection: &mut SqliteConnection, marks: String) -> Result<BTreeMap<String, i64>, Error> {
     let set: Vec<(String, i64)> = sqlx::query_as(
         "INSERT INTO dirty (mark, version, done, since_ms)
          SELECT value ->> 0, value ->> 1, 0, value ->> 2 FROM json_each($1) WHERE true
          ON CONFLICT (mark) DO UPDATE SET version = version + excluded.version,
-           since_ms = CASE WHEN version > done THEN since_ms ELSE excluded.since_ms END
+           since_ms = CASE WHEN version > done THEN coalesce(since_ms, excluded.since_ms) ELSE excluded.since_ms END
          RETURNING mark, version",
     )
     .bind(marks)
@@ -80,7 +79,7 @@ impl Inbox for Sqlite {
     }
 
     async fn mark(&self, mark: &Mark) -> Result<(), Error> {
-        let marks = to_json(&[(mark.to_string(), 1, clock::now().timestamp_millis())]);
+        let marks = to_json(&[(mark.to_string(), 1, None::<i64>)]);
         let mut connection = self.writer.acquire().await?;
         set_marks(&mut connection, marks).await?;
         self.news.notify_waiters();

@@ -57,7 +57,7 @@ impl Sqlite {
             // Keeps the log file from staying as large as its largest burst.
             .pragma("journal_size_limit", "16777216");
         let place = || path.display().to_string();
-        let failed = |source| OpenError::Database { place: place(), source };
+        let failed = |reason| OpenError::Database { place: place(), reason };
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             // A connection to a file is not lost; asking each time would keep the deliveries waiting.
@@ -65,7 +65,7 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        MIGRATIONS.run(&writer).await.map_err(|source| OpenError::Migration { place: place(), source })?;
+        MIGRATIONS.run(&writer).await.map_err(|reason| OpenError::Migration { place: place(), reason })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -78,7 +78,7 @@ impl Sqlite {
 
     /// Opens the file to look only, beside the process that owns it; an absent file is an empty store.
     pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Database { place: path.display().to_string(), source };
+        let failed = |reason| OpenError::Database { place: path.display().to_string(), reason };
         if !path.exists() {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             tracing::warn!(

@@ -57,8 +57,7 @@ impl Urgency {
 
     fn tone(self) -> &'static str {
         match self {
-            Self::Now => "bad",
-            Self::Soon => "warn",
+            Self::Now | Self::Soon => "warn",
             Self::Some => "info",
         }
     }

@@ -12,11 +12,7 @@ use maud::{Markup, html};
 
 use super::{facts::Facts, layout};
 use crate::{
-    reconcile::{
-        PassRequest,
-        report::PassReport,
-        request::{SyncError, Synced},
-    },
+    reconcile::{PassRequest, report::PassReport, request::Synced},
     web::{error::AppError, router::App},
 };
 
@@ -142,10 +138,7 @@ async fn run(app: &App, request: PassRequest) -> Result<Synced, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    app.reconciler.sync(request).await.map_err(|error| match error {
-        SyncError::NoTurn => AppError::Unavailable(error.to_string()),
-        SyncError::Broken(_) => AppError::internal(&error),
-    })
+    Ok(app.reconciler.sync(request).await?)
 }
 
 #[cfg(test)]

@@ -152,6 +152,12 @@ impl Scene {
         self.service().messages()
     }
 
+    /// The errors that the running service has logged.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let told = self.service().told().into_iter();
+        told.filter(|(level, _)| level == "ERROR").map(|(_, message)| message).collect()
+    }
+
     /// The time.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.pagerduty.clock().now()

@@ -74,10 +74,16 @@ impl Service {
 
     /// The messages of all log lines; every line must be JSON.
     pub(super) fn messages(&self) -> Vec<String> {
+        self.told().into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// The level and message of all log lines.
+    pub(super) fn told(&self) -> Vec<(String, String)> {
         let log = self.log();
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-            line["message"].as_str().unwrap_or_default().to_owned()
+            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+            (text("level"), text("message"))
         };
         log.lines().map(line).collect()
     }

@@ -69,7 +69,7 @@ async fn lasting_trouble_ends_after_three_attempts() {
         let server = Server::answering(move |_| trouble()).await;
         let error = ask(&server).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unavailable(text) if text.starts_with("GET /users/PB2BOC8: ")),
+            matches!(&error, Error::Unavailable(text) | Error::Troubled(text) if text.starts_with("GET /users/PB2BOC8: ")),
             "{index} {error}"
         );
         assert!(!error.is_client_error());
@@ -229,6 +229,16 @@ async fn no_server_means_unavailable() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_is_called_that() {
+    let server = Server::answering(|_| user()).await;
+    let mut client = server.client();
+    client.http = crate::pagerduty::http_client(crate::tls::client_config()).unwrap();
+    client.base.set_scheme("https").unwrap();
+    let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(text) if text.contains("does not speak TLS")), "{error}");
+}
+
+#[tokio::test]
 async fn one_request_is_under_way_at_a_time() {
     let server = Server::answering(|_| user().after(Duration::from_millis(5))).await;
     let client = server.client();
@@ -287,7 +297,7 @@ async fn the_observer_is_told_of_every_request() {
             (
                 "user",
                 Some(500),
-                failed("unavailable: GET /users/PB2BOC8: 500 Internal Server Error"),
+                failed("PagerDuty has trouble: GET /users/PB2BOC8: 500 Internal Server Error"),
                 None,
                 None
             ),

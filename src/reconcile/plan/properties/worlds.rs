@@ -119,7 +119,7 @@ fn observed<T: Clone + std::fmt::Debug + 'static>(
 ) -> BoxedStrategy<Option<Observed<T>>> {
     prop_oneof![
         8 => known.prop_map(|known| Some(Observed::Known(known))),
-        doubt => Just(Some(Observed::Unknown("HTTP 500".to_owned()))),
+        doubt => Just(Some(Observed::Unknown("HTTP 500".into()))),
         doubt => Just(None),
     ]
     .boxed()

@@ -145,14 +145,14 @@ impl Upstream {
 
     fn looked_up<T>(&self, minute: Minute, found: T) -> Observed<T> {
         if minute < self.look_ups_down {
-            Observed::Unknown("unavailable".to_owned())
+            Observed::Unknown("unavailable".into())
         } else {
             Observed::Known(found)
         }
     }
 
     fn on_calls(&self, minute: Minute) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
-        let unknown = || Observed::Unknown("HTTP 503".to_owned());
+        let unknown = || Observed::Unknown("HTTP 503".into());
         let down = minute < self.pagerduty_down;
         let mut answers = BTreeMap::new();
         for (which, id) in SCHEDULES.iter().enumerate() {

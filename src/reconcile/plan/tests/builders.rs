@@ -167,7 +167,7 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn unseen(mut self, source: Source) -> Self {
-        self.world.on_calls.insert(source, Observed::Unknown("HTTP 500".to_owned()));
+        self.world.on_calls.insert(source, Observed::Unknown("HTTP 500".into()));
         self
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn unknown<T>() -> Observed<T> {
-    Observed::Unknown("HTTP 500".to_owned())
+    Observed::Unknown("HTTP 500".into())
 }
 
 /// Rows that are revoked.
