@@ -198,11 +198,7 @@ async fn commands_work_beside_the_services() {
 
 /// One replica whose way to the database can be disturbed, and one beside it.
 async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
-    let mut url = replicas.database.url.clone();
-    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
-    let proxy = Proxy::to(server).await;
-    url.set_host(Some(&proxy.address.ip().to_string())).unwrap();
-    url.set_port(Some(proxy.address.port())).unwrap();
+    let (proxy, url) = Proxy::to_database(&replicas.database.url).await;
     let (one, other) = replicas.two_on(url.as_str()).await;
     (proxy, one, other)
 }

@@ -15,7 +15,7 @@ pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, PLAIN},
     proxy::Proxy,
-    replicas::{Replica, Replicas, TAKE_OVER},
+    replicas::{Replica, Replicas, TAKE_OVER, send},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 
