@@ -50,6 +50,15 @@ impl Error {
     pub fn is_unclear(&self) -> bool {
         matches!(self, Self::Unclear(_) | Self::Invalid(_))
     }
+
+    /// The same if an earlier attempt at the same write may have happened: that this one did not says nothing then.
+    pub(super) fn judged_after(self, doubtful: bool) -> Self {
+        match self {
+            Self::NotFound(_) | Self::Unclear(_) | Self::Invalid(_) => self,
+            other if doubtful => Self::Unclear(other.to_string()),
+            other => other,
+        }
+    }
 }
 
 fn end_of(at: Option<&DateTime<Utc>>) -> String {
