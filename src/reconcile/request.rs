@@ -159,7 +159,9 @@ impl Reconciler {
     pub async fn sync(self: &Arc<Self>, request: PassRequest) -> Outcome {
         let mut receiver = {
             let mut joinable = self.joinable.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(running) = joinable.get(&request) {
+            // One that panicked left nobody who would answer.
+            let running = joinable.get(&request).filter(|running| running.has_changed().is_ok());
+            if let Some(running) = running {
                 running.clone()
             } else {
                 let (sender, receiver) = watch::channel(None);
