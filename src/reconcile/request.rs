@@ -220,7 +220,7 @@ impl Reconciler {
         };
         let outcome = outcome.await;
         if outcome.is_err() {
-            self.look_at_all_again().await;
+            self.look_at_all_again(&held).await;
         }
         held.release().await;
         Ok(Synced::Here(Arc::new(outcome?)))
