@@ -116,6 +116,14 @@ fn clear_faults(scene: &Scene) {
     scene.pagerduty.faults().clear();
 }
 
+/// Whether everybody has access exactly while on call.
+fn is_exact(scene: &Scene, shifts: &Shifts) -> bool {
+    PEOPLE.iter().all(|person| {
+        let wanted = merged(shifts, *person);
+        RESOURCES.iter().all(|resource| scene.access(*person, resource) == wanted)
+    })
+}
+
 /// Everybody has access exactly while on call, by one grant at a time, and `ours` is all that strongDM has.
 fn check(scene: &Scene, shifts: &Shifts, ours: &[Value]) {
     for person in PEOPLE {

@@ -21,7 +21,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Run, check, check_events, clear_faults, config, new_shifts, ready, some_faults, some_write};
+use super::{
+    Run, check, check_events, clear_faults, config, is_exact, new_shifts, ready, some_faults, some_write,
+};
 use crate::support::{Proxy, Replica, Replicas, TAKE_OVER, send, wait_for};
 
 /// Some twenty seconds.
@@ -127,7 +129,8 @@ impl Fleet {
     async fn round(&mut self, rng: &mut Rng, real: bool) {
         let shifts = new_shifts(rng, &mut self.replicas.scene);
         some_faults(rng, &self.replicas.scene);
-        if rng.bool() {
+        let stalls = rng.bool();
+        if stalls {
             // A call that arrives, or whose answer does, only once others went on.
             let fault = Fault::on(some_write(rng), Action::Stall);
             let fault = if rng.bool() { fault.after_work() } else { fault };
@@ -154,6 +157,13 @@ impl Fleet {
             self.replicas.end_lease().await;
         }
         let accepted = asked.answers().await;
+        // A call that came late may wait for the next comparison of the ledger, which a request asks for.
+        if !stalls && !accepted.is_empty() {
+            wait_for(TAKE_OVER, "access becomes exact because of events alone", async || {
+                is_exact(&self.replicas.scene, &shifts).then_some(())
+            })
+            .await;
+        }
         self.settled().await;
         self.check(&shifts, &accepted).await;
     }
