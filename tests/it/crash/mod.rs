@@ -86,9 +86,9 @@ fn new_shifts(rng: &mut Rng, scene: &mut Scene) -> Shifts {
     shifts
 }
 
-fn some_faults(rng: &mut Rng, scene: &Scene) {
+fn some_faults(rng: &mut Rng, scene: &Scene, count: usize) {
     let unavailable = || Action::grpc(14.into(), "unavailable");
-    for _ in 0..rng.usize(0..4) {
+    for _ in 0..count {
         let write = some_write(rng);
         let times = rng.u32(1..4);
         let fault = match rng.u8(0..7) {

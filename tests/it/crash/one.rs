@@ -29,7 +29,8 @@ async fn survive(second_grant: SecondGrant) {
         let rng = &mut run.rng;
         let mut accepted = BTreeSet::new();
         let shifts = new_shifts(rng, &mut scene);
-        some_faults(rng, &scene);
+        let faults = rng.usize(0..4);
+        some_faults(rng, &scene, faults);
         for _ in 0..rng.usize(1..4) {
             let event = scene.about(SCHEDULE);
             if scene.post_signed(event.body()).await.status == 202 {

@@ -128,7 +128,8 @@ struct Asked {
 impl Fleet {
     async fn round(&mut self, rng: &mut Rng, real: bool) {
         let shifts = new_shifts(rng, &mut self.replicas.scene);
-        some_faults(rng, &self.replicas.scene);
+        let faults = rng.usize(1..7);
+        some_faults(rng, &self.replicas.scene, faults);
         let stalls = rng.bool();
         if stalls {
             // A call that arrives, or whose answer does, only once others went on.
@@ -146,7 +147,7 @@ impl Fleet {
                 _ => self.mishap(rng, real).await,
             }
         }
-        if rng.bool() {
+        if rng.u8(0..4) > 0 {
             self.others_go_on(real).await;
         }
         clear_faults(&self.replicas.scene);
