@@ -253,6 +253,41 @@ async fn a_frozen_replica_that_wakes_in_a_revocation_brings_nothing_back() {
 }
 
 #[tokio::test]
+async fn a_creation_that_another_replica_found_is_settled_once() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    swap(&replicas);
+    let gate = hold(&replicas, "AccountGrants.Create", true);
+    until_held(&one, &gate).await;
+    one.signal("STOP");
+    replicas.end_lease().await;
+    swapped(&replicas, &other).await;
+    gate.open();
+    one.signal("CONT");
+    one.synced().await;
+    swapped(&replicas, &one).await;
+    assert_eq!(replicas.scene.strongdm.counts().creates, 3);
+}
+
+#[tokio::test]
+async fn a_late_revocation_of_what_is_wanted_again_is_made_good() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    replicas.scene.shifts(SCHEDULE, &[(BO, 120, 240)]);
+    let gate = hold(&replicas, "AccountGrants.Delete", false);
+    until_held(&one, &gate).await;
+    one.signal("STOP");
+    replicas.scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
+    replicas.end_lease().await;
+    let report = other.synced().await;
+    assert_eq!(report["unchanged"], 2, "it is still there, and stays: {report}");
+    gate.open();
+    one.signal("CONT");
+    wait_until("the grant is made anew", async || (replicas.scene.writes() == (3, 1)).then_some(())).await;
+    replicas.scene.access_becomes(ANA, DB, &[(0, 120)]).await;
+}
+
+#[tokio::test]
 async fn a_request_on_another_replica_joins_the_running_pass() {
     let replicas = Replicas::set(Config::default()).await;
     let (one, other) = replicas.two().await;

@@ -172,7 +172,7 @@ impl Fleet {
     /// Posts an event to one of them, and seldom to another one as well.
     fn deliver(&self, rng: &mut Rng, asked: &mut Asked) {
         let event = self.replicas.scene.about(SCHEDULE);
-        for _ in 0..1 + usize::from(rng.u8(0..4) == 0) {
+        for _ in 0..=usize::from(rng.u8(0..4) == 0) {
             let request = self.any(rng).replica.delivery(&event).timeout(ANSWER_WITHIN);
             let id = event.id.clone();
             asked.deliveries.push(tokio::spawn(async move {
