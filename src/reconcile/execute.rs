@@ -278,7 +278,7 @@ impl Reconciler {
             Err(error) => {
                 // After an unclear answer the row stays as it is, and the next pass looks.
                 if !error.is_unclear() {
-                    self.store.settle_kept(*row).await?;
+                    self.store.settle_kept(context.held.lease(), *row).await?;
                 }
                 let audit = context.audit("revoke", "failed", grant, &error.to_string());
                 if self.is_news(&audit) {

@@ -1,7 +1,13 @@
 //! The right to write: one pass at a time over all replicas. Whoever has it can prove it, keeps it while the pass
 //! runs, and notices when it is lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -26,6 +32,7 @@ pub(super) struct Held {
     /// Until when it lasts by our own clock. It may last longer by the database's, never shorter: the time runs from
     /// before the question.
     until: watch::Receiver<Instant>,
+    forsaken: AtomicBool,
     _keeper: Option<AbortOnDropHandle<()>>,
 }
 
@@ -38,7 +45,13 @@ impl Held {
         let keeper = lease
             .expires()
             .then(|| AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(store), lease.clone(), until))));
-        Ok(Some(Arc::new(Self { store: Arc::clone(store), lease, until: watched, _keeper: keeper })))
+        Ok(Some(Arc::new(Self {
+            store: Arc::clone(store),
+            lease,
+            until: watched,
+            forsaken: AtomicBool::default(),
+            _keeper: keeper,
+        })))
     }
 
     /// The proof, for writes that only its holder may make.
@@ -51,8 +64,16 @@ impl Held {
         self.lease.expires() && *self.until.borrow() <= Instant::now()
     }
 
+    /// Sees to it that the lease is not released but runs out, so that whoever is next looks at everything.
+    pub(super) fn forsake(&self) {
+        self.forsaken.store(true, Ordering::Relaxed);
+    }
+
     /// Lets the others go on. If the store does not hear it, they wait until the lease ends by itself.
     pub(super) async fn release(self: Arc<Self>) {
+        if self.forsaken.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = self.store.release(&self.lease).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not release the lease on passes");
         }

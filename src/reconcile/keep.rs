@@ -68,7 +68,7 @@ impl Reconciler {
         };
         if held.lease().was_abandoned() {
             // Whoever takes the lease next would not know.
-            self.look_at_all_again().await;
+            self.look_at_all_again(&held).await;
         }
         held.release().await;
         kept

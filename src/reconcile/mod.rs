@@ -8,21 +8,23 @@
 //!
 //! *Events.* A delivery and the marks it leaves are one transaction, committed before the 202. A mark is cleared by
 //! the version that was read before the pass began to look, so one that is set again meanwhile stays. A pass that
-//! could not see or do everything is repeated after a growing pause, and a full pass runs at every start, so that a
-//! process that dies between clearing and retrying forgets nothing.
+//! could not see or do everything is repeated after a growing pause; when, is in the store before a mark is cleared.
+//! A full pass runs at every start as well.
 //!
 //! *Writes.* Each is intended in the store, sent, and settled. The process may die at four places:
 //!
 //! | it dies | the ledger says | the next pass |
 //! | --- | --- | --- |
 //! | before the intent is on disk | nothing | plans the write again |
-//! | after the intent, before strongDM acts | `creating` / `revoking` | looks: no such grant → lost, made anew; still there → live, revoked again |
+//! | after the intent, before strongDM acts | `creating` / `revoking` | looks: no such grant → lost, made anew; still there → live; then decides anew |
 //! | after strongDM acted, before the settlement | `creating` / `revoking` | looks: the same account, resource and window → adopted; gone → ended |
 //! | after the settlement | `live` / `ended` | nothing to do |
 //!
-//! An answer that never arrives is the same as dying in the middle, without dying. A creation that reaches strongDM
-//! only after we looked is found by the next comparison of the ledger with strongDM's list: `lost` rows are kept
-//! until their window ends for that reason, and the duplicate is then revoked like any other.
+//! An answer that never arrives is the same as dying in the middle, without dying; so is a removal that was tried
+//! several times if the outcome of any attempt is unknown. What reaches strongDM only after we looked is found by the
+//! next comparison of the ledger with strongDM's list, at most `verify_interval` later. A creation: `lost` rows are
+//! kept until their window ends for that reason, and the duplicate is then revoked like any other. A removal: the
+//! grant vanished, and is made anew if it is wanted again.
 //!
 //! *Revocations.* Only rows of the ledger are ever revoked, and only if the planner knows that nobody can want them;
 //! `plan/mod.rs` says how. Where strongDM takes a second grant, the new one is made first, and the old one stays if
@@ -31,7 +33,8 @@
 //! *One at a time.* Passes of one process share one lock, and passes of several replicas one lease, which lasts 30 s
 //! by the database's clock and is renewed every 10 s (`held.rs`). What is due is read again once the lease is there,
 //! so that a boundary or a mark is served by one replica. What passes know of time to come is in the store, and a
-//! lease that ran out unreleased makes a full pass due: whoever died may have left work that no mark tells of.
+//! lease that ran out unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever
+//! takes it over, and can neither run that pass nor ask for it, lets the lease run out again.
 //!
 //! *A lost lease does no harm.* Each intent asks for the lease in the statement that writes it, so no write is begun
 //! after another replica took over. What can still happen is that a replica freezes, or is cut off, between its intent
@@ -41,14 +44,22 @@
 //! | the call that comes late | what it does | its settlement |
 //! | --- | --- | --- |
 //! | a creation, made once more by now | makes a second grant, or is refused | becomes ours, `live`, and is revoked as a duplicate; or the row goes |
-//! | a creation that the other one found | was made before | says what is known: nothing is written |
+//! | a creation that the other one found | was made before | says what is known, or was, if it is over: nothing is written |
 //! | a revocation, done by now | finds nothing | the row is `ended` already: nothing is written |
 //! | a revocation that is no longer wanted | removes the grant | the row is `ended`, and the grant is made anew |
 //!
 //! So settlements need no lease: they say what is true whoever holds it. But they change only a row that still waits
-//! for them (`creating` or `lost` to `live`, `creating` to `lost`, `live` or `revoking` to `ended`, `revoking` to
-//! `live`), so that what is over stays over. What a pass concludes (cleared marks, the timetable, what is foreign) does
-//! need the lease and is dropped without it; instead everything is marked, and whoever is next looks at it all again.
+//! for them (`creating` or `lost` to `live`, `creating` to `lost`, `live` or `revoking` to `ended`), so that what is
+//! over stays over. One does need it, `revoking` to `live`: that a grant was still there is no longer true once the
+//! other replica takes it back. What a pass concludes (cleared marks, the timetable, what is foreign) needs the lease
+//! as well and is dropped without it; instead everything is marked, and whoever is next looks at it all again. That
+//! also puts right what a late pass may overwrite without it: links, attributions and the picture.
+//!
+//! # Where it is tried
+//!
+//! Each row of the first table, for creations and removals: `tests/it/writes.rs` on SQLite,
+//! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Each row of the second one: the replicas
+//! there that freeze and wake, and the late settlements in `tests/store/`. All of it at random: `tests/it/crash/`.
 
 mod agenda;
 pub mod cache;

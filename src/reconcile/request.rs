@@ -162,7 +162,9 @@ impl Reconciler {
     pub async fn sync(self: &Arc<Self>, request: PassRequest) -> Outcome {
         let mut receiver = {
             let mut joinable = self.joinable.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(running) = joinable.get(&request) {
+            // One that panicked left nobody who would answer.
+            let running = joinable.get(&request).filter(|running| running.has_changed().is_ok());
+            if let Some(running) = running {
                 running.clone()
             } else {
                 let (sender, receiver) = watch::channel(None);
@@ -221,7 +223,7 @@ impl Reconciler {
         };
         let outcome = outcome.await;
         if outcome.is_err() {
-            self.look_at_all_again().await;
+            self.look_at_all_again(&held).await;
         }
         held.release().await;
         Ok(Synced::Here(Arc::new(outcome?)))

@@ -244,7 +244,12 @@ impl Reconciler {
     async fn run_what_is_due(&self, state: &mut PassState, held: &Arc<Held>, note: Note) -> Turn {
         let mut outlook = match self.store.outlook().await {
             Ok(outlook) => outlook,
-            Err(error) => return Turn::Blind(error),
+            Err(error) => {
+                if held.lease().was_abandoned() {
+                    held.forsake();
+                }
+                return Turn::Blind(error);
+            }
         };
         outlook.abandoned = held.lease().was_abandoned();
         let Some(Due { trigger, full, marks }) = self.due(&outlook) else { return Turn::Idle };
@@ -277,18 +282,19 @@ impl Reconciler {
                 let passed = Passed { full, began, ended, complete: false, next_wake: None };
                 agenda::note(&mut timetable, &passed);
                 if !matches!(self.store.set_timetable(held.lease(), &timetable).await, Ok(true)) {
-                    self.look_at_all_again().await;
+                    self.look_at_all_again(held).await;
                 }
                 Turn::Failed(error)
             }
         }
     }
 
-    /// Sees to it that a full look follows a pass that broke off. If the store takes not even this, the marks and
-    /// instants that led to the pass still stand, and a lease that could not be released tells the others.
-    pub(super) async fn look_at_all_again(&self) {
+    /// Sees to it that a full look follows a pass that broke off. If the store takes not even this, the lease tells:
+    /// it is left to run out.
+    pub(super) async fn look_at_all_again(&self, held: &Held) {
         if let Err(error) = self.store.mark(&Mark::Everything).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
+            held.forsake();
         }
     }
 }

@@ -48,7 +48,7 @@ impl Reconciler {
     async fn settle_revocation(&self, context: &Context, entry: &LedgerEntry) -> Result<bool, store::Error> {
         let Some(id) = &entry.own.grant.id else { return Ok(true) };
         match self.strongdm.get_grant(id).await {
-            Ok(Some(_)) => self.store.settle_kept(entry.own.row).await?,
+            Ok(Some(_)) => self.store.settle_kept(context.held.lease(), entry.own.row).await?,
             Ok(None) => {
                 let audit =
                     context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");

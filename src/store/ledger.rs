@@ -80,8 +80,8 @@ impl GrantQuery {
 }
 
 /// The ledger's verbs. To begin a write takes the lease on passes; to say what came of one does not, since that is
-/// true whoever holds the lease by then. A settlement changes only rows that still wait for it, so that one that
-/// comes late undoes nothing that another replica found out meanwhile.
+/// true whoever holds the lease by then, unless it is that nothing happened. A settlement changes only rows that still
+/// wait for it, so that one that comes late undoes nothing that another replica found out meanwhile.
 #[async_trait]
 pub trait Ledger {
     /// Every row that is not over at `now`, oldest first.
@@ -107,7 +107,8 @@ pub trait Ledger {
     async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error>;
 
     /// The grant is in strongDM under this ID: made by us, or found again. Ours from now on, even if the row was
-    /// given to another grant meanwhile. False if that was known already; then nothing is written.
+    /// given to another grant meanwhile. False if that was known already, also as a grant that is over by now; then
+    /// nothing is written.
     async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
 
     /// The grant was certainly not made; the row goes unless a grant was found for it meanwhile.
@@ -116,8 +117,9 @@ pub trait Ledger {
     /// No such grant was found after an unclear answer; it may still turn up.
     async fn settle_lost(&self, row: i64) -> Result<(), Error>;
 
-    /// The grant is still there although it was to be taken back.
-    async fn settle_kept(&self, row: i64) -> Result<(), Error>;
+    /// The grant is still there although it was to be taken back. Nothing is written if the lease is lost: whoever has
+    /// it may be taking the grant back by now.
+    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error>;
 
     /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
     async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error>;

@@ -127,9 +127,10 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
     told.join(": ")
 }
 
-/// PostgreSQL's codes for a lost connection, one too many, and a server that starts or stops.
+/// PostgreSQL's codes for a lost connection, one too many, a server that starts or stops, and a lock or statement that took
+/// too long.
 fn is_outage(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("57P0") || code == "53300"
+    code.starts_with("08") || code.starts_with("57P0") || ["53300", "55P03", "57014"].contains(&code)
 }
 
 /// Why the store could not be opened.

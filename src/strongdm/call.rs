@@ -210,14 +210,16 @@ impl Caller {
             sleep(pace::wait(until, now, self.timing.longest_wait)).await;
         }
         let mut pauses = self.timing.pauses();
-        let mut date = SigningDate::Today;
+        let (mut date, mut doubtful) = (SigningDate::Today, false);
         loop {
             let now = clock::now();
             let signed = date.on(now);
-            let failure = match self.attempt(operation, body.clone(), signed, deadline).await {
+            let mut failure = match self.attempt(operation, body.clone(), signed, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            doubtful |= failure.error.is_unclear();
+            failure.error = failure.error.judged_after(doubtful);
             let Some(pause) = pauses.next() else { return Err(failure.error) };
             let now = clock::now();
             let pause = match failure.next {

@@ -58,6 +58,15 @@ impl Error {
         matches!(self, Self::Unclear(_) | Self::Invalid(_))
     }
 
+    /// The same if an earlier attempt at the same write may have happened: that this one did not says nothing then.
+    pub(super) fn judged_after(self, doubtful: bool) -> Self {
+        match self {
+            Self::NotFound(_) | Self::Unclear(_) | Self::Invalid(_) => self,
+            other if doubtful => Self::Unclear(other.to_string()),
+            other => other,
+        }
+    }
+
     /// What somebody must do about it; empty if it may well pass by itself.
     pub fn remedy(&self) -> String {
         match self {

@@ -7,7 +7,7 @@ use sandbox::{
     world::SCHEDULE,
 };
 use serde_json::{Value, json};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::support::{ANA, BO, CEM, Config, Proxy, Replica, Replicas, TAKE_OVER, wait_for, wait_until};
 
@@ -130,6 +130,113 @@ async fn a_killed_replicas_pass_is_taken_over() {
     }
 }
 
+/// Where a replica is stopped in the middle of a write.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// The call, before or after its work.
+    Call { after_work: bool },
+    /// The first statement that writes to this table.
+    Table(&'static str),
+}
+
+impl Stop {
+    /// The intent, the call, its settlement, and the end of the pass after it.
+    const ALL: [Self; 5] = [
+        Self::Table("grants"),
+        Self::Call { after_work: false },
+        Self::Call { after_work: true },
+        Self::Table("audit"),
+        Self::Table("facts"),
+    ];
+
+    /// Lets the replica run a pass up to there, and kills it.
+    async fn kill(self, replicas: &Replicas, replica: &mut Replica, call: &str) {
+        match self {
+            Self::Call { after_work } => {
+                until_held(replica, &hold(replicas, call, after_work)).await;
+                replica.kill();
+            }
+            Self::Table(table) => {
+                let mut lock = TableLock::take(replicas, table).await;
+                tokio::select! {
+                    answer = replica.sync() => panic!("the pass is not held: {answer:?}"),
+                    () = lock.is_waited_for() => {}
+                }
+                replica.kill();
+                lock.release().await;
+            }
+        }
+    }
+}
+
+/// Keeps everybody else from writing to a table.
+struct TableLock(&'static str, PgConnection);
+
+impl TableLock {
+    async fn take(replicas: &Replicas, table: &'static str) -> Self {
+        let mut connection = replicas.database.connect().await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
+        Self(table, connection)
+    }
+
+    async fn is_waited_for(&mut self) {
+        let Self(table, connection) = self;
+        wait_until("the table is to be written to", async || {
+            let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = $1::regclass";
+            sqlx::query(waits).bind(*table).fetch_optional(&mut *connection).await.unwrap().map(drop)
+        })
+        .await;
+    }
+
+    async fn release(mut self) {
+        sqlx::query("COMMIT").execute(&mut self.1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_point_of_a_write_another_replica_finishes_it_once() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (mut one, other) = replicas.two().await;
+    let shifts = [(ANA, -60, 120), (BO, 120, 240), (CEM, 240, 300)];
+    for (n, stop) in (1..).zip(Stop::ALL) {
+        for (call, shifts) in [("AccountGrants.Create", &shifts[..]), ("AccountGrants.Delete", &shifts[..2])]
+        {
+            replicas.scene.shifts(SCHEDULE, shifts);
+            stop.kill(&replicas, &mut one, call).await;
+            replicas.end_lease().await;
+            let wanted: Vec<(i64, i64)> = shifts.iter().skip(2).map(|(_, from, to)| (*from, *to)).collect();
+            replicas.scene.access_becomes(CEM, DB, &wanted).await;
+            let report = other.synced().await;
+            assert_eq!(report["unchanged"], shifts.len(), "killed at {call}, {stop:?}: {report}");
+            assert_eq!(other.get("/api/grants").await.json().as_array().unwrap().len(), shifts.len());
+            assert_eq!(replicas.scene.strongdm.grants().len(), shifts.len());
+            let deletes = n - usize::from(shifts.len() > 2);
+            assert_eq!(replicas.scene.writes(), (2 + n, deletes), "killed at {call}, {stop:?}");
+            one.restart().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_replica_left_undone_is_not_forgotten_if_the_store_fails_who_takes_over() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (mut one, other) = replicas.two().await;
+    swap(&replicas);
+    let gate = hold(&replicas, "AccountGrants.Create", false);
+    until_held(&one, &gate).await;
+    // The loop sees nothing, and who takes the lease can note nothing.
+    let mut connection = replicas.database.connect().await;
+    let lock = "BEGIN; LOCK TABLE agenda IN ACCESS EXCLUSIVE MODE; LOCK TABLE dirty IN EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
+    one.kill();
+    replicas.end_lease().await;
+    assert_eq!(other.sync().await.unwrap().status, 500);
+    sqlx::query("COMMIT").execute(&mut connection).await.unwrap();
+    replicas.end_lease().await;
+    swapped(&replicas, &other).await;
+}
+
 async fn frozen_while(call: &str, second_grant: SecondGrant) {
     let replicas = Replicas::set(Config::default()).await;
     replicas.scene.strongdm.configure(|settings| settings.second_grant = second_grant);
@@ -169,6 +276,41 @@ async fn a_frozen_replica_that_wakes_in_a_creation_that_is_refused_by_then_loses
 #[tokio::test]
 async fn a_frozen_replica_that_wakes_in_a_revocation_brings_nothing_back() {
     frozen_while("AccountGrants.Delete", SecondGrant::TakesAll).await;
+}
+
+#[tokio::test]
+async fn a_creation_that_another_replica_found_is_settled_once() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    swap(&replicas);
+    let gate = hold(&replicas, "AccountGrants.Create", true);
+    until_held(&one, &gate).await;
+    one.signal("STOP");
+    replicas.end_lease().await;
+    swapped(&replicas, &other).await;
+    gate.open();
+    one.signal("CONT");
+    one.synced().await;
+    swapped(&replicas, &one).await;
+    assert_eq!(replicas.scene.strongdm.counts().creates, 3);
+}
+
+#[tokio::test]
+async fn a_late_revocation_of_what_is_wanted_again_is_made_good() {
+    let replicas = Replicas::set(Config::default()).await;
+    let (one, other) = replicas.two().await;
+    replicas.scene.shifts(SCHEDULE, &[(BO, 120, 240)]);
+    let gate = hold(&replicas, "AccountGrants.Delete", false);
+    until_held(&one, &gate).await;
+    one.signal("STOP");
+    replicas.scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
+    replicas.end_lease().await;
+    let report = other.synced().await;
+    assert_eq!(report["unchanged"], 2, "it is still there, and stays: {report}");
+    gate.open();
+    one.signal("CONT");
+    wait_until("the grant is made anew", async || (replicas.scene.writes() == (3, 1)).then_some(())).await;
+    replicas.scene.access_becomes(ANA, DB, &[(0, 120)]).await;
 }
 
 #[tokio::test]
@@ -224,11 +366,7 @@ async fn commands_work_beside_the_services() {
 
 /// One replica whose way to the database can be disturbed, and one beside it.
 async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
-    let mut url = replicas.database.url.clone();
-    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
-    let proxy = Proxy::to(server).await;
-    url.set_host(Some(&proxy.address.ip().to_string())).unwrap();
-    url.set_port(Some(proxy.address.port())).unwrap();
+    let (proxy, url) = Proxy::to_database(&replicas.database.url).await;
     let (one, other) = replicas.two_on(url.as_str()).await;
     (proxy, one, other)
 }

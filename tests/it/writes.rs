@@ -147,6 +147,23 @@ async fn a_creation_that_arrives_after_it_was_given_up_is_found_and_doubles_noth
 }
 
 #[tokio::test]
+async fn a_removal_that_was_done_before_it_was_refused_is_not_taken_for_kept() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    let refused = Action::grpc(tonic::Code::PermissionDenied, "no");
+    let faults = scene.strongdm.faults();
+    faults.add(Fault::on("AccountGrants.Delete", unavailable()).after_work());
+    faults.add(Fault::on("AccountGrants.Delete", refused).after_work().until_cleared());
+    assert_eq!(scene.sync().await.status, 502);
+    assert_eq!(scene.access(ANA, DB), []);
+    // What an event leads to does not compare the whole ledger.
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
+    faults.clear();
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(ANA, DB, &[(0, 120)]).await;
+}
+
+#[tokio::test]
 async fn one_failing_creation_stops_no_other() {
     let scene = Scene::running(Config::default()).await;
     scene.shifts(SCHEDULE, &[(CEM, -60, 120), (ANA, 120, 240), (BO, 240, 300)]);

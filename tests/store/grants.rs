@@ -98,6 +98,7 @@ async fn a_creation_that_was_settled_already_is_not_settled_again(store: SharedS
     assert!(!settle(other).await, "adopted for another row");
     store.settle_ended(row, at(1), &audit(&new_grant().grant)).await.unwrap();
     assert!(!settle(row).await, "adopted and revoked");
+    assert!(!settle(other).await, "adopted for another row, and revoked");
     assert_eq!(store.audit_page(9, None).await.unwrap().items.len(), 2, "what was known is not told again");
 }
 
@@ -107,7 +108,7 @@ async fn a_late_settlement_does_not_bring_an_ended_grant_back(store: SharedStore
     assert!(store.intend_revoke(&lease, row).await.unwrap());
     let audit = audit(&new_grant().grant);
     assert!(store.settle_ended(row, at(1), &audit).await.unwrap());
-    store.settle_kept(row).await.unwrap();
+    store.settle_kept(&lease, row).await.unwrap();
     store.settle_lost(row).await.unwrap();
     assert!(!store.settle_ended(row, at(2), &audit).await.unwrap());
     assert!(store.ledger(at(1)).await.unwrap().is_empty());

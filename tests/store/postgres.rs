@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use oncall_grants::{
     model::{GrantId, Window},
     reconcile::{scope::Mark, world::ForeignGrant},
-    store::{Accepted, Duty, Error, Lease, SharedStore, Timetable, postgres::Postgres},
+    store::{Accepted, Duty, Error, Lease, SharedStore, State, Timetable, postgres::Postgres},
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -81,6 +81,9 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     let lost = lease(&one).await;
     let live = one.intend_create(&lost, &new_grant(), at(0)).await.unwrap().unwrap();
     one.settle_created(live, &GrantId::from("ag-1"), &audit(&new_grant().grant)).await.unwrap();
+    let going = one.intend_create(&lost, &new_grant(), at(0)).await.unwrap().unwrap();
+    one.settle_created(going, &GrantId::from("ag-3"), &audit(&new_grant().grant)).await.unwrap();
+    assert!(one.intend_revoke(&lost, going).await.unwrap());
     let begun = one.intend_create(&lost, &new_grant(), at(0)).await.unwrap().unwrap();
     one.accept(delivery("e1", &["A"])).await.unwrap();
     let seen = dirty(&one).await;
@@ -89,6 +92,7 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     let refuses = async |lost: &Lease| {
         assert_eq!(one.intend_create(lost, &new_grant(), at(0)).await.unwrap(), None);
         assert!(!one.intend_revoke(lost, live).await.unwrap());
+        one.settle_kept(lost, going).await.unwrap();
         assert!(!one.set_timetable(lost, &Timetable { failures: 9, ..Timetable::default() }).await.unwrap());
         assert!(!one.clear_dirty(lost, &seen, at(1), "pass-1").await.unwrap());
         let window = Window::new(at(0), at(9)).unwrap();
@@ -102,6 +106,11 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     assert_eq!(other.outlook().await.unwrap().timetable.failures, 0);
     assert_eq!(marks(&other).await, BTreeSet::from([mark("A")]));
     assert!(other.foreign_grants().await.unwrap().is_empty());
+    let state = async |row| {
+        let ledger = other.ledger(at(1)).await.unwrap();
+        ledger.into_iter().find(|entry| entry.own.row == row).map(|entry| entry.state)
+    };
+    assert_eq!(state(going).await, Some(State::Revoking), "another replica may be at it");
 
     one.settle_created(begun, &GrantId::from("ag-2"), &audit(&new_grant().grant)).await.unwrap();
     assert!(other.is_ours(&GrantId::from("ag-2")).await.unwrap());

@@ -16,12 +16,13 @@ use crate::store::{
 impl Coordination for Postgres {
     async fn try_lease(&self, duty: Duty, ttl: Duration, note: &str) -> Result<Option<Lease>, Error> {
         within(async {
+            // Tokens grow by chance: two holders must differ even if the database failed over and lost the last lease.
             let row = sqlx::query(
                 "INSERT INTO leases AS held (name, owner, token, until, abandoned, note)
                  VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 second', false, $4)
                  ON CONFLICT (name) DO UPDATE
-                 SET owner = excluded.owner, token = held.token + 1, until = excluded.until,
-                   abandoned = held.owner IS NOT NULL, note = excluded.note
+                 SET owner = excluded.owner, token = held.token + 1 + floor(random() * 1000000)::bigint,
+                   until = excluded.until, abandoned = held.owner IS NOT NULL, note = excluded.note
                  WHERE held.owner IS NULL OR held.until <= clock_timestamp()
                  RETURNING token, abandoned",
             )

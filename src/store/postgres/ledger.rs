@@ -121,13 +121,8 @@ impl Ledger for Postgres {
                 .bind(row)
                 .execute(&mut *transaction)
                 .await?;
-            let known = sqlx::query(
-                "SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1) LIMIT 1",
-            )
-            .bind(row)
-            .bind(id.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
+            let known = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1").bind(id.as_str());
+            let known = known.fetch_optional(&mut *transaction).await?;
             if known.is_some() {
                 return Ok(false);
             }
@@ -165,11 +160,16 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_kept(&self, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error> {
         within(async {
-            let update =
-                sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
-            update.bind(row).execute(&self.pool).await?;
+            let update = sqlx::query(
+                "WITH held AS (
+                   SELECT 1 FROM leases
+                   WHERE name = $2 AND token = $3 AND until > clock_timestamp() FOR SHARE
+                 )
+                 UPDATE grants SET state = 'live' FROM held WHERE seq = $1 AND state = 'revoking'",
+            );
+            update.bind(row).bind(lease.duty.as_str()).bind(lease.token).execute(&self.pool).await?;
             Ok(())
         })
         .await

@@ -155,8 +155,17 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(check(connection)))
         .after_release(|connection, _| Box::pin(check(connection)))
+        .after_connect(|connection, _| Box::pin(commit_to_disk(connection)))
         .connect_with(options)
         .await
+}
+
+/// What was answered must be on disk, even where the server by default tells of commits before they are.
+async fn commit_to_disk(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statement = "SELECT set_config('synchronous_commit', 'on', false)
+                     WHERE current_setting('synchronous_commit') = 'off'";
+    let setting = timeout(CONNECT_WITHIN, sqlx::query(statement).execute(connection)).await;
+    setting.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
 }
 
 /// Why there is no connection, in the system's or the server's words: a pool, which tries again for a while, says only

@@ -87,12 +87,8 @@ impl Ledger for Sqlite {
 
     async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let known =
-            sqlx::query("SELECT 1 FROM grants WHERE grant_id = $2 AND (state <> 'ended' OR seq = $1)")
-                .bind(row)
-                .bind(id.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
+        let known = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1").bind(id.as_str());
+        let known = known.fetch_optional(&mut *transaction).await?;
         if known.is_some() {
             return Ok(false);
         }
@@ -121,7 +117,7 @@ impl Ledger for Sqlite {
         Ok(())
     }
 
-    async fn settle_kept(&self, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, _: &Lease, row: i64) -> Result<(), Error> {
         let update = sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
         update.bind(row).execute(&self.writer).await?;
         Ok(())

@@ -176,6 +176,7 @@ async fn a_create_is_repeated_only_if_it_was_surely_not_done() {
 async fn a_delete_is_done_when_the_grant_is_gone() {
     let id: GrantId = "ag-1".into();
     let done = || say(&AccountGrantDeleteResponse::default());
+    let denied = || Error::PermissionDenied { operation: "AccountGrants.Delete" };
     for (replies, expected, requests) in [
         (vec![done()], Ok(Deleted::Now), 1),
         (vec![refuse(Code::NotFound)], Ok(Deleted::AlreadyGone), 1),
@@ -186,10 +187,11 @@ async fn a_delete_is_done_when_the_grant_is_gone() {
             Err(Error::Unclear("INTERNAL: because".into())),
             3,
         ),
+        (vec![refuse(Code::PermissionDenied)], Err(denied()), 1),
         (
-            vec![refuse(Code::PermissionDenied)],
-            Err(Error::PermissionDenied { operation: "AccountGrants.Delete" }),
-            1,
+            vec![refuse(Code::Unavailable), refuse(Code::PermissionDenied)],
+            Err(Error::Unclear(denied().to_string())),
+            2,
         ),
     ] {
         let fake = Fake::start(replies).await;

@@ -57,7 +57,8 @@ impl Urgency {
 
     fn tone(self) -> &'static str {
         match self {
-            Self::Now | Self::Soon => "warn",
+            Self::Now => "bad",
+            Self::Soon => "warn",
             Self::Some => "info",
         }
     }
@@ -249,7 +250,9 @@ fn gap_notice(facts: &Facts<'_>, urgency: Urgency, gaps: &[(String, Gap)]) -> Op
         @if gaps.len() > NAMED { "And " (gaps.len() - NAMED) " more. " }
         "Fill the schedule in PagerDuty, unless that is meant. " a href="#findings" { "All gaps" } "."
     };
-    Some(Notice { tone: urgency.tone(), title, text })
+    // It may be meant: what is red every night is soon seen by nobody.
+    let tone = if urgency == Urgency::Now { "warn" } else { "info" };
+    Some(Notice { tone, title, text })
 }
 
 fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {

@@ -16,7 +16,7 @@ pub(crate) use self::{
     http::{Answer, PLAIN},
     postgres::Database,
     proxy::Proxy,
-    replicas::{Replica, Replicas, TAKE_OVER},
+    replicas::{Replica, Replicas, TAKE_OVER, send},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
 };
 

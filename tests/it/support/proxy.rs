@@ -8,13 +8,14 @@ use tokio::{
     sync::watch,
     task::JoinHandle,
 };
+use url::Url;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
     /// Connections are dropped.
     Closed,
-    /// Connections stay, but nothing passes any more; those from before never recover.
+    /// Connections stay, but nothing passes any more; those from before never recover, and end when it is closed.
     Mute,
 }
 
@@ -41,6 +42,16 @@ impl Proxy {
         Self { address, state, task }
     }
 
+    /// An open one to the server of this database, and the address of the database through it.
+    pub(crate) async fn to_database(database: &Url) -> (Self, Url) {
+        let mut url = database.clone();
+        let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+        let proxy = Self::to(server).await;
+        url.set_host(Some(&proxy.address.ip().to_string())).expect("an address is a host");
+        url.set_port(Some(proxy.address.port())).expect("this address may have a port");
+        (proxy, url)
+    }
+
     /// Drops all connections and refuses new ones.
     pub(crate) fn close(&self) {
         self.state.send_replace(State::Closed);
@@ -64,19 +75,16 @@ impl Drop for Proxy {
 }
 
 async fn pass(mut client: TcpStream, server: String, mut state: watch::Receiver<State>) {
-    if *state.borrow() == State::Open
-        && let Ok(mut server) = TcpStream::connect(server).await
-    {
+    let open = *state.borrow() == State::Open;
+    let mut server = if open { TcpStream::connect(server).await.ok() } else { None };
+    if let Some(server) = &mut server {
         tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => return,
+            _ = copy_bidirectional(&mut client, server) => return,
             _ = state.wait_for(|state| *state != State::Open) => {}
-        }
-        if *state.borrow() == State::Mute {
-            // Both ends stay open until they give up by themselves.
-            std::future::pending::<()>().await;
         }
     }
     if *state.borrow() == State::Mute {
-        std::future::pending::<()>().await;
+        // Both ends stay open until they give up by themselves.
+        let _ = state.wait_for(|state| *state == State::Closed).await;
     }
 }

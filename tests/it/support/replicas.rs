@@ -24,6 +24,8 @@ pub(crate) struct Replica {
     dir: TempDir,
     http: reqwest::Client,
     secret: String,
+    /// What its earlier lives have logged.
+    past: String,
 }
 
 /// The stand-ins and a database, for any number of replicas.
@@ -42,15 +44,22 @@ impl Replicas {
         Self { scene, database }
     }
 
-    /// Starts one more replica, on this address of the database.
-    async fn start_on(&self, store: &str) -> Replica {
+    /// Starts one more replica, on this address of the database, and waits until it listens.
+    pub(crate) async fn start_on(&self, store: &str) -> Replica {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config { store: store.to_owned(), ..self.scene.config.clone() };
         let text = config.text(&self.scene.pagerduty.url(), &self.scene.strongdm.url());
         std::fs::write(dir.path().join("oncall-grants.toml"), text).expect("a writable directory");
         let service = Service::start(dir.path()).await;
         let secret = config.webhook_secrets[0].clone();
-        Replica { service, dir, http: super::http::client(), secret }
+        Replica { service, dir, http: super::http::client(), secret, past: String::new() }
+    }
+
+    /// Lets the lease on passes run out now, as if its holder had been too slow.
+    pub(crate) async fn end_lease(&self) {
+        let end = "UPDATE leases SET until = clock_timestamp() WHERE name = 'passes' AND owner IS NOT NULL";
+        let mut connection = self.database.connect().await;
+        sqlx::query(end).execute(&mut connection).await.expect("the database is well");
     }
 
     /// One more replica whose first pass is over.
@@ -76,26 +85,35 @@ impl Replicas {
     }
 }
 
+/// Sends a request; none if the connection broke, or nothing was answered in time.
+pub(crate) async fn send(request: RequestBuilder) -> Option<Answer> {
+    let response = request.send().await.ok()?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Some(Answer { status, headers, text: response.text().await.ok()? })
+}
+
 impl Replica {
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// A request as an operator, to be sent with [`send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.service.url)).bearer_auth(ADMIN_TOKEN)
     }
 
-    /// Sends a request; none if the connection broke.
-    async fn send(&self, request: RequestBuilder) -> Option<Answer> {
-        let response = request.send().await.ok()?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Some(Answer { status, headers, text: response.text().await.ok()? })
+    /// A signed event, to be sent with [`send`].
+    pub(crate) fn delivery(&self, event: &Event) -> RequestBuilder {
+        let body = event.body();
+        let signature = sign(&self.secret, &body);
+        let request = self.request(Method::POST, "/webhooks/pagerduty").body(body);
+        request.header("X-PagerDuty-Signature", signature)
     }
 
     /// `GET` as an operator.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(self.request(Method::GET, path)).await.expect("an answer")
+        send(self.request(Method::GET, path)).await.expect("an answer")
     }
 
     /// `POST /sync` without a body; none if the service went away.
     pub(crate) async fn sync(&self) -> Option<Answer> {
-        self.send(self.request(Method::POST, "/sync")).await
+        send(self.request(Method::POST, "/sync")).await
     }
 
     /// A pass that must see and do everything; its report.
@@ -107,17 +125,14 @@ impl Replica {
 
     /// Posts a signed event.
     pub(crate) async fn deliver(&self, event: &Event) -> Answer {
-        let body = event.body();
-        let signature = sign(&self.secret, &body);
-        let request = self.request(Method::POST, "/webhooks/pagerduty").body(body);
-        self.send(request.header("X-PagerDuty-Signature", signature)).await.expect("an answer")
+        send(self.delivery(event)).await.expect("an answer")
     }
 
     /// Posts an event in the name of a subscription, but not signed by it.
     pub(crate) async fn forge(&self, subscription: &str) -> Answer {
         let request = self.request(Method::POST, "/webhooks/pagerduty").body("{}");
         let request = request.header("X-PagerDuty-Signature", "v1=00");
-        self.send(request.header("X-Webhook-Subscription", subscription)).await.expect("an answer")
+        send(request.header("X-Webhook-Subscription", subscription)).await.expect("an answer")
     }
 
     /// Posts a signed event, which must be new and of interest.
@@ -146,6 +161,13 @@ impl Replica {
         self.service.stop();
     }
 
+    /// Starts the process again, which was killed or has ended, and waits until it listens.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.past.push_str(&self.service.log());
+        self.service = Service::start(self.dir.path()).await;
+    }
+
     async fn has_started(&self) {
         wait_until("its first pass is over", async || {
             let metrics = self.get("/metrics").await.text;
@@ -166,8 +188,9 @@ impl Replica {
 impl Drop for Replica {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.service.log();
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            let log = format!("{}{}", self.past, self.service.log());
+            let told = log.lines().filter(|line| !line.contains(r#""message":"answered""#));
+            let tail: Vec<&str> = told.rev().take(100).collect();
             let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
             #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
             {

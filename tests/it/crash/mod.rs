@@ -1,0 +1,169 @@
+//! Services are killed at random moments while shifts change, webhooks arrive and answers get lost. Whatever happened,
+//! afterwards access is exact, nothing is doubled or forgotten, and every accepted event was served.
+//!
+//! `CRASH_SEED` repeats what is done, though not to the millisecond, and `CRASH_ROUNDS` says how often it is done;
+//! `scripts/crash` does it hundreds of times.
+
+mod one;
+mod several;
+
+use std::{collections::BTreeSet, env, str::FromStr, time::Duration};
+
+use chrono::TimeDelta;
+use fastrand::Rng;
+use sandbox::{
+    faults::{Action, Fault},
+    strongdm::SecondGrant,
+    world::SCHEDULE,
+};
+use serde_json::Value;
+
+use crate::support::{ANA, BO, CEM, Config, Person, Scene};
+
+const PEOPLE: [Person; 3] = [ANA, BO, CEM];
+const RESOURCES: [&str; 2] = ["prod-postgres", "prod-web-1"];
+
+/// Who, from which minute, to which.
+type Shifts = Vec<(Person, i64, i64)>;
+
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// What a run is made of. Says so if the test fails.
+struct Run {
+    seed: u64,
+    rounds: u32,
+    round: u32,
+    rng: Rng,
+}
+
+impl Run {
+    fn new(rounds: u32) -> Self {
+        let seed = setting("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+        let rounds = setting("CRASH_ROUNDS").unwrap_or(rounds);
+        Self { seed, rounds, round: 0, rng: Rng::with_seed(seed) }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
+            {
+                eprintln!("CRASH_SEED={} failed in round {}", self.seed, self.round);
+            }
+        }
+    }
+}
+
+fn config() -> Config {
+    let rule = crate::support::rule("crash", &[SCHEDULE], &RESOURCES);
+    Config { max_revocations: 1000, ..Config::with_rules([rule]) }
+}
+
+/// Readies the stand-ins: rounds are faster than any rate limit allows.
+fn ready(scene: &Scene, second_grant: SecondGrant) {
+    scene.pagerduty.configure(|settings| (settings.budget, settings.oncalls_budget) = (u32::MAX, u32::MAX));
+    scene.strongdm.configure(|settings| {
+        (settings.read_budget, settings.write_budget) = (u32::MAX, u32::MAX);
+        settings.second_grant = second_grant;
+    });
+}
+
+/// Gives the schedule other shifts: three to six in a row, one of them under way; seldom a gap.
+fn new_shifts(rng: &mut Rng, scene: &mut Scene) -> Shifts {
+    // Long runs outlast the first shift otherwise. By whole minutes, since grants of earlier rounds may still stand.
+    scene.zero += TimeDelta::minutes((scene.now() - scene.zero).num_minutes());
+    let mut shifts = Vec::new();
+    let mut from = -60;
+    for _ in 0..rng.usize(3..7) {
+        let to = from.max(0) + rng.i64(20..300);
+        shifts.push((PEOPLE[rng.usize(..PEOPLE.len())], from, to));
+        from = to + if rng.u8(0..5) == 0 { rng.i64(1..60) } else { 0 };
+    }
+    scene.shifts(SCHEDULE, &shifts);
+    shifts
+}
+
+fn some_faults(rng: &mut Rng, scene: &Scene, count: usize) {
+    let unavailable = || Action::grpc(14.into(), "unavailable");
+    for _ in 0..count {
+        let write = some_write(rng);
+        let times = rng.u32(1..4);
+        let fault = match rng.u8(0..7) {
+            0 => Fault::on(write, unavailable()).times(times),
+            1 => Fault::on(write, unavailable()).after_work().times(times),
+            2 => Fault::on(write, Action::Cut).after_work().times(times),
+            3 => Fault::on(write, Action::Cut).times(times),
+            4 => Fault::on(write, Action::delay(Duration::from_millis(rng.u64(5..80)))).times(8),
+            5 => Fault::on("AccountGrants.List", unavailable()).times(times),
+            _ => {
+                scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(503, "")).times(times));
+                continue;
+            }
+        };
+        scene.strongdm.faults().add(fault);
+    }
+}
+
+fn some_write(rng: &mut Rng) -> &'static str {
+    if rng.bool() { "AccountGrants.Create" } else { "AccountGrants.Delete" }
+}
+
+fn clear_faults(scene: &Scene) {
+    scene.strongdm.faults().clear();
+    scene.pagerduty.faults().clear();
+}
+
+/// Whether everybody has access exactly while on call.
+fn is_exact(scene: &Scene, shifts: &Shifts) -> bool {
+    PEOPLE.iter().all(|person| {
+        let wanted = merged(shifts, *person);
+        RESOURCES.iter().all(|resource| scene.access(*person, resource) == wanted)
+    })
+}
+
+/// Everybody has access exactly while on call, by one grant at a time, and `ours` is all that strongDM has.
+fn check(scene: &Scene, shifts: &Shifts, ours: &[Value]) {
+    for person in PEOPLE {
+        let wanted = merged(shifts, person);
+        for resource in RESOURCES {
+            assert_eq!(scene.access(person, resource), wanted, "{} on {resource}", person.1);
+            let grants = scene.strongdm.grants_of(person.1, resource);
+            for (n, grant) in grants.iter().enumerate() {
+                let doubled = grants[..n]
+                    .iter()
+                    .any(|other| Some(grant.start) < other.end && Some(other.start) < grant.end);
+                assert!(!doubled, "{} has two grants for {resource} at once: {grants:?}", person.1);
+            }
+        }
+    }
+    let mut ours: Vec<&str> = ours.iter().map(|grant| grant["id"].as_str().expect("an ID")).collect();
+    let mut there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
+    ours.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(ours, there, "what is there is not what we know of");
+}
+
+/// Each accepted event counted once, and a pass has served it.
+fn check_events(known: &[Value], accepted: &BTreeSet<String>) {
+    for id in accepted {
+        let is_this = |event: &&Value| event["event_id"] == **id && event["status"] == "accepted";
+        let events: Vec<&Value> = known.iter().filter(is_this).collect();
+        assert_eq!(events.len(), 1, "{id} was accepted, and is known so often: {events:?}");
+        assert!(events[0]["pass_id"].is_string(), "{id} was not served");
+    }
+}
+
+/// The minutes in which this person is on call, from now on.
+fn merged(shifts: &Shifts, person: Person) -> Vec<(i64, i64)> {
+    let mut windows: Vec<(i64, i64)> = Vec::new();
+    for (_, from, to) in shifts.iter().filter(|(who, _, _)| *who == person) {
+        match windows.last_mut() {
+            Some((_, end)) if *from <= *end => *end = *to,
+            _ => windows.push(((*from).max(0), *to)),
+        }
+    }
+    windows
+}
