@@ -3,6 +3,7 @@
 
 mod anybody;
 mod clients;
+pub mod pem;
 mod server;
 
 use std::sync::Arc;
