@@ -72,7 +72,7 @@ enum Command {
     #[command(after_help = manual::COMPLETIONS_EXAMPLE)]
     Completions(manual::Options),
     /// Prints the man page, or writes one page for each command
-    #[command(after_help = "Example: oncall-grants man > /usr/local/share/man/man1/oncall-grants.1")]
+    #[command(after_help = "Example: oncall-grants man --all /usr/local/share/man/man1")]
     Man(manual::ManOptions),
 }
 

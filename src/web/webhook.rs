@@ -40,12 +40,29 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct RefusedSignatures {
     ours: Mutex<Refused>,
     others: Mutex<Refused>,
+    without_secret: Mutex<Refused>,
 }
 
 /// When it was last logged, and how many there were since.
 type Refused = (Option<Instant>, u64);
 
 impl RefusedSignatures {
+    /// Counts one that nobody could have signed.
+    fn note_without_secret(&self) {
+        let mut state = self.without_secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let (logged, count) = &mut *state;
+        *count += 1;
+        if logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
+            return;
+        }
+        tracing::warn!(
+            webhooks.refused = *count,
+            "answered a webhook 503, for no webhook secret is configured; set pagerduty.webhook_secrets or its file (if the \
+             secret is lost: oncall-grants webhook rotate)",
+        );
+        *state = (Some(Instant::now()), 0);
+    }
+
     /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
     /// keep that from being logged.
     fn note(&self, ours: Option<&str>) {
@@ -66,8 +83,8 @@ impl RefusedSignatures {
         } else {
             tracing::warn!(
                 webhooks.refused = *count,
-                "refused {count} webhooks whose signature was made with none of the configured secrets; after three in a \
-                 row PagerDuty switches the subscription off for a day",
+                "refused webhooks whose signature was made with none of the configured secrets (since the last such line: \
+                 {count}); after three in a row PagerDuty switches the subscription off for a day",
             );
         }
         *state = (Some(Instant::now()), 0);
@@ -133,6 +150,7 @@ async fn accept(
 ) -> Result<(Accepted, Option<String>), AppError> {
     let mut secrets = app.webhook_secrets.current();
     if secrets.is_empty() {
+        app.refused_signatures.note_without_secret();
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
         ));

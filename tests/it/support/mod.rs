@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, PLAIN},
+    postgres::Database,
     proxy::Proxy,
     replicas::{Replica, Replicas, TAKE_OVER},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
