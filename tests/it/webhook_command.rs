@@ -217,7 +217,7 @@ async fn a_service_without_a_secret_is_told_as_such_when_a_ping_does_not_arrive(
     assert_eq!(pinged.status.code(), Some(1));
     assert!(out(&pinged).contains("no webhook secret is configured"), "{}", out(&pinged));
     let logged = |line: &String| line.starts_with("answered a webhook 503, for no webhook secret");
-    assert!(scene.messages().iter().any(|line| logged(line)), "{:#?}", scene.messages());
+    assert!(scene.messages().iter().any(logged), "{:#?}", scene.messages());
 }
 
 /// The admin token goes only to the holder of the key that belongs to the configured certificate.

@@ -7,7 +7,7 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Ending, here},
+    super::{Ending, here, patiently},
     complain,
     secret::Sink,
     service::Service,
@@ -68,7 +68,7 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
         ));
     }
     // A token that may not list may still be allowed to make one.
-    if let Ok(listed) = client.subscriptions().await {
+    if let Ok(listed) = patiently("PagerDuty", client.subscriptions()).await {
         let twin = delivering_to(&listed, &url).into_iter().find(|one| one.filter.as_ref() == Some(&filter));
         if let Some(twin) = twin {
             bail!(
@@ -119,14 +119,19 @@ pub(super) async fn make(
     events: &[&str],
     filter: &Filter,
 ) -> anyhow::Result<Made> {
-    let NewSubscription { subscription, secret } =
-        match client.create_subscription(url, description, events, filter).await {
-            Ok(new) => new,
-            Err(error) => {
-                sink.discard();
-                return Err(told("make the subscription", CHANGEABLE_WITH, &error));
-            }
-        };
+    let NewSubscription { subscription, secret } = match told(
+        "make the subscription",
+        CHANGEABLE_WITH,
+        client.create_subscription(url, description, events, filter),
+    )
+    .await
+    {
+        Ok(new) => new,
+        Err(error) => {
+            sink.discard();
+            return Err(error);
+        }
+    };
     if let Err(error) = sink.keep(&secret) {
         let id = &subscription.id;
         let removed = client.delete_subscription(id).await;
@@ -196,7 +201,7 @@ pub(super) async fn ping(
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Arrival> {
     let service = Service::find(config).await;
-    client.ping_subscription(id).await.map_err(|error| told("ping it", CHANGEABLE_WITH, &error))?;
+    told("ping it", CHANGEABLE_WITH, client.ping_subscription(id)).await?;
     let service = match service {
         Ok(service) => service,
         Err(why) => {

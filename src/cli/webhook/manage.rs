@@ -23,8 +23,7 @@ pub(super) struct ListOptions {
 }
 
 pub(super) async fn list(config: &Config, client: &Client, options: ListOptions) -> anyhow::Result<Ending> {
-    let listed =
-        client.subscriptions().await.map_err(|error| told("list subscriptions", READABLE_WITH, &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     let ours = our_url(config);
     let is_ours = |one: &Subscription| ours.is_some() && one.url == ours;
     match options.format {
@@ -123,7 +122,7 @@ pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> an
             return Ok(Ending::Incomplete);
         }
     }
-    client.enable_subscription(id).await.map_err(|error| told("switch it on", CHANGEABLE_WITH, &error))?;
+    told("switch it on", CHANGEABLE_WITH, client.enable_subscription(id)).await?;
     print(&format!(
         "{id} is on; what happened while it was off was not delivered: POST /sync looks at everything now, the timer soon"
     ));
@@ -155,7 +154,7 @@ pub(super) async fn delete(
         ));
         return Ok(Ending::Misused);
     }
-    client.delete_subscription(id).await.map_err(|error| told("delete it", CHANGEABLE_WITH, &error))?;
+    told("delete it", CHANGEABLE_WITH, client.delete_subscription(id)).await?;
     print(&format!("deleted {id}"));
     Ok(Ending::Done)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
-use super::{Ending, complain};
+use super::{Ending, complain, patiently};
 use crate::{
     assemble,
     config::Config,
@@ -82,11 +82,7 @@ pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result
 /// The subscription that is meant: by its ID, or the only one that delivers to us.
 async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Result<Option<Subscription>> {
     if let Some(id) = id {
-        return client
-            .subscription(id)
-            .await
-            .map(Some)
-            .map_err(|error| told("look at it", READABLE_WITH, &error));
+        return told("look at it", READABLE_WITH, client.subscription(id)).await.map(Some);
     }
     let Some(url) = our_url(config) else {
         complain(
@@ -94,8 +90,7 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
         );
         return Ok(None);
     };
-    let listed =
-        client.subscriptions().await.map_err(|error| told("list subscriptions", READABLE_WITH, &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     match delivering_to(&listed, &url).as_slice() {
         [] => bail!("no subscription delivers to {url}; make one with oncall-grants webhook create"),
         [one] => Ok(Some((*one).clone())),
@@ -107,8 +102,17 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
     }
 }
 
-/// An error of PagerDuty with what to do about it; `takes` says what it takes to be allowed to.
-fn told(doing: &str, takes: &str, error: &Error) -> anyhow::Error {
+/// Waits for PagerDuty's answer. An error tells what was to be done, and what to do about it; `takes` says what it takes
+/// to be allowed to.
+async fn told<T>(
+    doing: &str,
+    takes: &str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> anyhow::Result<T> {
+    patiently("PagerDuty", call).await.map_err(|error| in_words(doing, takes, &error))
+}
+
+fn in_words(doing: &str, takes: &str, error: &Error) -> anyhow::Error {
     let limit = matches!(error, Error::BadRequest(words) if words.to_lowercase().contains("limit"));
     let remedy = match error {
         Error::Unauthorized(_) => {

@@ -68,10 +68,7 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
 }
 
 async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-    client
-        .delete_subscription(id)
-        .await
-        .map_err(|error| told(&format!("remove {id}"), CHANGEABLE_WITH, &error))?;
+    told(&format!("remove {id}"), CHANGEABLE_WITH, client.delete_subscription(id)).await?;
     say(&format!(
         "removed {id}; drop its secret from the configuration in two days, for deliveries may be repeated for so long"
     ));
@@ -79,8 +76,7 @@ async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result
 }
 
 async fn finish_rotation(client: &Client, id: &str) -> anyhow::Result<Ending> {
-    let listed =
-        client.subscriptions().await.map_err(|error| told("list subscriptions", READABLE_WITH, &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     let old =
         listed.iter().find(|one| one.id == id).with_context(|| format!("there is no subscription {id}"))?;
     let replaces = |other: &&Subscription| {
