@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -58,22 +58,16 @@ pub(super) fn completions(options: &Options) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// The command without the `help` that clap gives it: it has no page of its own.
-fn without_help(command: Command) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
-    let command = command.disable_help_subcommand(true);
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_help))
-}
-
 pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
     let mut page = Vec::new();
-    Man::new(without_help(Cli::command())).render(&mut page)?;
+    // The `help` that clap adds has no page of its own.
+    Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page)?;
     page.extend_from_slice(MORE.as_bytes());
     match &options.all {
         None => print(&String::from_utf8(page)?),
         Some(directory) => {
             let failed = || format!("cannot write man pages into {}", directory.display());
-            clap_mangen::generate_to(without_help(Cli::command()), directory).with_context(failed)?;
+            clap_mangen::generate_to(Cli::command(), directory).with_context(failed)?;
             fs::write(directory.join("oncall-grants.1"), page).with_context(failed)?;
         }
     }
@@ -82,6 +76,8 @@ pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Command;
+
     use super::*;
 
     fn every(command: &Command, look: &mut impl FnMut(&Command)) {

@@ -385,7 +385,7 @@ async fn a_store_that_cannot_be_opened_is_found_without_making_one() {
         ("sqlite:adir", "adir", "is a directory"),
         ("sqlite:letter/x.db", "letter/x.db", "cannot be looked at"),
         ("sqlite:letter", "store", "not a database"),
-        ("postgres://app:hush-password@127.0.0.1:9/grants", "store", "127.0.0.1:9/grants"),
+        ("postgres://app:hush-password@127.0.0.1:9/grants", "store", "Connection refused"),
     ] {
         scene.write_config(&text.replace("sqlite:oncall-grants.db", url));
         let found = check(&scene).await;

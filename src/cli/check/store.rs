@@ -4,10 +4,14 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chrono::SecondsFormat;
 use rustix::fs::{Access, access};
+use secrecy::ExposeSecret;
+use tokio::{net::TcpStream, time::timeout};
+use url::Url;
 
 use crate::{
     assemble,
@@ -21,6 +25,8 @@ use crate::{
 
 /// So many grants and failures are told of by name; more would be noise.
 const TOLD: usize = 5;
+/// An address that does not answer by then is not worth waiting for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Looks at the store; it comes back open if there is one that can be read.
 pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<SharedStore> {
@@ -51,9 +57,22 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
                      from here"
                 }
             };
-            findings.push(Finding::problem("store", "store", format!("{error:#}")).mended_by(remedy));
+            let why = unreachable(config).await.map(|why| format!(" ({why})")).unwrap_or_default();
+            findings.push(Finding::problem("store", "store", format!("{error:#}{why}")).mended_by(remedy));
             None
         }
+    }
+}
+
+/// Why nobody answers at the database's address: the driver, which tries again and again, only says that it waited.
+async fn unreachable(config: &Config) -> Option<String> {
+    let url = Url::parse(config.store.url.expose_secret()).ok()?;
+    let (host, port) = (url.host_str().filter(|host| !host.is_empty())?, url.port().unwrap_or(5432));
+    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    match timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the address does not answer".to_owned()),
     }
 }
 
