@@ -122,7 +122,10 @@ fn watch_subscription(
             reconciler: Arc::clone(&app.reconciler),
             metrics: Arc::clone(&app.metrics),
             watch: Arc::clone(&app.watch),
-            has_secrets: !config.pagerduty.webhook_secrets.is_empty(),
+            has_secrets: {
+                let app = Arc::clone(app);
+                Box::new(move || !app.webhook_secrets.current().is_empty())
+            },
         };
         let shutdown = shutdown.clone();
         tokio::spawn(async move { watched.watch(shutdown).await });
@@ -173,15 +176,23 @@ async fn stop_signal() -> std::io::Result<&'static str> {
 
 fn announce(config: &Config, address: SocketAddr) {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let rules = config.rules.len();
+    let plural = if rules == 1 { "" } else { "s" };
     tracing::info!(
-        "serving on {scheme}://{address} with {} rules from {}",
-        config.rules.len(),
-        config.file.display(),
+        "serving on {scheme}://{address} with {rules} rule{plural} from {}",
+        config.file.display()
     );
-    if config.pagerduty.webhook_secrets.is_empty() {
-        tracing::warn!(
+    let pagerduty = &config.pagerduty;
+    match &pagerduty.webhook_secrets_file {
+        _ if !pagerduty.webhook_secrets.is_empty() => {}
+        // The path is not told: it may be a secret in the wrong place.
+        Some(_) => tracing::error!(
+            "the file that pagerduty.webhook_secrets_file names is not there or empty, so webhooks are answered 503 until \
+             it holds a secret; it is then taken in without a restart"
+        ),
+        None => tracing::warn!(
             "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
-        );
+        ),
     }
 }
 

@@ -1,75 +1,104 @@
 //! `oncall-grants healthcheck`: for containers without a shell.
 
-use std::{error::Error, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
 use url::{Host, Url};
 
-use super::Ending;
-use crate::tls;
+use super::{Ending, here};
+use crate::{
+    config::{self, Config},
+    tls::{self, Knock},
+};
 
 /// Longer than a healthy process needs; twice this is shorter than an orchestrator waits.
 const WITHIN: Duration = Duration::from_secs(2);
-
+/// No line of a status is near this.
+const LONGEST_LINE: u64 = 1024;
 /// Where the image's service listens, unless it is told otherwise.
-const USUAL: [&str; 2] = ["http://127.0.0.1:8080", "https://127.0.0.1:8080"];
+const USUAL: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where the service listens [default: port 8080 of this machine, with TLS or without]. On this machine any certificate
-    /// will do, and to be asked for a client certificate is an answer as well
+    /// Where the service listens [default: `server.listen` of the configuration, on this machine; port 8080 where there is
+    /// none]. On this machine any certificate will do, and to be asked for a client certificate is an answer as well
     #[arg(long)]
     url: Option<Url>,
 }
 
-pub(super) async fn healthcheck(options: &Options) -> anyhow::Result<Ending> {
+pub(super) async fn healthcheck(file: Option<&Path>, options: &Options) -> anyhow::Result<Ending> {
     if let Some(url) = &options.url {
-        return ask(url).await;
+        return alive(url, here::is_loopback(url)).await;
     }
-    let [plain, with_tls] = USUAL.map(|url| Url::parse(url).expect("it is an address"));
-    match ask(&plain).await {
-        Err(error) => ask(&with_tls).await.map_err(|_| error),
-        alive => alive,
-    }
-}
-
-async fn ask(url: &Url) -> anyhow::Result<Ending> {
-    let url = url.join("/healthz").context("the URL takes no path")?;
-    // The certificate carries the name that others know this machine by, and nothing is told that is worth protecting.
-    let tls = if is_here(&url) { tls::any_server_config() } else { tls::client_config() };
-    // HTTP/2 would turn what TLS says into a mere text.
-    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy();
-    let http = http.timeout(WITHIN).build().context("cannot make an HTTP client")?;
-    match http.get(url).send().await {
-        Err(error) if wants_client_certificate(&error) => Ok(Ending::Done),
-        answer => {
-            let status = answer.context("the service does not answer")?.status();
-            ensure!(status.is_success(), "the service answered {status}");
-            Ok(Ending::Done)
-        }
+    match config::load(file, &|name| std::env::var(name).ok()) {
+        Ok(config) => alive(&configured(&config)?, true).await,
+        // It is the service that is asked about, not the file, which may be another one's to read.
+        Err(_) => guessed().await,
     }
 }
 
-fn is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+/// Where the service of this configuration is.
+fn configured(config: &Config) -> anyhow::Result<Url> {
+    let address = here::reachable(config.server.listen);
+    let address =
+        address.context("server.listen leaves the port to the system; say where it is with --url")?;
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    Ok(Url::parse(&format!("{scheme}://{address}"))?)
 }
 
-/// Whether the service got as far as to say that it wants to see a certificate, which it does not say when it is stuck.
-fn wants_client_certificate(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = io.and_then(|error| error.downcast_ref()).or_else(|| error.downcast_ref());
-        if tls.is_some_and(tls::is_wish_for_certificate) {
-            return true;
-        }
-        source = error.source();
+/// Asks where the service usually is. TLS comes first: to a listener without, a handshake is one odd request, but to one
+/// with TLS a plain request is a failed handshake, which it counts and tells.
+async fn guessed() -> anyhow::Result<Ending> {
+    let listen = std::env::var("ONCALL_GRANTS_LISTEN").ok().and_then(|listen| listen.trim().parse().ok());
+    let address = listen.and_then(here::reachable).unwrap_or(USUAL);
+    if let Ok(ending) = alive(&Url::parse(&format!("https://{address}"))?, true).await {
+        return Ok(ending);
     }
-    false
+    alive(&Url::parse(&format!("http://{address}"))?, true).await
+}
+
+/// Whether the service there answers. Where `anybody` may answer, its certificate does not matter: it carries the name
+/// that others know this machine by, and nothing is told that is worth protecting.
+async fn alive(url: &Url, anybody: bool) -> anyhow::Result<Ending> {
+    let answer = timeout(WITHIN, ask(url, anybody)).await.map_err(|_| anyhow!("it takes too long"));
+    let answer = answer.and_then(|answer| answer);
+    let Some(line) = answer.with_context(|| format!("the service does not answer at {url}"))? else {
+        return Ok(Ending::Done);
+    };
+    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+    let status: u16 = status.with_context(|| format!("what answers at {url} speaks no HTTP"))?;
+    ensure!((200..300).contains(&status), "the service answered {status}");
+    Ok(Ending::Done)
+}
+
+/// The first line of the answer; none if the service wants to see a client certificate before it hears anybody.
+async fn ask(url: &Url, anybody: bool) -> anyhow::Result<Option<String>> {
+    let (host, name) = match url.host().context("the URL names no host")? {
+        Host::Domain(name) => (name.to_owned(), name.to_owned().try_into()?),
+        Host::Ipv4(address) => (address.to_string(), std::net::IpAddr::from(address).into()),
+        Host::Ipv6(address) => (address.to_string(), std::net::IpAddr::from(address).into()),
+    };
+    let port = url.port_or_known_default().context("the URL names no port")?;
+    let mut tcp = TcpStream::connect((host.as_str(), port)).await?;
+    let authority = url.authority();
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    if url.scheme() == "https" {
+        let config = if anybody { tls::any_server_config() } else { tls::client_config() };
+        return Ok(match tls::knock(config, name, tcp, request.as_bytes()).await? {
+            Knock::Answered(line) => Some(line),
+            Knock::WantsCertificate => None,
+        });
+    }
+    ensure!(url.scheme() == "http", "the URL must begin with http or https");
+    tcp.write_all(request.as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(tcp.take(LONGEST_LINE)).read_line(&mut line).await?;
+    ensure!(!line.is_empty(), "it hung up");
+    Ok(Some(line))
 }

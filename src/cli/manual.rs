@@ -60,7 +60,8 @@ pub(super) fn completions(options: &Options) -> anyhow::Result<Ending> {
 
 pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
     let mut page = Vec::new();
-    Man::new(Cli::command()).render(&mut page)?;
+    // The `help` that clap adds has no page of its own.
+    Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page)?;
     page.extend_from_slice(MORE.as_bytes());
     match &options.all {
         None => print(&String::from_utf8(page)?),

@@ -4,15 +4,18 @@ mod audit;
 mod check;
 mod explain;
 mod health;
+mod here;
 mod import;
 mod manual;
+mod output;
 mod sync;
 mod webhook;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use self::output::{complain, counted, patiently, print, print_on};
 use crate::{
     config::{self, Config},
     serve,
@@ -75,7 +78,7 @@ enum Command {
     #[command(after_help = manual::COMPLETIONS_EXAMPLE)]
     Completions(manual::Options),
     /// Prints the man page, or writes one page for each command
-    #[command(after_help = "Example: oncall-grants man > /usr/local/share/man/man1/oncall-grants.1")]
+    #[command(after_help = "Example: oncall-grants man --all /usr/local/share/man/man1")]
     Man(manual::ManOptions),
 }
 
@@ -105,7 +108,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let Cli { config, log_format, log_level, command } = cli;
     telemetry::start(log_format, log_level);
     let ended = match command {
-        Command::Healthcheck(options) => health::healthcheck(&options).await,
+        Command::Healthcheck(options) => health::healthcheck(config.as_deref(), &options).await,
         Command::Completions(options) => manual::completions(&options),
         Command::Man(options) => manual::man(&options),
         Command::Serve => {
@@ -124,15 +127,18 @@ pub async fn run(cli: Cli) -> ExitCode {
             with(config, async |config| webhook::webhook(&config, options).await).await
         }
     };
-    match ended {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Incomplete) => ExitCode::from(1),
-        Ok(Ending::Misused) => ExitCode::from(2),
+    let code = match ended {
+        Ok(Ending::Done) => 0,
+        Ok(Ending::Incomplete) => 1,
+        Ok(Ending::Misused) => 2,
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::from(1)
+            1
         }
-    }
+    };
+    let Some(error) = output::lost() else { return ExitCode::from(code) };
+    complain(&format!("cannot write the result to standard output: {error}"));
+    ExitCode::from(code.max(1))
 }
 
 async fn with(
@@ -146,19 +152,4 @@ async fn with(
             Ok(Ending::Misused)
         }
     }
-}
-
-/// Prints a result. A reader that went away is no error of ours.
-fn print(text: &str) {
-    print_on(text);
-}
-
-/// Prints a part of a result, and says whether anybody still reads.
-fn print_on(text: &str) -> bool {
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).is_ok()
-}
-
-/// Prints what went wrong, for people, whatever the log level.
-fn complain(text: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
 }

@@ -24,7 +24,7 @@ pub struct Mistake {
 /// Where a setting stands. The environment sorts before the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// No setting in particular: no file was found.
+    /// No setting in particular: the file is not there, or cannot be read.
     Nowhere,
     /// An environment variable.
     Variable {
@@ -54,6 +54,12 @@ impl Error {
         Self::new(file, vec![Mistake { place: Place::Line { line, key: String::new() }, message }])
     }
 
+    /// The file cannot be read.
+    pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        let message = format!("cannot be read: {error}");
+        Self::new(file, vec![Mistake { place: Place::Nowhere, message }])
+    }
+
     /// There is no file to speak of.
     pub(super) fn without_file(message: String) -> Self {
         Self { file: None, mistakes: vec![Mistake { place: Place::Nowhere, message }] }
@@ -73,7 +79,11 @@ impl fmt::Display for Error {
                 f.write_str("\n")?;
             }
             match place {
-                Place::Nowhere => {}
+                Place::Nowhere => {
+                    if let Some(file) = file {
+                        write!(f, "{}: ", file.display())?;
+                    }
+                }
                 Place::Variable { name, key } => write!(f, "environment variable {name} ({key}): ")?,
                 Place::Line { line, key } => {
                     if let Some(file) = file {

@@ -81,7 +81,7 @@ pub struct Server {
 /// What serving HTTPS takes.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// PEM file with the certificate chain.
+    /// PEM file with the certificate chain. This file and the others could be read and made sense.
     pub cert: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
@@ -108,7 +108,8 @@ pub struct PagerDuty {
     /// Secrets that sign webhooks; several during a rotation, none closes the webhook route.
     /// `PAGERDUTY_WEBHOOK_SECRETS`, separated by commas.
     pub webhook_secrets: Vec<SecretString>,
-    /// The file that the secrets were read from, if they were; it is read again while the service runs.
+    /// The file that the secrets come from, if they come from one. It may not be there yet, or be empty: then there are
+    /// no secrets until it is. It is read again while the service runs.
     pub webhook_secrets_file: Option<PathBuf>,
 }
 
@@ -162,14 +163,13 @@ pub struct Sync {
 /// Finds, reads and checks the configuration; `path` is what `--config` says, `env` looks up an environment variable.
 pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Error> {
     let file = find(path, env, &|candidate| candidate.try_exists().unwrap_or(true))?;
-    let bytes =
-        fs::read(&file).map_err(|error| Error::at_file(&file, 1, format!("cannot be read: {error}")))?;
+    let bytes = fs::read(&file).map_err(|error| Error::unreadable(&file, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
         let line = 1 + before.matches('\n').count();
         Error::at_file(&file, line, "is not UTF-8 text".to_owned())
     })?;
-    parse(&file, &text, env, &|secret| fs::read_to_string(secret))
+    parse(&file, &text, env, &|path| fs::read(path))
 }
 
 fn find(
@@ -199,13 +199,17 @@ fn parse(
     file: &Path,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, Error> {
     let reader = Reader::new(file, text, env, read_file);
     let table = DeTable::parse(text).map_err(|error| {
-        let line = reader.line_at(error.span().map_or(0, |span| span.start));
+        let span = error.span().unwrap_or_default();
+        let line = reader.line_at(span.start);
         let message = error.message().trim_end_matches(", expected nothing");
-        Error::at_file(file, line, format!("is not valid TOML: {message}"))
+        // It is the one mistake whose place is a key and not a value, which might be a secret.
+        let key = text.get(span).filter(|_| message == "duplicate key");
+        let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+        Error::at_file(file, line, format!("is not valid TOML: {message}{key}"))
     })?;
     let root = Section::root(&reader, table.get_ref());
     // What a part returns beside a mistake is only a stand-in: it ends here.

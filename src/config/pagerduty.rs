@@ -1,22 +1,21 @@
 //! `[pagerduty]`: how this service reaches PagerDuty, and how it knows PagerDuty's webhooks.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    PagerDuty,
+    PagerDuty, Place,
     reader::Section,
-    secret::{Found, Setting},
+    secret::{Found, PLACEHOLDER, Setting, is_placeholder},
 };
 
 const SECRETS: &str = "webhook_secrets";
+const SECRETS_FILE: &str = "webhook_secrets_file";
 
 pub(super) fn read(section: &Section<'_>) -> PagerDuty {
     let token = section.required("token", "PAGERDUTY_TOKEN");
-    let webhook_secrets = webhook_secrets(section);
-    // What is wrong with the file was reported if nothing came of it.
-    let webhook_secrets_file = if webhook_secrets.is_empty() { None } else { webhook_secrets_file(section) };
+    let (webhook_secrets, webhook_secrets_file) = webhook_secrets(section);
     PagerDuty {
         api_url: section.upstream("https://api.pagerduty.com"),
         token: token.map(|token| token.header_text(section.reader)).unwrap_or_default(),
@@ -25,42 +24,64 @@ pub(super) fn read(section: &Section<'_>) -> PagerDuty {
     }
 }
 
-fn webhook_secrets(section: &Section<'_>) -> Vec<SecretString> {
+/// The secrets, and the file that they come from if they come from one.
+fn webhook_secrets(section: &Section<'_>) -> (Vec<SecretString>, Option<PathBuf>) {
     section.given_twice(SECRETS);
-    match section.environment(SECRETS, "PAGERDUTY_WEBHOOK_SECRETS") {
+    let secrets = match section.environment(SECRETS, "PAGERDUTY_WEBHOOK_SECRETS") {
         Found::Given(Setting { place, text }) => {
             let secrets: Vec<_> = text.expose_secret().split(',').map(str::trim).collect();
             if secrets.contains(&"") {
                 section.reader.report(&place, "holds an empty secret; separate secrets by single commas");
             }
-            secrets.into_iter().map(SecretString::from).collect()
+            secrets.into_iter().map(|secret| sound(section, &place, secret)).collect()
         }
         Found::Faulty => Vec::new(),
         Found::Missing => match section.get(SECRETS) {
             Some(value) => {
                 let items = value.list("a secret in quotes").into_iter();
-                items.filter_map(|item| item.text("a secret in quotes")).map(SecretString::from).collect()
+                let secret = |item: super::reader::Value<'_>| {
+                    item.text("a secret in quotes").map(|text| sound(section, &item.place, text))
+                };
+                items.filter_map(secret).collect()
             }
-            None => one_a_line(section.own_file(SECRETS)),
+            None => return in_file(section),
         },
-    }
+    };
+    (secrets, None)
 }
 
-fn one_a_line(file: Found<Setting>) -> Vec<SecretString> {
-    let Found::Given(Setting { place: _, text }) = file else { return Vec::new() };
-    secrets_in(text.expose_secret())
+/// A file that is not there yet is no mistake, and neither is an empty one: the command that makes the first secret needs
+/// this configuration, and the service takes the file in when it appears.
+fn in_file(section: &Section<'_>) -> (Vec<SecretString>, Option<PathBuf>) {
+    let nothing = (Vec::new(), None);
+    let Some(value) = section.get(SECRETS_FILE) else { return nothing };
+    let Some(path) = value.text("the path of a file") else { return nothing };
+    let file = section.reader.beside(path);
+    let content = match (section.reader.read_file)(&file) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Vec::new(), Some(file)),
+        Err(error) => {
+            value.unreadable(path, &error);
+            return nothing;
+        }
+    };
+    let Some(text) = value.utf8(content) else { return nothing };
+    let secrets = secrets_in(&text);
+    for secret in &secrets {
+        sound(section, &value.place, secret.expose_secret());
+    }
+    (secrets, Some(file))
+}
+
+fn sound(section: &Section<'_>, place: &Place, secret: &str) -> SecretString {
+    if is_placeholder(secret.as_bytes()) {
+        section.reader.report(place, PLACEHOLDER);
+    }
+    secret.into()
 }
 
 /// The secrets in the text of a file, one a line.
 pub fn secrets_in(text: &str) -> Vec<SecretString> {
     let lines = text.lines().map(str::trim);
     lines.filter(|line| !line.is_empty()).map(SecretString::from).collect()
-}
-
-/// The file that the secrets come from; none if they come from elsewhere.
-fn webhook_secrets_file(section: &Section<'_>) -> Option<PathBuf> {
-    let elsewhere =
-        (section.reader.env)("PAGERDUTY_WEBHOOK_SECRETS").is_some() || section.get(SECRETS).is_some();
-    let value = section.get("webhook_secrets_file").filter(|_| !elsewhere)?;
-    value.text("the path of a file").map(|path| section.reader.beside(path))
 }

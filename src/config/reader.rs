@@ -16,8 +16,8 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     /// Looks up an environment variable.
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    /// Reads a file that holds a secret.
-    pub(super) read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Reads a file that a key names.
+    pub(super) read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     mistakes: RefCell<Vec<Mistake>>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Reader<'a> {
         file: &'a Path,
         text: &'a str,
         env: &'a dyn Fn(&str) -> Option<String>,
-        read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+        read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Self {
         Self { file, text, env, read_file, mistakes: RefCell::default() }
     }
@@ -175,6 +175,25 @@ impl<'a> Value<'a> {
             DeValue::String(text) => Some(text.as_ref()),
             _ => self.wrong_type(expected),
         }
+    }
+
+    /// What the file at this path, which the value gives, holds; none if that was reported.
+    pub(super) fn file(&self, path: &str) -> Option<Vec<u8>> {
+        let content = (self.reader.read_file)(&self.reader.beside(path));
+        content.map_err(|error| self.unreadable(path, &error)).ok()
+    }
+
+    /// Says that the file at this path cannot be read. The path itself stands in the line that is named, and is not
+    /// shown: a secret pasted into the wrong key would be.
+    pub(super) fn unreadable(&self, path: &str, error: &io::Error) {
+        let folder = self.reader.file.parent().unwrap_or(Path::new(""));
+        let start = match std::path::absolute(folder.join(".")) {
+            Ok(folder) if Path::new(path).is_relative() => {
+                format!("; a relative path starts in {}", folder.display())
+            }
+            Ok(_) | Err(_) => String::new(),
+        };
+        self.mistake(format!("the file cannot be read: {error}{start}"));
     }
 
     pub(super) fn flag(&self) -> Option<bool> {

@@ -104,16 +104,22 @@ fn resources(section: &Section<'_>) -> Vec<ResourceSelector> {
     names.chain(filters.into_iter().map(ResourceSelector::Filter)).collect()
 }
 
-/// Identifiers are opaque, but blanks in one are a slip of the hand.
+/// Identifiers are opaque, of any length and in any case; but what holds blanks, slashes or the like is an address or a
+/// name, and no schedule would ever be found by it.
 fn identifier(text: &str) -> Result<(), String> {
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("must be an ID as PagerDuty shows it, without blanks".to_owned());
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err("must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its \
+                    page, such as PI7DH85"
+            .to_owned());
     }
     Ok(())
 }
 
 /// Resource names are looked up by filter, where these characters would mean something else.
 fn resource_name(text: &str) -> Result<(), String> {
+    if text.trim() != text {
+        return Err("begins or ends with a blank, as no resource name does; remove it".to_owned());
+    }
     if text.chars().any(|c| c.is_control() || "*\"\\,".contains(c)) {
         return Err("must be an exact resource name, without *, \", \\, comma or control characters; \
                     for patterns there is resource_filters"

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Place,
-    reader::{Reader, Section},
+    reader::{Reader, Section, Value},
 };
 
 /// A text and where it came from.
@@ -78,33 +78,24 @@ impl Section<'_> {
     pub(super) fn environment(&self, key: &str, variable: &'static str) -> Found<Setting> {
         let Some(text) = (self.reader.env)(variable) else { return Found::Missing };
         let place = Place::Variable { name: variable, key: self.path_of(key) };
-        not_blank(self.reader, place, text, "is set but empty; give it a value or unset it")
+        sound(self.reader, place, text, "is set but empty; give it a value or unset it")
     }
 
     /// The text of the file that `<key>_file` names, without its trailing newline.
     pub(super) fn own_file(&self, key: &str) -> Found<Setting> {
         let Some(value) = self.get(&format!("{key}_file")) else { return Found::Missing };
         let Some(path) = value.text("the path of a file") else { return Found::Faulty };
-        match (self.reader.read_file)(&self.reader.beside(path)) {
-            Ok(mut text) => {
-                let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
-                text.truncate(line.unwrap_or(text.len()));
-                not_blank(self.reader, value.place, text, "the file is empty")
-            }
-            Err(error) => {
-                // The path is not shown: a secret pasted into the wrong key would be.
-                value.mistake(format!(
-                    "the file cannot be read: {error} (a relative path starts beside the configuration file)"
-                ));
-                Found::Faulty
-            }
-        }
+        let Some(content) = value.file(path) else { return Found::Faulty };
+        let Some(mut text) = value.utf8(content) else { return Found::Faulty };
+        let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
+        text.truncate(line.unwrap_or(text.len()));
+        sound(self.reader, value.place, text, "the file is empty")
     }
 
     fn inline(&self, key: &str) -> Found<Setting> {
         let Some(value) = self.get(key) else { return Found::Missing };
         match value.text("text in quotes") {
-            Some(text) => Found::Given(Setting { place: value.place, text: text.into() }),
+            Some(text) => sound(self.reader, value.place, text.to_owned(), "must not be empty"),
             None => Found::Faulty,
         }
     }
@@ -126,9 +117,30 @@ impl Setting {
     }
 }
 
-fn not_blank(reader: &Reader<'_>, place: Place, text: String, message: &str) -> Found<Setting> {
+impl Value<'_> {
+    /// The content of the file that the value names as text; none if it is none, which is reported.
+    pub(super) fn utf8(&self, content: Vec<u8>) -> Option<String> {
+        // The error would carry the bytes.
+        String::from_utf8(content).map_err(|_| self.mistake("the file is not UTF-8 text")).ok()
+    }
+}
+
+/// Whether this stands in the example for a secret. Everybody knows it, so that it protects nothing.
+pub(super) fn is_placeholder(secret: &[u8]) -> bool {
+    secret.starts_with(b"replace-with-")
+}
+
+/// What is said of one.
+pub(super) const PLACEHOLDER: &str = "is still the placeholder of the example; put your own in its place";
+
+/// A text that is neither blank, which `empty` tells of, nor a placeholder.
+fn sound(reader: &Reader<'_>, place: Place, text: String, empty: &str) -> Found<Setting> {
     if text.trim().is_empty() {
-        reader.report(&place, message);
+        reader.report(&place, empty);
+        return Found::Faulty;
+    }
+    if is_placeholder(text.as_bytes()) {
+        reader.report(&place, PLACEHOLDER);
         return Found::Faulty;
     }
     Found::Given(Setting { place, text: text.into() })

@@ -10,6 +10,7 @@ use super::{
     secret::{Found, Setting},
     values::no_control,
 };
+use crate::tls::pem;
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
@@ -51,7 +52,32 @@ fn tls(section: &Section<'_>) -> Option<Tls> {
     }
 
     let ca = section.path("client_ca");
-    let names = section.texts("client_names", "a name that client certificates carry", no_control);
+    let names = section.texts("client_names", "a name that client certificates carry", client_name);
     let (cert, key) = (section.path("tls_cert"), section.path("tls_key"));
-    Some(Tls { cert: cert?, key: key?, client: ca.map(|ca| ClientAuth { ca, names }) })
+    let tls = Tls { cert: cert?, key: key?, client: ca.map(|ca| ClientAuth { ca, names }) };
+    look_into_files(section);
+    Some(tls)
+}
+
+/// Reports what the listener would stumble over at its start.
+fn look_into_files(section: &Section<'_>) {
+    let chain = section.pem("tls_cert", pem::certificates);
+    let key = section.pem("tls_key", pem::private_key);
+    if let (Some(chain), Some(key), Some(value)) = (chain, key, section.get("tls_key"))
+        && let Err(flaw) = pem::pair(chain, key)
+    {
+        value.mistake(flaw.to_string());
+    }
+    section.pem("client_ca", pem::authorities);
+}
+
+/// A wildcard belongs to many machines, of which one was meant.
+fn client_name(text: &str) -> Result<(), String> {
+    if text.contains('*') {
+        return Err(
+            "is a pattern, and wildcards do not count; write each name whole, as the certificate carries it"
+                .to_owned(),
+        );
+    }
+    no_control(text)
 }

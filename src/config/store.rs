@@ -1,6 +1,9 @@
 //! `[store]`: where this service remembers.
 
+use std::str::FromStr;
+
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use super::{
@@ -26,6 +29,53 @@ pub(super) fn read(section: &Section<'_>) -> Store {
     Store { url, kind, keep }
 }
 
+const NO_ADDRESS: &str = "is no valid address; write postgres://user:password@host:port/database, with special \
+                          characters of the password percent-encoded";
+
+/// The parameters that the driver knows, by all their names. Others it would pass over in silence, and with them the
+/// protection that a mistyped one was meant to give.
+const PARAMETERS: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "statement-cache-capacity",
+];
+
+/// Whether the driver understands everything after the question mark.
+fn parameters(address: &Url) -> Result<(), &'static str> {
+    let known = |key: &str| PARAMETERS.contains(&key) || key == "options" || key.starts_with("options[");
+    if address.query_pairs().any(|(key, _)| !known(&key)) {
+        return Err(
+            "has a parameter that is not known after the ?; known are sslmode, sslrootcert, sslcert, sslkey, \
+                    host, port, dbname, user, password, application_name and options",
+        );
+    }
+    let is_mode = |key: &str| matches!(key, "sslmode" | "ssl-mode");
+    if address.query_pairs().any(|(key, value)| is_mode(&key) && value.parse::<PgSslMode>().is_err()) {
+        return Err(
+            "has an unknown sslmode; allowed are disable, allow, prefer, require, verify-ca and verify-full",
+        );
+    }
+    match PgConnectOptions::from_str(address.as_str()) {
+        Ok(_) => Ok(()),
+        Err(_) if address.query().is_some() => Err("has a parameter after the ? whose value makes no sense"),
+        Err(_) => Err(NO_ADDRESS),
+    }
+}
+
 /// What the address of a store is about; a message never quotes it, since it may hold a password.
 pub fn store_kind(url: &str) -> Result<StoreKind, &'static str> {
     let Some((scheme, rest)) = url.split_once(':') else {
@@ -44,13 +94,10 @@ pub fn store_kind(url: &str) -> Result<StoreKind, &'static str> {
                 Ok(StoreKind::Sqlite { path: path.into() })
             }
         }
-        "postgres" | "postgresql" if rest.starts_with("//") && Url::parse(url).is_ok() => {
-            Ok(StoreKind::Postgres)
-        }
-        "postgres" | "postgresql" => Err(
-            "is no valid address; write postgres://user:password@host:port/database, with special characters \
-                 of the password percent-encoded",
-        ),
+        "postgres" | "postgresql" => match Url::parse(url) {
+            Ok(address) if rest.starts_with("//") => parameters(&address).map(|()| StoreKind::Postgres),
+            Ok(_) | Err(_) => Err(NO_ADDRESS),
+        },
         _ => Err("must start with sqlite: or postgres://"),
     }
 }

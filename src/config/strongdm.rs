@@ -3,7 +3,11 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{StrongDm, reader::Section, secret::Setting};
+use super::{
+    StrongDm,
+    reader::Section,
+    secret::{PLACEHOLDER, Setting, is_placeholder},
+};
 
 pub(super) fn read(section: &Section<'_>) -> StrongDm {
     let access_key = section.required("access_key", "SDM_API_ACCESS_KEY").map(Setting::trimmed);
@@ -22,5 +26,8 @@ fn decoded(section: &Section<'_>, key: &Setting) -> SecretSlice<u8> {
         section.reader.report(&key.place, message);
         Vec::new()
     });
+    if is_placeholder(&bytes) {
+        section.reader.report(&key.place, PLACEHOLDER);
+    }
     bytes.into()
 }

@@ -57,7 +57,7 @@ const SECRETS: [&str; 7] = [
 #[derive(Default)]
 struct World {
     variables: BTreeMap<&'static str, &'static str>,
-    files: BTreeMap<&'static str, &'static str>,
+    files: BTreeMap<&'static str, String>,
 }
 
 impl World {
@@ -66,8 +66,8 @@ impl World {
         self
     }
 
-    fn file(mut self, path: &'static str, text: &'static str) -> Self {
-        self.files.insert(path, text);
+    fn file(mut self, path: &'static str, text: impl Into<String>) -> Self {
+        self.files.insert(path, text.into());
         self
     }
 
@@ -75,7 +75,7 @@ impl World {
         let env = |name: &str| self.variables.get(name).map(ToString::to_string);
         let read = |path: &Path| {
             let text = self.files.get(path.to_str().unwrap());
-            text.map(ToString::to_string).ok_or_else(|| io::ErrorKind::NotFound.into())
+            text.map(|text| text.clone().into_bytes()).ok_or_else(|| io::ErrorKind::NotFound.into())
         };
         parse(Path::new("etc/grants.toml"), text, &env, &read)
     }
@@ -86,7 +86,25 @@ impl World {
         for secret in SECRETS {
             assert!(!shown.contains(secret), "{secret} is shown in: {shown}");
         }
-        error.to_string()
+        // Messages say where relative paths start.
+        let here = std::env::current_dir().unwrap();
+        error.to_string().replace(here.to_str().unwrap(), "HERE")
+    }
+
+    /// The same with a certificate, its key and an authority where the cases and the example look for them.
+    fn certificates(mut self) -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        for folder in ["etc", "etc/tls", "/keys"] {
+            for (name, text) in [
+                ("server.pem", made.cert.pem()),
+                ("clients.pem", made.cert.pem()),
+                ("server.key", made.signing_key.serialize_pem()),
+            ] {
+                let path: &'static str = Box::leak(format!("{folder}/{name}").into_boxed_str());
+                self = self.file(path, text);
+            }
+        }
+        self
     }
 }
 
@@ -154,9 +172,19 @@ fn what_is_not_given_takes_its_default() {
 const EXAMPLE: &str = include_str!("../../oncall-grants.example.toml");
 
 #[test]
-fn the_example_is_sound_and_shows_every_key() {
-    let config = World::default().parse(EXAMPLE).unwrap();
-    assert_eq!(config.rules.len(), 2);
+fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
+    insta::assert_snapshot!(World::default().mistakes(EXAMPLE), @r#"
+    etc/grants.toml:23: server.admin_token: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:48: pagerduty.token: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:66: strongdm.access_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:68: strongdm.secret_key: is still the placeholder of the example; put your own in its place
+    "#);
+    let world = World::default()
+        .variable("ONCALL_GRANTS_ADMIN_TOKEN", "admin")
+        .variable("PAGERDUTY_TOKEN", "pagerduty")
+        .variable("SDM_API_ACCESS_KEY", "access")
+        .variable("SDM_API_SECRET_KEY", "c2VjcmV0");
+    assert_eq!(world.parse(EXAMPLE).unwrap().rules.len(), 2);
 
     let mut shown = BTreeSet::new();
     let mut table = "";
@@ -189,6 +217,7 @@ fn the_alternatives_in_the_example_are_sound() {
         text.push('\n');
     }
     let world = World::default()
+        .certificates()
         .file("/run/secrets/admin-token", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-token", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-webhook", "c2VjcmV0\n")
@@ -329,30 +358,68 @@ fn secrets_may_stand_in_files_of_their_own() {
     let world = World::default()
         .file("/run/secrets/admin", "\n")
         .file("etc/pagerduty", "hush-pagerduty\n\n")
-        .file("etc/webhook", "\n\n")
+        .file("etc/webhook", "replace-with-the-signing-secret\n")
         .file("etc/access", "")
         .file("etc/secret", "hush-secret\n");
     insta::assert_snapshot!(world.mistakes(&text), @r#"
     etc/grants.toml:3: server.admin_token_file: the file is empty
     etc/grants.toml:6: pagerduty.token_file: must be visible ASCII characters without blanks or line breaks
-    etc/grants.toml:7: pagerduty.webhook_secrets_file: the file is empty
+    etc/grants.toml:7: pagerduty.webhook_secrets_file: is still the placeholder of the example; put your own in its place
     etc/grants.toml:10: strongdm.access_key_file: the file is empty
     etc/grants.toml:11: strongdm.secret_key_file: is not standard base64; copy the secret key whole, as strongDM showed it
-    etc/grants.toml:14: store.url_file: the file cannot be read: entity not found (a relative path starts beside the configuration file)
+    etc/grants.toml:14: store.url_file: the file cannot be read: entity not found; a relative path starts in HERE/etc
     "#);
 }
 
 #[test]
 fn paths_of_certificates_start_beside_the_file() {
     let tls = "tls_cert = \"tls/server.pem\"\ntls_key = \"/keys/server.key\"\n\
-               client_ca = \"ca.pem\"\nclient_names = [\"webhooks.example.com\"]";
-    let config = World::default().parse(&with("listen = \"127.0.0.1:8080\"", tls)).unwrap();
+               client_ca = \"clients.pem\"\nclient_names = [\"webhooks.example.com\"]";
+    let config = World::default().certificates().parse(&with("listen = \"127.0.0.1:8080\"", tls)).unwrap();
     let Tls { cert, key, client } = config.server.tls.unwrap();
     let ClientAuth { ca, names } = client.unwrap();
     assert_eq!(cert, Path::new("etc/tls/server.pem"));
     assert_eq!(key, Path::new("/keys/server.key"));
-    assert_eq!(ca, Path::new("etc/ca.pem"));
+    assert_eq!(ca, Path::new("etc/clients.pem"));
     assert_eq!(names, ["webhooks.example.com"]);
+}
+
+/// The first secret comes from `webhook create`, which needs a configuration.
+#[test]
+fn a_file_of_webhook_secrets_may_still_be_missing_or_empty() {
+    let text = with("webhook_secrets = [\"hush-webhook\"]", "webhook_secrets_file = \"webhook\"");
+    for world in [World::default(), World::default().file("etc/webhook", "\n\n")] {
+        let PagerDuty { webhook_secrets, webhook_secrets_file, .. } = world.parse(&text).unwrap().pagerduty;
+        assert!(webhook_secrets.is_empty());
+        assert_eq!(webhook_secrets_file.as_deref(), Some(Path::new("etc/webhook")));
+    }
+    // Where the environment wins, no file is read, now or later.
+    let world = World::default().variable("PAGERDUTY_WEBHOOK_SECRETS", "one");
+    assert_eq!(world.parse(&text).unwrap().pagerduty.webhook_secrets_file, None);
+}
+
+#[test]
+fn certificate_files_must_make_sense() {
+    let tls = "tls_cert = \"server.pem\"\ntls_key = \"server.key\"\n\
+               client_ca = \"clients.pem\"\nclient_names = [\"webhooks.example.com\"]";
+    let text = with("listen = \"127.0.0.1:8080\"", tls);
+    let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (stranger.cert.pem(), stranger.signing_key.serialize_pem());
+    let world = || World::default().certificates();
+    world().parse(&text).unwrap();
+    insta::assert_snapshot!(World::default().mistakes(&text), @r#"
+    etc/grants.toml:2: server.tls_cert: the file cannot be read: entity not found; a relative path starts in HERE/etc
+    etc/grants.toml:3: server.tls_key: the file cannot be read: entity not found; a relative path starts in HERE/etc
+    etc/grants.toml:4: server.client_ca: the file cannot be read: entity not found; a relative path starts in HERE/etc
+    "#);
+    insta::assert_snapshot!(world().file("etc/server.key", key.clone()).mistakes(&text), @r#"etc/grants.toml:3: server.tls_key: the certificate and the private key do not belong together"#);
+    insta::assert_snapshot!(world().file("etc/server.pem", key.clone()).mistakes(&text), @r#"etc/grants.toml:2: server.tls_cert: the file holds no certificate in PEM text (-----BEGIN CERTIFICATE-----)"#);
+    insta::assert_snapshot!(world().file("etc/server.key", certificate).mistakes(&text), @r#"etc/grants.toml:3: server.tls_key: the file holds no private key in PEM text (-----BEGIN PRIVATE KEY-----)"#);
+    insta::assert_snapshot!(world().file("etc/clients.pem", "hush-admin").mistakes(&text), @r#"etc/grants.toml:4: server.client_ca: the file holds no certificate in PEM text (-----BEGIN CERTIFICATE-----)"#);
+    let broken = "-----BEGIN CERTIFICATE-----\nAA\n";
+    insta::assert_snapshot!(world().file("etc/clients.pem", broken).mistakes(&text), @r#"etc/grants.toml:4: server.client_ca: the file is no sound PEM text"#);
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    insta::assert_snapshot!(world().file("etc/server.pem", nonsense).mistakes(&text), @r#"etc/grants.toml:2: server.tls_cert: the file holds a certificate that cannot be read"#);
 }
 
 #[test]
@@ -371,6 +438,14 @@ fn what_an_operator_may_well_write_is_accepted() {
         (
             "url = \"postgres://app:hush-store@db.example.com/grants\"",
             "url = \"postgresql:///grants?host=/run/pg\"",
+        ),
+        (
+            "url = \"postgres://app:hush-store@db.example.com/grants\"",
+            "url = \"postgres://db.example.com/grants?sslmode=verify-full&sslrootcert=/ca.pem&options[x]=y\"",
+        ),
+        (
+            "schedules = [\"PI7DH85\"]",
+            "schedules = [\"PI7DH85\", \"Q1\", \"01JABCDEFGHJKMNPQRSTVWXYZ0\", \"p-1_a\"]",
         ),
         ("listen = \"127.0.0.1:8080\"", "public_url = \"http://127.0.0.1:8080\""),
         ("[server]\n", "\u{feff}[server]\r\n"),
@@ -437,7 +512,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("grants.toml");
     let shown = |error: Error| error.to_string().replace(folder.path().to_str().unwrap(), "FOLDER");
-    insta::assert_snapshot!(shown(load(Some(&file), &|_| None).unwrap_err()), @r#"FOLDER/grants.toml:1: cannot be read: No such file or directory (os error 2)"#);
+    insta::assert_snapshot!(shown(load(Some(&file), &|_| None).unwrap_err()), @r#"FOLDER/grants.toml: cannot be read: No such file or directory (os error 2)"#);
     fs::write(&file, b"[server]\n# caf\xe9\n").unwrap();
     insta::assert_snapshot!(shown(load(Some(&file), &|_| None).unwrap_err()), @r#"FOLDER/grants.toml:2: is not UTF-8 text"#);
     fs::write(folder.path().join("admin"), "from-file\n").unwrap();

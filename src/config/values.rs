@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use url::{Host, Url};
 
 use super::reader::{Section, Value};
+use crate::tls::pem::Flaw;
 
 impl Section<'_> {
     /// The duration under `key`; default and bounds are written as an operator would.
@@ -21,6 +22,13 @@ impl Section<'_> {
     /// The file that `key` names; a relative path starts beside the configuration file.
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         Some(self.reader.beside(self.get(key)?.text("the path of a PEM file")?))
+    }
+
+    /// What `read` makes of the PEM file that `key` names; none if there is no such key, or if a mistake was reported.
+    pub(super) fn pem<T>(&self, key: &str, read: fn(&[u8]) -> Result<T, Flaw>) -> Option<T> {
+        let value = self.get(key)?;
+        let content = value.file(value.text("the path of a PEM file")?)?;
+        read(&content).map_err(|flaw| value.mistake(flaw.to_string())).ok()
     }
 
     /// The API of an upstream: `https`, or `http` to this very machine.

@@ -25,7 +25,12 @@ mod ledger;
 pub mod postgres;
 pub mod sqlite;
 
-use std::{borrow::Cow, fmt::Debug, path::PathBuf, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::Debug,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -140,7 +145,7 @@ pub enum OpenError {
     #[error("{0} is in use by another oncall-grants process")]
     InUse(PathBuf),
     /// The lock file or the directory is not accessible.
-    #[error("cannot open the lock file {path}")]
+    #[error("cannot open the lock file {path}{}", missing_directory(path, source))]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -164,6 +169,16 @@ pub enum OpenError {
         /// What went wrong.
         reason: sqlx::migrate::MigrateError,
     },
+}
+
+/// The system does not say which part of a path is missing.
+fn missing_directory(path: &Path, error: &std::io::Error) -> String {
+    match path.parent() {
+        Some(directory) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!(", because there is no directory {}", directory.display())
+        }
+        Some(_) | None => String::new(),
+    }
 }
 
 /// A text that both databases can hold and find again: PostgreSQL knows no zero character.

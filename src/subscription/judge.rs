@@ -26,6 +26,14 @@ pub enum State {
     Unknown,
 }
 
+/// What it takes to look at subscriptions.
+pub const READABLE_WITH: &str = "use a REST API key of the account (read-only is enough), or a token with \
+                                 webhook_subscriptions.read";
+
+/// What it takes to change them.
+pub const CHANGEABLE_WITH: &str = "use a REST API key of the account that is not read-only, or a token with \
+                                   webhook_subscriptions.write";
+
 impl State {
     /// Every state.
     pub const ALL: [Self; 6] = [
@@ -72,7 +80,7 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
             let message = "cannot be looked at: the token may not read webhook subscriptions";
             return vec![
                 Finding::note("subscription_not_readable", "webhook subscription", message)
-                    .mended_by("look at it in PagerDuty, or use a token with webhook_subscriptions.read"),
+                    .mended_by(format!("look at it in PagerDuty, or {READABLE_WITH}")),
             ];
         }
         Err(error) => {

@@ -8,7 +8,7 @@ use url::Url;
 use crate::config::Config;
 
 pub use self::{
-    judge::{State, delivering_to, judge, state, unheard},
+    judge::{CHANGEABLE_WITH, READABLE_WITH, State, delivering_to, judge, state, unheard},
     watch::{Watch, Watched},
 };
 

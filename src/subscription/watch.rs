@@ -94,7 +94,6 @@ impl Watch {
 }
 
 /// What it takes to watch the subscription.
-#[derive(Debug)]
 pub struct Watched {
     /// Where it delivers to.
     pub url: Url,
@@ -106,8 +105,8 @@ pub struct Watched {
     pub metrics: Arc<Metrics>,
     /// Remembers its state.
     pub watch: Arc<Watch>,
-    /// Whether any webhook secret is configured.
-    pub has_secrets: bool,
+    /// Whether any webhook secret is known; one may appear while the service runs.
+    pub has_secrets: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Watched {
@@ -134,7 +133,7 @@ impl Watched {
 
     /// Takes in what was seen; answers the IDs of those that PagerDuty switched off.
     fn take_in(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
-        let findings = judge(listed, &self.url, self.has_secrets);
+        let findings = judge(listed, &self.url, (self.has_secrets)());
         let known = self.watch.findings();
         for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
             match finding.kind {

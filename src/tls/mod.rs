@@ -1,8 +1,10 @@
 //! How this program speaks TLS: one crypto provider, one set of trusted roots for both upstreams, and the listener's
 //! own certificate.
 
-mod anybody;
 mod clients;
+mod knock;
+mod local;
+pub mod pem;
 mod server;
 
 use std::sync::Arc;
@@ -10,7 +12,8 @@ use std::sync::Arc;
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 
 pub use self::{
-    anybody::{any_server_config, is_wish_for_certificate},
+    knock::{Knock, knock},
+    local::{any_server_config, one_server_config},
     server::Listener,
 };
 

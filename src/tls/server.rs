@@ -2,15 +2,12 @@
 
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
-use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ServerConfig, pki_types::CertificateDer, sign::SingleCertAndKey};
 use x509_cert::{Certificate, der::Decode};
 
-use super::{clients::NamedClients, crypto_provider};
+use super::{clients::NamedClients, crypto_provider, pem};
 use crate::{
     config::{ClientAuth, Tls},
     metrics::{ByResult, Metrics},
@@ -102,37 +99,23 @@ fn read(tls: &Tls) -> anyhow::Result<Files> {
 
 /// TLS 1.2 and 1.3 (PagerDuty's sender speaks 1.2 only), and when the certificate expires, in seconds since 1970.
 fn server_config(tls: &Tls, files: &Files) -> anyhow::Result<(ServerConfig, i64)> {
-    let chain = certificates(&tls.cert, &files.cert)?;
-    let expires = expires(&chain[0]).with_context(|| format!("cannot read {}", tls.cert.display()))?;
-    let key = PrivateKeyDer::from_pem_slice(&files.key)
-        .with_context(|| format!("cannot read a private key from {}", tls.key.display()))?;
+    let of = |path: &Path| path.display().to_string();
+    let chain = pem::certificates(&files.cert).with_context(|| of(&tls.cert))?;
+    let expires = expires(&chain[0]).with_context(|| of(&tls.cert))?;
+    let key = pem::private_key(&files.key).with_context(|| of(&tls.key))?;
     let builder =
         ServerConfig::builder_with_provider(crypto_provider()).with_safe_default_protocol_versions()?;
     let builder = match (&tls.client, &files.client_ca) {
         (Some(ClientAuth { ca, names }), Some(pem)) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(ca, pem)? {
-                roots
-                    .add(authority)
-                    .with_context(|| format!("{} holds a certificate that is no authority", ca.display()))?;
-            }
+            let roots = pem::authorities(pem).with_context(|| of(ca))?;
             builder.with_client_cert_verifier(Arc::new(NamedClients::new(roots, names)?))
         }
         _ => builder.with_no_client_auth(),
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .context("the certificate and the private key do not belong together")?;
+    let identity = SingleCertAndKey::from(pem::pair(chain, key)?);
+    let mut config = builder.with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((config, expires))
-}
-
-fn certificates(path: &Path, pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("cannot read certificates from {}", path.display()))?;
-    ensure!(!certificates.is_empty(), "{} holds no certificate", path.display());
-    Ok(certificates)
 }
 
 fn expires(certificate: &CertificateDer<'_>) -> anyhow::Result<i64> {

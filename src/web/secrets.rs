@@ -1,5 +1,5 @@
-//! The secrets that may have signed a webhook. A file of secrets is read again when a signature is refused, so that a
-//! rotation needs no restart.
+//! The secrets that may have signed a webhook. A file of secrets is read again when a signature is refused, and as long as
+//! it held none, so that neither a rotation nor the first secret needs a restart.
 
 use std::{
     path::PathBuf,
@@ -39,9 +39,10 @@ impl WebhookSecrets {
         Self { file, state: Mutex::new(known) }
     }
 
-    /// The secrets as last read.
+    /// The secrets as last read; a file that held none is looked at again.
     pub fn current(&self) -> Arc<[SecretString]> {
-        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).secrets)
+        let known = Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).secrets);
+        if known.is_empty() { self.changed().unwrap_or(known) } else { known }
     }
 
     /// The secrets of the file, if it changed since it was last read. Anybody can cause this by a forged signature, so
@@ -61,7 +62,7 @@ impl WebhookSecrets {
             return None;
         }
         known.secrets = secrets.into();
-        tracing::info!("read the webhook secrets again: {} are accepted", known.secrets.len());
+        tracing::info!(webhooks.secrets = known.secrets.len(), "read the webhook secrets again");
         Some(Arc::clone(&known.secrets))
     }
 }
@@ -71,6 +72,18 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_held_no_secret_is_looked_at_until_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secrets");
+        let secrets = WebhookSecrets::new(Vec::new(), Some(file.clone()));
+        assert!(secrets.current().is_empty());
+        std::fs::write(&file, "\n").unwrap();
+        assert!(secrets.current().is_empty());
+        std::fs::write(&file, "one\n").unwrap();
+        assert_eq!(secrets.current().len(), 1);
+    }
 
     #[test]
     fn a_changed_file_is_read_again_but_never_an_empty_one() {

@@ -62,9 +62,20 @@ impl Seldom {
 pub(super) struct RefusedSignatures {
     ours: Seldom,
     others: Seldom,
+    without_secret: Seldom,
 }
 
 impl RefusedSignatures {
+    /// Counts one that nobody could have signed.
+    fn note_without_secret(&self) {
+        let Some(count) = self.without_secret.note(LOG_EVERY) else { return };
+        tracing::warn!(
+            webhooks.refused = count,
+            "answered a webhook 503, for no webhook secret is configured; set pagerduty.webhook_secrets or its file (if the \
+             secret is lost: oncall-grants webhook rotate)",
+        );
+    }
+
     /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
     /// keep that from being logged.
     fn note(&self, ours: Option<&str>) {
@@ -147,6 +158,7 @@ async fn accept(
 ) -> Result<(Accepted, Option<String>), AppError> {
     let mut secrets = app.webhook_secrets.current();
     if secrets.is_empty() {
+        app.refused_signatures.note_without_secret();
         return Err(AppError::Unavailable(
             "no webhook secret is configured; set pagerduty.webhook_secrets".to_owned(),
         ));

@@ -12,7 +12,7 @@ use sandbox::{
 use serde_json::Value;
 
 use crate::{
-    support::{ANA, BO, Config, DENIZ, Scene, rule, wait_until},
+    support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DENIZ, Database, Scene, rule, wait_until},
     webhook_command::reachable,
 };
 
@@ -86,7 +86,11 @@ async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
     let found = check(&scene).await;
     assert_eq!(found.code, Some(0), "{:#}", found.report);
     assert_eq!((found.kinds("problem"), found.kinds("warning")), (vec![], vec![]));
-    assert_eq!(found.kinds("note"), ["no_public_url", "not_tried"]);
+    assert_eq!(found.kinds("note"), ["no_public_url", "store_new", "not_tried"]);
+    let (_, subject, _) = found.one("store_new");
+    let file = scene.dir().canonicalize().expect("a directory").join("oncall-grants.db");
+    assert_eq!(subject, format!("store {}", file.display()), "the whole path is told");
+    assert!(!file.exists());
     let people: BTreeMap<&str, &Value> = found.report["access"]
         .as_array()
         .expect("a list")
@@ -100,7 +104,7 @@ async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
     let text = scene.run(&["check"]).await;
     let text = String::from_utf8(text.stdout).expect("UTF-8");
     assert!(
-        text.contains("0 problems, 0 warnings, 2 notes; 2 on-calls seen, access for 2 accounts"),
+        text.contains("0 problems, 0 warnings, 3 notes; 2 on-calls seen, access for 2 accounts"),
         "{text}"
     );
     assert!(!text.contains('\u{1b}'), "no colours, for this is no terminal");
@@ -329,6 +333,100 @@ async fn the_subscription_is_judged() {
     scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
     let found = check(&scene).await;
     assert_eq!((found.one("subscription_not_readable").0.as_str(), found.code), ("note", Some(0)));
+}
+
+#[tokio::test]
+async fn a_subscription_without_a_known_secret_is_one_finding_with_the_remedy_that_works() {
+    let scene = reachable(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
+    fill(&scene);
+    assert_eq!(check(&scene).await.one("no_webhook_secret").0, "note");
+    scene.run(&["webhook", "create", "--secret-file", "lost"]).await;
+    let found = check(&scene).await;
+    found.assert_problem("subscription_without_secret", "webhook subscription", "answered 503");
+    assert!(found.of("subscription_without_secret")[0]["remedy"].to_string().contains("webhook rotate"));
+    assert!(found.of("no_webhook_secret").is_empty(), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn settings_that_are_allowed_but_unwise_are_warned_of() {
+    let scene = Scene::set(Config::default()).await;
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    let secret = format!("webhook_secrets = [{:?}]", world::WEBHOOK_SECRET);
+    for (from, to, kind) in [
+        (format!("admin_token = {ADMIN_TOKEN:?}"), r#"admin_token = "short""#, "short_admin_token"),
+        (secret.clone(), r#"webhook_secrets = ["same", "same"]"#, "webhook_secret_doubled"),
+        (secret.clone(), r#"webhook_secrets_file = "none-yet""#, "no_webhook_secret"),
+        (
+            "[pagerduty]".to_owned(),
+            "public_url = \"http://a.example\"\n[pagerduty]",
+            "public_url_in_the_clear",
+        ),
+    ] {
+        assert!(text.contains(&from), "{from}");
+        scene.write_config(&text.replacen(&from, to, 1));
+        let output = scene.run(&["check", "--offline", "--format", "json"]).await;
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let found = Checked { code: output.status.code(), report };
+        assert_eq!((found.one(kind).0.as_str(), found.code), ("warning", Some(0)), "{:#}", found.report);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_found_without_making_one() {
+    let scene = Scene::set(Config::default()).await;
+    fill(&scene);
+    std::fs::create_dir(scene.dir().join("adir")).expect("a writable directory");
+    std::fs::write(scene.dir().join("letter"), "no database at all ".repeat(100))
+        .expect("a writable directory");
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    let before = std::fs::read_dir(scene.dir()).expect("a directory").count();
+    for (url, subject, words) in [
+        ("sqlite:missing/x.db", "missing/x.db", "cannot be made in"),
+        ("sqlite:adir", "adir", "is a directory"),
+        ("sqlite:letter/x.db", "letter/x.db", "cannot be looked at"),
+        ("sqlite:letter", "store", "not a database"),
+        ("postgres://app:hush-password@127.0.0.1:9/grants", "store", "Connection refused"),
+    ] {
+        scene.write_config(&text.replace("sqlite:oncall-grants.db", url));
+        let found = check(&scene).await;
+        found.assert_problem("store", subject, words);
+        assert_eq!(found.kinds("problem"), ["store"], "{url}");
+        assert!(!found.report.to_string().contains("hush-password"), "{:#}", found.report);
+    }
+    assert_eq!(std::fs::read_dir(scene.dir()).expect("a directory").count(), before, "nothing was made");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_found_and_an_empty_one_is_sound() {
+    let database = Database::create().await;
+    let mut gone = database.url.clone();
+    gone.set_path("no_such_database");
+    let found = checked(Config { store: gone.to_string(), ..Config::default() }).await;
+    found.assert_problem("store", "store", "no_such_database");
+    let found = checked(Config { store: database.url.to_string(), ..Config::default() }).await;
+    assert_eq!((found.code, found.of("store").len()), (Some(0), 0), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn what_the_service_could_not_do_is_told_beside_it() {
+    let config = Config { max_revocations: 0, ..Config::default() };
+    let mut scene = Scene::running(config).await;
+    fill(&scene);
+    scene.synced().await;
+    assert_eq!(check(&scene).await.kinds("problem"), Vec::<&str>::new());
+
+    scene.shifts(SCHEDULE, &[(BO, -60, 20_000)]);
+    assert_eq!(scene.sync().await.status, 409);
+    check(&scene).await.assert_problem("held", "held revocations", ANA.1);
+
+    scene.shifts(SCHEDULE, &[(CEM, -60, 20_000)]);
+    let refused = Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::Internal, "no luck today"))
+        .until_cleared();
+    scene.strongdm.faults().add(refused);
+    assert_eq!(scene.sync().await.status, 502);
+    // It would try again at any moment, and both would ask PagerDuty at once.
+    scene.kill();
+    check(&scene).await.assert_problem("write_failed", "writes to strongDM", CEM.1);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The configurations that are handed out for deployments, and what the command line prints for shells and `man`.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 const PLACES: [&str; 3] = [
     "oncall-grants.example.toml",
@@ -50,8 +50,16 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     let directory = tempfile::tempdir().expect("a directory");
     let all = binary().args(["man", "--all"]).arg(directory.path()).status().expect("the binary can be run");
     assert!(all.success());
-    for page in ["oncall-grants.1", "oncall-grants-sync.1", "oncall-grants-check.1"] {
+    for page in ["oncall-grants.1", "oncall-grants-sync.1", "oncall-grants-webhook-create.1"] {
         assert!(directory.path().join(page).is_file(), "{page}");
+    }
+    for page in fs::read_dir(directory.path()).expect("a directory") {
+        let text = fs::read_to_string(page.expect("an entry").path()).expect("text");
+        let referred = text.lines().filter_map(|line| line.strip_suffix("(1)"));
+        for name in referred {
+            let name = name.replace('\\', "");
+            assert!(directory.path().join(format!("{name}.1")).is_file(), "there is no page {name}(1)");
+        }
     }
     let nowhere = binary().args(["man", "--all", "/nowhere/at/all"]).output().expect("the binary can be run");
     assert_eq!(nowhere.status.code(), Some(1));

@@ -1,6 +1,9 @@
 //! The process: commands, exit codes, signals, health.
 
-use std::process::Output;
+use std::{
+    fs::File,
+    process::{Child, Command, Output, Stdio},
+};
 
 use reqwest::Method;
 use sandbox::{
@@ -122,6 +125,84 @@ async fn check_finds_what_will_break_before_it_breaks() {
         assert_eq!(code(&offline), if expected == 2 { 2 } else { 0 }, "{to}");
     }
     assert_eq!((scene.writes(), scene.dir().join("oncall-grants.db").exists()), ((0, 0), false));
+}
+
+#[tokio::test]
+async fn lost_output_is_a_failure_but_a_reader_that_went_away_is_none() {
+    let scene = Scene::running(Config::default()).await;
+    let run = async |command: &str, output: Stdio| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
+        process.current_dir(scene.dir()).env_clear().args(command.split(' ')).stdout(output);
+        process.stderr(Stdio::piped());
+        let run = tokio::task::spawn_blocking(move || process.spawn().and_then(Child::wait_with_output));
+        run.await.expect("no panic").expect("the binary can be run")
+    };
+    for command in
+        ["audit", "audit --format jsonl", "check --offline", "sync --dry-run", "man", "completions bash"]
+    {
+        let full = File::options().write(true).open("/dev/full").expect("a device");
+        let full = run(command, full.into()).await;
+        assert_eq!(code(&full), 1, "{command}");
+        assert!(err(&full).contains("cannot write the result"), "{command}: {}", err(&full));
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let gone = run(command, writer.into()).await;
+        assert_eq!((code(&gone), err(&gone)), (0, String::new()), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_in_the_files_that_are_named_end_with_2_before_anything_starts() {
+    let scene = Scene::set(Config::default()).await;
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    std::fs::write(scene.dir().join("letter"), "no PEM at all").expect("a writable directory");
+    let tls = "[server]\ntls_cert = \"letter\"\ntls_key = \"letter\"";
+    for (bad, told) in [
+        (
+            text.replace("[server]", tls),
+            "oncall-grants.toml:2: server.tls_cert: the file holds no certificate",
+        ),
+        (
+            text.replace("sqlite:oncall-grants.db", "postgres://u@127.0.0.1/db?sslmode=bogus"),
+            "store.url: has an unknown sslmode",
+        ),
+        (
+            text.replace("[server]", "[server]\nadmin_token_file = \"gone\"").replace("admin_token = ", "# "),
+            "a relative path starts in /",
+        ),
+    ] {
+        scene.write_config(&bad);
+        for arguments in [&["serve"][..], &["check", "--offline"], &["webhook", "list"]] {
+            let output = scene.run(arguments).await;
+            assert_eq!(code(&output), 2, "{told}: {}", err(&output));
+            assert!(err(&output).contains(told), "{told}: {}", err(&output));
+        }
+    }
+    let missing = scene.run(&["--config", "missing.toml", "serve"]).await;
+    assert!(err(&missing).starts_with("missing.toml: cannot be read"), "{}", err(&missing));
+    scene.write_config(&text.replace("sqlite:oncall-grants.db", "sqlite:gone/x.db"));
+    let missing = scene.run(&["serve"]).await;
+    assert_eq!(code(&missing), 1);
+    assert!(err(&missing).contains("because there is no directory gone"), "{}", err(&missing));
+}
+
+#[tokio::test]
+async fn the_health_check_asks_where_the_configuration_says() {
+    let mut scene = Scene::set(Config::default()).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    scene.write_config(&text.replace("127.0.0.1:0", &format!("0.0.0.0:{port}")));
+    assert_eq!(code(&scene.run(&["healthcheck"]).await), 1, "nobody is there yet");
+    scene.launch().await;
+    let healthy = scene.run(&["healthcheck"]).await;
+    assert_eq!(code(&healthy), 0, "{}", err(&healthy));
+    let elsewhere = scene.dir().join("elsewhere.toml");
+    std::fs::write(&elsewhere, text.replace("127.0.0.1:0", "127.0.0.1:9")).expect("a writable directory");
+    let other = scene.run(&["healthcheck", "--config", "elsewhere.toml"]).await;
+    assert_eq!(code(&other), 1);
+    assert!(err(&other).contains("http://127.0.0.1:9"), "{}", err(&other));
 }
 
 #[tokio::test]

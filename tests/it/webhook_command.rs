@@ -2,7 +2,10 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Output};
 
-use sandbox::{pagerduty::Event, world};
+use sandbox::{
+    pagerduty::{Event, sign},
+    world,
+};
 use serde_json::Value;
 
 use crate::support::{Config, Scene, wait_until};
@@ -70,7 +73,7 @@ async fn the_secret_goes_into_a_new_file_of_its_owner_alone() {
     assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
     assert!(!out(&made).contains(secret) && !err(&made).contains(secret));
     assert!(out(&made).contains("webhook_secrets_file"), "{}", out(&made));
-    assert!(out(&made).contains("no running service"), "{}", out(&made));
+    assert!(scene.pagerduty.deliveries().is_empty(), "no ping that nobody could accept");
 
     webhook(&scene, &["delete"]).await;
     let again = webhook(&scene, &["create", "--secret-file", "fresh"]).await;
@@ -113,6 +116,161 @@ async fn the_running_service_is_asked_whether_the_signed_ping_arrived() {
     assert_eq!(pinged.status.code(), Some(0), "{}", out(&pinged));
     // The old secret still counts.
     scene.deliver(&scene.about(world::SCHEDULE)).await;
+}
+
+/// A fresh deployment names the file that `create` is going to make.
+#[tokio::test]
+async fn the_first_secret_needs_no_file_before_it_and_no_restart_after_it() {
+    for empty in [false, true] {
+        let mut scene = with_secrets_file().await;
+        let file = scene.dir().join("secrets");
+        fs::remove_file(&file).expect("it is there");
+        if empty {
+            fs::write(&file, "").expect("a writable directory");
+        }
+        scene.start().await;
+        watched(&scene, "missing").await;
+        let said = "the file that pagerduty.webhook_secrets_file names is not there or empty";
+        assert!(scene.messages().iter().any(|line| line.starts_with(said)), "{:#?}", scene.messages());
+        scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00")]).await.assert_error(503, "unavailable");
+        let logged = |line: &String| line.starts_with("answered a webhook 503, for no webhook secret");
+        assert_eq!(scene.messages().iter().filter(|line| logged(line)).count(), 1);
+
+        let made = webhook(&scene, &["create", "--secret-file", "secrets"]).await;
+        assert_eq!(made.status.code(), Some(0), "{}{}", out(&made), err(&made));
+        assert!(out(&made).contains("has received its signed ping"), "{}", out(&made));
+        let event = Event::incident("incident.triggered", scene.now(), world::POLICY, world::SERVICE);
+        assert_eq!(scene.pagerduty.emit(&event), 1);
+        wait_until("the event arrives", async || {
+            let events = scene.events().await;
+            events.iter().any(|one| one["event_id"] == event.id.as_str()).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn only_the_route_of_the_service_is_subscribed_and_plain_http_is_warned_of() {
+    let scene = Scene::set(Config::default()).await;
+    let refused = webhook(&scene, &["create", "--url", "https://grants.example.com/foo"]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(err(&refused).contains("/webhooks/pagerduty"), "{}", err(&refused));
+    assert!(ids(&scene).is_empty());
+    let made =
+        webhook(&scene, &["create", "--url", "http://grants.example.com", "--secret-file", "one"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    assert!(err(&made).contains("plain http"), "{}", err(&made));
+    let made = webhook(&scene, &["create", "--url", "http://127.0.0.1:1", "--secret-file", "two"]).await;
+    assert!(!err(&made).contains("plain http"), "{}", err(&made));
+}
+
+#[tokio::test]
+async fn a_ping_says_what_is_known_and_its_exit_code_too() {
+    let mut scene = with_secrets_file().await;
+    let subscribed = webhook(&scene, &["create", "--secret-file", "secrets", "--append"]).await;
+    assert_eq!(subscribed.status.code(), Some(0), "it is made: {}", err(&subscribed));
+    assert!(out(&subscribed).contains("is not known"), "{}", out(&subscribed));
+    let id = ids(&scene).remove(0);
+    let unknown = webhook(&scene, &["ping"]).await;
+    assert_eq!(unknown.status.code(), Some(1), "it is not known to work");
+    assert!(out(&unknown).contains("no running service of this configuration"), "{}", out(&unknown));
+
+    let on = webhook(&scene, &["enable"]).await;
+    assert_eq!(
+        (on.status.code(), out(&on).trim()),
+        (Some(0), format!("{id} is on, and was not off").as_str())
+    );
+
+    // The service does not know the secret of the subscription.
+    fs::write(scene.dir().join("secrets"), "another secret\n").expect("a writable directory");
+    scene.start().await;
+    watched(&scene, "active").await;
+    for _ in 0..3 {
+        scene.pagerduty.emit(&Event::incident(
+            "incident.triggered",
+            scene.now(),
+            world::POLICY,
+            world::SERVICE,
+        ));
+    }
+    wait_until("PagerDuty switches it off", async || {
+        scene.pagerduty.subscriptions()[0].disabled(scene.now()).then_some(())
+    })
+    .await;
+    let off = webhook(&scene, &["ping"]).await;
+    assert_eq!(off.status.code(), Some(1));
+    assert!(out(&off).contains(&format!("{id} is switched off")), "{}", out(&off));
+    assert!(out(&off).contains(&format!("webhook enable {id}")), "{}", out(&off));
+    let enabled = webhook(&scene, &["enable"]).await;
+    assert_eq!(enabled.status.code(), Some(0));
+    assert!(out(&enabled).contains("what happened while it was off"), "{}", out(&enabled));
+    assert!(!scene.pagerduty.subscriptions()[0].disabled(scene.now()));
+}
+
+#[tokio::test]
+async fn a_service_without_a_secret_is_told_as_such_when_a_ping_does_not_arrive() {
+    let mut scene = reachable(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
+    webhook(&scene, &["create", "--secret-file", "lost"]).await;
+    scene.start().await;
+    watched(&scene, "active").await;
+    let pinged = webhook(&scene, &["ping"]).await;
+    assert_eq!(pinged.status.code(), Some(1));
+    assert!(out(&pinged).contains("no webhook secret is configured"), "{}", out(&pinged));
+    let logged = |line: &String| line.starts_with("answered a webhook 503, for no webhook secret");
+    assert!(scene.messages().iter().any(logged), "{:#?}", scene.messages());
+}
+
+/// The admin token goes only to the holder of the key that belongs to the configured certificate.
+#[tokio::test]
+async fn a_service_with_tls_is_asked_as_well_and_nobody_else_gets_the_token() {
+    let mut scene = Scene::set(Config::default()).await;
+    let identity = |name: &str| {
+        let made =
+            rcgen::generate_simple_self_signed(["grants.example.com".to_owned()]).expect("a certificate");
+        fs::write(scene.dir().join(format!("{name}.pem")), made.cert.pem()).expect("a writable directory");
+        let key = made.signing_key.serialize_pem();
+        fs::write(scene.dir().join(format!("{name}.key")), key).expect("a writable directory");
+    };
+    identity("own");
+    identity("other");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    let with = |name: &str| {
+        let tls = format!("127.0.0.1:{port}\"\ntls_cert = \"{name}.pem\"\ntls_key = \"{name}.key");
+        text.replace("127.0.0.1:0", &tls)
+    };
+    fs::write(scene.dir().join("other.toml"), with("other")).expect("a writable directory");
+    scene.write_config(&with("own"));
+    webhook(&scene, &["create", "--url", "http://127.0.0.1:9", "--secret-file", "unused"]).await;
+    let id = ids(&scene).remove(0);
+    scene.launch().await;
+
+    let refused = webhook(&scene, &["ping", &id, "--config", "other.toml"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(out(&refused).contains("no running service of this configuration"), "{}", out(&refused));
+
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured(oncall_grants::tls::any_server_config())
+        .http1_only()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let asked = || scene.pagerduty.requests().iter().filter(|one| one.path.ends_with("/ping")).count();
+    let before = asked();
+    let arrives = async {
+        wait_until("PagerDuty is asked for a ping", async || (asked() > before).then_some(())).await;
+        let body = Event::ping(scene.now()).body();
+        let signature = sign(world::WEBHOOK_SECRET, &body);
+        let request = http.post(format!("{}/webhooks/pagerduty", scene.url())).body(body);
+        let request =
+            request.header("X-PagerDuty-Signature", signature).header("X-Webhook-Subscription", &id);
+        assert_eq!(request.send().await.expect("an answer").status(), 202);
+    };
+    let (pinged, ()) = futures_util::future::join(webhook(&scene, &["ping", &id]), arrives).await;
+    assert_eq!(pinged.status.code(), Some(0), "{}{}", out(&pinged), err(&pinged));
+    assert!(out(&pinged).contains("has received its signed ping"), "{}", out(&pinged));
 }
 
 #[tokio::test]
@@ -168,7 +326,7 @@ async fn the_list_marks_ours_and_never_shows_a_secret() {
     let scene = reachable(Config::default()).await;
     assert_eq!(out(&webhook(&scene, &["list"]).await).trim(), "there is no webhook subscription");
     webhook(&scene, &["create", "--secret-file", "one"]).await;
-    webhook(&scene, &["create", "--secret-file", "two", "--url", "https://other.example.com/x"]).await;
+    webhook(&scene, &["create", "--secret-file", "two", "--url", "https://other.example.com"]).await;
     let text = out(&webhook(&scene, &["list"]).await);
     let ours: Vec<&str> = text.lines().filter(|line| line.starts_with('*')).collect();
     assert_eq!(ours.len(), 1, "{text}");
@@ -182,6 +340,13 @@ async fn the_list_marks_ours_and_never_shows_a_secret() {
     }
     assert_eq!(webhook(&scene, &["delete"]).await.status.code(), Some(0));
     assert_eq!(ids(&scene).len(), 1);
+    let other = ids(&scene).remove(0);
+    let refused = webhook(&scene, &["delete", &other]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(err(&refused).contains("https://other.example.com/webhooks/pagerduty"), "{}", err(&refused));
+    assert_eq!(ids(&scene).len(), 1, "it may be somebody else's");
+    assert_eq!(webhook(&scene, &["delete", &other, "--force"]).await.status.code(), Some(0));
+    assert!(ids(&scene).is_empty());
     assert_eq!(webhook(&scene, &["delete", "PNOSUCH"]).await.status.code(), Some(1));
 }
 
@@ -189,7 +354,7 @@ async fn the_list_marks_ours_and_never_shows_a_secret() {
 async fn what_pagerduty_refuses_is_told_with_what_to_do() {
     let scene = reachable(Config::default()).await;
     for number in 0..10 {
-        let url = format!("https://other.example.com/{number}");
+        let url = format!("https://other{number}.example.com");
         assert!(webhook(&scene, &["create", "--url", &url]).await.status.success());
     }
     let eleventh = webhook(&scene, &["create", "--secret-file", "fresh"]).await;
@@ -198,9 +363,18 @@ async fn what_pagerduty_refuses_is_told_with_what_to_do() {
     assert!(!scene.dir().join("fresh").exists(), "no empty file stays");
 
     scene.pagerduty.configure(|settings| settings.tokens[0].read_only = true);
-    let forbidden = webhook(&scene, &["delete", &ids(&scene)[0]]).await;
+    let forbidden = webhook(&scene, &["delete", &ids(&scene)[0], "--force"]).await;
     assert_eq!(forbidden.status.code(), Some(1));
     assert!(err(&forbidden).contains("not read-only"), "{}", err(&forbidden));
+    assert!(webhook(&scene, &["list"]).await.status.success(), "a read-only key may look");
+
+    let denied = "/webhook_subscriptions".to_owned();
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
+    let forbidden = webhook(&scene, &["list"]).await;
+    assert_eq!(forbidden.status.code(), Some(1));
+    assert!(err(&forbidden).contains("read-only is enough"), "{}", err(&forbidden));
+    let checked = scene.run(&["check"]).await;
+    assert!(out(&checked).contains("read-only is enough"), "{}", out(&checked));
 }
 
 #[tokio::test]
@@ -208,12 +382,6 @@ async fn a_wrong_secret_is_named_as_such() {
     let mut scene = reachable(Config::default()).await;
     webhook(&scene, &["create", "--secret-file", "unused"]).await;
     let id = ids(&scene).remove(0);
-    wait_until("the ping is given up", async || {
-        let dropped =
-            |one: &sandbox::pagerduty::Delivery| one.outcome == sandbox::pagerduty::Outcome::Dropped;
-        scene.pagerduty.deliveries().iter().any(dropped).then_some(())
-    })
-    .await;
     scene.start().await;
     watched(&scene, "active").await;
     let forged =

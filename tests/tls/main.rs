@@ -10,7 +10,7 @@ use rustls::ProtocolVersion;
 
 use self::{
     authority::{Authority, Identity},
-    service::{Service, wait_until},
+    service::{Look, Service, wait_until},
 };
 
 const HOOKS: &str = "webhooks.example.com";
@@ -152,9 +152,9 @@ fn who_connects_and_says_nothing_is_hung_up_on() {
 fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let good = servers.signs("localhost");
-    for (what, client_ca) in [("no certificate", ""), ("cannot read", "-----BEGIN CERTIFICATE-----\nAA\n")] {
+    for (what, client_ca) in [("no certificate", ""), ("no sound PEM", "-----BEGIN CERTIFICATE-----\nAA\n")] {
         let said = Service::start_in_vain(&good, Some((client_ca, HOOKS)));
-        assert!(said.contains("client_ca.pem"), "{what}: {said}");
+        assert!(said.contains("server.client_ca: the file") && said.contains(what), "{what}: {said}");
     }
     let mixed = good.with_key_of(&clients.signs("localhost"));
     let said = Service::start_in_vain(&mixed, None);
@@ -162,15 +162,26 @@ fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
 }
 
 #[test]
-fn the_health_check_of_a_container_needs_no_certificate() {
+fn the_health_check_of_a_container_needs_no_certificate_and_leaves_no_failed_handshake() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
-    let identity = servers.signs("grants.example.com");
-    for clients in [None, Some((clients.pem(), HOOKS))] {
-        let clients = clients.as_ref().map(|(pem, name)| (pem.as_str(), *name));
-        let mut service = Service::start(&identity, clients);
-        // On a busy machine one look may take longer than the command waits.
-        wait_until("the service is healthy", || service.is_healthy().then_some(()));
+    let identity = servers.signs("localhost");
+    for authorities in [None, Some((clients.pem(), HOOKS))] {
+        let authorities = authorities.as_ref().map(|(pem, name)| (pem.as_str(), *name));
+        let mut service = Service::start(&identity, authorities);
+        for look in [Look::AtUrl, Look::AtConfiguration, Look::Guess] {
+            // On a busy machine one look may take longer than the command waits.
+            wait_until("the service is healthy", || service.is_healthy(look).then_some(()));
+        }
+        let known = servers.trusted_by(&rustls::version::TLS13, Some(&clients.signs(HOOKS)));
+        let metrics = service.get("/metrics", known).unwrap().text;
+        let results = metrics.lines().filter(|line| line.contains("tls_handshakes_total{"));
+        let failed = results.filter(|line| !line.contains("\"done\"") && !line.contains("\"broken_off\""));
+        let failed: Vec<&str> = failed.filter(|line| !line.ends_with(" 0")).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert!(!service.log().contains("a TLS handshake failed"), "{}", service.log());
         service.stop();
-        assert!(!service.is_healthy());
+        for look in [Look::AtUrl, Look::AtConfiguration, Look::Guess] {
+            assert!(!service.is_healthy(look), "{look:?}");
+        }
     }
 }

@@ -25,6 +25,17 @@ pub(crate) struct Service {
     address: SocketAddr,
 }
 
+/// How the `healthcheck` command learns where the service is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    /// It is told.
+    AtUrl,
+    /// From the configuration, whose `listen` the environment replaces.
+    AtConfiguration,
+    /// There is no configuration to read.
+    Guess,
+}
+
 /// What a question led to.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -174,11 +185,21 @@ impl Service {
     }
 
     /// What the `healthcheck` command says.
-    pub(crate) fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self, look: Look) -> bool {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-        let url = format!("https://{}", self.address);
-        command.env_clear().args(["healthcheck", "--url", &url]);
+        command.env_clear().current_dir(self.dir.path()).arg("healthcheck");
+        let address = self.address.to_string();
+        match look {
+            Look::AtUrl => command.arg("--url").arg(format!("https://{address}")),
+            Look::AtConfiguration => command.env("ONCALL_GRANTS_LISTEN", &address),
+            Look::Guess => command.args(["--config", "not-there.toml"]).env("ONCALL_GRANTS_LISTEN", &address),
+        };
         command.output().expect("the binary can be run").status.success()
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no panic while it is held").clone()
     }
 
     pub(crate) fn stop(&mut self) {

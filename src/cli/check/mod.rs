@@ -2,16 +2,18 @@
 
 mod probe;
 mod report;
+mod store;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use clap::Args;
+use secrecy::ExposeSecret;
 
 use self::{probe::Probed, report::Report};
-use super::{Ending, Format, print};
+use super::{Ending, Format, here, patiently, print};
 use crate::{
     assemble,
-    config::Config,
+    config::{Config, PagerDuty},
     metrics::Metrics,
     reconcile::{
         Survey,
@@ -19,9 +21,14 @@ use crate::{
         plan::Unknown,
         preflight::preflight,
     },
-    store::sqlite::Sqlite,
+    store::{SharedStore, sqlite::Sqlite},
     subscription,
 };
+
+/// The kind of finding that tells of no webhook secret.
+const NO_SECRET: &str = "no_webhook_secret";
+/// Nobody guesses 16 random characters over a network.
+const SHORTEST_TOKEN: usize = 16;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -52,24 +59,76 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
 /// What the configuration alone tells.
 fn configuration(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if config.pagerduty.webhook_secrets.is_empty() {
-        let message =
-            "none is configured: changes are found by the timer only, and webhooks are answered 503";
-        findings.push(Finding::note("no_webhook_secret", "webhook secret", message).mended_by(
-            "make one with oncall-grants webhook create, and give it as pagerduty.webhook_secrets_file",
-        ));
-    }
-    if config.server.public_url.is_none() {
-        let message = "is not configured, so the webhook subscription is neither checked nor watched";
+    findings.extend(webhook_secrets(&config.pagerduty));
+    if config.server.admin_token.expose_secret().len() < SHORTEST_TOKEN {
         findings.push(
-            Finding::note("no_public_url", "server.public_url", message)
-                .mended_by("set it to where PagerDuty reaches this service"),
+            Finding::warning("short_admin_token", "server.admin_token", "is so short that it can be guessed")
+                .mended_by("choose a long random text: head -c 32 /dev/urandom | base64"),
         );
+    }
+    match &config.server.public_url {
+        None => {
+            let message = "is not configured, so the webhook subscription is neither checked nor watched";
+            findings.push(
+                Finding::note("no_public_url", "server.public_url", message)
+                    .mended_by("set it to where PagerDuty reaches this service"),
+            );
+        }
+        Some(url) if url.scheme() == "http" && !here::is_loopback(url) => {
+            let message = "is plain http: everybody on the way can read what PagerDuty delivers";
+            findings.push(
+                Finding::warning("public_url_in_the_clear", "server.public_url", message)
+                    .mended_by("serve HTTPS (tls_cert and tls_key, or a proxy), and write https here"),
+            );
+        }
+        Some(_) => {}
     }
     findings
 }
 
+fn webhook_secrets(pagerduty: &PagerDuty) -> Option<Finding> {
+    let PagerDuty { webhook_secrets: secrets, webhook_secrets_file: file, .. } = pagerduty;
+    let subject = "webhook secret";
+    let mut texts: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    texts.sort_unstable();
+    match file {
+        _ if texts.windows(2).any(|pair| pair[0] == pair[1]) => Some(
+            Finding::warning("webhook_secret_doubled", subject, "is configured twice")
+                .mended_by("keep it once; during a rotation the old and the new one differ"),
+        ),
+        _ if !secrets.is_empty() => None,
+        // The path is not shown: it may be a secret in the wrong place.
+        Some(_) => {
+            let message = "the file that pagerduty.webhook_secrets_file names is not there yet or empty, so webhooks are \
+                           answered 503";
+            Some(Finding::warning(NO_SECRET, subject, message).mended_by(
+                "make one with oncall-grants webhook create --secret-file and that file; a running service takes it in",
+            ))
+        }
+        None => {
+            let message =
+                "none is configured: changes are found by the timer only, and webhooks are answered 503";
+            Some(Finding::note(NO_SECRET, subject, message).mended_by(
+                "make one with oncall-grants webhook create, and give it as pagerduty.webhook_secrets_file",
+            ))
+        }
+    }
+}
+
 async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let store = patiently("the store", store::look(config, &mut report.findings)).await;
+    let asked = ask_upstreams(config, report, store.as_ref()).await;
+    if let Some(store) = store {
+        store.close().await;
+    }
+    asked
+}
+
+async fn ask_upstreams(
+    config: &Config,
+    report: &mut Report,
+    store: Option<&SharedStore>,
+) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let clients = assemble::clients(config, &metrics)?;
     let mut probed = probe::upstreams(config, &clients).await;
@@ -77,18 +136,26 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
         && probed.pagerduty_answers
     {
         let secrets = !config.pagerduty.webhook_secrets.is_empty();
-        let listed = clients.pagerduty.subscriptions().await;
-        probed.findings.extend(subscription::judge(&listed, &url, secrets));
-        if let (Ok(listed), Some(heard)) = (&listed, heard_of(config).await) {
-            probed.findings.extend(subscription::unheard(listed, &url, &heard));
+        let listed = patiently("PagerDuty", clients.pagerduty.subscriptions()).await;
+        let judged = subscription::judge(&listed, &url, secrets);
+        // It says the same and more, and its remedy is another one.
+        if judged.iter().any(|finding| finding.kind == "subscription_without_secret") {
+            report.findings.retain(|finding| finding.kind != NO_SECRET);
+        }
+        probed.findings.extend(judged);
+        if let (Ok(listed), Some(store)) = (&listed, store) {
+            let heard = heard_of(store).await;
+            probed
+                .findings
+                .extend(heard.map(|heard| subscription::unheard(listed, &url, &heard)).unwrap_or_default());
         }
     }
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
         // An empty store: what matters here is what the rules mean, not what was done before.
-        let store = Arc::new(Sqlite::in_memory().await?);
-        let reconciler = assemble::reconciler_with(config, store, metrics, clients).await?;
-        let survey = reconciler.survey().await?;
+        let empty = Arc::new(Sqlite::in_memory().await?);
+        let reconciler = assemble::reconciler_with(config, empty, metrics, clients).await?;
+        let survey = patiently("PagerDuty and strongDM", reconciler.survey()).await?;
         report.findings.extend(unobserved(&survey, &probed));
         let Survey { at, world, plan } = &survey;
         report.findings.extend(preflight(*at, reconciler.settings(), world, plan));
@@ -99,13 +166,11 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The subscriptions of which signed events are in the store; none if the store cannot be looked at.
-async fn heard_of(config: &Config) -> Option<BTreeSet<String>> {
+/// The subscriptions of which signed events are in the store; none if it does not tell.
+async fn heard_of(store: &SharedStore) -> Option<BTreeSet<String>> {
     /// A busy service has as many deliveries in minutes; a ping is the answer then.
     const LATELY: u32 = 500;
-    let store = assemble::store_beside(config).await.ok()?;
     let page = store.delivery_page(LATELY, None).await.ok()?;
-    store.close().await;
     Some(page.items.into_iter().filter_map(|delivery| delivery.subscription).collect())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
+use super::super::{counted, patiently};
 use crate::{
     assemble::Clients,
     clock,
@@ -58,10 +59,11 @@ pub(super) fn name(about: &Asked) -> String {
 
 pub(super) async fn upstreams(config: &Config, clients: &Clients) -> Probed {
     let mut probed = Probed::default();
-    rights_at_strongdm(config, &clients.strongdm, &mut probed).await;
-    probed.pagerduty_answers = rights_at_pagerduty(config, &clients.pagerduty, &mut probed).await;
+    patiently("strongDM", rights_at_strongdm(config, &clients.strongdm, &mut probed)).await;
+    probed.pagerduty_answers =
+        patiently("PagerDuty", rights_at_pagerduty(config, &clients.pagerduty, &mut probed)).await;
     if probed.pagerduty_answers {
-        sources(config, &clients.pagerduty, &mut probed).await;
+        patiently("PagerDuty", sources(config, &clients.pagerduty, &mut probed)).await;
     }
     probed
 }
@@ -203,8 +205,8 @@ fn levels(config: &Config, id: &PolicyId, info: &pagerduty::PolicyInfo) -> Vec<F
             return None;
         }
         let message = format!(
-            "escalation policy {id} has {} levels, so level {} never applies",
-            info.levels,
+            "escalation policy {id} has {}, so level {} never applies",
+            counted(info.levels, "level"),
             missing.join(", "),
         );
         let finding = Finding::problem("level_beyond_policy", format!("rule {:?}", rule.name), message);

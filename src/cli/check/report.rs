@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::super::counted;
 use crate::{
     config::Config,
     reconcile::{
@@ -160,10 +161,6 @@ impl Access {
 
 fn painted(text: &str, colour: &str, coloured: bool) -> String {
     if coloured { format!("\u{1b}[1;{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
-}
-
-fn counted(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 fn second(at: DateTime<Utc>) -> String {

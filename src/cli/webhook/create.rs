@@ -6,19 +6,28 @@ use anyhow::{Context, bail};
 use clap::Args;
 use url::Url;
 
-use super::{super::Ending, complain, secret::Sink, service::Service, told};
+use super::{
+    super::{Ending, here, patiently},
+    complain,
+    secret::Sink,
+    service::Service,
+    told,
+};
 use crate::{
     config::Config,
     pagerduty::{Client, EVENTS, Filter, NewSubscription},
-    subscription::{delivering_to, our_url, webhook_url},
+    subscription::{CHANGEABLE_WITH, delivering_to, our_url, webhook_url},
 };
 
 /// What people in PagerDuty read about it.
 pub(super) const DESCRIPTION: &str = "oncall-grants: temporary strongDM access for whoever is on call";
 
+const NOWHERE: &str = "where to? give --url, or set server.public_url";
+
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where PagerDuty delivers to [default: `server.public_url` and /webhooks/pagerduty]
+    /// Where PagerDuty delivers to: the address of the service, with /webhooks/pagerduty or without [default:
+    /// `server.public_url`]
     #[arg(long)]
     url: Option<Url>,
     /// A new file (mode 0600) for the one-time secret; without it, the secret is printed
@@ -46,16 +55,20 @@ fn filter(text: &str) -> Result<Filter, String> {
 
 pub(super) async fn create(config: &Config, client: &Client, options: Options) -> anyhow::Result<Ending> {
     let Options { url, secret_file, append, filter, events } = options;
-    let Some(url) = url.map(with_path).or_else(|| our_url(config)) else {
-        complain("where to? give --url, or set server.public_url");
-        return Ok(Ending::Misused);
+    let url = match url.map_or_else(|| our_url(config).ok_or_else(|| NOWHERE.to_owned()), |url| route(&url)) {
+        Ok(url) => url,
+        Err(message) => {
+            complain(&message);
+            return Ok(Ending::Misused);
+        }
     };
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        complain(&format!("--url {url}: PagerDuty delivers to http and https only"));
-        return Ok(Ending::Misused);
+    if url.scheme() == "http" && !here::is_loopback(&url) {
+        complain(&format!(
+            "warning: {url} is plain http: everybody on the way can read what PagerDuty delivers"
+        ));
     }
     // A token that may not list may still be allowed to make one.
-    if let Ok(listed) = client.subscriptions().await {
+    if let Ok(listed) = patiently("PagerDuty", client.subscriptions()).await {
         let twin = delivering_to(&listed, &url).into_iter().find(|one| one.filter.as_ref() == Some(&filter));
         if let Some(twin) = twin {
             bail!(
@@ -71,15 +84,24 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
     let made = make(client, sink, &url, DESCRIPTION, &events, &filter).await?;
     made.announce(&url);
     made.advise(config);
-    let seen = made.ping(config, client).await?;
-    let known = made.is_configured(config);
-    // A service that does not know the secret yet cannot have seen it.
-    Ok(if seen == Some(false) && known { Ending::Incomplete } else { Ending::Done })
+    // What was asked for is done; only what is known not to work is a failure.
+    Ok(if made.ping(config, client).await? == Arrival::Missing { Ending::Incomplete } else { Ending::Done })
 }
 
 /// People write the address of the service; the route is ours to know.
-fn with_path(url: Url) -> Url {
-    if url.path() == "/" { webhook_url(&url) } else { url }
+fn route(url: &Url) -> Result<Url, String> {
+    let whole = webhook_url(url);
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("--url {url}: PagerDuty delivers to http and https only"));
+    }
+    let is_ours = url.path() == "/" || url.path() == whole.path();
+    if !is_ours || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "--url {url}: the service takes webhooks at {} only; write its address without a path",
+            whole.path()
+        ));
+    }
+    Ok(whole)
 }
 
 /// A subscription that was made, and where its secret is.
@@ -97,14 +119,19 @@ pub(super) async fn make(
     events: &[&str],
     filter: &Filter,
 ) -> anyhow::Result<Made> {
-    let NewSubscription { subscription, secret } =
-        match client.create_subscription(url, description, events, filter).await {
-            Ok(new) => new,
-            Err(error) => {
-                sink.discard();
-                return Err(told("make the subscription", &error));
-            }
-        };
+    let NewSubscription { subscription, secret } = match told(
+        "make the subscription",
+        CHANGEABLE_WITH,
+        client.create_subscription(url, description, events, filter),
+    )
+    .await
+    {
+        Ok(new) => new,
+        Err(error) => {
+            sink.discard();
+            return Err(error);
+        }
+    };
     if let Err(error) = sink.keep(&secret) {
         let id = &subscription.id;
         let removed = client.delete_subscription(id).await;
@@ -146,33 +173,78 @@ impl Made {
         ));
     }
 
-    /// Asks for a ping, and waits for it if the service can be asked; none if it cannot.
-    pub(super) async fn ping(&self, config: &Config, client: &Client) -> anyhow::Result<Option<bool>> {
+    /// Pings, if the service may know the secret: a ping that it must refuse would only count against it.
+    pub(super) async fn ping(&self, config: &Config, client: &Client) -> anyhow::Result<Arrival> {
+        if !self.is_configured(config) {
+            return Ok(Arrival::Unknown);
+        }
         ping(config, client, &self.id, &|text| self.sink.say(text)).await
     }
 }
 
-/// Pings a subscription, and says whether the running service saw it; none if no service can be asked.
+/// What is known of a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The running service has received it, signed with a secret that it knows.
+    Seen,
+    /// The running service has not received it.
+    Missing,
+    /// No running service could be asked, or none was pinged.
+    Unknown,
+}
+
+/// Pings a subscription, and says whether the running service saw it.
 pub(super) async fn ping(
     config: &Config,
     client: &Client,
     id: &str,
     say: &dyn Fn(&str),
-) -> anyhow::Result<Option<bool>> {
+) -> anyhow::Result<Arrival> {
     let service = Service::find(config).await;
-    client.ping_subscription(id).await.map_err(|error| told("ping it", &error))?;
-    let Some(service) = service else {
-        say(&format!("{id} was pinged; no running service can be asked here whether it arrived"));
-        return Ok(None);
+    told("ping it", CHANGEABLE_WITH, client.ping_subscription(id)).await?;
+    let service = match service {
+        Ok(service) => service,
+        Err(why) => {
+            say(&format!(
+                "{id} was pinged, but whether that arrived is not known: {why}; look for pagey.ping in /api/events"
+            ));
+            return Ok(Arrival::Unknown);
+        }
     };
-    let seen = service.sees_ping(id).await;
-    say(&if seen {
-        format!("{id} works: the running service has received its signed ping")
+    if service.sees_ping(id).await {
+        say(&format!("{id} works: the running service has received its signed ping"));
+        return Ok(Arrival::Seen);
+    }
+    let why = if config.pagerduty.webhook_secrets.is_empty() {
+        "no webhook secret is configured, so it answers every webhook 503; configure the secret of the subscription, or make \
+         a new one with oncall-grants webhook rotate"
     } else {
-        format!(
-            "the running service has not received the ping of {id}: it does not know the secret, or PagerDuty does \
-             not reach it; its log and oncall-grants check say more"
-        )
-    });
-    Ok(Some(seen))
+        "its log says why if the ping reached it and the secret is wrong; if the log says nothing, PagerDuty does not reach \
+         it there"
+    };
+    say(&format!("the running service has not received the ping of {id}: {why}"));
+    Ok(Arrival::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_are_delivered_to_the_one_route_that_takes_them() {
+        let route = |url: &str| route(&url.parse().unwrap()).map(String::from);
+        for url in ["https://a.example", "https://a.example/", "https://a.example/webhooks/pagerduty"] {
+            assert_eq!(route(url), Ok("https://a.example/webhooks/pagerduty".to_owned()));
+        }
+        for url in [
+            "https://a.example/foo",
+            "https://a.example/webhooks/pagerduty/",
+            "https://a.example/?a=b",
+            "https://a.example/#a",
+            "ftp://a.example/",
+            "mailto:a@example.com",
+        ] {
+            assert!(route(url).is_err(), "{url}");
+        }
+    }
 }

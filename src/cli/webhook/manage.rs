@@ -5,12 +5,14 @@ use serde_json::json;
 
 use super::{
     super::{Ending, Format, print},
-    Which, create, meant, told,
+    Which, complain,
+    create::{self, Arrival},
+    meant, told,
 };
 use crate::{
     config::Config,
     pagerduty::{Client, Subscription},
-    subscription::{our_url, state},
+    subscription::{CHANGEABLE_WITH, READABLE_WITH, State, our_url, state},
 };
 
 #[derive(Debug, Args)]
@@ -21,7 +23,7 @@ pub(super) struct ListOptions {
 }
 
 pub(super) async fn list(config: &Config, client: &Client, options: ListOptions) -> anyhow::Result<Ending> {
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     let ours = our_url(config);
     let is_ours = |one: &Subscription| ours.is_some() && one.url == ours;
     match options.format {
@@ -81,23 +83,78 @@ fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
 
 pub(super) async fn ping(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
-    let seen = create::ping(config, client, &one.id, &print).await?;
-    Ok(if seen == Some(false) { Ending::Incomplete } else { Ending::Done })
+    // Nothing would be delivered.
+    if let Some(off) = switched_off(&one) {
+        print(&off);
+        return Ok(Ending::Incomplete);
+    }
+    let arrival = create::ping(config, client, &one.id, &print).await?;
+    Ok(if arrival == Arrival::Seen { Ending::Done } else { Ending::Incomplete })
+}
+
+/// That it is off, and what mends it; none if it is on.
+fn switched_off(one: &Subscription) -> Option<String> {
+    let id = &one.id;
+    match state(one) {
+        State::TemporarilyDisabled => Some(format!(
+            "{id} is switched off: PagerDuty did that for up to a day, because deliveries were refused; see that its secret \
+             is configured, then: oncall-grants webhook enable {id}"
+        )),
+        State::Inactive => Some(format!(
+            "{id} is switched off by its owner; switch it on in PagerDuty (Integrations, Generic Webhooks)"
+        )),
+        State::Active | State::Missing | State::Forbidden | State::Unknown => None,
+    }
 }
 
 pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
-    client.enable_subscription(&one.id).await.map_err(|error| told("switch it on", &error))?;
+    let id = &one.id;
+    match state(&one) {
+        State::TemporarilyDisabled => {}
+        State::Active => {
+            print(&format!("{id} is on, and was not off"));
+            return Ok(Ending::Done);
+        }
+        // To enable undoes what PagerDuty did, and nothing that people did.
+        State::Inactive | State::Missing | State::Forbidden | State::Unknown => {
+            print(&switched_off(&one).unwrap_or_default());
+            return Ok(Ending::Incomplete);
+        }
+    }
+    told("switch it on", CHANGEABLE_WITH, client.enable_subscription(id)).await?;
     print(&format!(
-        "{} is on; what happened while it was off was not delivered: POST /sync looks at everything now, the timer soon",
-        one.id
+        "{id} is on; what happened while it was off was not delivered: POST /sync looks at everything now, the timer soon"
     ));
     Ok(Ending::Done)
 }
 
-pub(super) async fn delete(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
+#[derive(Debug, Args)]
+pub(super) struct DeleteOptions {
+    #[command(flatten)]
+    which: Which,
+    /// Also one that does not deliver to `server.public_url`, and so may be somebody else's
+    #[arg(long, requires = "id")]
+    force: bool,
+}
+
+pub(super) async fn delete(
+    config: &Config,
+    client: &Client,
+    options: DeleteOptions,
+) -> anyhow::Result<Ending> {
+    let DeleteOptions { which, force } = options;
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
-    client.delete_subscription(&one.id).await.map_err(|error| told("delete it", &error))?;
-    print(&format!("deleted {}", one.id));
+    let (id, ours) = (&one.id, our_url(config));
+    if !force && (ours.is_none() || one.url != ours) {
+        let url = one.url.as_ref().map_or("an unreadable URL", |url| url.as_str());
+        let ours = ours.map_or("server.public_url is not set".to_owned(), |ours| format!("ours is {ours}"));
+        complain(&format!(
+            "{id} delivers to {url}, and {ours}: it may be somebody else's; to delete it nevertheless, add --force"
+        ));
+        return Ok(Ending::Misused);
+    }
+    told("delete it", CHANGEABLE_WITH, client.delete_subscription(id)).await?;
+    print(&format!("deleted {id}"));
     Ok(Ending::Done)
 }

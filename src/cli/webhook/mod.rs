@@ -11,13 +11,13 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
-use super::{Ending, complain};
+use super::{Ending, complain, patiently};
 use crate::{
     assemble,
     config::Config,
     metrics::Metrics,
     pagerduty::{Client, Error, Subscription},
-    subscription::{delivering_to, our_url},
+    subscription::{READABLE_WITH, delivering_to, our_url},
 };
 
 #[derive(Debug, Args)]
@@ -30,27 +30,35 @@ pub(super) struct Options {
 enum Command {
     /// Makes a subscription, keeps its one-time secret, and pings
     #[command(
-        after_help = "Example: oncall-grants webhook create --url https://grants.example.com/webhooks/pagerduty \
-                            --secret-file /etc/oncall-grants/webhook-secrets"
+        after_help = "It is pinged if webhook_secrets_file is that file. Exit code: 0 it was made, 1 it was not, or the \
+                      running service has not received the ping.\n\nExample: oncall-grants webhook create --url \
+                      https://grants.example.com --secret-file /etc/oncall-grants/webhook-secrets"
     )]
     Create(create::Options),
     /// Makes a second subscription with a new secret, and removes the first when the new one was seen
     #[command(
-        after_help = "Example: oncall-grants webhook rotate --secret-file /etc/oncall-grants/webhook-secrets"
+        after_help = "Exit code: 0 the new one has replaced the old one, 1 the old one is still there, because the running \
+                      service has not received the ping of the new one or could not be asked.\n\nExample: oncall-grants \
+                      webhook rotate --secret-file /etc/oncall-grants/webhook-secrets"
     )]
     Rotate(rotate::Options),
     /// Lists the subscriptions of the account; * marks those that deliver to `server.public_url`
     #[command(after_help = "Example: oncall-grants webhook list --format json")]
     List(manage::ListOptions),
     /// Asks PagerDuty for a test event, and waits for it if the service runs
-    #[command(after_help = "Example: oncall-grants webhook ping")]
+    #[command(
+        after_help = "Exit code: 0 the running service has received it, 1 it has not, or could not be asked.\n\nExample: \
+                      oncall-grants webhook ping"
+    )]
     Ping(Which),
     /// Switches on again what PagerDuty switched off
-    #[command(after_help = "Example: oncall-grants webhook enable PWSUB01")]
+    #[command(
+        after_help = "Exit code: 0 it is on, 1 it is not.\n\nExample: oncall-grants webhook enable PWSUB01"
+    )]
     Enable(Which),
-    /// Removes a subscription
+    /// Removes a subscription; only with --force one that does not deliver to `server.public_url`
     #[command(after_help = "Example: oncall-grants webhook delete PWSUB01")]
-    Delete(Which),
+    Delete(manage::DeleteOptions),
 }
 
 #[derive(Debug, Args)]
@@ -67,14 +75,14 @@ pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result
         Command::List(options) => manage::list(config, &client, options).await,
         Command::Ping(which) => manage::ping(config, &client, which).await,
         Command::Enable(which) => manage::enable(config, &client, which).await,
-        Command::Delete(which) => manage::delete(config, &client, which).await,
+        Command::Delete(options) => manage::delete(config, &client, options).await,
     }
 }
 
 /// The subscription that is meant: by its ID, or the only one that delivers to us.
 async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Result<Option<Subscription>> {
     if let Some(id) = id {
-        return client.subscription(id).await.map(Some).map_err(|error| told("look at it", &error));
+        return told("look at it", READABLE_WITH, client.subscription(id)).await.map(Some);
     }
     let Some(url) = our_url(config) else {
         complain(
@@ -82,7 +90,7 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
         );
         return Ok(None);
     };
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     match delivering_to(&listed, &url).as_slice() {
         [] => bail!("no subscription delivers to {url}; make one with oncall-grants webhook create"),
         [one] => Ok(Some((*one).clone())),
@@ -94,16 +102,26 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
     }
 }
 
-/// An error of PagerDuty with what to do about it.
-fn told(doing: &str, error: &Error) -> anyhow::Error {
+/// Waits for PagerDuty's answer. An error tells what was to be done, and what to do about it; `takes` says what it takes
+/// to be allowed to.
+async fn told<T>(
+    doing: &str,
+    takes: &str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> anyhow::Result<T> {
+    patiently("PagerDuty", call).await.map_err(|error| in_words(doing, takes, &error))
+}
+
+fn in_words(doing: &str, takes: &str, error: &Error) -> anyhow::Error {
     let limit = matches!(error, Error::BadRequest(words) if words.to_lowercase().contains("limit"));
     let remedy = match error {
         Error::Unauthorized(_) => {
             "see pagerduty.token and pagerduty.api_url (EU: https://api.eu.pagerduty.com)"
         }
         Error::Forbidden(_) => {
-            "the token may not; use a REST API key of the account that is not read-only, or a token with \
-             webhook_subscriptions.write: PAGERDUTY_TOKEN=... before this command is enough"
+            return anyhow!(
+                "cannot {doing}: {error}; the token may not; {takes}: PAGERDUTY_TOKEN=... before this command is enough"
+            );
         }
         Error::NotFound(_) => "see the IDs with oncall-grants webhook list",
         Error::BadRequest(_) if limit => {

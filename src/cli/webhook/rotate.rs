@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     super::{Ending, print},
-    create::{DESCRIPTION, make},
+    create::{Arrival, DESCRIPTION, make},
     meant,
     secret::Sink,
     told,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     pagerduty::{Client, Subscription},
-    subscription::{State, state},
+    subscription::{CHANGEABLE_WITH, READABLE_WITH, State, state},
 };
 
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
     let place = made.sink.path().map_or("above".to_owned(), |path| format!("in {}", path.display()));
     made.sink.say(&format!("made {} beside {}; its secret is {place}", made.id, old.id));
     made.advise(config);
-    if made.ping(config, client).await? == Some(true) {
+    if made.ping(config, client).await? == Arrival::Seen {
         remove(client, &old.id, &|text| made.sink.say(text)).await?;
         return Ok(Ending::Done);
     }
@@ -68,7 +68,7 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
 }
 
 async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-    client.delete_subscription(id).await.map_err(|error| told(&format!("remove {id}"), &error))?;
+    told(&format!("remove {id}"), CHANGEABLE_WITH, client.delete_subscription(id)).await?;
     say(&format!(
         "removed {id}; drop its secret from the configuration in two days, for deliveries may be repeated for so long"
     ));
@@ -76,7 +76,7 @@ async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result
 }
 
 async fn finish_rotation(client: &Client, id: &str) -> anyhow::Result<Ending> {
-    let listed = client.subscriptions().await.map_err(|error| told("list subscriptions", &error))?;
+    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
     let old =
         listed.iter().find(|one| one.id == id).with_context(|| format!("there is no subscription {id}"))?;
     let replaces = |other: &&Subscription| {

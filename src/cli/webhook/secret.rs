@@ -24,12 +24,16 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// A file that must not exist yet, or standard output.
+    /// A file that must not exist yet, or hold nothing, or standard output.
     pub(super) fn fresh(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Output) };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         match file {
             Ok(file) => Ok(Self::New(path.to_owned(), file)),
+            // As a mount may have made it, to be filled.
+            Err(_) if fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() == 0) => {
+                Self::adding(Some(path))
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(anyhow::anyhow!(
                 "{} exists, and is not overwritten; name another file, or add to it with --append",
                 path.display()
@@ -132,6 +136,15 @@ mod tests {
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("first\n", 0o600));
         let refused = Sink::fresh(Some(&path)).unwrap_err().to_string();
         assert!(refused.contains("not overwritten"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+    }
+
+    #[test]
+    fn an_empty_file_is_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        fs::write(&path, "").unwrap();
+        Sink::fresh(Some(&path)).unwrap().keep(&"first".into()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
 

@@ -1,13 +1,17 @@
 //! The running service, asked over its own API whether a ping arrived.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
-use crate::{config::Config, pagerduty, tls};
+use super::super::{here, patiently};
+use crate::{
+    config::{Config, Tls},
+    pagerduty, tls,
+};
 
 /// PagerDuty delivers a ping within seconds.
 const PING_WITHIN: Duration = Duration::from_secs(15);
@@ -46,23 +50,30 @@ impl Event {
 }
 
 impl Service {
-    /// The service of this configuration, if it runs and can be reached.
-    pub(super) async fn find(config: &Config) -> Option<Self> {
-        let http = pagerduty::http_client(tls::client_config()).ok()?;
-        for base in addresses(config) {
+    /// The service of this configuration; if none can be asked, why.
+    pub(super) async fn find(config: &Config) -> Result<Self, &'static str> {
+        if config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
+            // To try would only be a failed handshake, which the service counts.
+            return Err("the service wants client certificates, and this command has none");
+        }
+        for (http, base) in ways(config) {
             let Ok(events) = base.join("/api/events?limit=200") else { continue };
             let token = config.server.admin_token.clone();
-            let mut service = Self { http: http.clone(), events, token, seen: BTreeSet::new() };
-            if let Some(page) = service.list().await {
+            let mut service = Self { http, events, token, seen: BTreeSet::new() };
+            if let Some(page) = patiently("the running service", service.list()).await {
                 service.seen = page.iter().map(Event::key).collect();
-                return Some(service);
+                return Ok(service);
             }
         }
-        None
+        Err("no running service of this configuration answers here")
     }
 
     /// Whether a signed ping of this subscription arrives, now that one was asked for.
     pub(super) async fn sees_ping(&self, subscription: &str) -> bool {
+        patiently("the running service to receive the ping", self.ping_arrives(subscription)).await
+    }
+
+    async fn ping_arrives(&self, subscription: &str) -> bool {
         let deadline = Instant::now() + PING_WITHIN;
         loop {
             let events = self.list().await.unwrap_or_default();
@@ -86,27 +97,34 @@ impl Service {
     }
 }
 
-/// Where the service may answer: here, or where PagerDuty reaches it. The admin token goes nowhere else, and never in
-/// the clear over a network.
-fn addresses(config: &Config) -> Vec<Url> {
-    let mut listen = config.server.listen;
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let here = Url::parse(&format!("{scheme}://{listen}")).ok().filter(|_| listen.port() != 0);
-    here.into_iter().chain(config.server.public_url.clone()).filter(is_private).collect()
+/// How the service may be reached: on this machine, or where PagerDuty reaches it. The admin token goes nowhere else, and
+/// never in the clear over a network.
+fn ways(config: &Config) -> Vec<(reqwest::Client, Url)> {
+    let server = &config.server;
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    let here =
+        here::reachable(server.listen).and_then(|listen| Url::parse(&format!("{scheme}://{listen}")).ok());
+    let public = server.public_url.clone();
+    let is_private = |url: &Url| url.scheme() == "https" || here::is_loopback(url);
+    let client = |url: &Url, own: bool| match &server.tls {
+        Some(tls) if own => this_very_server(tls),
+        _ if here::is_loopback(url) => directly(tls::client_config()),
+        _ => pagerduty::http_client(tls::client_config()).ok(),
+    };
+    let ways = here.map(|url| (url, true)).into_iter().chain(public.map(|url| (url, false)));
+    let ways = ways.filter(|(url, _)| is_private(url));
+    ways.filter_map(|(url, own)| Some((client(&url, own)?, url))).collect()
 }
 
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || loopback
+/// A client that tells the token to nobody but the holder of the configured certificate's key: whoever else took the port
+/// while the service was away gets nothing. Who vouches for the certificate does not matter then, nor does its name.
+fn this_very_server(tls: &Tls) -> Option<reqwest::Client> {
+    let chain = tls::pem::certificates(&std::fs::read(&tls.cert).ok()?).ok()?;
+    directly(tls::one_server_config(chain.into_iter().next()?))
+}
+
+/// A client that no proxy comes between.
+fn directly(tls: rustls::ClientConfig) -> Option<reqwest::Client> {
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy();
+    client.redirect(reqwest::redirect::Policy::none()).build().ok()
 }

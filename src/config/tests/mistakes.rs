@@ -23,7 +23,13 @@ fn syntax_mistakes_name_their_line() {
                 r#"admin_token = "hush-admin"#,
                 &[r#"3: is not valid TOML: invalid basic string, expected `"`"#],
             ),
-            (r#"listen = "127.0.0.1:8080""#, &["3: is not valid TOML: duplicate key"]),
+            (r#"listen = "127.0.0.1:8080""#, &["3: is not valid TOML: duplicate key listen"]),
+            (
+                "admin_token = \"hush-admin\"\nadmin_token = \"hush-admin\"",
+                &["4: is not valid TOML: duplicate key admin_token"],
+            ),
+            ("a = { b = \"hush-admin\", b = \"hush-admin\" }", &["3: is not valid TOML: duplicate key b"]),
+            ("[pagerduty]", &["5: is not valid TOML: duplicate key pagerduty"]),
         ],
     );
 }
@@ -116,10 +122,24 @@ fn mistakes_of_the_server_table() {
             (
                 "tls_cert = \"a.pem\"\ntls_key = \"a.key\"\nclient_ca = \"a.pem\"\nclient_names = []",
                 &[
+                    "2: server.tls_cert: the file cannot be read: entity not found; a relative path starts in HERE/etc",
+                    "3: server.tls_key: the file cannot be read: entity not found; a relative path starts in HERE/etc",
+                    "4: server.client_ca: the file cannot be read: entity not found; a relative path starts in HERE/etc",
                     "5: server.client_names: must not be empty; list at least one item, a name that client certificates carry",
                 ],
             ),
         ],
+    );
+    check(
+        "[server]",
+        &[(
+            "[server]\nclient_names = [\"*.x.com\"]",
+            &[
+                "2: server.client_names: client certificates need HTTPS: give tls_cert and tls_key as well",
+                "2: server.client_names: client_ca is missing: client_ca and client_names go together",
+                "2: server.client_names[0]: is a pattern, and wildcards do not count; write each name whole, as the certificate carries it",
+            ],
+        )],
     );
     check(
         r#"admin_token = "hush-admin""#,
@@ -144,7 +164,17 @@ fn mistakes_of_the_server_table() {
             (
                 r#"admin_token_file = "hush-admin""#,
                 &[
-                    "3: server.admin_token_file: the file cannot be read: entity not found (a relative path starts beside the configuration file)",
+                    "3: server.admin_token_file: the file cannot be read: entity not found; a relative path starts in HERE/etc",
+                ],
+            ),
+            (
+                r#"admin_token_file = "/hush-admin""#,
+                &["3: server.admin_token_file: the file cannot be read: entity not found"],
+            ),
+            (
+                r#"admin_token = "replace-with-a-long-random-text""#,
+                &[
+                    "3: server.admin_token: is still the placeholder of the example; put your own in its place",
                 ],
             ),
         ],
@@ -236,6 +266,12 @@ fn mistakes_of_the_pagerduty_table() {
                 ],
             ),
             (
+                r#"webhook_secrets = ["replace-with-the-signing-secret"]"#,
+                &[
+                    "7: pagerduty.webhook_secrets[0]: is still the placeholder of the example; put your own in its place",
+                ],
+            ),
+            (
                 r#"webhook_secrets = ["hush-webhook", ""]"#,
                 &["7: pagerduty.webhook_secrets[1]: must not be empty; write a secret in quotes"],
             ),
@@ -271,6 +307,12 @@ fn mistakes_of_the_strongdm_table() {
                 r#"secret_key = "aHVzaC1zZWNyZXQ""#,
                 &[
                     "11: strongdm.secret_key: is not standard base64; copy the secret key whole, as strongDM showed it",
+                ],
+            ),
+            (
+                r#"secret_key = "cmVwbGFjZS13aXRoLWEtc2VjcmV0LWtleQ==""#,
+                &[
+                    "11: strongdm.secret_key: is still the placeholder of the example; put your own in its place",
                 ],
             ),
             (
@@ -333,6 +375,22 @@ fn mistakes_of_the_store_table() {
                 &[
                     "14: store.url: is no valid address; write postgres://user:password@host:port/database, with special characters of the password percent-encoded",
                 ],
+            ),
+            (
+                r#"url = "postgres://app:hush-store@db.example.com/grants?sslmode=bogus""#,
+                &[
+                    "14: store.url: has an unknown sslmode; allowed are disable, allow, prefer, require, verify-ca and verify-full",
+                ],
+            ),
+            (
+                r#"url = "postgres://app:hush-store@db.example.com/grants?sslmod=verify-full""#,
+                &[
+                    "14: store.url: has a parameter that is not known after the ?; known are sslmode, sslrootcert, sslcert, sslkey, host, port, dbname, user, password, application_name and options",
+                ],
+            ),
+            (
+                r#"url = "postgres://app:hush-store@db.example.com/grants?port=hush-store""#,
+                &["14: store.url: has a parameter after the ? whose value makes no sense"],
             ),
             (
                 r#"url = "postgres://app:hush-store@db.example.com:port/grants""#,
@@ -455,7 +513,15 @@ fn mistakes_of_the_rules() {
             ),
             (
                 r#"schedules = ["PI7DH85", " P2"]"#,
-                &["21: rules[0].schedules[1]: must be an ID as PagerDuty shows it, without blanks"],
+                &[
+                    "21: rules[0].schedules[1]: must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its page, such as PI7DH85",
+                ],
+            ),
+            (
+                r#"schedules = ["https://x.pagerduty.com/schedules#PI7DH85"]"#,
+                &[
+                    "21: rules[0].schedules[0]: must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its page, such as PI7DH85",
+                ],
             ),
             (
                 "schedules = [\"PI7DH85\", \"P2\",\n  \"PI7DH85\"]",
@@ -542,6 +608,12 @@ fn mistakes_of_the_rules() {
                     r#"22: rules[0].resources[1]: must be an exact resource name, without *, ", \, comma or control characters; for patterns there is resource_filters"#,
                     r#"22: rules[0].resources[2]: must be an exact resource name, without *, ", \, comma or control characters; for patterns there is resource_filters"#,
                     r#"22: rules[0].resources[3]: must be an exact resource name, without *, ", \, comma or control characters; for patterns there is resource_filters"#,
+                ],
+            ),
+            (
+                r#"resources = [" prod-postgres "]"#,
+                &[
+                    "22: rules[0].resources[0]: begins or ends with a blank, as no resource name does; remove it",
                 ],
             ),
             (

@@ -1,0 +1,162 @@
+//! Whether the store can be opened, and what the service left word of in it. Nothing is written, not even to make the
+//! store.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::SecondsFormat;
+use rustix::fs::{Access, access};
+use secrecy::ExposeSecret;
+use tokio::{net::TcpStream, time::timeout};
+use url::Url;
+
+use crate::{
+    assemble,
+    config::{Config, StoreKind},
+    reconcile::{
+        finding::Finding,
+        picture::{Picture, Stretch},
+    },
+    store::SharedStore,
+};
+
+/// So many grants and failures are told of by name; more would be noise.
+const TOLD: usize = 5;
+/// An address that does not answer by then is not worth waiting for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Looks at the store; it comes back open if there is one that can be read.
+pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<SharedStore> {
+    if let StoreKind::Sqlite { path } = &config.store.kind {
+        match file(path) {
+            Ok(File::There) => {}
+            Ok(File::NotYet(finding)) | Err(finding) => {
+                findings.push(finding);
+                return None;
+            }
+        }
+    }
+    let opened = match Box::pin(assemble::store_beside(config)).await {
+        Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok((store, picture)) => {
+            let picture = picture.and_then(|text| serde_json::from_str(&text).ok());
+            findings.extend(picture.map(|picture| left_word(&picture)).unwrap_or_default());
+            Some(store)
+        }
+        Err(error) => {
+            let remedy = match config.store.kind {
+                StoreKind::Sqlite { .. } => "correct store.url, or move the file away if it is none of ours",
+                StoreKind::Postgres => {
+                    "correct store.url (user, password, host, port, database), and see that the server can be reached \
+                     from here"
+                }
+            };
+            let why = unreachable(config).await.map(|why| format!(" ({why})")).unwrap_or_default();
+            findings.push(Finding::problem("store", "store", format!("{error:#}{why}")).mended_by(remedy));
+            None
+        }
+    }
+}
+
+/// Why nobody answers at the database's address: the driver, which tries again and again, only says that it waited.
+async fn unreachable(config: &Config) -> Option<String> {
+    let url = Url::parse(config.store.url.expose_secret()).ok()?;
+    let (host, port) = (url.host_str().filter(|host| !host.is_empty())?, url.port().unwrap_or(5432));
+    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    match timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the address does not answer".to_owned()),
+    }
+}
+
+/// The place of an SQLite store.
+enum File {
+    /// There is a file that we may write.
+    There,
+    /// It can be made.
+    NotYet(Finding),
+}
+
+fn file(path: &Path) -> Result<File, Finding> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let problem = |message: String, remedy: &str| {
+        Err(Finding::problem("store", format!("store {}", path.display()), message).mended_by(remedy))
+    };
+    let ours = "run this as the user that the service runs as, and see that the file is that user's";
+    match path.metadata() {
+        Ok(found) if found.is_dir() => problem("is a directory".to_owned(), "name a file in store.url"),
+        Ok(_) if access(&path, Access::READ_OK | Access::WRITE_OK).is_err() => {
+            problem("may not be read and written by this user".to_owned(), ours)
+        }
+        // The owner makes it empty before the database does.
+        Ok(found) if found.len() > 0 => Ok(File::There),
+        Ok(_) => Ok(not_yet(&path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+            match writable(&directory) {
+                Ok(()) => Ok(not_yet(&path)),
+                Err(error) => problem(
+                    format!("cannot be made in {}: {error}", directory.display()),
+                    "make the directory, owned by the user that the service runs as, or correct store.url; a relative \
+                     path starts in the working directory",
+                ),
+            }
+        }
+        Err(error) => problem(format!("cannot be looked at: {error}"), ours),
+    }
+}
+
+fn writable(directory: &PathBuf) -> io::Result<()> {
+    if !directory.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn not_yet(path: &Path) -> File {
+    let message = "does not exist yet; the service makes it at its start";
+    File::NotYet(
+        Finding::note("store_new", format!("store {}", path.display()), message)
+            .mended_by("nothing, unless the service has run before: then store.url names another place"),
+    )
+}
+
+/// What the newest passes left undone.
+fn left_word(picture: &Picture) -> Vec<Finding> {
+    let Picture { full_at, held, failed, .. } = picture;
+    let at = full_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let at = at.map(|at| format!(" (last full pass: {at})")).unwrap_or_default();
+    let mut findings = Vec::new();
+    if !held.is_empty() {
+        let named = named(held.iter().map(|Stretch { email, resource, end, .. }| {
+            format!("{email} on {resource} until {}", end.to_rfc3339_opts(SecondsFormat::Secs, true))
+        }));
+        let message =
+            format!("wait, for more were due at once than sync.max_revocations allows: {named}{at}");
+        findings.push(Finding::problem("held", "held revocations", message).mended_by(
+            "see oncall-grants sync --dry-run; if they are meant, POST /sync with {\"allow_mass_revocation\": true}",
+        ));
+    }
+    if !failed.is_empty() {
+        let message = format!("failed in the newest pass: {}{at}", named(failed.iter().cloned()));
+        findings.push(
+            Finding::problem("write_failed", "writes to strongDM", message)
+                .mended_by("the service goes on trying; see what the message names"),
+        );
+    }
+    findings
+}
+
+/// The first few.
+fn named(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", all.take(TOLD).collect::<Vec<_>>().join("; "))
+}
