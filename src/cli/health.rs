@@ -43,6 +43,14 @@ pub(super) async fn healthcheck(file: Option<&Path>, options: &Options) -> anyho
     }
 }
 
+/// Whether a service answers where this configuration says that it listens.
+pub(super) async fn answers(config: &Config) -> bool {
+    match configured(config) {
+        Ok(url) => alive(&url, true).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
 /// Where the service of this configuration is.
 fn configured(config: &Config) -> anyhow::Result<Url> {
     let address = here::reachable(config.server.listen);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::{Ending, Format, complain, print};
+use super::{Ending, Format, complain, health, print};
 use crate::{
     assemble,
-    config::Config,
+    config::{Config, StoreKind},
     metrics::Metrics,
     model::ScheduleId,
     reconcile::{PassRequest, report::Trigger},
@@ -44,6 +44,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
     let store = if dry_run {
         assemble::store_beside(config).await?
     } else {
+        is_the_store_of_the_service(config).await?;
         match assemble::own_store(config).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
@@ -60,4 +61,17 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
     }
     store.close().await;
     Ok(if report.is_complete() && report.held.is_empty() { Ending::Done } else { Ending::Incomplete })
+}
+
+/// Refuses to begin a store beside that of a running service, which would not know the grants made here.
+async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
+    let StoreKind::Sqlite { path } = &config.store.kind else { return Ok(()) };
+    ensure!(
+        path.exists() || !health::answers(config).await,
+        "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \
+         directory, or ask it for a pass with POST /sync",
+        config.server.listen,
+        std::path::absolute(path).unwrap_or_else(|_| path.clone()).display(),
+    );
+    Ok(())
 }

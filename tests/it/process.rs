@@ -63,6 +63,22 @@ async fn looking_where_no_store_is_says_so() {
 }
 
 #[tokio::test]
+async fn sync_begins_no_store_beside_that_of_a_running_service() {
+    let scene = Scene::running(Config::default()).await;
+    // As if it were run in another directory: the service keeps its store open, and sync finds none.
+    let (here, away) = (scene.dir().join("oncall-grants.db"), scene.dir().join("away.db"));
+    std::fs::rename(&here, &away).expect("the store is there");
+    let text = std::fs::read_to_string(scene.dir().join("oncall-grants.toml")).expect("a configuration");
+    let listen = scene.url().trim_start_matches("http://");
+    scene.write_config(&text.replace("127.0.0.1:0", listen));
+    let output = scene.run(&["sync"]).await;
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("but there is no store at "), "{}", err(&output));
+    assert!(!here.exists());
+    assert_eq!(scene.writes(), (2, 0));
+}
+
+#[tokio::test]
 async fn sync_alone_does_the_work_of_a_pass_and_its_exit_code_tells_how_it_went() {
     let rules = [rule("payments", &[SCHEDULE], &[DB]), rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"])];
     let scene = Scene::set(Config { max_revocations: 0, ..Config::with_rules(rules) }).await;

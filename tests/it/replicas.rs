@@ -231,7 +231,7 @@ async fn what_a_dead_replica_left_undone_is_not_forgotten_if_the_store_fails_who
     sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
     one.kill();
     replicas.end_lease().await;
-    assert_eq!(other.sync().await.unwrap().status, 500);
+    assert_eq!(other.sync().await.unwrap().status, 503);
     sqlx::query("COMMIT").execute(&mut connection).await.unwrap();
     replicas.end_lease().await;
     swapped(&replicas, &other).await;
