@@ -42,7 +42,7 @@ async fn gaps_are_told_with_their_times_and_what_mends_them() {
     holes(&scene);
     scene.start().await;
     let said = looked_at(&scene, &browser, "gaps").await;
-    assert_eq!(notices(&browser).await, ["bad: Nobody is on call now for payments"]);
+    assert_eq!(notices(&browser).await, ["warn: Nobody is on call now for payments"]);
     for expected in [
         "Nobody on call for payments",
         "Nobody is on call for schedule PI7DH85, so nobody gets resource \"prod-postgres\"",
