@@ -1,6 +1,6 @@
 //! What durability costs: deliveries answered 202 per second and their latency, side by side in one run for
 //!
-//! * `bare`: the same HTTP stack answering 202 without looking at the body,
+//! * `bare`: the same HTTP stack, layers and connection limits included, answering 202 without looking at the body,
 //! * `single`: verified, and each delivery in a commit of its own; on PostgreSQL, over as many connections at once as
 //!   the service has,
 //! * `service`: the service itself, which lets deliveries share commits,
@@ -16,6 +16,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -30,8 +31,11 @@ use axum::{Router, http::StatusCode, routing::post};
 use bytes::Bytes;
 use oncall_grants::{
     clock,
+    metrics::Metrics,
     pagerduty::signature,
+    serve,
     store::{Delivery, SharedStore, postgres::Postgres, sqlite::Sqlite},
+    web,
 };
 use sandbox::{
     clock::Clock,
@@ -42,7 +46,7 @@ use sandbox::{
 use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::Mutex,
 };
 
@@ -60,7 +64,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The comparisons are this program again, so that every server has a process of its own.
     match (env::args().nth(1).as_deref(), env::args().nth(2)) {
-        (Some("bare"), _) => runtime.block_on(serve(Router::new().route("/webhooks/pagerduty", post(bare)))),
+        (Some("bare"), _) => runtime.block_on(listen(Router::new().route("/webhooks/pagerduty", post(bare)))),
         (Some("single"), Some(store)) => runtime.block_on(single(&store)),
         _ => runtime.block_on(compare()),
     }
@@ -106,13 +110,15 @@ async fn single(store: &str) -> anyhow::Result<()> {
             StatusCode::SERVICE_UNAVAILABLE
         }
     };
-    serve(Router::new().route("/webhooks/pagerduty", post(handler))).await
+    listen(Router::new().route("/webhooks/pagerduty", post(handler))).await
 }
 
-async fn serve(router: Router) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+async fn listen(router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     println!("serving on http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, router).await?)
+    let (metrics, handle) = (Arc::new(Metrics::new()), axum_server::Handle::new());
+    Ok(serve::web(None, metrics, listener, handle, web::layered(router))?.await?)
 }
 
 /// A server in a process of its own; dropping it kills it.

@@ -132,9 +132,11 @@ fn watch_subscription(
     }
 }
 
-type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+/// Runs until its handle stops it, or it fails.
+pub type Serving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
-fn web(
+/// Serves `router` on `listener`, over TLS if there is a listener for it.
+pub fn web(
     tls: Option<tls::Listener>,
     metrics: Arc<Metrics>,
     listener: TcpListener,

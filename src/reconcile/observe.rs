@@ -66,7 +66,7 @@ impl Reconciler {
             known(&world.on_calls).filter_map(|on_call| on_call.schedule.clone().zip(on_call.policy.clone()));
         let seen = Links(seen.collect());
         let before = self.links();
-        if seen != before {
+        if seen != *before {
             self.store.set_links(&seen).await?;
             self.set_links(seen);
         }

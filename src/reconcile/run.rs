@@ -59,7 +59,7 @@ pub struct Reconciler {
     pub(super) cache: Cache,
     agenda: Agenda,
     pub(super) verify_interval: TimeDelta,
-    links: RwLock<Links>,
+    links: RwLock<Arc<Links>>,
     /// The last full pass whose links are known here.
     links_of: Mutex<Option<DateTime<Utc>>>,
     /// A full pass with a comparison of the ledger has begun since this process came up, here or elsewhere.
@@ -109,7 +109,7 @@ impl Reconciler {
         strongdm: strongdm::Client,
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
-        let links = RwLock::new(store.links().await?);
+        let links = RwLock::new(Arc::new(store.links().await?));
         // So that a rule that was never observed shows as such.
         for Rule { name, .. } in &settings.rules {
             metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
@@ -141,12 +141,12 @@ impl Reconciler {
     }
 
     /// Which schedule was seen under which escalation policy.
-    pub fn links(&self) -> Links {
-        self.links.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn links(&self) -> Arc<Links> {
+        Arc::clone(&self.links.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn set_links(&self, links: Links) {
-        *self.links.write().unwrap_or_else(PoisonError::into_inner) = links;
+        *self.links.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(links);
     }
 
     /// Runs passes until `shutdown`; the pass under way is finished first.

@@ -21,6 +21,6 @@ mod webhook;
 pub use self::{
     connections::{Capped, Counted},
     handshakes::Handshakes,
-    router::{App, router},
+    router::{App, layered, router},
     secrets::WebhookSecrets,
 };

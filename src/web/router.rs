@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use secrecy::SecretString;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
@@ -97,15 +98,21 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CsrfLayer::new())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
     let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
-    let routes = Router::from(admin.merge(open))
+    layered(Router::from(admin.merge(open)).with_state(app))
+}
+
+/// What every route is wrapped in. One stack, outermost first: each layer by itself would cost each request a box.
+pub fn layered(routes: Router) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(trace))
+        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(always(header::CACHE_CONTROL, "no-store"))
+        .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
+        .layer(middleware::map_response(error::in_words));
+    let routes = routes
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
-        .layer(middleware::map_response(error::in_words))
-        .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
-        .layer(always(header::CACHE_CONTROL, "no-store"))
-        .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(middleware::from_fn(trace))
-        .with_state(app);
+        .layer(layers);
     Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
 }
 
@@ -143,8 +150,11 @@ fn always(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLay
 
 /// A span and a line per request; neither carries the query, which may name people, nor any header.
 async fn trace(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::debug_span!("request", http.method = %request.method(), http.route = route);
+    let span = tracing::debug_span!(
+        "request",
+        http.method = %request.method(),
+        http.route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str),
+    );
     let began = Instant::now();
     async move {
         let response = next.run(request).await;
