@@ -1,5 +1,7 @@
 //! `oncall-grants import`: takes over what another store knows, to move from one database to another.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,8 +15,8 @@ use crate::{
     store::{AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
 };
 
-/// Both stores are held for so long at most; thousands of grants take seconds.
-const HELD: std::time::Duration = std::time::Duration::from_mins(10);
+/// If this dies, services on the stores wait for so long; while it works, it asks for more time.
+const HELD: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -48,24 +50,49 @@ pub(super) async fn import(config: &Config, options: &Options) -> anyhow::Result
 async fn between(old: &SharedStore, new: &SharedStore) -> anyhow::Result<(usize, usize)> {
     // Whoever runs a pass on one of them changes what is copied; in a file, the lock has kept it out already.
     let left = hold(old, "old").await?;
-    let lease = hold(new, "new").await.context("is it the same one?")?;
+    let copied = match hold(new, "new").await.context("is it the same one?") {
+        Ok(lease) => {
+            let copied = copy(old, &left, new, &lease).await;
+            new.release(&lease).await?;
+            copied
+        }
+        Err(error) => Err(error),
+    };
+    old.release(&left).await?;
+    copied
+}
+
+async fn copy(
+    old: &SharedStore,
+    left: &Lease,
+    new: &SharedStore,
+    lease: &Lease,
+) -> anyhow::Result<(usize, usize)> {
+    let there = new.ledger(clock::now()).await?;
     let (mut taken, mut known) = (0, 0);
     for entry in old.ledger(clock::now()).await? {
-        if take(new, &lease, entry).await? {
+        let held = old.renew(left, HELD).await? && new.renew(lease, HELD).await?;
+        ensure!(
+            held,
+            "a service began to work on one of the stores; stop all of its replicas, and do it again"
+        );
+        // What has no ID yet is known by all else.
+        let is_there = |row: &LedgerEntry| row.own.grant == entry.own.grant && row.state == entry.state;
+        if !there.iter().any(is_there) && take(new, lease, entry).await? {
             taken += 1;
         } else {
             known += 1;
         }
     }
-    new.release(&lease).await?;
-    old.release(&left).await?;
     Ok((taken, known))
 }
 
 async fn hold(store: &SharedStore, which: &str) -> anyhow::Result<Lease> {
     match store.try_lease(Duty::Passes, HELD, "").await? {
         Some(lease) => Ok(lease),
-        None => bail!("a service is at work on the {which} store; stop all of its replicas first"),
+        None => bail!(
+            "a service runs a pass on the {which} store, or did until less than a minute ago; stop all of its replicas first"
+        ),
     }
 }
 
@@ -80,7 +107,7 @@ async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::R
     }
     let intended = NewGrant { grant: Grant { id: None, ..grant.clone() }, causes };
     let Some(row) = new.intend_create(lease, &intended, intended_at).await? else {
-        bail!("it took too long; do it again");
+        bail!("a service began to work on the new store; stop all of its replicas, and do it again");
     };
     match (&grant.id, state) {
         (Some(id), State::Live | State::Revoking) => {
@@ -101,7 +128,10 @@ async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::R
         (_, State::Lost) => new.settle_lost(row).await?,
         // Nobody knows what came of it: the next pass looks.
         (_, State::Creating) => {}
-        (None, State::Live | State::Revoking) | (_, State::Ended) => new.settle_refused(row, None).await?,
+        (None, State::Live | State::Revoking) | (_, State::Ended) => {
+            new.settle_refused(row, None).await?;
+            return Ok(false);
+        }
     }
     Ok(true)
 }

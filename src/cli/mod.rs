@@ -56,7 +56,7 @@ enum Command {
     /// Prints what was decided and done, oldest first
     #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
     Audit(audit::Options),
-    /// Takes over the grants that another store knows, while no service runs on either
+    /// Takes over the grants that another store knows; no service may run on either, which is for you to see to
     #[command(
         after_help = "Example: oncall-grants import --from sqlite:/var/lib/oncall-grants/oncall-grants.db"
     )]

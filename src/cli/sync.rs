@@ -69,7 +69,8 @@ async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
     ensure!(
         path.exists() || !health::answers(config).await,
         "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \
-         directory, or ask it for a pass with POST /sync",
+         directory, or ask it for a pass with POST /sync; if it is another program, set server.listen to an address of \
+         your own",
         config.server.listen,
         std::path::absolute(path).unwrap_or_else(|_| path.clone()).display(),
     );

@@ -21,6 +21,7 @@ use crate::model::{Aliases, Rule};
 pub use self::{
     error::{Error, Mistake, Place},
     pagerduty::secrets_in,
+    secret::is_placeholder,
     store::store_kind,
 };
 

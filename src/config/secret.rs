@@ -126,7 +126,7 @@ impl Value<'_> {
 }
 
 /// Whether this stands in the example for a secret. Everybody knows it, so that it protects nothing.
-pub(super) fn is_placeholder(secret: &[u8]) -> bool {
+pub fn is_placeholder(secret: &[u8]) -> bool {
     secret.starts_with(b"replace-with-")
 }
 

@@ -90,7 +90,7 @@ impl Reconciler {
     }
 
     /// Compares the whole ledger with strongDM's list: what vanished is noted (and made anew if still wanted), what
-    /// turned up late is adopted, everything else there is foreign.
+    /// turned up late or was taken for over is ours to look after again, everything else there is foreign.
     pub(super) async fn verify(
         &self,
         context: &Context,
@@ -123,14 +123,44 @@ impl Reconciler {
                 _ => {}
             }
         }
+        let ledger = self.store.ledger(context.now).await?;
+        let open: BTreeSet<&GrantId> =
+            ledger.iter().filter_map(|entry| entry.own.grant.id.as_ref()).collect();
         let mut foreign = Vec::new();
         for found in &remote {
-            if self.store.is_ours(&found.id).await? {
+            if open.contains(&found.id) {
                 continue;
             }
-            foreign.extend(as_foreign(found, context.now));
+            if !self.store.is_ours(&found.id).await? {
+                foreign.extend(as_foreign(found, context.now));
+                continue;
+            }
+            if let Err(error) = self.find_again(context, &found.id).await? {
+                return Ok(Err(error));
+            }
         }
         self.store.set_foreign_grants(context.held.lease(), None, &foreign, context.now).await?;
+        Ok(Ok(()))
+    }
+
+    /// A listed grant that the ledger takes for over: if it is there indeed, it is ours to look after again, or nobody
+    /// would ever take it back.
+    async fn find_again(
+        &self,
+        context: &Context,
+        id: &GrantId,
+    ) -> Result<Result<(), strongdm::Error>, store::Error> {
+        // Another replica may have removed it since it was listed; it was over before we ask.
+        match self.strongdm.get_grant(id).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+        if let Some(grant) = self.store.settle_found(id, context.now).await? {
+            tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
+            let audit = context.audit("adopt", "done", &grant, "still there although it was said to be gone");
+            self.store.audit(&audit).await?;
+        }
         Ok(Ok(()))
     }
 }

@@ -71,7 +71,12 @@ impl Troubles {
             found.entry(kind).or_insert_with(|| (unseen.clone(), BTreeSet::new())).1.insert(subject);
         }
         if full {
-            self.0.retain(|kind, _| found.contains_key(kind));
+            self.0.retain(|kind, told| {
+                let still = found.get(kind).map(|(_, about)| about);
+                // What is well again is news when it fails again.
+                told.about.retain(|subject| still.is_some_and(|about| about.contains(subject)));
+                still.is_some()
+            });
         }
         let mut lines = Vec::new();
         for (kind, (unseen, about)) in found {

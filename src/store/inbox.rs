@@ -74,7 +74,7 @@ pub struct DirtyMark {
 /// The deliveries that no pass has served yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many; one that marked two things counts for each.
+    /// How many; one that marked two things counts for each, and so does a look that passes owe without a delivery.
     pub deliveries: i64,
     /// When the oldest arrived.
     pub since: Option<DateTime<Utc>>,
@@ -98,9 +98,8 @@ pub trait Inbox {
     /// What waits for a pass.
     async fn backlog(&self) -> Result<Backlog, Error>;
 
-    /// Notes that `marks` were looked at by `pass`, which began at `began`, and tells the deliveries whose marks have
-    /// all been looked at that it was this one. A mark that was set again since stays dirty. False if the lease is
-    /// lost; then nothing is cleared.
+    /// Notes that `marks` were looked at by `pass`, which began at `began`; the deliveries that left them find it there.
+    /// A mark that was set again since stays dirty. False if the lease is lost; then nothing is cleared.
     async fn clear_dirty(
         &self,
         lease: &Lease,

@@ -124,6 +124,10 @@ pub trait Ledger {
     /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
     async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error>;
 
+    /// A grant that was taken for over before `before` is still in strongDM: it is live again, and answered. None if it
+    /// is not one that should be over, or was taken for over only since.
+    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
+
     /// Writes down the new attribution of grants that stay.
     async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error>;
 }
@@ -135,6 +139,21 @@ macro_rules! grant_columns {
     };
 }
 pub(super) use grant_columns;
+
+/// Brings the row of a grant back that was taken for over, if its window is not and no other row has it.
+macro_rules! find_again {
+    () => {
+        concat!(
+            "UPDATE grants SET state = 'live', ended_at = NULL
+             WHERE seq = (SELECT max(seq) FROM grants WHERE grant_id = $1) AND state = 'ended' AND ended_at < $2
+               AND end_at > $2 AND NOT EXISTS
+                 (SELECT 1 FROM grants AS other WHERE other.grant_id = $1 AND other.state <> 'ended')
+             RETURNING ",
+            $crate::store::ledger::grant_columns!()
+        )
+    };
+}
+pub(super) use find_again;
 
 /// A row of the ledger as it is stored.
 #[derive(FromRow)]

@@ -2,7 +2,7 @@
 //! learned, and who does what when. All SQL lives in this folder.
 //!
 //! One trait, [`Store`], and two databases behind it, each with its own SQL and migrations. What both promise is
-//! written down in the doc comments of the traits and tried on both in `tests/store.rs`. No transaction ever spans
+//! written down in the doc comments of the traits and tried on both in `tests/store/`. No transaction ever spans
 //! a remote call.
 //!
 //! * [`sqlite`]: one process owns the file.

@@ -15,6 +15,7 @@ mod openapi;
 mod page;
 mod router;
 mod secrets;
+mod seldom;
 mod sync;
 mod webhook;
 

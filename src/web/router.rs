@@ -29,8 +29,9 @@ use super::{
     error::{self, AppError},
     explain, health, openapi, page,
     secrets::WebhookSecrets,
+    seldom::Seldom,
     sync, webhook,
-    webhook::{RefusedSignatures, Seldom},
+    webhook::RefusedSignatures,
 };
 use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
 

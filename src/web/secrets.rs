@@ -4,18 +4,23 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::secrets_in;
+use super::seldom::Seldom;
+use crate::config::{is_placeholder, secrets_in};
+
+/// That the file cannot be read is logged at most this often: anybody can cause a look at it.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The secrets, and the file that they come from.
 #[derive(Debug)]
 pub struct WebhookSecrets {
     file: Option<PathBuf>,
     state: Mutex<Known>,
+    unreadable: Seldom,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ impl WebhookSecrets {
     /// Secrets that were read from `file`, if they came from one.
     pub fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
         let known = Known { secrets: secrets.into(), stamp: None };
-        Self { file, state: Mutex::new(known) }
+        Self { file, state: Mutex::new(known), unreadable: Seldom::default() }
     }
 
     /// The secrets as last read; a file that held none is looked at again.
@@ -55,8 +60,19 @@ impl WebhookSecrets {
         if stamp == known.stamp {
             return None;
         }
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                // Rights may change without a trace in date and length, so it is tried again.
+                if self.unreadable.note(LOG_EVERY).is_some() {
+                    tracing::error!("the file of webhook secrets cannot be read: {error}");
+                }
+                return None;
+            }
+        };
         known.stamp = stamp;
-        let secrets = secrets_in(&std::fs::read_to_string(file).ok()?);
+        let mut secrets = secrets_in(&text);
+        secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
         // A file that is being replaced may be empty for a moment.
         if secrets.is_empty() {
             return None;
@@ -69,8 +85,6 @@ impl WebhookSecrets {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]
@@ -80,6 +94,10 @@ mod tests {
         let secrets = WebhookSecrets::new(Vec::new(), Some(file.clone()));
         assert!(secrets.current().is_empty());
         std::fs::write(&file, "\n").unwrap();
+        assert!(secrets.current().is_empty());
+        std::fs::write(&file, "replace-with-the-secret\n").unwrap();
+        assert!(secrets.current().is_empty(), "everybody knows it");
+        std::fs::write(&file, [0xff]).unwrap();
         assert!(secrets.current().is_empty());
         std::fs::write(&file, "one\n").unwrap();
         assert_eq!(secrets.current().len(), 1);

@@ -1,10 +1,6 @@
 //! `POST /webhooks/pagerduty`: verify, store, wake the reconciler, answer.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -18,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
-use super::{error::AppError, openapi::ErrorBody, router::App};
+use super::{error::AppError, openapi::ErrorBody, router::App, seldom::Seldom};
 use crate::{
     clock,
     metrics::ByAnswer,
@@ -37,25 +33,6 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Signed bodies without an event are logged at most this often: a broken automation sends them again and again.
 const LOG_BROKEN_EVERY: Duration = Duration::from_mins(5);
-
-/// Counts what is logged only now and then: when it last was, and how many there were since.
-#[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
-
-impl Seldom {
-    /// Counts one; how many there were since the last line, if it is time for another.
-    fn note(&self, every: Duration) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (logged, count) = &mut *state;
-        *count += 1;
-        if logged.is_some_and(|logged| logged.elapsed() < every) {
-            return None;
-        }
-        let count = *count;
-        *state = (Some(Instant::now()), 0);
-        Some(count)
-    }
-}
 
 /// Counts refused signatures between two log lines.
 #[derive(Debug, Default)]

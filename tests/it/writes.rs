@@ -185,3 +185,25 @@ async fn one_failing_creation_stops_no_other() {
     scene.strongdm.faults().clear();
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
 }
+
+#[tokio::test]
+async fn a_grant_that_is_there_although_strongdm_said_that_it_is_gone_is_taken_back_after_all() {
+    let scene = Scene::running(Config::default()).await;
+    let gone = Fault::on("AccountGrants.Delete", Action::grpc(tonic::Code::NotFound, "not found")).times(2);
+    scene.strongdm.faults().add(gone);
+    swap(&scene);
+    scene.synced().await;
+    assert_eq!(
+        (scene.grants().await.len(), scene.strongdm.grants().len()),
+        (1, 3),
+        "it is believed at first"
+    );
+    wait_until("the next comparison finds them", async || {
+        scene.synced().await;
+        (scene.strongdm.grants().len() == 1).then_some(())
+    })
+    .await;
+    let found = scene.audit().await.into_iter().filter(|entry| entry["action"] == "adopt").count();
+    assert_eq!(found, 2);
+    swapped(&scene, "found again").await;
+}

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    config::secrets_in,
     pagerduty::{Client, EVENTS, Filter, NewSubscription},
     subscription::{CHANGEABLE_WITH, delivering_to, our_url, webhook_url},
 };
@@ -215,7 +216,10 @@ pub(super) async fn ping(
         say(&format!("{id} works: the running service has received its signed ping"));
         return Ok(Arrival::Seen);
     }
-    let why = if config.pagerduty.webhook_secrets.is_empty() {
+    // What the configuration named when this began may have been written since.
+    let without = config.pagerduty.webhook_secrets.is_empty()
+        && config.pagerduty.webhook_secrets_file.as_ref().is_none_or(|file| !holds_a_secret(file));
+    let why = if without {
         "no webhook secret is configured, so it answers every webhook 503; configure the secret of the subscription, or make \
          a new one with oncall-grants webhook rotate"
     } else {
@@ -224,6 +228,10 @@ pub(super) async fn ping(
     };
     say(&format!("the running service has not received the ping of {id}: {why}"));
     Ok(Arrival::Missing)
+}
+
+fn holds_a_secret(file: &Path) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|text| !secrets_in(&text).is_empty())
 }
 
 #[cfg(test)]

@@ -47,9 +47,9 @@ impl WriteGroup for Writer {
             };
             sqlx::query(
                 "INSERT INTO deliveries
-                   (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions)
+                   (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions, pass_id)
                  SELECT (item ->> 0)::bigint, item ->> 1, item ->> 2, item ->> 3, item ->> 4, item ->> 5,
-                   item ->> 6, item ->> 7
+                   item ->> 6, item ->> 7, ''
                  FROM jsonb_array_elements($1::jsonb) AS item",
             )
             .bind(group.rows(&outcomes, &versions))

@@ -79,7 +79,7 @@ impl Journal for Postgres {
         within(async {
             let stored = sqlx::query_as(
                 "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks,
-                   CASE status WHEN 'accepted' THEN coalesce(pass_id, (
+                   CASE status WHEN 'accepted' THEN coalesce(nullif(pass_id, ''), (
                      SELECT looks.pass_id
                      FROM jsonb_array_elements_text(deliveries.marks::jsonb) WITH ORDINALITY AS marked (mark, place)
                      LEFT JOIN jsonb_array_elements_text(deliveries.versions::jsonb) WITH ORDINALITY

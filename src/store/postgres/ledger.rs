@@ -10,7 +10,7 @@ use crate::{
     reconcile::{plan::NewGrant, world::Cause},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
-        ledger::{GrantRow, grant_columns},
+        ledger::{GrantRow, find_again, grant_columns},
         plain, to_json,
     },
 };
@@ -189,6 +189,18 @@ impl Ledger for Postgres {
             journal::insert(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
+        })
+        .await
+    }
+
+    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
+        within(async {
+            let row: Option<GrantRow> = sqlx::query_as(find_again!())
+                .bind(id.as_str())
+                .bind(before.timestamp())
+                .fetch_optional(&self.pool)
+                .await?;
+            row.map(|row| Ok(row.read()?.own.grant)).transpose()
         })
         .await
     }

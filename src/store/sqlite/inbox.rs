@@ -40,9 +40,9 @@ impl WriteGroup for Writer {
         };
         sqlx::query(
             "INSERT INTO deliveries
-               (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions)
+               (received_ms, event_id, event_type, webhook_id, subscription, status, marks, versions, pass_id)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-               value ->> 7
+               value ->> 7, ''
              FROM json_each($1)",
         )
         .bind(group.rows(&outcomes, &versions))

@@ -69,7 +69,7 @@ impl Journal for Sqlite {
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {
         let stored = sqlx::query_as(
             "SELECT seq, received_ms, event_id, event_type, webhook_id, subscription, status, marks,
-               CASE status WHEN 'accepted' THEN coalesce(pass_id, (
+               CASE status WHEN 'accepted' THEN coalesce(nullif(pass_id, ''), (
                  SELECT looks.pass_id FROM json_each(deliveries.marks) AS marked
                  LEFT JOIN json_each(deliveries.versions) AS given ON given.key = marked.key
                  LEFT JOIN looks ON looks.seq = (

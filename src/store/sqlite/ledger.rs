@@ -10,7 +10,7 @@ use crate::{
     reconcile::{plan::NewGrant, world::Cause},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
-        ledger::{GrantRow, grant_columns},
+        ledger::{GrantRow, find_again, grant_columns},
         to_json,
     },
 };
@@ -135,6 +135,15 @@ impl Ledger for Sqlite {
         journal::insert(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
+        let row: Option<GrantRow> = sqlx::query_as(find_again!())
+            .bind(id.as_str())
+            .bind(before.timestamp())
+            .fetch_optional(&self.writer)
+            .await?;
+        row.map(|row| Ok(row.read()?.own.grant)).transpose()
     }
 
     async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
