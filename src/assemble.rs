@@ -6,7 +6,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{Config, StoreKind},
+    config::{Config, Store, StoreKind},
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
     reconcile::{Reconciler, plan::Settings},
@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
-pub async fn own_store(config: &Config) -> anyhow::Result<SharedStore> {
-    open(&config.store.kind, &config.store.url).await
+pub async fn own_store(store: &Store) -> anyhow::Result<SharedStore> {
+    open(&store.kind, &store.url).await
 }
 
 /// Opens the store of this kind at this address to work with it.
@@ -34,10 +34,10 @@ pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<Shared
 }
 
 /// Opens the store to look only, beside a running service.
-pub async fn store_beside(config: &Config) -> anyhow::Result<SharedStore> {
-    Ok(match &config.store.kind {
+pub async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
+    Ok(match &store.kind {
         StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
-        StoreKind::Postgres => match Postgres::open_beside(config.store.url.expose_secret()).await? {
+        StoreKind::Postgres => match Postgres::open_beside(store.url.expose_secret()).await? {
             Some(store) => Arc::new(store),
             None => Arc::new(Sqlite::in_memory().await?),
         },

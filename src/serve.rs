@@ -54,7 +54,7 @@ pub async fn serve_until(
     listening: impl FnOnce(SocketAddr),
     stop: impl Future<Output = std::io::Result<&'static str>>,
 ) -> anyhow::Result<()> {
-    let store = assemble::own_store(config).await?;
+    let store = assemble::own_store(&config.store).await?;
     let metrics = Arc::new(Metrics::new());
     let clients = assemble::clients(config, &metrics)?;
     let pagerduty = clients.pagerduty.clone();

@@ -221,7 +221,7 @@ async fn what_is_wrong_comes_first() {
     scene.pagerduty.faults().add(Fault::on("", Action::http(503, "")).until_cleared());
     assert_eq!(scene.sync().await.status, 502);
     let said = looked_at(&scene, &browser, "upstream-down").await;
-    assert!(said.contains("PagerDuty does not answer"), "{said}");
+    assert!(said.contains("PagerDuty does not answer as it should"), "{said}");
 
     let scene = turning(rules()).await;
     scene.pagerduty.delete_schedule(V3_SCHEDULE);

@@ -1,5 +1,6 @@
 //! `oncall-grants audit`: exports what was decided and done.
 
+use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use super::{Ending, print_on};
 use crate::{
     assemble, clock,
-    config::Config,
+    config::{Store, StoreKind},
     store::{AuditRow, SharedStore},
 };
 
@@ -58,8 +59,16 @@ impl Since {
     }
 }
 
-pub(super) async fn audit(config: &Config, options: Options) -> anyhow::Result<Ending> {
-    let store = assemble::store_beside(config).await?;
+pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<Ending> {
+    if let StoreKind::Sqlite { path } = &store.kind {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        ensure!(
+            path.exists(),
+            "there is no store at {}; start this in the working directory of the service, or give store.url an absolute path",
+            absolute.display(),
+        );
+    }
+    let store = assemble::store_beside(store).await?;
     let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
     let exported = export(&store, since, options.format).await;
     store.close().await;

@@ -46,7 +46,7 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
             return Ok(Ending::Misused);
         }
     };
-    let store = assemble::store_beside(config).await?;
+    let store = assemble::store_beside(&config.store).await?;
     let metrics = Arc::new(Metrics::new());
     let reconciler = assemble::reconciler(config, store.clone(), metrics).await?;
     let explanation = reconciler.explain(&Question { email, resource, at }).await?;

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Ending, print};
 use crate::{
     assemble, clock,
-    config::{self, Config, StoreKind},
+    config::{self, Store, StoreKind},
     model::Grant,
     reconcile::plan::NewGrant,
     store::{AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
@@ -28,14 +28,14 @@ pub(super) struct Options {
 
 /// Makes the grants that the old store knows ours in the new one. What is known there already is left alone, so that it
 /// may be done again.
-pub(super) async fn import(config: &Config, options: &Options) -> anyhow::Result<Ending> {
+pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<Ending> {
     let kind = config::store_kind(options.from.expose_secret())
         .map_err(|message| anyhow::anyhow!("the address of the old store {message}"))?;
     if let StoreKind::Sqlite { path } = &kind {
         ensure!(path.exists(), "there is no store {}", path.display());
     }
     let old = assemble::open(&kind, &options.from).await?;
-    let new = assemble::own_store(config).await?;
+    let new = assemble::own_store(store).await?;
     let imported = between(&old, &new).await;
     old.close().await;
     new.close().await;

@@ -115,9 +115,11 @@ pub async fn run(cli: Cli) -> ExitCode {
             with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
         }
         Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
-        Command::Audit(options) => with(config, async |config| audit::audit(&config, options).await).await,
+        Command::Audit(options) => {
+            with_store(config, async |store| audit::audit(&store, options).await).await
+        }
         Command::Import(options) => {
-            with(config, async |config| import::import(&config, &options).await).await
+            with_store(config, async |store| import::import(&store, &options).await).await
         }
         Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
         Command::Explain(options) => {
@@ -145,7 +147,22 @@ async fn with(
     file: Option<PathBuf>,
     command: impl AsyncFnOnce(Config) -> anyhow::Result<Ending>,
 ) -> anyhow::Result<Ending> {
-    match config::load(file.as_deref(), &|name| std::env::var(name).ok()) {
+    or_misused(config::load(file.as_deref(), &|name| std::env::var(name).ok()), command).await
+}
+
+/// For commands that must work where the service's secrets are not, as beside a stopped unit.
+async fn with_store(
+    file: Option<PathBuf>,
+    command: impl AsyncFnOnce(config::Store) -> anyhow::Result<Ending>,
+) -> anyhow::Result<Ending> {
+    or_misused(config::load_store(file.as_deref(), &|name| std::env::var(name).ok()), command).await
+}
+
+async fn or_misused<T>(
+    read: Result<T, config::Error>,
+    command: impl AsyncFnOnce(T) -> anyhow::Result<Ending>,
+) -> anyhow::Result<Ending> {
+    match read {
         Ok(config) => command(config).await,
         Err(error) => {
             complain(&error.to_string());

@@ -42,10 +42,10 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         }
     };
     let store = if dry_run {
-        assemble::store_beside(config).await?
+        assemble::store_beside(&config.store).await?
     } else {
         is_the_store_of_the_service(config).await?;
-        match assemble::own_store(config).await {
+        match assemble::own_store(&config.store).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
             }

@@ -163,6 +163,17 @@ pub struct Sync {
 
 /// Finds, reads and checks the configuration; `path` is what `--config` says, `env` looks up an environment variable.
 pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Error> {
+    let (file, text) = text_of(path, env)?;
+    parse(&file, &text, env, &|path| fs::read(path))
+}
+
+/// The same for what needs the store and nothing else: the other sections may name files that are not there now.
+pub fn load_store(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Store, Error> {
+    let (file, text) = text_of(path, env)?;
+    read(&file, &text, env, &|path| fs::read(path), |root| store::read(&root.table("store")))
+}
+
+fn text_of(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<(PathBuf, String), Error> {
     let file = find(path, env, &|candidate| candidate.try_exists().unwrap_or(true))?;
     let bytes = fs::read(&file).map_err(|error| Error::unreadable(&file, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -170,7 +181,7 @@ pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result
         let line = 1 + before.matches('\n').count();
         Error::at_file(&file, line, "is not UTF-8 text".to_owned())
     })?;
-    parse(&file, &text, env, &|path| fs::read(path))
+    Ok((file, text))
 }
 
 fn find(
@@ -202,6 +213,25 @@ fn parse(
     env: &dyn Fn(&str) -> Option<String>,
     read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, Error> {
+    read(file, text, env, read_file, |root| Config {
+        file: file.to_owned(),
+        server: server::read(&root.table("server")),
+        pagerduty: pagerduty::read(&root.table("pagerduty")),
+        strongdm: strongdm::read(&root.table("strongdm")),
+        store: store::read(&root.table("store")),
+        sync: sync::read(&root.table("sync")),
+        rules: rules::read(root),
+        aliases: accounts::read(&root.table("accounts")),
+    })
+}
+
+fn read<T>(
+    file: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    parts: impl FnOnce(&Section<'_>) -> T,
+) -> Result<T, Error> {
     let reader = Reader::new(file, text, env, read_file);
     let table = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or_default();
@@ -214,17 +244,8 @@ fn parse(
     })?;
     let root = Section::root(&reader, table.get_ref());
     // What a part returns beside a mistake is only a stand-in: it ends here.
-    let config = Config {
-        file: file.to_owned(),
-        server: server::read(&root.table("server")),
-        pagerduty: pagerduty::read(&root.table("pagerduty")),
-        strongdm: strongdm::read(&root.table("strongdm")),
-        store: store::read(&root.table("store")),
-        sync: sync::read(&root.table("sync")),
-        rules: rules::read(&root),
-        aliases: accounts::read(&root.table("accounts")),
-    };
-    reader.finish(config)
+    let parts = parts(&root);
+    reader.finish(parts)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Error, Mistake, Place, schema, suggest};
+use super::{Error, Mistake, Place, schema, suggest};
 
 /// The file under the eye, the outside world, and what was found wrong so far.
 pub(super) struct Reader<'a> {
@@ -46,9 +46,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The configuration, if nothing was wrong with it.
-    pub(super) fn finish(self, config: Config) -> Result<Config, Error> {
+    pub(super) fn finish<T>(self, read: T) -> Result<T, Error> {
         let mistakes = self.mistakes.into_inner();
-        if mistakes.is_empty() { Ok(config) } else { Err(Error::new(self.file, mistakes)) }
+        if mistakes.is_empty() { Ok(read) } else { Err(Error::new(self.file, mistakes)) }
     }
 }
 

@@ -240,12 +240,16 @@ impl Reconciler {
         self.metrics.pass_seconds.observe(took.as_secs_f64());
         let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
         if !(routine && report.is_quiet()) {
+            let held = match report.held.len() {
+                0 => String::new(),
+                held => format!(", {held} revocations held"),
+            };
             tracing::info!(
                 grants.created = report.created.len(),
                 grants.revoked = report.revoked.len(),
                 grants.unchanged = report.unchanged,
                 duration_ms = took.as_millis(),
-                "pass {result}: {} granted, {} revoked, {} unchanged",
+                "pass {result}: {} granted, {} revoked, {} unchanged{held}",
                 report.created.len(),
                 report.revoked.len(),
                 report.unchanged,

@@ -1,5 +1,5 @@
-//! The secrets that may have signed a webhook. A file of secrets is read again when a signature is refused, and as long as
-//! it held none, so that neither a rotation nor the first secret needs a restart.
+//! The secrets that may have signed a webhook. A file of secrets is read again when it changes, so that neither a rotation
+//! nor the first secret needs a restart.
 
 use std::{
     path::PathBuf,
@@ -44,15 +44,16 @@ impl WebhookSecrets {
         Self { file, state: Mutex::new(known), unreadable: Seldom::default() }
     }
 
-    /// The secrets as last read; a file that held none is looked at again.
+    /// The secrets, as the file has them now: one that was taken out is not accepted any more.
     pub fn current(&self) -> Arc<[SecretString]> {
-        let known = Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).secrets);
-        if known.is_empty() { self.changed().unwrap_or(known) } else { known }
+        let changed = self.changed();
+        changed
+            .unwrap_or_else(|| Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).secrets))
     }
 
-    /// The secrets of the file, if it changed since it was last read. Anybody can cause this by a forged signature, so
-    /// that an unchanged file costs no more than a look at its date and length.
-    pub fn changed(&self) -> Option<Arc<[SecretString]>> {
+    /// The secrets of the file, if it changed since it was last read. Every webhook causes this, so that an unchanged file
+    /// costs no more than a look at its date and length.
+    fn changed(&self) -> Option<Arc<[SecretString]>> {
         let file = self.file.as_ref()?;
         let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let metadata = std::fs::metadata(file).ok()?;
@@ -75,6 +76,13 @@ impl WebhookSecrets {
         secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
         // A file that is being replaced may be empty for a moment.
         if secrets.is_empty() {
+            return None;
+        }
+        if secrets
+            .iter()
+            .map(ExposeSecret::expose_secret)
+            .eq(known.secrets.iter().map(ExposeSecret::expose_secret))
+        {
             return None;
         }
         known.secrets = secrets.into();
@@ -113,13 +121,14 @@ mod tests {
             let texts = secrets.changed()?;
             Some(texts.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(read(), Some(vec!["one".to_owned()]), "it is not known yet whether it changed");
         assert_eq!(read(), None);
         std::fs::write(&file, "one\n two \n\n").unwrap();
         assert_eq!(read(), Some(vec!["one".to_owned(), "two".to_owned()]));
         std::fs::write(&file, "\n").unwrap();
         assert_eq!(read(), None);
         assert_eq!(secrets.current().len(), 2);
+        std::fs::write(&file, "two\n").unwrap();
+        assert_eq!(secrets.current().len(), 1, "what was taken out is not accepted");
         std::fs::remove_file(&file).unwrap();
         assert_eq!(read(), None);
     }

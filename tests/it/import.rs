@@ -63,3 +63,18 @@ async fn a_store_that_is_not_there_is_not_taken_for_an_empty_one() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("there is no store elsewhere.db"), "{said}");
 }
+
+#[tokio::test]
+async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
+    let mut scene = Scene::running(Config::default()).await;
+    scene.kill();
+    std::fs::rename(scene.dir().join("oncall-grants.db"), scene.dir().join("old.db"))
+        .expect("the store is there");
+    scene.write_config("[server]\nadmin_token_file = \"gone\"\n[strongdm]\nsecret_key_file = \"gone\"\n");
+    let empty = scene.run(&["audit"]).await;
+    assert_eq!(empty.status.code(), Some(1), "no store is not an empty audit");
+    let import = scene.run(&["import", "--from", "sqlite:old.db"]).await;
+    assert!(String::from_utf8_lossy(&import.stdout).starts_with("taken over: 2 grants"), "{import:?}");
+    let audit = scene.run(&["audit", "--format", "jsonl"]).await;
+    assert_eq!((audit.status.code(), String::from_utf8_lossy(&audit.stdout).lines().count()), (Some(0), 2));
+}

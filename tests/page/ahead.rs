@@ -74,7 +74,7 @@ async fn gaps_outlive_the_process_and_what_cannot_be_seen_and_go_when_they_are_f
     scene.kill();
     scene.pagerduty.faults().add(Fault::on("", Action::http(503, "")).until_cleared());
     scene.start().await;
-    says(&scene, "PagerDuty does not answer", true).await;
+    says(&scene, "PagerDuty does not answer as it should", true).await;
     let said = page(&scene).await;
     assert!(said.contains("Nobody is on call now for payments"), "{said}");
     assert!(said.contains("It could not be checked the last time."), "{said}");

@@ -39,7 +39,7 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
             }
         }
     }
-    let opened = match Box::pin(assemble::store_beside(config)).await {
+    let opened = match Box::pin(assemble::store_beside(&config.store)).await {
         Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };

@@ -29,7 +29,7 @@ impl fmt::Display for Plan {
         for grant in held {
             writeln!(
                 f,
-                "held      {grant}\n          too many revocations at once: confirm them with allow-mass-revocation"
+                "held      {grant}\n          too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync"
             )?;
         }
         for Deferred { grant, until } in deferred {

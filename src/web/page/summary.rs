@@ -144,7 +144,7 @@ fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Option<Notic
     let error = health.last_error.as_ref().filter(|_| answers(health) == Some(false))?;
     Some(Notice {
         tone: "bad",
-        title: format!("{name} does not answer"),
+        title: format!("{name} does not answer as it should"),
         text: html! {
             (error.message) " (" (distance(now, error.at)) "). "
             @match health.last_success { Some(at) => { "Its last answer came " (distance(now, at)) ". " } None => { "It has not answered since the start. " } }

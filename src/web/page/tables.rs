@@ -184,7 +184,7 @@ fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Markup {
     let (tone, word) = match answers(health) {
         None => ("quiet", "not asked yet"),
         Some(true) => ("good", "answers"),
-        Some(false) => ("bad", "does not answer"),
+        Some(false) => ("bad", "fails"),
     };
     html! {
         li.card {

@@ -25,11 +25,11 @@ fn too_many_revocations_are_all_held_and_creations_go_on() {
     grant     backup@corp.example on db from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
               because of rule "db": user P-backup is on call for schedule PS
     held      day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     held      night@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     held      night@corp.example on db from 2027-03-02T06:00:00Z until 2027-03-02T16:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     0 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     "#);
     assert_eq!(reorganised().plan().unchanged, 0);
@@ -59,13 +59,13 @@ fn a_held_grant_that_is_too_long_is_not_granted_twice() {
         reorganised().ours([own(4, "backup", 8, 30)]).settings(|settings| settings.max_revocations = 2);
     assert_snapshot!(scene.words(), @r"
     held      backup@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-02T06:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     held      day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     held      night@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     held      night@corp.example on db from 2027-03-02T06:00:00Z until 2027-03-02T16:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     0 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     ");
 }
@@ -78,7 +78,7 @@ fn a_held_grant_in_the_way_defers_what_comes_after_it() {
         .settings(|settings| settings.max_revocations = 0);
     assert_snapshot!(scene.words(), @r"
     held      day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              too many revocations at once: confirm them with allow-mass-revocation
+              too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync
     deferred  day@corp.example on db from 2027-03-02T01:00:00Z until 2027-03-02T02:00:00Z (rules: db)
               another grant is in the way until it ends at 2027-03-01T20:00:00Z
     0 grants unchanged, 2 on-calls seen; the next change by itself is at 2027-03-01T16:00:00Z
