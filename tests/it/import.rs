@@ -67,7 +67,8 @@ async fn a_store_that_is_not_there_is_not_taken_for_an_empty_one() {
 #[tokio::test]
 async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     let mut scene = Scene::running(Config::default()).await;
-    scene.kill();
+    scene.signal("TERM");
+    scene.ended().await;
     std::fs::rename(scene.dir().join("oncall-grants.db"), scene.dir().join("old.db"))
         .expect("the store is there");
     scene.write_config("[server]\nadmin_token_file = \"gone\"\n[strongdm]\nsecret_key_file = \"gone\"\n");
