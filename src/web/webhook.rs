@@ -52,9 +52,9 @@ impl RefusedSignatures {
         );
     }
 
-    /// Counts one; `ours` is the name of our own subscription, if it is said to come from there. Forged ones do not
-    /// keep that from being logged.
-    fn note(&self, ours: Option<&str>) {
+    /// Counts one; `said` is the subscription that it names, `ours` the same if it is our own. Forged ones do not keep
+    /// that from being logged.
+    fn note(&self, ours: Option<&str>, said: Option<&str>) {
         let state = if ours.is_some() { &self.ours } else { &self.others };
         let Some(count) = state.note(LOG_EVERY) else { return };
         if let Some(id) = ours {
@@ -66,10 +66,13 @@ impl RefusedSignatures {
             );
         } else {
             let webhooks = if count == 1 { "webhook" } else { "webhooks" };
+            let said =
+                said.map(|id| format!("; the last one names the subscription {id:?}")).unwrap_or_default();
             tracing::warn!(
                 webhooks.refused = count,
-                "refused {count} {webhooks} whose signature was made with none of the configured secrets; after three in a \
-                 row PagerDuty switches the subscription off for a day",
+                "refused {count} {webhooks} whose signature was made with none of the configured secrets{said}; if PagerDuty \
+                 sent it, its secret is missing in pagerduty.webhook_secrets, and after three in a row PagerDuty switches \
+                 the subscription off for a day",
             );
         }
     }
@@ -183,12 +186,13 @@ async fn accept(
 /// Notes a webhook whose signature is bad. Where it says that it comes from is not signed, but it is a hint at what is
 /// wrong: our subscription with another secret is more likely than somebody who knows its name.
 fn refuse(app: &App, headers: &HeaderMap) {
-    let subscription = unsigned(headers, "x-webhook-subscription").filter(|id| app.watch.is_ours(id));
-    if let Some(id) = &subscription {
+    let said = unsigned(headers, "x-webhook-subscription");
+    let ours = said.as_deref().filter(|id| app.watch.is_ours(id));
+    if let Some(id) = ours {
         app.metrics.wrong_secret.inc();
         app.reconciler.note_wrong_secret(id, clock::now());
     }
-    app.refused_signatures.note(subscription.as_deref());
+    app.refused_signatures.note(ours, said.as_deref());
 }
 
 fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {
