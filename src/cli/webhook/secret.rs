@@ -69,6 +69,17 @@ impl Sink {
         }
     }
 
+    /// Where the secret before the one that was kept last is, in words; none if there is none.
+    pub(super) fn place_before(&self) -> Option<String> {
+        let Self::More(path, _) = self else { return None };
+        let text = fs::read_to_string(path).ok()?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let numbers: Vec<usize> = lines.map(|(index, _)| index + 1).collect();
+        let [older @ .., before, new] = numbers.as_slice() else { return None };
+        let unless = if older.is_empty() { "" } else { ", unless that is another subscription's" };
+        Some(format!("line {before} of {}, the one before the new one (line {new}){unless}", path.display()))
+    }
+
     /// Tells people something, on standard output unless the secret goes there.
     pub(super) fn say(&self, text: &str) {
         match self {
