@@ -407,15 +407,22 @@ async fn a_service_whose_store_is_down_is_not_taken_for_none() {
     let (proxy, url) = Proxy::to_database(&database.url).await;
     let mut scene = reachable(Config { store: url.to_string(), ..Config::default() }).await;
     webhook(&scene, &["create", "--secret-file", "unused"]).await;
+    webhook(&scene, &["rotate", "--secret-file", "another"]).await;
+    let both = ids(&scene);
     scene.start().await;
     watched(&scene, "active").await;
     for disturb in [Proxy::close, Proxy::mute] {
         disturb(&proxy);
         wait_until("the store is missed", async || (scene.get("/readyz").await.status == 503).then_some(()))
             .await;
-        let pinged = webhook(&scene, &["ping"]).await;
+        let down = "runs, but its store does not answer";
+        let pinged = webhook(&scene, &["ping", &both[1]]).await;
         assert_eq!(pinged.status.code(), Some(1));
-        assert!(out(&pinged).contains("runs, but its store does not answer"), "{}", out(&pinged));
+        assert!(out(&pinged).contains(down), "{}", out(&pinged));
+        let unknown = webhook(&scene, &["rotate", "--finish", &both[0]]).await;
+        assert_eq!(unknown.status.code(), Some(1));
+        assert!(err(&unknown).contains(down), "{}", err(&unknown));
+        assert_eq!(ids(&scene), both);
         proxy.open();
     }
 }

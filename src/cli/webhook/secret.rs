@@ -170,6 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn the_line_before_the_new_one_is_named_if_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        let added = |secret: &str| {
+            let mut sink = Sink::adding(Some(&path)).unwrap();
+            sink.keep(&secret.into()).unwrap();
+            sink.place_before().map(|place| place.replace(path.to_str().unwrap(), "F"))
+        };
+        assert_eq!(added("first"), None);
+        assert_eq!(added("second").as_deref(), Some("line 1 of F, the one before the new one (line 2)"));
+        fs::write(&path, "first\nsecond\n\n").unwrap();
+        let third = "line 2 of F, the one before the new one (line 4), unless that is another subscription's";
+        assert_eq!(added("third").as_deref(), Some(third));
+    }
+
+    #[test]
     fn what_holds_no_secret_is_removed_but_never_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
