@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Schedule, Shift},
+    pagerduty::{Schedule, Shift, sign},
     strongdm::{LEAST_PERMISSIONS, ResourceKind, SuspendedIn},
     world::{self, LONELY_SCHEDULE, POLICY, SCHEDULE, V3_SCHEDULE},
 };
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DENIZ, Database, Scene, rule, wait_until},
-    webhook_command::reachable,
+    webhook_command::{change, reachable, watched},
 };
 
 /// What `check --format json` printed, and its exit code.
@@ -313,13 +313,7 @@ async fn the_subscription_is_judged() {
     assert_eq!(found.code, Some(0), "{:#}", found.report);
 
     let id = scene.pagerduty.subscriptions()[0].id.clone();
-    let change = async |change: Value| {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let url = format!("{}/webhook_subscriptions/{id}", scene.pagerduty.url());
-        let request = client.put(url).header("Authorization", format!("Token token={}", world::TOKEN));
-        let answer = request.json(&serde_json::json!({"webhook_subscription": change})).send().await;
-        assert!(answer.expect("an answer").status().is_success());
-    };
+    let change = async |what: Value| change(&scene, &id, what).await;
     change(serde_json::json!({"active": false})).await;
     check(&scene).await.assert_problem("subscription_inactive", &id, "switched off by its owner");
     change(serde_json::json!({"active": true, "events": ["service.updated"]})).await;
@@ -345,6 +339,44 @@ async fn a_subscription_without_a_known_secret_is_one_finding_with_the_remedy_th
     found.assert_problem("subscription_without_secret", "webhook subscription", "answered 503");
     assert!(found.of("subscription_without_secret")[0]["remedy"].to_string().contains("webhook rotate"));
     assert!(found.of("no_webhook_secret").is_empty(), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_that_the_service_noticed_is_a_problem_until_a_signed_event_comes() {
+    let mut scene = reachable(Config::default()).await;
+    fill(&scene);
+    scene.run(&["webhook", "create", "--secret-file", "unused"]).await;
+    let id = scene.pagerduty.subscriptions()[0].id.clone();
+    scene.start().await;
+    watched(&scene, "active").await;
+    let forged = async || {
+        let headers = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)];
+        scene.post_webhook("{}", headers).await.assert_error(401, "bad_signature");
+        // The pass keeps what was noticed.
+        scene.synced().await;
+    };
+    let signed = async |subscription: &str| {
+        let body = scene.about(SCHEDULE).body();
+        let signature = sign(world::WEBHOOK_SECRET, &body);
+        let headers = [("X-PagerDuty-Signature", &*signature), ("X-Webhook-Subscription", subscription)];
+        assert_eq!(scene.post_webhook(body, headers).await.status, 202);
+        scene.all_served().await;
+    };
+    forged().await;
+    let found = check(&scene).await;
+    found.assert_problem("wrong_secret", &id, "not configured");
+    assert!(found.of("wrong_secret")[0]["remedy"].to_string().contains("webhook rotate"));
+    assert!(found.of("subscription_unheard").is_empty(), "it says the same: {:#}", found.report);
+    signed("PWSUB99").await;
+    check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
+    signed(&id).await;
+    let found = check(&scene).await;
+    assert_eq!((found.code, found.of("wrong_secret").len()), (Some(0), 0), "{:#}", found.report);
+
+    forged().await;
+    check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
+    scene.run(&["webhook", "delete", &id]).await;
+    assert!(check(&scene).await.of("wrong_secret").is_empty(), "it is not ours any more");
 }
 
 #[tokio::test]

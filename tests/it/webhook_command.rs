@@ -8,7 +8,7 @@ use sandbox::{
 };
 use serde_json::Value;
 
-use crate::support::{Config, Scene, wait_until};
+use crate::support::{Config, Database, Proxy, Scene, wait_until};
 
 /// Says that PagerDuty reaches the service at a free port of this machine.
 fn with_public_url(scene: &Scene, change: impl FnOnce(String) -> String) {
@@ -53,8 +53,17 @@ fn ids(scene: &Scene) -> Vec<String> {
     scene.pagerduty.subscriptions().into_iter().map(|one| one.id).collect()
 }
 
+/// Changes a subscription as its owner does in PagerDuty.
+pub(crate) async fn change(scene: &Scene, id: &str, change: Value) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = format!("{}/webhook_subscriptions/{id}", scene.pagerduty.url());
+    let request = client.put(url).header("Authorization", format!("Token token={}", world::TOKEN));
+    let answer = request.json(&serde_json::json!({"webhook_subscription": change})).send().await;
+    assert!(answer.expect("an answer").status().is_success());
+}
+
 /// Lets a service that was started look at its subscription, so that no two processes ask at once.
-async fn watched(scene: &Scene, state: &str) {
+pub(crate) async fn watched(scene: &Scene, state: &str) {
     let line = format!(r#"oncall_grants_subscription_state{{state="{state}"}} 1"#);
     let what = format!("the subscription is seen as {state}");
     wait_until(&what, async || scene.get("/metrics").await.text.contains(&line).then_some(())).await;
@@ -289,6 +298,7 @@ async fn a_rotation_leaves_no_gap_and_one_subscription() {
     assert_eq!(new[0].filter_id.as_deref(), Some("PSPAY01"), "it is like the old one");
     let secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
     assert_eq!(secrets.lines().count(), 3);
+    assert!(out(&rotated).contains("line 2 of secrets, the one before the new one"), "{}", out(&rotated));
     let event = Event::incident("incident.triggered", scene.now(), world::POLICY, world::SERVICE);
     assert_eq!(scene.pagerduty.emit(&event), 1);
     wait_until("the event arrives", async || {
@@ -305,7 +315,7 @@ async fn without_a_running_service_a_rotation_is_finished_by_hand() {
     let old = ids(&scene).remove(0);
     let early = webhook(&scene, &["rotate", "--finish", &old]).await;
     assert_eq!(early.status.code(), Some(1));
-    assert!(err(&early).contains("no other active subscription"), "{}", err(&early));
+    assert!(err(&early).contains("no other subscription"), "{}", err(&early));
 
     let rotated = webhook(&scene, &["rotate", "--secret-file", "two"]).await;
     assert_eq!(rotated.status.code(), Some(1), "it is not finished");
@@ -316,9 +326,105 @@ async fn without_a_running_service_a_rotation_is_finished_by_hand() {
         assert_eq!(refused.status.code(), Some(2), "{command}");
         assert!(err(&refused).contains("name the ID"), "{}", err(&refused));
     }
-    let finished = webhook(&scene, &["rotate", "--finish", &old]).await;
+    let unknown = webhook(&scene, &["rotate", "--finish", &old]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("--force"), "{}", err(&unknown));
+    assert_eq!(ids(&scene).len(), 2);
+    let finished = webhook(&scene, &["rotate", "--finish", &old, "--force"]).await;
     assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
     assert!(!ids(&scene).contains(&old) && ids(&scene).len() == 1);
+}
+
+/// A rotation whose new secret went to a file that nobody reads: the running service, the old ID and the new one.
+async fn half_rotated() -> (Scene, String, String) {
+    let mut scene = with_secrets_file().await;
+    scene.start().await;
+    watched(&scene, "missing").await;
+    let made = webhook(&scene, &["create", "--secret-file", "secrets", "--append"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}{}", out(&made), err(&made));
+    let old = ids(&scene).remove(0);
+    let rotated = webhook(&scene, &["rotate", "--secret-file", "other"]).await;
+    assert_eq!(rotated.status.code(), Some(1), "{}", err(&rotated));
+    let new = ids(&scene).into_iter().find(|id| *id != old).expect("a second one");
+    (scene, old, new)
+}
+
+#[tokio::test]
+async fn a_subscription_stays_until_the_service_has_heard_of_the_one_that_replaces_it() {
+    let (mut scene, old, new) = half_rotated().await;
+    let refused = async |why: &str| {
+        let early = webhook(&scene, &["rotate", "--finish", &old]).await;
+        assert_eq!(early.status.code(), Some(1), "{}", out(&early));
+        assert!(err(&early).contains(why) && err(&early).contains(&new), "{}", err(&early));
+        assert_eq!(ids(&scene).len(), 2);
+    };
+    refused("webhook ping").await;
+    change(&scene, &new, serde_json::json!({"active": false})).await;
+    refused("switched off").await;
+    change(&scene, &new, serde_json::json!({"active": true})).await;
+
+    let mut secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
+    secrets += &fs::read_to_string(scene.dir().join("other")).expect("a file");
+    fs::write(scene.dir().join("secrets"), secrets).expect("a writable directory");
+    let pinged = webhook(&scene, &["ping", &new]).await;
+    assert_eq!(pinged.status.code(), Some(0), "{}", out(&pinged));
+    change(&scene, &new, serde_json::json!({"active": false})).await;
+    refused("switched off").await;
+    change(&scene, &new, serde_json::json!({"active": true})).await;
+    // What it has heard of is in its store.
+    scene.kill();
+    let finished = webhook(&scene, &["rotate", "--finish", &old]).await;
+    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
+    assert_eq!(ids(&scene), [new]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_interrupted_says_how_it_ends_and_may_end_with_the_old_one() {
+    let (scene, old, new) = half_rotated().await;
+    let again = webhook(&scene, &["rotate"]).await;
+    assert_eq!(again.status.code(), Some(2));
+    assert!(err(&again).contains("rotate --finish ID"), "{}", err(&again));
+    let finished = webhook(&scene, &["rotate", "--finish", &new]).await;
+    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
+    assert!(out(&finished).contains(&format!("{old} delivers in its place")), "{}", out(&finished));
+    assert_eq!(ids(&scene), [old]);
+}
+
+#[tokio::test]
+async fn a_secret_that_went_elsewhere_belongs_into_the_file_that_the_service_reads() {
+    let scene = with_secrets_file().await;
+    let made = webhook(&scene, &["create"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    for told in [err(&made), out(&webhook(&scene, &["rotate", "--secret-file", "other"]).await)] {
+        assert!(told.contains("another line to secrets") && told.contains("without a restart"), "{told}");
+        assert!(!told.contains("set webhook_secrets_file"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_store_is_down_is_not_taken_for_none() {
+    let database = Database::create().await;
+    let (proxy, url) = Proxy::to_database(&database.url).await;
+    let mut scene = reachable(Config { store: url.to_string(), ..Config::default() }).await;
+    webhook(&scene, &["create", "--secret-file", "unused"]).await;
+    webhook(&scene, &["rotate", "--secret-file", "another"]).await;
+    let both = ids(&scene);
+    scene.start().await;
+    watched(&scene, "active").await;
+    for disturb in [Proxy::close, Proxy::mute] {
+        disturb(&proxy);
+        wait_until("the store is missed", async || (scene.get("/readyz").await.status == 503).then_some(()))
+            .await;
+        let down = "runs, but its store does not answer";
+        let pinged = webhook(&scene, &["ping", &both[1]]).await;
+        assert_eq!(pinged.status.code(), Some(1));
+        assert!(out(&pinged).contains(down), "{}", out(&pinged));
+        let unknown = webhook(&scene, &["rotate", "--finish", &both[0]]).await;
+        assert_eq!(unknown.status.code(), Some(1));
+        assert!(err(&unknown).contains(down), "{}", err(&unknown));
+        assert_eq!(ids(&scene), both);
+        proxy.open();
+    }
 }
 
 #[tokio::test]

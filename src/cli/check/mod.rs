@@ -3,13 +3,14 @@
 mod probe;
 mod report;
 mod store;
+mod wrong_secret;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use self::{probe::Probed, report::Report};
+use self::{probe::Probed, report::Report, store::Beside};
 use super::{Ending, Format, here, patiently, print};
 use crate::{
     assemble,
@@ -21,7 +22,7 @@ use crate::{
         plan::Unknown,
         preflight::preflight,
     },
-    store::{SharedStore, sqlite::Sqlite},
+    store::{DeliveryRow, SharedStore, sqlite::Sqlite},
     subscription,
 };
 
@@ -116,22 +117,24 @@ fn webhook_secrets(pagerduty: &PagerDuty) -> Option<Finding> {
 }
 
 async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
-    let store = patiently("the store", store::look(config, &mut report.findings)).await;
-    let asked = ask_upstreams(config, report, store.as_ref()).await;
-    if let Some(store) = store {
+    let beside = patiently("the store", store::look(config, &mut report.findings)).await;
+    let asked = ask_upstreams(config, report, beside.as_ref()).await;
+    if let Some(Beside { store, .. }) = beside {
         store.close().await;
     }
     asked
 }
 
-async fn ask_upstreams(
-    config: &Config,
-    report: &mut Report,
-    store: Option<&SharedStore>,
-) -> anyhow::Result<()> {
+async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Beside>) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let clients = assemble::clients(config, &metrics)?;
     let mut probed = probe::upstreams(config, &clients).await;
+    let came = match beside {
+        Some(Beside { store, .. }) => lately(store).await,
+        None => None,
+    };
+    let wrong = beside.zip(came.as_deref()).and_then(|(beside, came)| wrong_secret::standing(beside, came));
+    let mut is_gone = false;
     if let Some(url) = subscription::our_url(config)
         && probed.pagerduty_answers
     {
@@ -143,13 +146,15 @@ async fn ask_upstreams(
             report.findings.retain(|finding| finding.kind != NO_SECRET);
         }
         probed.findings.extend(judged);
-        if let (Ok(listed), Some(store)) = (&listed, store) {
-            let heard = heard_of(store).await;
-            probed
-                .findings
-                .extend(heard.map(|heard| subscription::unheard(listed, &url, &heard)).unwrap_or_default());
+        if let (Ok(listed), Some(came)) = (&listed, came) {
+            is_gone = wrong.is_some_and(|wrong| wrong_secret::is_gone(wrong, listed, &url));
+            let mut heard = subscriptions(came);
+            // What is known of it is worse than that nothing was heard.
+            heard.extend(wrong.map(|wrong| wrong.subscription.clone()));
+            probed.findings.extend(subscription::unheard(listed, &url, &heard));
         }
     }
+    probed.findings.extend(wrong.filter(|_| !is_gone).map(wrong_secret::finding));
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
         // An empty store: what matters here is what the rules mean, not what was done before.
@@ -166,12 +171,20 @@ async fn ask_upstreams(
     Ok(())
 }
 
-/// The subscriptions of which signed events are in the store; none if it does not tell.
-async fn heard_of(store: &SharedStore) -> Option<BTreeSet<String>> {
+/// The newest signed events in the store; none if it does not tell.
+async fn lately(store: &SharedStore) -> Option<Vec<DeliveryRow>> {
     /// A busy service has as many deliveries in minutes; a ping is the answer then.
     const LATELY: u32 = 500;
-    let page = store.delivery_page(LATELY, None).await.ok()?;
-    Some(page.items.into_iter().filter_map(|delivery| delivery.subscription).collect())
+    Some(store.delivery_page(LATELY, None).await.ok()?.items)
+}
+
+fn subscriptions(events: Vec<DeliveryRow>) -> BTreeSet<String> {
+    events.into_iter().filter_map(|event| event.subscription).collect()
+}
+
+/// The subscriptions of which signed events are in the store; none if it does not tell.
+pub(super) async fn heard_of(store: &SharedStore) -> Option<BTreeSet<String>> {
+    lately(store).await.map(subscriptions)
 }
 
 /// What the survey could not see, unless a probe already said why.

@@ -18,7 +18,7 @@ use crate::{
     config::{Config, StoreKind},
     reconcile::{
         finding::Finding,
-        picture::{Picture, Stretch},
+        picture::{Picture, Stretch, WrongSecret},
     },
     store::SharedStore,
 };
@@ -28,8 +28,15 @@ const TOLD: usize = 5;
 /// An address that does not answer by then is not worth waiting for.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// The store of the service, open beside it.
+pub(super) struct Beside {
+    pub(super) store: SharedStore,
+    /// The newest webhook of our own subscription with a bad signature that the service noticed.
+    pub(super) wrong_secret: Option<WrongSecret>,
+}
+
 /// Looks at the store; it comes back open if there is one that can be read.
-pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<SharedStore> {
+pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<Beside> {
     if let StoreKind::Sqlite { path } = &config.store.kind {
         match file(path) {
             Ok(File::There) => {}
@@ -45,9 +52,10 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
     };
     match opened {
         Ok((store, picture)) => {
-            let picture = picture.and_then(|text| serde_json::from_str(&text).ok());
-            findings.extend(picture.map(|picture| left_word(&picture)).unwrap_or_default());
-            Some(store)
+            let picture: Picture =
+                picture.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            findings.extend(left_word(&picture));
+            Some(Beside { store, wrong_secret: picture.wrong_secret })
         }
         Err(error) => {
             let remedy = match config.store.kind {

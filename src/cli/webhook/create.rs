@@ -165,13 +165,17 @@ impl Made {
         if self.is_configured(config) {
             return;
         }
-        let file =
-            self.sink.path().map_or("a file of mode 0600".to_owned(), |path| format!("{}", path.display()));
-        self.sink.say(&format!(
-            "the service must know it: set webhook_secrets_file in [pagerduty] to {file} (one secret a line) and \
-             restart the service, then: oncall-grants webhook ping {}",
-            self.id
-        ));
+        let how = if let Some(read) = secrets_file(config) {
+            format!("add it as another line to {read}, which a running service reads again without a restart")
+        } else {
+            let file = self.sink.path().map(|path| path.display().to_string());
+            format!(
+                "set webhook_secrets_file in [pagerduty] to {} (one secret a line) and restart the service",
+                file.as_deref().unwrap_or("a file of mode 0600")
+            )
+        };
+        self.sink
+            .say(&format!("the service must know it: {how}, then: oncall-grants webhook ping {}", self.id));
     }
 
     /// Pings, if the service may know the secret: a ping that it must refuse would only count against it.
@@ -228,6 +232,14 @@ pub(super) async fn ping(
     };
     say(&format!("the running service has not received the ping of {id}: {why}"));
     Ok(Arrival::Missing)
+}
+
+/// What to call the configured file with the secrets. A path to nothing is not shown: it may be a secret in the wrong
+/// place.
+pub(super) fn secrets_file(config: &Config) -> Option<String> {
+    let file = config.pagerduty.webhook_secrets_file.as_deref()?;
+    let named = "the file that pagerduty.webhook_secrets_file names";
+    Some(if file.exists() { file.display().to_string() } else { named.to_owned() })
 }
 
 fn holds_a_secret(file: &Path) -> bool {

@@ -93,7 +93,7 @@ pub(super) async fn ping(config: &Config, client: &Client, which: Which) -> anyh
 }
 
 /// That it is off, and what mends it; none if it is on.
-fn switched_off(one: &Subscription) -> Option<String> {
+pub(super) fn switched_off(one: &Subscription) -> Option<String> {
     let id = &one.id;
     match state(one) {
         State::TemporarilyDisabled => Some(format!(

@@ -1,6 +1,7 @@
 //! `oncall-grants webhook`: manages the PagerDuty subscription that delivers to this service.
 
 mod create;
+mod finish;
 mod manage;
 mod rotate;
 mod secret;
@@ -37,8 +38,8 @@ enum Command {
     Create(create::Options),
     /// Makes a second subscription with a new secret, and removes the first when the new one was seen
     #[command(
-        after_help = "Exit code: 0 the new one has replaced the old one, 1 the old one is still there, because the running \
-                      service has not received the ping of the new one or could not be asked.\n\nExample: oncall-grants \
+        after_help = "Exit code: 0 the new one has replaced the old one, 1 the old one is still there, because the service \
+                      has not received a signed event of the new one or could not be asked.\n\nExample: oncall-grants \
                       webhook rotate --secret-file /etc/oncall-grants/webhook-secrets"
     )]
     Rotate(rotate::Options),
@@ -81,6 +82,16 @@ pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result
 
 /// The subscription that is meant: by its ID, or the only one that delivers to us.
 async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Result<Option<Subscription>> {
+    meant_or(config, client, id, "").await
+}
+
+/// The same; if several deliver to us, `otherwise` is said as well.
+async fn meant_or(
+    config: &Config,
+    client: &Client,
+    id: Option<&str>,
+    otherwise: &str,
+) -> anyhow::Result<Option<Subscription>> {
     if let Some(id) = id {
         return told("look at it", READABLE_WITH, client.subscription(id)).await.map(Some);
     }
@@ -96,7 +107,8 @@ async fn meant(config: &Config, client: &Client, id: Option<&str>) -> anyhow::Re
         [one] => Ok(Some((*one).clone())),
         several => {
             let ids: Vec<&str> = several.iter().map(|one| one.id.as_str()).collect();
-            complain(&format!("{} deliver to {url}; name the ID of the one that is meant", ids.join(", ")));
+            let ids = ids.join(", ");
+            complain(&format!("{ids} deliver to {url}; name the ID of the one that is meant{otherwise}"));
             Ok(None)
         }
     }

@@ -7,17 +7,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    super::{Ending, print},
+    super::Ending,
     create::{Arrival, DESCRIPTION, make},
-    meant,
+    finish::{finish_rotation, remove},
+    meant_or,
     secret::Sink,
-    told,
 };
-use crate::{
-    config::Config,
-    pagerduty::{Client, Subscription},
-    subscription::{CHANGEABLE_WITH, READABLE_WITH, State, state},
-};
+use crate::{config::Config, pagerduty::Client};
+
+/// What else may be meant where two deliver to one place.
+const OR_FINISH: &str = "; if they are what an interrupted rotation left, oncall-grants webhook rotate --finish ID ends it \
+                         by removing the one named";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -26,17 +26,23 @@ pub(super) struct Options {
     /// The file (one secret a line) to which the new secret is added [default: `webhook_secrets_file`, else printed]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Only removes this replaced subscription, if another one delivers in its place
+    /// Only removes this replaced subscription, if another one delivers in its place: the service has received a signed
+    /// event of that one
     #[arg(long, value_name = "OLD_ID", conflicts_with_all = ["id", "secret_file"])]
     finish: Option<String>,
+    /// Removes it also if the other one is switched off, or not known to work
+    #[arg(long, requires = "finish")]
+    force: bool,
 }
 
 pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -> anyhow::Result<Ending> {
-    let Options { id, secret_file, finish } = options;
+    let Options { id, secret_file, finish, force } = options;
     if let Some(old) = finish {
-        return finish_rotation(client, &old).await;
+        return finish_rotation(config, client, &old, force).await;
     }
-    let Some(old) = meant(config, client, id.as_deref()).await? else { return Ok(Ending::Misused) };
+    let Some(old) = meant_or(config, client, id.as_deref(), OR_FINISH).await? else {
+        return Ok(Ending::Misused);
+    };
     if old.has_hidden_settings {
         bail!(
             "{} has a password, custom headers or an OAuth client, which PagerDuty does not show; make its successor in \
@@ -56,7 +62,8 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
     made.sink.say(&format!("made {} beside {}; its secret is {place}", made.id, old.id));
     made.advise(config);
     if made.ping(config, client).await? == Arrival::Seen {
-        remove(client, &old.id, &|text| made.sink.say(text)).await?;
+        let place = made.sink.place_before().map(|place| format!(": {place}")).unwrap_or_default();
+        remove(client, &old.id, &place, &|text| made.sink.say(text)).await?;
         return Ok(Ending::Done);
     }
     made.sink.say(&format!(
@@ -65,31 +72,4 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
         old.id, made.id, made.id, old.id
     ));
     Ok(Ending::Incomplete)
-}
-
-async fn remove(client: &Client, id: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-    told(&format!("remove {id}"), CHANGEABLE_WITH, client.delete_subscription(id)).await?;
-    say(&format!(
-        "removed {id}; drop its secret from the configuration in two days, for deliveries may be repeated for so long"
-    ));
-    Ok(())
-}
-
-async fn finish_rotation(client: &Client, id: &str) -> anyhow::Result<Ending> {
-    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
-    let old =
-        listed.iter().find(|one| one.id == id).with_context(|| format!("there is no subscription {id}"))?;
-    let replaces = |other: &&Subscription| {
-        other.id != old.id
-            && other.url.is_some()
-            && other.url == old.url
-            && other.filter == old.filter
-            && state(other) == State::Active
-    };
-    let Some(successor) = listed.iter().find(replaces) else {
-        bail!("no other active subscription delivers to the same place as {id}, so it stays");
-    };
-    print(&format!("{} delivers in its place", successor.id));
-    remove(client, id, &print).await?;
-    Ok(Ending::Done)
 }

@@ -69,6 +69,17 @@ impl Sink {
         }
     }
 
+    /// Where the secret before the one that was kept last is, in words; none if there is none.
+    pub(super) fn place_before(&self) -> Option<String> {
+        let Self::More(path, _) = self else { return None };
+        let text = fs::read_to_string(path).ok()?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let numbers: Vec<usize> = lines.map(|(index, _)| index + 1).collect();
+        let [older @ .., before, new] = numbers.as_slice() else { return None };
+        let unless = if older.is_empty() { "" } else { ", unless that is another subscription's" };
+        Some(format!("line {before} of {}, the one before the new one (line {new}){unless}", path.display()))
+    }
+
     /// Tells people something, on standard output unless the secret goes there.
     pub(super) fn say(&self, text: &str) {
         match self {
@@ -156,6 +167,22 @@ mod tests {
         Sink::adding(Some(&path)).unwrap().keep(&"second".into()).unwrap();
         Sink::adding(Some(&path)).unwrap().keep(&"third".into()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn the_line_before_the_new_one_is_named_if_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        let added = |secret: &str| {
+            let mut sink = Sink::adding(Some(&path)).unwrap();
+            sink.keep(&secret.into()).unwrap();
+            sink.place_before().map(|place| place.replace(path.to_str().unwrap(), "F"))
+        };
+        assert_eq!(added("first"), None);
+        assert_eq!(added("second").as_deref(), Some("line 1 of F, the one before the new one (line 2)"));
+        fs::write(&path, "first\nsecond\n\n").unwrap();
+        let third = "line 2 of F, the one before the new one (line 4), unless that is another subscription's";
+        assert_eq!(added("third").as_deref(), Some(third));
     }
 
     #[test]

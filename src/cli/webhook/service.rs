@@ -1,13 +1,14 @@
-//! The running service, asked over its own API whether a ping arrived.
+//! The running service, asked over its own API which signed events arrived.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::super::{here, patiently};
+use super::super::{health, here, patiently};
 use crate::{
     config::{Config, Tls},
     pagerduty, tls,
@@ -19,13 +20,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A service that takes longer to list its events is not reachable for our purpose.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// A service that answers, and the pings that it had seen before.
+/// A service that answers, and the events that it had received before.
 #[derive(Debug)]
 pub(super) struct Service {
     http: reqwest::Client,
     events: Url,
     token: SecretString,
     seen: BTreeSet<String>,
+    heard: BTreeSet<String>,
+}
+
+/// Why no service can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Silence {
+    #[error("the service wants client certificates, and this command has none")]
+    WantsCertificate,
+    #[error("the service runs, but its store does not answer")]
+    WithoutStore,
+    #[error("no running service of this configuration answers here")]
+    Nobody,
 }
 
 #[derive(Deserialize)]
@@ -51,21 +64,33 @@ impl Event {
 
 impl Service {
     /// The service of this configuration; if none can be asked, why.
-    pub(super) async fn find(config: &Config) -> Result<Self, &'static str> {
+    pub(super) async fn find(config: &Config) -> Result<Self, Silence> {
         if config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
             // To try would only be a failed handshake, which the service counts.
-            return Err("the service wants client certificates, and this command has none");
+            return Err(Silence::WantsCertificate);
         }
+        let mut lacks_store = false;
         for (http, base) in ways(config) {
             let Ok(events) = base.join("/api/events?limit=200") else { continue };
             let token = config.server.admin_token.clone();
-            let mut service = Self { http, events, token, seen: BTreeSet::new() };
-            if let Some(page) = patiently("the running service", service.list()).await {
-                service.seen = page.iter().map(Event::key).collect();
-                return Ok(service);
+            let mut service = Self { http, events, token, seen: BTreeSet::new(), heard: BTreeSet::new() };
+            match patiently("the running service", service.list()).await {
+                Ok(page) => {
+                    service.seen = page.iter().map(Event::key).collect();
+                    service.heard = page.into_iter().filter_map(|event| event.subscription).collect();
+                    return Ok(service);
+                }
+                Err(error) => lacks_store |= may_lack_its_store(&error),
             }
         }
-        Err("no running service of this configuration answers here")
+        // A proxy before no service at all says the same.
+        let runs = lacks_store && health::answers(config).await;
+        Err(if runs { Silence::WithoutStore } else { Silence::Nobody })
+    }
+
+    /// The subscriptions of which it has received signed events lately.
+    pub(super) fn heard(self) -> BTreeSet<String> {
+        self.heard
     }
 
     /// Whether a signed ping of this subscription arrives, now that one was asked for.
@@ -89,12 +114,17 @@ impl Service {
         }
     }
 
-    async fn list(&self) -> Option<Vec<Event>> {
+    async fn list(&self) -> reqwest::Result<Vec<Event>> {
         let request = self.http.get(self.events.clone()).bearer_auth(self.token.expose_secret());
-        let answer = request.timeout(ANSWER_WITHIN).send().await.ok()?.error_for_status().ok()?;
-        let Page { items } = answer.json().await.ok()?;
-        Some(items)
+        let answer = request.timeout(ANSWER_WITHIN).send().await?.error_for_status()?;
+        let Page { items } = answer.json().await?;
+        Ok(items)
     }
+}
+
+/// Whether this is how a service fails whose store does not answer: it says so, or waits for it longer than we do.
+fn may_lack_its_store(error: &reqwest::Error) -> bool {
+    error.status() == Some(StatusCode::SERVICE_UNAVAILABLE) || error.is_timeout() && !error.is_connect()
 }
 
 /// How the service may be reached: on this machine, or where PagerDuty reaches it. The admin token goes nowhere else, and
