@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
         &[
             "clock",
             "config::secrets_in",
+            "config::is_placeholder",
             "metrics",
             "model",
             "pagerduty::Event",
