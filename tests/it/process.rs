@@ -58,8 +58,10 @@ async fn one_process_owns_the_store_and_others_may_look() {
 async fn looking_where_no_store_is_says_so() {
     let scene = Scene::set(Config::default()).await;
     let audit = scene.run(&["audit"]).await;
-    assert_eq!((code(&audit), out(&audit)), (0, String::new()));
+    assert_eq!((code(&audit), out(&audit)), (1, String::new()), "nothing there is not an empty audit");
     assert!(err(&audit).contains("there is no store at "), "{}", err(&audit));
+    let explain = scene.run(&["explain", "--email", ANA.1]).await;
+    assert!(err(&explain).contains("there is no store at "), "{}", err(&explain));
 }
 
 #[tokio::test]
