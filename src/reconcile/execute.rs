@@ -93,7 +93,6 @@ impl Reconciler {
         plan: Plan,
         report: &mut PassReport,
     ) -> Result<bool, store::Error> {
-        self.store.relabel(&plan.relabelled).await?;
         let mut outcomes = stream::iter(plan.pairs)
             .map(|pair| self.execute_pair(context, pair))
             .buffer_unordered(PAIRS_AT_ONCE);
@@ -110,7 +109,12 @@ impl Reconciler {
                 Err(failed) => error = Some(failed),
             }
         }
-        error.map_or(Ok(learned), Err)
+        if let Some(error) = error {
+            return Err(error);
+        }
+        // Last, since nobody waits for it.
+        self.store.relabel(&plan.relabelled).await?;
+        Ok(learned)
     }
 
     async fn execute_pair(&self, context: &Context, pair: PairSteps) -> Result<Outcome, store::Error> {

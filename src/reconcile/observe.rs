@@ -37,7 +37,14 @@ impl Reconciler {
         asked: Window,
     ) -> Result<World, store::Error> {
         let mut world = World::default();
-        for entry in self.store.ledger(now).await? {
+        // At once, since somebody may be waiting for access.
+        let (ledger, foreign, second_grant, refusals) = tokio::try_join!(
+            self.store.ledger(now),
+            self.store.foreign_grants(),
+            self.store.second_grant(now),
+            self.store.refusals(now),
+        )?;
+        for entry in ledger {
             let grant = &entry.own.grant;
             if matches!(entry.state, State::Creating | State::Revoking) {
                 world.unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
@@ -46,9 +53,9 @@ impl Reconciler {
                 world.ledger.push(entry.own);
             }
         }
-        world.foreign = self.store.foreign_grants().await?.into_iter().map(|(foreign, _)| foreign).collect();
-        world.second_grant = self.store.second_grant(now).await?;
-        world.refusals = self.store.refusals(now).await?;
+        world.foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
+        world.second_grant = second_grant;
+        world.refusals = refusals;
 
         world.resources = self.resources(now).await;
         let rules = in_scope(&self.settings.rules, scope, &world.resources);
