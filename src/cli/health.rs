@@ -34,7 +34,7 @@ pub(super) struct Options {
 
 pub(super) async fn healthcheck(file: Option<&Path>, options: &Options) -> anyhow::Result<Ending> {
     if let Some(url) = &options.url {
-        return alive(url, here::is_loopback(url)).await;
+        return alive(url, config::is_loopback(url)).await;
     }
     match config::load(file, &|name| std::env::var(name).ok()) {
         Ok(config) => alive(&configured(&config)?, true).await,

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use url::{Host, Url};
-
 /// The address at which this machine reaches a listener; none if the system chose its port.
 pub(super) fn reachable(mut listen: SocketAddr) -> Option<SocketAddr> {
     if listen.ip().is_unspecified() {
@@ -13,16 +11,6 @@ pub(super) fn reachable(mut listen: SocketAddr) -> Option<SocketAddr> {
         });
     }
     (listen.port() != 0).then_some(listen)
-}
-
-/// Whether what is sent there stays on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub use self::{
     pagerduty::secrets_in,
     secret::is_placeholder,
     store::store_kind,
+    values::is_loopback,
 };
 
 mod accounts;

@@ -106,12 +106,7 @@ impl Value<'_> {
 
     fn upstream(&self, example: &str) -> Option<Url> {
         let url = self.web_address(example)?;
-        let loopback = match url.host()? {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        };
-        if url.scheme() == "http" && !loopback {
+        if url.scheme() == "http" && !is_loopback(&url) {
             self.mistake(
                 "must be https: plain http would send credentials in the clear; it is allowed to \
                  localhost, 127.0.0.0/8 and [::1] only",
@@ -119,6 +114,16 @@ impl Value<'_> {
             return None;
         }
         Some(url)
+    }
+}
+
+/// Whether what is sent there stays on this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -11,10 +11,10 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use self::{probe::Probed, report::Report, store::Beside};
-use super::{Ending, Format, here, patiently, print};
+use super::{Ending, Format, patiently, print};
 use crate::{
     assemble,
-    config::{Config, PagerDuty},
+    config::{self, Config, PagerDuty},
     metrics::Metrics,
     reconcile::{
         Survey,
@@ -75,7 +75,7 @@ fn configuration(config: &Config) -> Vec<Finding> {
                     .mended_by("set it to where PagerDuty reaches this service"),
             );
         }
-        Some(url) if url.scheme() == "http" && !here::is_loopback(url) => {
+        Some(url) if url.scheme() == "http" && !config::is_loopback(url) => {
             let message = "is plain http: everybody on the way can read what PagerDuty delivers";
             findings.push(
                 Finding::warning("public_url_in_the_clear", "server.public_url", message)

@@ -7,15 +7,14 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    super::{Ending, here, patiently},
+    super::{Ending, patiently},
     complain,
     secret::Sink,
     service::Service,
     told,
 };
 use crate::{
-    config::Config,
-    config::secrets_in,
+    config::{self, Config, secrets_in},
     pagerduty::{Client, EVENTS, Filter, NewSubscription},
     subscription::{CHANGEABLE_WITH, delivering_to, our_url, webhook_url},
 };
@@ -63,7 +62,7 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
             return Ok(Ending::Misused);
         }
     };
-    if url.scheme() == "http" && !here::is_loopback(&url) {
+    if url.scheme() == "http" && !config::is_loopback(&url) {
         complain(&format!(
             "warning: {url} is plain http: everybody on the way can read what PagerDuty delivers"
         ));

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::super::{health, here, patiently};
 use crate::{
-    config::{Config, Tls},
+    config::{self, Config, Tls},
     pagerduty, tls,
 };
 
@@ -135,10 +135,10 @@ fn ways(config: &Config) -> Vec<(reqwest::Client, Url)> {
     let here =
         here::reachable(server.listen).and_then(|listen| Url::parse(&format!("{scheme}://{listen}")).ok());
     let public = server.public_url.clone();
-    let is_private = |url: &Url| url.scheme() == "https" || here::is_loopback(url);
+    let is_private = |url: &Url| url.scheme() == "https" || config::is_loopback(url);
     let client = |url: &Url, own: bool| match &server.tls {
         Some(tls) if own => this_very_server(tls),
-        _ if here::is_loopback(url) => directly(tls::client_config()),
+        _ if config::is_loopback(url) => directly(tls::client_config()),
         _ => pagerduty::http_client(tls::client_config()).ok(),
     };
     let ways = here.map(|url| (url, true)).into_iter().chain(public.map(|url| (url, false)));
