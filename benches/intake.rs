@@ -100,7 +100,7 @@ async fn single(store: &str) -> anyhow::Result<()> {
             event_type: event.event_type,
             webhook_id: None,
             subscription: None,
-            marks: [oncall_grants::reconcile::scope::Mark::Everything].into(),
+            marks: [oncall_grants::model::Mark::Everything].into(),
         };
         let turn = turn.fetch_add(1, Ordering::Relaxed);
         let store = stores[turn % stores.len()].lock().await;

@@ -37,9 +37,9 @@ pub mod strongdm;
 
 pub mod model;
 
-pub mod assemble;
 pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
 pub mod tls;
+pub mod wiring;

@@ -3,10 +3,11 @@
 use std::{
     fmt::Debug,
     hash::Hash,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -14,7 +15,7 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-use crate::{clock, store::Standing};
+use crate::{clock, model::PassCounts};
 
 /// One label, `result`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -166,8 +167,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Shows what the last passes found, wherever they ran.
-    pub fn show(&self, standing: &Standing) {
-        let Standing { held, deferred, skipped, unknown, grants, last_complete } = *standing;
+    pub fn show(&self, standing: &PassCounts) {
+        let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *standing;
         let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
         self.held.set(count(held));
         self.deferred.set(count(deferred));
@@ -406,7 +407,7 @@ pub struct LastError {
 impl Health {
     /// Notes the outcome of a request.
     pub fn note(&self, outcome: Result<(), String>) {
-        let mut health = self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut health = self.view.lock();
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
             Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
@@ -416,18 +417,18 @@ impl Health {
     /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
     pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
         let clocks = Clocks { theirs, ours: clock::now() };
-        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(clocks);
+        *self.clocks.lock() = Some(clocks);
         (clocks.theirs - clocks.ours).num_seconds()
     }
 
     /// What the clocks showed at its last answer.
     pub fn clocks(&self) -> Option<Clocks> {
-        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.clocks.lock()
     }
 
     /// What is known.
     pub fn view(&self) -> HealthView {
-        self.view.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.view.lock().clone()
     }
 }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::{Ending, print_on};
 use crate::{
-    assemble, clock,
+    clock,
     config::{Store, StoreKind},
     store::{AuditRow, SharedStore},
+    wiring,
 };
 
 /// So much is read at once, however long the audit is.
@@ -68,7 +69,7 @@ pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<End
             absolute.display(),
         );
     }
-    let store = assemble::store_beside(store).await?;
+    let store = wiring::store_beside(store).await?;
     let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
     let exported = export(&store, since, options.format).await;
     store.close().await;

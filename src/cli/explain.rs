@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::{Ending, Format, complain, print};
 use crate::{
-    assemble, clock,
+    clock,
     config::Config,
     metrics::Metrics,
-    model::Email,
-    reconcile::explain::{Access, Question, when::instant},
+    model::{Email, instant::instant},
+    reconcile::explain::{Access, Question},
+    wiring,
 };
 
 #[derive(Debug, Args)]
@@ -46,9 +47,9 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
             return Ok(Ending::Misused);
         }
     };
-    let store = assemble::store_beside(&config.store).await?;
+    let store = wiring::store_beside(&config.store).await?;
     let metrics = Arc::new(Metrics::new());
-    let reconciler = assemble::reconciler(config, store.clone(), metrics).await?;
+    let reconciler = wiring::reconciler(config, store.clone(), metrics).await?;
     let explanation = reconciler.explain(&Question { email, resource, at }).await?;
     match format {
         Format::Text => print(&explanation.to_string()),

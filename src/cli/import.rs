@@ -8,11 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Ending, print};
 use crate::{
-    assemble, clock,
+    clock,
     config::{self, Store, StoreKind},
-    model::Grant,
-    reconcile::plan::NewGrant,
+    model::{Grant, NewGrant},
     store::{AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
+    wiring,
 };
 
 /// If this dies, services on the stores wait for so long; while it works, it asks for more time.
@@ -34,8 +34,8 @@ pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<E
     if let StoreKind::Sqlite { path } = &kind {
         ensure!(path.exists(), "there is no store {}", path.display());
     }
-    let old = assemble::open(&kind, &options.from).await?;
-    let new = assemble::own_store(store).await?;
+    let old = wiring::open(&kind, &options.from).await?;
+    let new = wiring::own_store(store).await?;
     let imported = between(&old, &new).await;
     old.close().await;
     new.close().await;

@@ -3,9 +3,9 @@
 mod audit;
 mod check;
 mod explain;
-mod health;
-mod here;
+mod healthcheck;
 mod import;
+mod local;
 mod manual;
 mod output;
 mod sync;
@@ -73,7 +73,7 @@ enum Command {
     Webhook(webhook::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
-    Healthcheck(health::Options),
+    Healthcheck(healthcheck::Options),
     /// Prints what makes a shell complete these commands and options
     #[command(after_help = manual::COMPLETIONS_EXAMPLE)]
     Completions(manual::Options),
@@ -108,7 +108,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let Cli { config, log_format, log_level, command } = cli;
     telemetry::start(log_format, log_level);
     let ended = match command {
-        Command::Healthcheck(options) => health::healthcheck(config.as_deref(), &options).await,
+        Command::Healthcheck(options) => healthcheck::healthcheck(config.as_deref(), &options).await,
         Command::Completions(options) => manual::completions(&options),
         Command::Man(options) => manual::man(&options),
         Command::Serve => {

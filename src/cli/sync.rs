@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::{Ending, Format, complain, health, print};
+use super::{Ending, Format, complain, healthcheck, print};
 use crate::{
-    assemble,
     config::{Config, StoreKind},
     metrics::Metrics,
     model::ScheduleId,
     reconcile::{PassRequest, report::Trigger},
     store::OpenError,
+    wiring,
 };
 
 #[derive(Debug, Args)]
@@ -42,17 +42,17 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         }
     };
     let store = if dry_run {
-        assemble::store_beside(&config.store).await?
+        wiring::store_beside(&config.store).await?
     } else {
         is_the_store_of_the_service(config).await?;
-        match assemble::own_store(&config.store).await {
+        match wiring::own_store(&config.store).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
             }
             other => other?,
         }
     };
-    let reconciler = assemble::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
+    let reconciler = wiring::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
     let request = PassRequest { sources, dry_run, allow_mass_revocation };
     let report = reconciler.sync_here(Trigger::Command, request).await?;
     match format {
@@ -67,7 +67,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
 async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
     let StoreKind::Sqlite { path } = &config.store.kind else { return Ok(()) };
     ensure!(
-        path.exists() || !health::answers(config).await,
+        path.exists() || !healthcheck::answers(config).await,
         "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \
          directory, or ask it for a pass with POST /sync; if it is another program, set server.listen to an address of \
          your own",

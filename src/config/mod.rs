@@ -16,14 +16,16 @@ use toml::de::DeTable;
 use url::Url;
 
 use self::reader::{Reader, Section};
-use crate::model::{Aliases, Rule};
+use crate::{
+    model::{Aliases, Rule},
+    tls::Tls,
+};
 
 pub use self::{
     error::{Error, Mistake, Place},
     pagerduty::secrets_in,
     secret::is_placeholder,
     store::store_kind,
-    values::is_loopback,
 };
 
 mod accounts;
@@ -78,26 +80,6 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// Serves HTTPS. Default: plain HTTP.
     pub tls: Option<Tls>,
-}
-
-/// What serving HTTPS takes.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// PEM file with the certificate chain. This file and the others could be read and made sense.
-    pub cert: PathBuf,
-    /// PEM file with its private key.
-    pub key: PathBuf,
-    /// Requires a client certificate (PagerDuty's mutual TLS). Default: asks for none.
-    pub client: Option<ClientAuth>,
-}
-
-/// Which client certificates are taken.
-#[derive(Clone, Debug)]
-pub struct ClientAuth {
-    /// PEM file with the authorities that sign them.
-    pub ca: PathBuf,
-    /// A certificate must carry one of these names.
-    pub names: Vec<String>,
 }
 
 /// How this service reaches PagerDuty, and how it knows PagerDuty's webhooks.

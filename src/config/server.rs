@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use secrecy::ExposeSecret;
 
 use super::{
-    ClientAuth, Server, Tls,
+    Server,
     reader::Section,
     secret::{Found, Setting},
     values::no_control,
 };
-use crate::tls::pem;
+use crate::tls::{ClientAuth, Tls, pem};
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));

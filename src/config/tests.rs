@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::model::{OnCallSelector, ResourceSelector};
+use crate::{
+    model::{OnCallSelector, ResourceSelector},
+    tls::ClientAuth,
+};
 
 mod mistakes;
 

@@ -3,10 +3,10 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
-use url::{Host, Url};
+use url::Url;
 
 use super::reader::{Section, Value};
-use crate::tls::pem::Flaw;
+use crate::{model::is_loopback, tls::pem::Flaw};
 
 impl Section<'_> {
     /// The duration under `key`; default and bounds are written as an operator would.
@@ -114,16 +114,6 @@ impl Value<'_> {
             return None;
         }
         Some(url)
-    }
-}
-
-/// Whether what is sent there stays on this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -31,7 +31,7 @@
 //! that fails.
 //!
 //! *One at a time.* Passes of one process share one lock, and passes of several replicas one lease, which lasts 30 s
-//! by the database's clock and is renewed every 10 s (`held.rs`). What is due is read again once the lease is there,
+//! by the database's clock and is renewed every 10 s (`lease.rs`). What is due is read again once the lease is there,
 //! so that a boundary or a mark is served by one replica. What passes know of time to come is in the store, and a
 //! lease that ran out unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever
 //! takes it over, and can neither run that pass nor ask for it, lets the lease run out again.
@@ -61,31 +61,21 @@
 //! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Each row of the second one: the replicas
 //! there that freeze and wake, and the late settlements in `tests/store/`. All of it at random: `tests/it/crash/`.
 
-mod agenda;
-pub mod cache;
 mod execute;
 pub mod explain;
-pub mod finding;
-mod held;
-mod keep;
-mod look;
+mod lease;
 mod observe;
+pub mod on_demand;
 mod pass;
-pub mod picture;
 pub mod plan;
-pub mod preflight;
 pub mod report;
-pub mod request;
 mod run;
 pub mod scope;
-mod settle;
-mod staleness;
-mod trouble;
-mod unseen;
+mod timetable;
 pub mod world;
 
 pub use self::{
-    look::Survey,
-    request::PassRequest,
+    observe::survey::Survey,
+    on_demand::PassRequest,
     run::{LEARNED_FOR, Reconciler},
 };

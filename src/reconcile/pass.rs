@@ -1,30 +1,23 @@
 //! One pass: prepare, observe, plan, execute, conclude; each with its share of the time.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     PassRequest, Reconciler,
-    agenda::{self, Passed},
     execute::Context,
-    held::Held,
+    lease::Held,
     plan::{Asked, Plan, Step, Unknown, plan},
-    preflight,
-    report::{Failure, PassReport, Trigger, UnknownEntry},
-    scope::{Mark, Scope},
-    trouble::Troubles,
-    world::SecondGrant,
+    report::{Failure, PassReport, Trigger, UnknownEntry, failure_log::Troubles, preflight},
+    scope::Scope,
+    timetable::{self, Passed},
 };
 use crate::{
     clock,
     metrics::ByTrigger,
-    model::{Grant, Rule, Source},
+    model::{Grant, Mark, Rule, SecondGrant, Source},
     store::{self, AuditEntry, Timetable},
 };
 
@@ -193,13 +186,13 @@ impl Reconciler {
             standing.unknown = report.unknown.len();
             if complete {
                 standing.last_complete = Some(report.finished_at);
-                self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.known_failures.lock().clear();
             }
         }
         standing.grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
         self.metrics.show(standing);
         let (began, ended, next_wake) = (report.started_at, report.finished_at, report.next_wake);
-        agenda::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });
+        timetable::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });
         let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
         if !(routine && report.is_quiet()) {
             let text = serde_json::to_string(report).unwrap_or_default();
@@ -269,7 +262,7 @@ impl Reconciler {
         let AuditEntry { action, grant, reason, .. } = audit;
         let key =
             format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
-        self.known_failures.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+        self.known_failures.lock().insert(key)
     }
 }
 

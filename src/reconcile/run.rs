@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     time::Instant,
@@ -17,21 +18,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    agenda::{self, Agenda, Due, Passed},
-    cache::Cache,
-    finding::Finding,
-    held::Held,
-    keep::Noticed,
+    lease::Held,
+    observe::cache::Cache,
+    on_demand::{Note, Outcome, PassRequest},
     pass::{Ask, PassState},
     plan::Settings,
-    report::Trigger,
-    request::{Note, Outcome, PassRequest},
-    scope::{Links, Mark, Scope},
+    report::{Trigger, snapshot_store::Noticed},
+    scope::Scope,
+    timetable::{self, Agenda, Due, Passed},
 };
 use crate::{
     clock,
     metrics::{ByRule, Metrics},
-    model::Rule,
+    model::{Finding, Links, Mark, Rule},
     pagerduty,
     store::{self, Outlook, SharedStore},
     strongdm,
@@ -142,11 +141,11 @@ impl Reconciler {
 
     /// Which schedule was seen under which escalation policy.
     pub fn links(&self) -> Arc<Links> {
-        Arc::clone(&self.links.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.links.read())
     }
 
     pub(super) fn set_links(&self, links: Links) {
-        *self.links.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(links);
+        *self.links.write() = Arc::new(links);
     }
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
@@ -174,7 +173,7 @@ impl Reconciler {
                 Turn::Failed(error) => {
                     tracing::error!(error = error as &dyn std::error::Error, "a pass failed");
                     failures += 1;
-                    agenda::pause_after(failures - 1).to_std().unwrap_or(BLIND)
+                    timetable::pause_after(failures - 1).to_std().unwrap_or(BLIND)
                 }
             };
             if blind && matches!(turn, Turn::Idle) {
@@ -228,10 +227,10 @@ impl Reconciler {
             self.started.store(true, Ordering::Relaxed);
         }
         self.metrics.show(&timetable.standing);
-        let links_of = *self.links_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let links_of = *self.links_of.lock();
         if links_of != timetable.last_full {
             self.set_links(self.store.links().await?);
-            *self.links_of.lock().unwrap_or_else(PoisonError::into_inner) = timetable.last_full;
+            *self.links_of.lock() = timetable.last_full;
         }
         Ok(())
     }
@@ -280,7 +279,7 @@ impl Reconciler {
             Err(error) => {
                 let ended = clock::now();
                 let passed = Passed { full, began, ended, complete: false, next_wake: None };
-                agenda::note(&mut timetable, &passed);
+                timetable::note(&mut timetable, &passed);
                 if !matches!(self.store.set_timetable(held.lease(), &timetable).await, Ok(true)) {
                     self.look_at_all_again(held).await;
                 }

@@ -1,40 +1,8 @@
 //! What is to be looked at again: marks that events leave, and the scope of a pass.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::collections::BTreeSet;
 
-use crate::model::{OnCallSelector, PolicyId, Rule, ScheduleId, Source};
-
-/// Something that must be looked at again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mark {
-    /// All rules.
-    Everything,
-    /// The rules that name this schedule or escalation policy.
-    Source(Source),
-}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everything => f.write_str("*"),
-            Self::Source(Source::Schedule(id)) => write!(f, "schedule:{id}"),
-            Self::Source(Source::Policy(id)) => write!(f, "policy:{id}"),
-        }
-    }
-}
-
-impl FromStr for Mark {
-    type Err = std::convert::Infallible;
-
-    /// Reads what [`Display`](fmt::Display) wrote; anything else means everything, which is always safe.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.split_once(':') {
-            Some(("schedule", id)) => Self::Source(Source::Schedule(id.into())),
-            Some(("policy", id)) => Self::Source(Source::Policy(id.into())),
-            _ => Self::Everything,
-        })
-    }
-}
+use crate::model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source};
 
 /// What a pass looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +34,6 @@ impl Scope {
         }
     }
 }
-
-/// Which schedules were seen under which escalation policies in the last on-call answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links(pub BTreeSet<(ScheduleId, PolicyId)>);
 
 /// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
 /// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.

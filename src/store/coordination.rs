@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use crate::model::PassCounts;
 
 /// Something that only one replica may do at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,25 +72,7 @@ pub struct Timetable {
     /// When the ledger was last compared with strongDM's list.
     pub verified_at: Option<DateTime<Utc>>,
     /// What the last passes found.
-    pub standing: Standing,
-}
-
-/// What the last passes found, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Standing {
-    /// Revocations that the guard holds.
-    pub held: usize,
-    /// Windows that wait for a grant in their way.
-    pub deferred: usize,
-    /// Skipped records.
-    pub skipped: usize,
-    /// What could not be observed.
-    pub unknown: usize,
-    /// Grants of ours that are in force or to come.
-    pub grants: usize,
-    /// When everything was last observed and done.
-    pub last_complete: Option<DateTime<Utc>>,
+    pub standing: PassCounts,
 }
 
 /// All that says whether a pass is due.

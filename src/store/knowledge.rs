@@ -6,13 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 
 use super::{Error, Lease, from_ms, from_seconds};
-use crate::{
-    model::{AccountId, GrantId, ResourceId, Window},
-    reconcile::{
-        scope::Links,
-        world::{ForeignGrant, Refusal, SecondGrant},
-    },
-};
+use crate::model::{AccountId, ForeignGrant, GrantId, Links, Refusal, ResourceId, SecondGrant, Window};
 
 /// The verbs about what was learned.
 #[async_trait]

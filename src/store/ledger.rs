@@ -6,13 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds};
-use crate::{
-    model::{AccountId, Grant, GrantId, ResourceId, Window},
-    reconcile::{
-        plan::NewGrant,
-        world::{Cause, OwnGrant},
-    },
-};
+use crate::model::{AccountId, Cause, Grant, GrantId, NewGrant, OwnGrant, ResourceId, Window};
 
 /// Where a grant of ours stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

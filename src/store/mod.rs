@@ -17,7 +17,6 @@
 //! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
 mod coordination;
-mod group;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -37,7 +36,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
-    coordination::{Coordination, Duty, Holder, Lease, Outlook, Standing, Timetable},
+    coordination::{Coordination, Duty, Holder, Lease, Outlook, Timetable},
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,

@@ -7,16 +7,16 @@ use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
 use super::{
-    call::{Caller, Options},
+    convert,
     error::{Error, tidy},
     filter,
+    grpc::call::{Caller, Options},
     operation::Operation,
     proto::{
         AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse, AccountGrantDeleteRequest,
         AccountGrantDeleteResponse, AccountGrantGetRequest, AccountGrantGetResponse,
         AccountGrantListResponse, AccountListResponse, ResourceListResponse,
     },
-    read,
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
 
@@ -74,7 +74,7 @@ impl Client {
     pub async fn accounts_by_email(&self, email: &Email) -> Result<Vec<Account>, Error> {
         let filter = filter::term("email", email.as_str())?;
         let account = |item| {
-            let account = read::account_of(email, item)?;
+            let account = convert::account_of(email, item)?;
             Ok(account.map(|account| (account.id.clone(), account)))
         };
         self.caller.list::<AccountListResponse, _, _>(&filter, account).await
@@ -102,7 +102,7 @@ impl Client {
         wanted: impl Fn(&Resource) -> bool,
     ) -> Result<Vec<Resource>, Error> {
         let resource = |item: Vec<u8>| {
-            let resource = read::resource(&item)?;
+            let resource = convert::resource(&item)?;
             Ok(wanted(&resource).then(|| (resource.id.clone(), resource)))
         };
         self.caller.list::<ResourceListResponse, _, _>(filter, resource).await
@@ -125,8 +125,8 @@ impl Client {
                 id: String::new(),
                 resource_id: resource.0.clone(),
                 account_id: account.0.clone(),
-                start_from: Some(read::timestamp(window.start())),
-                valid_until: Some(read::timestamp(window.end())),
+                start_from: Some(convert::timestamp(window.start())),
+                valid_until: Some(convert::timestamp(window.end())),
                 access_rule: "{}".to_owned(),
             }),
         };
@@ -134,7 +134,7 @@ impl Client {
         // strongDM said yes, so something was made; but an answer like these does not tell us what.
         let unclear = |what: &str| Error::Unclear(format!("the answer to AccountGrants.Create {what}"));
         let wire = answer.account_grant.ok_or_else(|| unclear("has no grant"))?;
-        let grant = read::grant(wire).map_err(|_| unclear("has no id"))?;
+        let grant = convert::grant(wire).map_err(|_| unclear("has no id"))?;
         if grant.account != *account || grant.resource != *resource {
             return Err(unclear("is about another account or resource"));
         }
@@ -151,7 +151,7 @@ impl Client {
             Err(Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let grant = wire.map(read::grant).transpose()?.filter(|grant| grant.id == *id);
+        let grant = wire.map(convert::grant).transpose()?.filter(|grant| grant.id == *id);
         grant
             .map(Some)
             .ok_or_else(|| Error::Invalid(format!("not the grant {} asked for", tidy(id.as_str(), ""))))
@@ -181,7 +181,7 @@ impl Client {
         wanted: impl Fn(&RemoteGrant) -> bool,
     ) -> Result<Vec<RemoteGrant>, Error> {
         let grant = |item| {
-            let grant = read::grant(item)?;
+            let grant = convert::grant(item)?;
             Ok(wanted(&grant).then(|| (grant.id.clone(), grant)))
         };
         self.caller.list::<AccountGrantListResponse, _, _>(filter, grant).await

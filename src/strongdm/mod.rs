@@ -5,21 +5,13 @@
 //! `outcome` (what a failure means and whether it may be tried again), then the pure parts.
 
 mod client;
-mod list;
 
-mod call;
-mod outcome;
-mod pace;
-
-mod auth;
-mod filter;
-mod read;
-mod wire;
-
-mod channel;
-mod codec;
+mod convert;
 mod error;
+mod filter;
 mod operation;
+
+mod grpc;
 
 #[allow(unreachable_pub, clippy::pedantic, reason = "generated; documented in proto/strongdm.proto")]
 mod proto {
@@ -30,8 +22,10 @@ mod proto {
 mod tests;
 
 pub use self::{
-    auth::{InvalidSecretKey, decode_secret_key},
-    call::{CallOutcome, Observer, Options, Timing},
     client::{Client, Deleted, RemoteGrant},
     error::Error,
+    grpc::{
+        call::{CallOutcome, Observer, Options, Timing},
+        sign::{InvalidSecretKey, decode_secret_key},
+    },
 };

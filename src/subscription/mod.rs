@@ -1,6 +1,6 @@
 //! Our webhook subscription at PagerDuty: which one it is, what is wrong with it, and keeping it alive.
 
-mod judge;
+mod diagnose;
 mod watch;
 
 use url::Url;
@@ -8,7 +8,7 @@ use url::Url;
 use crate::config::Config;
 
 pub use self::{
-    judge::{CHANGEABLE_WITH, READABLE_WITH, State, delivering_to, judge, state, unheard},
+    diagnose::{CHANGEABLE_WITH, READABLE_WITH, State, delivering_to, judge, state, unheard},
     watch::{Watch, Watched},
 };
 

@@ -1,21 +1,19 @@
 //! Looks at our subscription now and then, and switches it on again when PagerDuty switched it off.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use parking_lot::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::judge::{State, delivering_to, judge, state};
+use super::diagnose::{State, delivering_to, judge, state};
 use crate::{
     clock,
     metrics::{ByState, Metrics},
+    model::Finding,
     pagerduty::{self, Error, Subscription},
-    reconcile::{PassRequest, Reconciler, finding::Finding, report::Trigger},
+    reconcile::{PassRequest, Reconciler, report::Trigger},
 };
 
 /// How often it is looked. PagerDuty drops events while the subscription is off; the timer finds changes meanwhile.
@@ -58,7 +56,7 @@ impl Watch {
 
     /// Says that somebody will look.
     pub fn expect(&self, url: Url) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).url = Some(url);
+        self.0.write().url = Some(url);
     }
 
     /// The state that it was last seen in; none before the first look, and if nobody looks.
@@ -77,11 +75,11 @@ impl Watch {
     }
 
     fn seen(&self) -> RwLockReadGuard<'_, Seen> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read()
     }
 
     fn note(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
-        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.write();
         seen.state = Some(state);
         let now = Some(clock::now());
         seen.looked_at = now;

@@ -2,20 +2,40 @@
 //! own certificate.
 
 mod clients;
-mod knock;
-mod local;
 pub mod pem;
+mod pinned;
+mod probe;
 mod server;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 
 pub use self::{
-    knock::{Knock, knock},
-    local::{any_server_config, one_server_config},
+    pinned::{any_server_config, one_server_config},
+    probe::{Knock, knock},
     server::Listener,
 };
+
+/// What serving HTTPS takes.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// PEM file with the certificate chain. This file and the others could be read and made sense.
+    pub cert: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
+    /// Requires a client certificate (PagerDuty's mutual TLS). Default: asks for none.
+    pub client: Option<ClientAuth>,
+}
+
+/// Which client certificates are taken.
+#[derive(Clone, Debug)]
+pub struct ClientAuth {
+    /// PEM file with the authorities that sign them.
+    pub ca: PathBuf,
+    /// A certificate must carry one of these names.
+    pub names: Vec<String>,
+}
 
 /// The cryptography behind every TLS connection; the only place that names it.
 pub fn crypto_provider() -> Arc<CryptoProvider> {

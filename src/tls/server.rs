@@ -9,8 +9,8 @@ use x509_cert::{Certificate, der::Decode};
 
 use super::{clients::NamedClients, crypto_provider, pem};
 use crate::{
-    config::{ClientAuth, Tls},
     metrics::{ByResult, Metrics},
+    tls::{ClientAuth, Tls},
 };
 
 /// How often the files are looked at. They are small and in the page cache.

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{reconcile::request::SyncError, store::Error};
+use crate::{reconcile::on_demand::SyncError, store::Error};
 
 /// Why a request is not answered as asked. The text tells the caller what to do.
 #[derive(Debug)]

@@ -6,22 +6,13 @@
 mod api;
 mod auth;
 mod body;
-mod connections;
 mod error;
-mod explain;
-mod handshakes;
-mod health;
 mod openapi;
 mod page;
 mod router;
-mod secrets;
-mod seldom;
-mod sync;
 mod webhook;
 
 pub use self::{
-    connections::{Capped, Counted},
-    handshakes::Handshakes,
     router::{App, layered, router},
-    secrets::WebhookSecrets,
+    webhook::secrets::WebhookSecrets,
 };

@@ -24,16 +24,17 @@ use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api, auth,
+    api::{explain, health, listings, sync},
+    auth,
     body::BodyBudget,
     error::{self, AppError},
-    explain, health, openapi, page,
-    secrets::WebhookSecrets,
-    seldom::Seldom,
-    sync, webhook,
-    webhook::RefusedSignatures,
+    openapi, page,
+    webhook::{self, RefusedSignatures, secrets::WebhookSecrets},
 };
-use crate::{metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch};
+use crate::{
+    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch,
+    telemetry::throttle::LogThrottle,
+};
 
 /// No route but those that run a pass has a reason to take longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -60,7 +61,7 @@ pub struct App {
     pub stopping: AtomicBool,
     pub(super) bodies: BodyBudget,
     pub(super) refused_signatures: RefusedSignatures,
-    pub(super) without_event: Seldom,
+    pub(super) without_event: LogThrottle,
 }
 
 impl App {
@@ -82,7 +83,7 @@ impl App {
             stopping: AtomicBool::new(false),
             bodies: BodyBudget::default(),
             refused_signatures: RefusedSignatures::default(),
-            without_event: Seldom::default(),
+            without_event: LogThrottle::default(),
         }
     }
 
@@ -125,9 +126,9 @@ pub(super) fn actions() -> Routes {
 /// What an operator looks at.
 pub(super) fn listings() -> Routes {
     Routes::new()
-        .routes(routes!(api::grants))
-        .routes(routes!(api::audit))
-        .routes(routes!(api::events))
+        .routes(routes!(listings::grants))
+        .routes(routes!(listings::audit))
+        .routes(routes!(listings::events))
         .routes(routes!(explain::explain))
         .routes(routes!(page::index))
         .routes(routes!(page::why))

@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("clock.rs", &[]),
     ("pagerduty", &["model"]),
     ("strongdm", &["clock", "model"]),
-    ("store", &["model", "reconcile::plan", "reconcile::scope", "reconcile::world"]),
+    ("store", &["model"]),
     ("reconcile/plan", &["model", "reconcile::world"]),
     (
         "web",
@@ -127,11 +127,11 @@ fn dependencies_go_one_way() {
 fn decisions_need_no_clock_and_no_network() {
     for part in [
         "reconcile/plan",
-        "reconcile/preflight.rs",
+        "reconcile/report/preflight.rs",
         "reconcile/explain",
         "reconcile/scope.rs",
         "reconcile/world.rs",
-        "subscription/judge.rs",
+        "subscription/diagnose.rs",
         "model",
     ] {
         for file in sources(part) {

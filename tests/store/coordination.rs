@@ -1,6 +1,9 @@
 //! The timetable, reports of passes, and that the store is there.
 
-use oncall_grants::store::{SharedStore, Standing, Timetable};
+use oncall_grants::{
+    model::PassCounts,
+    store::{SharedStore, Timetable},
+};
 
 use crate::{at, lease, on_both};
 
@@ -13,7 +16,7 @@ on_both! {
 async fn the_timetable_is_kept(store: SharedStore) {
     let lease = lease(&store).await;
     assert_eq!(store.outlook().await.unwrap().timetable, Timetable::default());
-    let standing = Standing { held: 1, grants: 7, last_complete: Some(at(3)), ..Standing::default() };
+    let standing = PassCounts { held: 1, grants: 7, last_complete: Some(at(3)), ..PassCounts::default() };
     let timetable = Timetable {
         last_full: Some(at(1)),
         wake: Some(at(2)),

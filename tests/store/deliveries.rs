@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oncall_grants::{
-    reconcile::scope::Mark,
+    model::Mark,
     store::{Accepted, Backlog, Delivery, SharedStore},
 };
 

@@ -3,11 +3,7 @@
 use std::collections::BTreeSet;
 
 use oncall_grants::{
-    model::{AccountId, ResourceId, Window},
-    reconcile::{
-        scope::Links,
-        world::{ForeignGrant, SecondGrant},
-    },
+    model::{AccountId, ForeignGrant, Links, ResourceId, SecondGrant, Window},
     store::SharedStore,
 };
 

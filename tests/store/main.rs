@@ -14,8 +14,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use oncall_grants::{
-    model::{AccountId, Grant, ResourceId, Source, Window},
-    reconcile::{plan::NewGrant, scope::Mark, world::Cause},
+    model::{AccountId, Cause, Grant, Mark, NewGrant, ResourceId, Source, Window},
     store::{AuditEntry, Delivery, DirtyMark, Duty, Lease, SharedStore, postgres::Postgres, sqlite::Sqlite},
 };
 

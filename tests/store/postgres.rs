@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use oncall_grants::{
-    model::{GrantId, Window},
-    reconcile::{scope::Mark, world::ForeignGrant},
+    model::{ForeignGrant, GrantId, Mark, Window},
     store::{Accepted, Duty, Error, Lease, SharedStore, State, Timetable, postgres::Postgres},
 };
 use sqlx::{AssertSqlSafe, PgConnection};

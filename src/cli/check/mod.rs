@@ -13,17 +13,12 @@ use secrecy::ExposeSecret;
 use self::{probe::Probed, report::Report, store::Beside};
 use super::{Ending, Format, patiently, print};
 use crate::{
-    assemble,
-    config::{self, Config, PagerDuty},
+    config::{Config, PagerDuty},
     metrics::Metrics,
-    reconcile::{
-        Survey,
-        finding::{Finding, Severity},
-        plan::Unknown,
-        preflight::preflight,
-    },
+    model::{Finding, Severity, is_loopback},
+    reconcile::{Survey, plan::Unknown, report::preflight::preflight},
     store::{DeliveryRow, SharedStore, sqlite::Sqlite},
-    subscription,
+    subscription, wiring,
 };
 
 /// The kind of finding that tells of no webhook secret.
@@ -75,7 +70,7 @@ fn configuration(config: &Config) -> Vec<Finding> {
                     .mended_by("set it to where PagerDuty reaches this service"),
             );
         }
-        Some(url) if url.scheme() == "http" && !config::is_loopback(url) => {
+        Some(url) if url.scheme() == "http" && !is_loopback(url) => {
             let message = "is plain http: everybody on the way can read what PagerDuty delivers";
             findings.push(
                 Finding::warning("public_url_in_the_clear", "server.public_url", message)
@@ -127,7 +122,7 @@ async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
 
 async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Beside>) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let clients = assemble::clients(config, &metrics)?;
+    let clients = wiring::clients(config, &metrics)?;
     let mut probed = probe::upstreams(config, &clients).await;
     let came = match beside {
         Some(Beside { store, .. }) => lately(store).await,
@@ -159,7 +154,7 @@ async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Bes
     if probed.pagerduty_answers {
         // An empty store: what matters here is what the rules mean, not what was done before.
         let empty = Arc::new(Sqlite::in_memory().await?);
-        let reconciler = assemble::reconciler_with(config, empty, metrics, clients).await?;
+        let reconciler = wiring::reconciler_with(config, empty, metrics, clients).await?;
         let survey = patiently("PagerDuty and strongDM", reconciler.survey()).await?;
         report.findings.extend(unobserved(&survey, &probed));
         let Survey { at, world, plan } = &survey;

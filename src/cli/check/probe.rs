@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::super::{counted, patiently};
 use crate::{
-    assemble::Clients,
+    cli::{counted, patiently},
     clock,
     config::Config,
     metrics::{Health, Metrics},
-    model::{Email, OnCallSelector, PolicyId, Source, UserId, Window, later},
+    model::{Email, Finding, OnCallSelector, PolicyId, Source, UserId, Window, later},
     pagerduty,
-    reconcile::{finding::Finding, plan::Asked},
+    reconcile::plan::Asked,
     strongdm,
+    wiring::Clients,
 };
 
 /// Looked for to try the right to look; `.invalid` belongs to nobody.

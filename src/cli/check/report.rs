@@ -9,13 +9,11 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::super::counted;
 use crate::{
+    cli::counted,
     config::Config,
-    reconcile::{
-        finding::{Finding, Severity},
-        plan::{Plan, Step},
-    },
+    model::{Finding, Severity},
+    reconcile::plan::{Plan, Step},
 };
 
 /// Everything that `check` found.

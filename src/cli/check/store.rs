@@ -14,13 +14,11 @@ use tokio::{net::TcpStream, time::timeout};
 use url::Url;
 
 use crate::{
-    assemble,
     config::{Config, StoreKind},
-    reconcile::{
-        finding::Finding,
-        picture::{Picture, Stretch, WrongSecret},
-    },
+    model::Finding,
+    reconcile::report::snapshot::{Picture, Stretch, WrongSecret},
     store::SharedStore,
+    wiring,
 };
 
 /// So many grants and failures are told of by name; more would be noise.
@@ -46,7 +44,7 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
             }
         }
     }
-    let opened = match Box::pin(assemble::store_beside(&config.store)).await {
+    let opened = match Box::pin(wiring::store_beside(&config.store)).await {
         Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };

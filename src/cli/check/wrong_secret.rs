@@ -5,9 +5,7 @@ use url::Url;
 
 use super::store::Beside;
 use crate::{
-    pagerduty::Subscription,
-    reconcile::{finding::Finding, picture::WrongSecret},
-    store::DeliveryRow,
+    model::Finding, pagerduty::Subscription, reconcile::report::snapshot::WrongSecret, store::DeliveryRow,
     subscription::delivering_to,
 };
 

@@ -6,15 +6,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use url::Url;
 
-use super::{
-    super::{Ending, patiently},
-    complain,
-    secret::Sink,
-    service::Service,
-    told,
-};
+use super::{complain, secret::Sink, service::Service, told};
 use crate::{
-    config::{self, Config, secrets_in},
+    cli::{Ending, patiently},
+    config::{Config, secrets_in},
+    model::is_loopback,
     pagerduty::{Client, EVENTS, Filter, NewSubscription},
     subscription::{CHANGEABLE_WITH, delivering_to, our_url, webhook_url},
 };
@@ -62,7 +58,7 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
             return Ok(Ending::Misused);
         }
     };
-    if url.scheme() == "http" && !config::is_loopback(&url) {
+    if url.scheme() == "http" && !is_loopback(&url) {
         complain(&format!(
             "warning: {url} is plain http: everybody on the way can read what PagerDuty delivers"
         ));

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use anyhow::{Context, bail};
 
 use super::{
-    super::{Ending, check::heard_of, print},
     create::secrets_file,
     manage::switched_off,
     service::{Service, Silence},
     told,
 };
 use crate::{
-    assemble,
+    cli::{Ending, check::heard_of, print},
     config::Config,
     pagerduty::{Client, Subscription},
     subscription::{CHANGEABLE_WITH, READABLE_WITH, State, state},
+    wiring,
 };
 
 pub(super) async fn finish_rotation(
@@ -95,7 +95,7 @@ async fn heard(config: &Config) -> anyhow::Result<BTreeSet<String>> {
         Err(silence @ Silence::WithoutStore) => return Err(silence.into()),
         Err(Silence::WantsCertificate | Silence::Nobody) => {}
     }
-    let store = Box::pin(assemble::store_beside(&config.store)).await?;
+    let store = Box::pin(wiring::store_beside(&config.store)).await?;
     let heard = heard_of(&store).await;
     store.close().await;
     heard.context("the store does not tell")

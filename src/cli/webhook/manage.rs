@@ -4,12 +4,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Ending, Format, print},
     Which, complain,
     create::{self, Arrival},
     meant, told,
 };
 use crate::{
+    cli::{Ending, Format, print},
     config::Config,
     pagerduty::{Client, Subscription},
     subscription::{CHANGEABLE_WITH, READABLE_WITH, State, our_url, state},

@@ -14,11 +14,11 @@ use clap::{Args, Subcommand};
 
 use super::{Ending, complain, patiently};
 use crate::{
-    assemble,
     config::Config,
     metrics::Metrics,
     pagerduty::{Client, Error, Subscription},
     subscription::{READABLE_WITH, delivering_to, our_url},
+    wiring,
 };
 
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ struct Which {
 }
 
 pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result<Ending> {
-    let client = assemble::pagerduty(config, &Arc::new(Metrics::new()))?;
+    let client = wiring::pagerduty(config, &Arc::new(Metrics::new()))?;
     match options.command {
         Command::Create(options) => create::create(config, &client, options).await,
         Command::Rotate(options) => rotate::rotate(config, &client, options).await,

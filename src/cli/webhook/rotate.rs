@@ -7,13 +7,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    super::Ending,
     create::{Arrival, DESCRIPTION, make},
     finish::{finish_rotation, remove},
     meant_or,
     secret::Sink,
 };
-use crate::{config::Config, pagerduty::Client};
+use crate::{cli::Ending, config::Config, pagerduty::Client};
 
 /// What else may be meant where two deliver to one place.
 const OR_FINISH: &str = "; if they are what an interrupted rotation left, oncall-grants webhook rotate --finish ID ends it \

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::{complain, print};
+use crate::cli::{complain, print};
 
 /// Opened before the secret exists: a secret that cannot be kept is lost for ever.
 #[derive(Debug)]

@@ -8,10 +8,12 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::super::{health, here, patiently};
 use crate::{
-    config::{self, Config, Tls},
-    pagerduty, tls,
+    cli::{healthcheck, local, patiently},
+    config::Config,
+    model::is_loopback,
+    pagerduty,
+    tls::{self, Tls},
 };
 
 /// PagerDuty delivers a ping within seconds.
@@ -84,7 +86,7 @@ impl Service {
             }
         }
         // A proxy before no service at all says the same.
-        let runs = lacks_store && health::answers(config).await;
+        let runs = lacks_store && healthcheck::answers(config).await;
         Err(if runs { Silence::WithoutStore } else { Silence::Nobody })
     }
 
@@ -133,12 +135,12 @@ fn ways(config: &Config) -> Vec<(reqwest::Client, Url)> {
     let server = &config.server;
     let scheme = if server.tls.is_some() { "https" } else { "http" };
     let here =
-        here::reachable(server.listen).and_then(|listen| Url::parse(&format!("{scheme}://{listen}")).ok());
+        local::reachable(server.listen).and_then(|listen| Url::parse(&format!("{scheme}://{listen}")).ok());
     let public = server.public_url.clone();
-    let is_private = |url: &Url| url.scheme() == "https" || config::is_loopback(url);
+    let is_private = |url: &Url| url.scheme() == "https" || is_loopback(url);
     let client = |url: &Url, own: bool| match &server.tls {
         Some(tls) if own => this_very_server(tls),
-        _ if config::is_loopback(url) => directly(tls::client_config()),
+        _ if is_loopback(url) => directly(tls::client_config()),
         _ => pagerduty::http_client(tls::client_config()).ok(),
     };
     let ways = here.map(|url| (url, true)).into_iter().chain(public.map(|url| (url, false)));

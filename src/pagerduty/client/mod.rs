@@ -1,8 +1,9 @@
 //! The REST client: one request at a time, bounded in time, and no answer taken for more than it is.
 
-use std::{collections::HashMap, fmt, sync::Arc, sync::Mutex, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use parking_lot::Mutex;
 use reqwest::{Url, redirect};
 use rustls::ClientConfig;
 use secrecy::SecretString;

@@ -1,6 +1,6 @@
 //! One call: its turn, its attempts, the rate limit, and what the answer's status means.
 
-use std::{error::Error as _, sync::Arc, sync::PoisonError, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -148,7 +148,7 @@ impl Client {
             let turn = timeout_at(deadline, self.shared.turn.acquire()).await.map_err(late)?;
             let turn = turn.map_err(|_| Error::Unavailable(request.describe("shutting down")))?;
             let now = Instant::now();
-            let resume_at = *self.shared.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let resume_at = *self.shared.resume_at.lock();
             let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(turn) };
             if resume_at >= deadline {
                 return Err(Error::RateLimited { retry_after: resume_at - now });
@@ -159,7 +159,7 @@ impl Client {
     }
 
     fn pause(&self, delay: Duration) {
-        let mut resume_at = self.shared.resume_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resume_at = self.shared.resume_at.lock();
         *resume_at = (*resume_at).max(Some(Instant::now() + delay));
     }
 

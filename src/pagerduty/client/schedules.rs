@@ -1,7 +1,7 @@
 //! Who is on call through one schedule, from the schedule itself. It is needed where `GET /oncalls` says nothing: for
 //! schedules in no escalation policy, and to tell an empty schedule from one that is gone.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::collections::BTreeSet;
 
 use super::{Client, request::Request, time};
 use crate::{
@@ -34,7 +34,7 @@ impl Client {
     /// Everyone on call through this schedule at any time in the window, with overrides worked in, each only once.
     /// Shifts are told whole. There are no e-mails, policies or levels in it.
     pub async fn schedule(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
-        let kinds = || self.shared.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = || self.shared.kinds.lock();
         let first = kinds().get(id).copied().unwrap_or(Kind::LayerBased);
         let first_refusal = match self.schedule_as(first, id, window).await {
             Err(Error::NotFound(text) | Error::BadRequest(text)) => text,

@@ -6,12 +6,10 @@ use utoipa::ToSchema;
 
 use super::{Known, Subject, grant::Standing, person::Person};
 use crate::{
-    model::{Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Unseen, Window, later},
-    reconcile::{
-        plan::{FOREVER, SkipReason},
-        preflight::second,
-        world::ResourceMatch,
+    model::{
+        FOREVER, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Unseen, Window, later,
     },
+    reconcile::{plan::SkipReason, report::preflight::second, world::ResourceMatch},
 };
 
 /// The links of a chain, in their order.

@@ -8,12 +8,8 @@ use super::{
     person::Person,
 };
 use crate::{
-    model::{AccountId, Grant, GrantId, ResourceId, later},
-    reconcile::{
-        plan::{FOREVER, Step},
-        preflight::second,
-        world::ForeignGrant,
-    },
+    model::{AccountId, FOREVER, ForeignGrant, Grant, GrantId, ResourceId, later},
+    reconcile::{plan::Step, report::preflight::second},
     store::{LedgerEntry, State},
 };
 

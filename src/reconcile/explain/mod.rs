@@ -6,7 +6,6 @@
 mod chain;
 mod grant;
 mod person;
-pub mod when;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    model::{Account, Aliases, GrantId, OnCall, OnCallSelector, Source, Unseen, later},
-    reconcile::{
-        plan::plan,
-        world::{AccountMatch, ForeignGrant, OwnGrant, SecondGrant},
+    model::{
+        Account, Aliases, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, SecondGrant, Source,
+        Unseen, later,
     },
+    reconcile::{plan::plan, world::AccountMatch},
     store::State,
 };
 

@@ -6,7 +6,7 @@ use super::{
     Access, Answer, Chain, Explanation, Past,
     chain::{LinkState, words},
 };
-use crate::reconcile::preflight::second;
+use crate::reconcile::report::preflight::second;
 
 impl Access {
     /// The word for it.

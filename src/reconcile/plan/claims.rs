@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Asked, FOREVER, Settings, SkipReason, Skipped, Subject, Unknown, Wanted, coverage::PairKey};
+use super::{Asked, Settings, SkipReason, Skipped, Subject, Unknown, Wanted, coverage::PairKey};
 use crate::{
     model::{
-        AccountId, Email, Grant, Observed, OnCall, Resource, ResourceId, ResourceSelector, Rule, Source,
-        Unseen, UserId, Window, later,
+        AccountId, Cause, Email, FOREVER, Grant, Observed, OnCall, OwnGrant, Resource, ResourceId,
+        ResourceSelector, Rule, Source, Unseen, UserId, Window, later,
     },
-    reconcile::world::{AccountMatch, Cause, OwnGrant, ResourceMatch, World},
+    reconcile::world::{AccountMatch, ResourceMatch, World},
 };
 
 /// Somebody is entitled to something for a while.

@@ -3,12 +3,15 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
-    Deferred, FOREVER, NewGrant, Revocation, Why,
+    Deferred, Revocation, Why,
     claims::{Claim, Claims},
 };
 use crate::{
-    model::{AccountId, Email, Grant, Resource, ResourceId, Window, Windows, later},
-    reconcile::world::{Cause, ForeignGrant, OwnGrant, SecondGrant, World},
+    model::{
+        AccountId, Cause, Email, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Resource, ResourceId,
+        SecondGrant, Window, Windows, later,
+    },
+    reconcile::world::World,
 };
 
 /// Names an account and a resource, with the words for people.

@@ -22,18 +22,16 @@ mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use self::{
     claims::Claims,
     coverage::{Decision, Pair},
 };
-use super::world::{Cause, World};
-use crate::model::{AccountId, Aliases, Email, Grant, ResourceId, Rule, Source, Unseen, Window};
-
-/// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
-pub const FOREVER: DateTime<Utc> =
-    NaiveDate::from_ymd_opt(9999, 1, 1).expect("a valid date").and_time(NaiveTime::MIN).and_utc();
+use super::world::World;
+use crate::model::{
+    AccountId, Aliases, Cause, Email, FOREVER, Grant, NewGrant, ResourceId, Rule, Source, Unseen, Window,
+};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
@@ -116,15 +114,6 @@ impl Step {
             Self::Revoke(revocation) => &revocation.grant,
         }
     }
-}
-
-/// A grant to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewGrant {
-    /// The grant, without an `id` yet.
-    pub grant: Grant,
-    /// Why it is wanted; never empty.
-    pub causes: Vec<Cause>,
 }
 
 /// A grant of ours to be taken back.

@@ -13,15 +13,15 @@ use self::{
     worlds::{Case, HORIZON, LAST, any_case, known_case, pairs},
 };
 use super::{
-    NewGrant, Plan, Revocation, Step, Why,
+    Plan, Revocation, Step, Why,
     tests::{
         builders::{at, span},
         twin::{Fault, Twin, pair},
     },
 };
 use crate::{
-    model::{AccountId, Grant, GrantId, OnCallSelector, ResourceId, Window},
-    reconcile::world::{OwnGrant, SecondGrant, World},
+    model::{AccountId, Grant, GrantId, NewGrant, OnCallSelector, OwnGrant, ResourceId, SecondGrant, Window},
+    reconcile::world::World,
 };
 
 fn healthy(_: &Step) -> Fault {

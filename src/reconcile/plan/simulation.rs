@@ -29,8 +29,8 @@ use super::{
     tests::twin::{Fault, Twin, pair},
 };
 use crate::{
-    model::{AccountId, ResourceId},
-    reconcile::world::{SecondGrant, World},
+    model::{AccountId, ResourceId, SecondGrant},
+    reconcile::world::World,
 };
 
 /// Minutes between full passes without a reason.

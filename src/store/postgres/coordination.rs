@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{Postgres, is_held, news, within};
+use super::{Postgres, is_held, notify, within};
 use crate::store::{
     Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
     coordination::TimetableRow,
@@ -61,7 +61,7 @@ impl Coordination for Postgres {
             );
             let update = update.bind(lease.duty.as_str()).bind(lease.token);
             update.execute(&mut *transaction).await?;
-            news::tell(&mut transaction).await?;
+            notify::tell(&mut transaction).await?;
             transaction.commit().await?;
             Ok(())
         })

@@ -7,13 +7,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::{Postgres, is_held, news, within};
+use super::{Postgres, is_held, notify, within};
 use crate::{
-    reconcile::scope::Mark,
+    model::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        group::Group,
-        inbox::{BACKLOG, Backlog, WriteGroup},
+        inbox::{BACKLOG, Backlog, WriteGroup, group::Group},
         to_json,
     },
 };
@@ -56,7 +55,7 @@ impl WriteGroup for Writer {
             .execute(&mut *transaction)
             .await?;
             if !versions.is_empty() {
-                news::tell(&mut transaction).await?;
+                notify::tell(&mut transaction).await?;
             }
             transaction.commit().await?;
             Ok(outcomes)
@@ -100,7 +99,7 @@ impl Inbox for Postgres {
             let mut transaction = self.pool.begin().await?;
             let marks = to_json(&[(mark.to_string(), 1, None::<i64>)]);
             set_marks(&mut transaction, marks).await?;
-            news::tell(&mut transaction).await?;
+            notify::tell(&mut transaction).await?;
             transaction.commit().await?;
             Ok(())
         })

@@ -6,8 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{Postgres, journal, within};
 use crate::{
-    model::{Grant, GrantId},
-    reconcile::{plan::NewGrant, world::Cause},
+    model::{Cause, Grant, GrantId, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
         ledger::{GrantRow, find_again, grant_columns},

@@ -12,7 +12,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
-mod news;
+mod notify;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -67,7 +67,7 @@ impl Postgres {
         migrating.close().await;
         let pool = pool(options.clone()).await.map_err(failed)?;
         let store = Self::on(pool);
-        news::listen(store.pool.clone(), options, Arc::clone(&store.news));
+        notify::listen(store.pool.clone(), options, Arc::clone(&store.news));
         Ok(store)
     }
 

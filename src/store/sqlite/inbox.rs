@@ -8,11 +8,10 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::Sqlite;
 use crate::{
-    reconcile::scope::Mark,
+    model::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        group::Group,
-        inbox::{BACKLOG, Backlog, WriteGroup},
+        inbox::{BACKLOG, Backlog, WriteGroup, group::Group},
         to_json,
     },
 };

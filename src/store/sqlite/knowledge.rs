@@ -6,11 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::Sqlite;
 use crate::{
-    model::{AccountId, ResourceId},
-    reconcile::{
-        scope::Links,
-        world::{ForeignGrant, Refusal, SecondGrant},
-    },
+    model::{AccountId, ForeignGrant, Links, Refusal, ResourceId, SecondGrant},
     store::{
         Error, Knowledge, Lease, from_json,
         knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},

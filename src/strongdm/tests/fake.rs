@@ -14,7 +14,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tonic::{Response, Status};
 
-use crate::strongdm::codec::RawCodec;
+use crate::strongdm::grpc::codec::RawCodec;
 
 pub(super) enum Reply {
     Say(Vec<u8>),

@@ -19,7 +19,8 @@ use tonic::{Code, Status};
 
 use self::fake::{Fake, Reply, say};
 use super::{
-    Client, Deleted, Error, Options, RemoteGrant, Timing, auth, decode_secret_key,
+    Client, Deleted, Error, Options, RemoteGrant, Timing, decode_secret_key,
+    grpc::sign,
     proto::{
         Account, AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse,
         AccountGrantDeleteResponse, AccountGrantListRequest, AccountGrantListResponse, AccountListRequest,
@@ -135,7 +136,7 @@ async fn a_grant_is_sent_signed_with_both_ends() {
     assert_eq!(header("x-sdm-user-agent"), "oncall-grants/test");
     let secret = decode_secret_key(SECRET_KEY).unwrap();
     let signed = |now: DateTime<Utc>| {
-        auth::sign(secret.expose_secret(), now.date_naive(), "AccountGrants.Create", &received.body)
+        sign::sign(secret.expose_secret(), now.date_naive(), "AccountGrants.Create", &received.body)
     };
     assert!([signed(before), signed(after)].iter().any(|signature| signature == header("x-sdm-signature")));
     let request = AccountGrantCreateRequest::decode(received.body).unwrap();

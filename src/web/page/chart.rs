@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     facts::Facts,
     layout::{chip, count, distance, time},
-    look::Look,
+    query::Look,
     timeline::{self, Bar, Kind, Lane, Lanes, Span, Standing},
 };
 

@@ -6,17 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use url::Url;
 
-use super::super::{error::AppError, router::App};
 use crate::{
     clock,
     metrics::HealthView,
-    model::Rule,
-    reconcile::{
-        finding::Finding,
-        picture::{Picture, Stretch, WrongSecret},
-    },
+    model::{Finding, Rule},
+    reconcile::report::snapshot::{Picture, Stretch, WrongSecret},
     store::{DeliveryRow, LedgerEntry},
     subscription::{State, Watch},
+    web::{error::AppError, router::App},
 };
 
 /// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.

@@ -11,10 +11,12 @@ use super::{
     layout::{chip, count, distance, time},
     summary::Notice,
 };
-use crate::reconcile::{
-    finding::Severity,
-    picture::{Finding, Gap, Other},
-    preflight::FILL,
+use crate::{
+    model::Severity,
+    reconcile::report::{
+        preflight::FILL,
+        snapshot::{Finding, Gap, Other},
+    },
 };
 
 /// A gap that begins within this time is somebody's business today.

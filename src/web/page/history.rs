@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::{
     facts::{Facts, Pass},
     layout::{chip, count, distance, time},
-    look::Look,
+    query::Look,
 };
-use crate::{reconcile::picture::Stretch, store::DeliveryRow};
+use crate::{reconcile::report::snapshot::Stretch, store::DeliveryRow};
 
 /// So many rows of a list in a report; the rest is in `/api/audit`.
 const LONGEST: usize = 50;

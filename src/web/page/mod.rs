@@ -6,7 +6,6 @@ mod facts;
 mod findings;
 mod history;
 mod layout;
-mod look;
 mod summary;
 mod sync;
 mod tables;
@@ -14,6 +13,7 @@ mod timeline;
 mod webhooks;
 mod why;
 
-mod handlers;
+mod index;
+mod query;
 
-pub(super) use self::{handlers::*, sync::*, why::*};
+pub(super) use self::{index::*, sync::*, why::*};

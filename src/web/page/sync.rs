@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::{facts::Facts, layout};
 use crate::{
-    reconcile::{PassRequest, report::PassReport, request::Synced},
+    reconcile::{PassRequest, on_demand::Synced, report::PassReport},
     web::{error::AppError, router::App},
 };
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     metrics::HealthView,
     model::{OnCallSelector, Rule, Source},
-    reconcile::picture::{Sight, Stretch},
+    reconcile::report::snapshot::{Sight, Stretch},
 };
 
 /// The timeline as a table, for whoever cannot or does not want to see it.

@@ -6,7 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 
 use crate::{
     model::{Rule, Windows},
-    reconcile::picture::{Picture, Stretch},
+    reconcile::report::snapshot::{Picture, Stretch},
     store::LedgerEntry,
 };
 
@@ -268,11 +268,8 @@ mod tests {
         *,
     };
     use crate::{
-        model::{Grant, Window},
-        reconcile::{
-            picture::{Sight, Want},
-            world::OwnGrant,
-        },
+        model::{Grant, OwnGrant, Window},
+        reconcile::report::snapshot::{Sight, Want},
         store::State,
     };
 

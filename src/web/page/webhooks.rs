@@ -8,10 +8,8 @@ use super::{
     summary::Notice,
 };
 use crate::{
-    reconcile::{
-        finding::{Finding, Severity},
-        picture::WrongSecret,
-    },
+    model::{Finding, Severity},
+    reconcile::report::snapshot::WrongSecret,
     subscription::State,
 };
 

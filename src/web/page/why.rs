@@ -19,8 +19,8 @@ use super::{
     timeline::{Span, lanes},
 };
 use crate::{
-    model::Source,
-    reconcile::{picture::Stretch, world::Cause},
+    model::{Cause, Source},
+    reconcile::report::snapshot::Stretch,
     store::{AuditRow, LedgerEntry},
     web::{error::AppError, router::App},
 };

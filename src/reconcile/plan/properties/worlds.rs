@@ -5,8 +5,8 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use crate::{
     model::{
-        Account, AccountId, Aliases, Email, Grant, Observed, OnCall, OnCallSelector, PolicyId, ResourceId,
-        ResourceSelector, Rule, ScheduleId, Source, UserId,
+        Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OnCallSelector, OwnGrant,
+        PolicyId, Refusal, ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
     },
     reconcile::{
         plan::{
@@ -15,7 +15,7 @@ use crate::{
                 always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
             },
         },
-        world::{AccountMatch, ForeignGrant, OwnGrant, Refusal, ResourceMatch, SecondGrant, World},
+        world::{AccountMatch, ResourceMatch, World},
     },
 };
 

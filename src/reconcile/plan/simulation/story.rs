@@ -7,10 +7,7 @@ use super::{
     rotas::{Minute, Override},
     upstream::{ACCOUNTS, PEOPLE, RESOURCES, account, resource_id},
 };
-use crate::{
-    model::{GrantId, Window},
-    reconcile::world::SecondGrant,
-};
+use crate::model::{GrantId, SecondGrant, Window};
 
 const HOUR: Minute = 60;
 const DAY: Minute = 24 * HOUR;

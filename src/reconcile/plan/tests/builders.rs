@@ -5,12 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        Account, AccountId, Aliases, Email, Grant, GrantId, Observed, OnCall, OnCallSelector, PolicyId,
-        Resource, ResourceId, ResourceSelector, Rule, ScheduleId, Source, UserId, Window,
+        Account, AccountId, Aliases, Cause, Email, ForeignGrant, Grant, GrantId, Observed, OnCall,
+        OnCallSelector, OwnGrant, PolicyId, Refusal, Resource, ResourceId, ResourceSelector, Rule,
+        ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
         plan::{Plan, Settings, plan},
-        world::{AccountMatch, Cause, ForeignGrant, OwnGrant, Refusal, ResourceMatch, SecondGrant, World},
+        world::{AccountMatch, ResourceMatch, World},
     },
 };
 

@@ -3,9 +3,9 @@
 use insta::assert_snapshot;
 
 use super::builders::{Scene, own, shift};
-use crate::reconcile::{
-    plan::{Plan, plan},
-    world::SecondGrant,
+use crate::{
+    model::SecondGrant,
+    reconcile::plan::{Plan, plan},
 };
 
 fn counts(plan: &Plan) -> (usize, usize) {

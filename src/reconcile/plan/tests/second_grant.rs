@@ -3,12 +3,10 @@
 use insta::assert_snapshot;
 
 use super::builders::{Scene, at, foreign, own, schedule, schedule_rule, shift, span, without_end};
-use crate::{
-    model::Window,
-    reconcile::{
-        plan::FOREVER,
-        world::SecondGrant::{Refused, RefusedIfOverlapping, Taken},
-    },
+use crate::model::{
+    FOREVER,
+    SecondGrant::{Refused, RefusedIfOverlapping, Taken},
+    Window,
 };
 
 fn shortened() -> Scene {

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    model::{AccountId, Grant, GrantId, ResourceId, Window},
+    model::{
+        AccountId, ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Refusal, ResourceId, SecondGrant, Window,
+    },
     reconcile::{
-        plan::{NewGrant, PairSteps, Plan, Settings, Step, plan},
-        world::{ForeignGrant, OwnGrant, Refusal, SecondGrant, World},
+        plan::{PairSteps, Plan, Settings, Step, plan},
+        world::World,
     },
 };
 

@@ -8,11 +8,8 @@ use super::builders::{
     shift, span, without_end,
 };
 use crate::{
-    model::{Aliases, Observed, Rule, Window},
-    reconcile::{
-        plan::Step,
-        world::{ForeignGrant, ResourceMatch},
-    },
+    model::{Aliases, ForeignGrant, Observed, Rule, Window},
+    reconcile::{plan::Step, world::ResourceMatch},
 };
 
 /// The windows that are granted to `who`, in hours.

@@ -1,0 +1,123 @@
+//! Grants, ours and other people's, with what strongDM says of a second one.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{AccountId, Cause, Email, GrantId, ResourceId, Window};
+
+/// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
+pub const FOREVER: DateTime<Utc> =
+    NaiveDate::from_ymd_opt(9999, 1, 1).expect("a valid date").and_time(NaiveTime::MIN).and_utc();
+
+/// A strongDM user account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its identifier.
+    pub id: AccountId,
+    /// Whether it may not log in.
+    pub suspended: bool,
+}
+
+/// A strongDM resource: a database, a server, a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// Its identifier.
+    pub id: ResourceId,
+    /// Its name, as people know it.
+    pub name: String,
+}
+
+/// A grant of ours: one account, one resource, one window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Grant {
+    /// strongDM's identifier; none while it is only planned.
+    pub id: Option<GrantId>,
+    /// The account's e-mail address.
+    pub email: Email,
+    /// The account.
+    pub account_id: AccountId,
+    /// The resource's name.
+    pub resource: String,
+    /// The resource.
+    pub resource_id: ResourceId,
+    /// When it is in force, in UTC.
+    #[serde(flatten)]
+    pub window: Window,
+    /// Names of the rules that want it.
+    pub rules: Vec<String>,
+}
+
+impl Grant {
+    /// Whether strongDM knows it under this identifier.
+    pub fn has_id(&self, id: Option<&str>) -> bool {
+        id.is_some() && self.id.as_ref().map(GrantId::as_str) == id
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id: _, email, account_id: _, resource, resource_id: _, window, rules } = self;
+        write!(f, "{email} on {resource} {window} (rules: {})", rules.join(", "))
+    }
+}
+
+/// A grant to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGrant {
+    /// The grant, without an `id` yet.
+    pub grant: Grant,
+    /// Why it is wanted; never empty.
+    pub causes: Vec<Cause>,
+}
+
+/// A grant of ours with its place in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnGrant {
+    /// Its row in our store; older grants have smaller numbers.
+    pub row: i64,
+    /// The grant; its `id` is always there.
+    pub grant: Grant,
+    /// Why it was made.
+    pub causes: Vec<Cause>,
+}
+
+/// A grant in strongDM that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignGrant {
+    /// strongDM's identifier.
+    pub id: GrantId,
+    /// The account.
+    pub account_id: AccountId,
+    /// The resource.
+    pub resource_id: ResourceId,
+    /// Its window; one without an end reaches to [`FOREVER`](super::plan::FOREVER).
+    pub window: Window,
+}
+
+/// What strongDM does with a second grant for the same account and resource. Its documentation does not say, so
+/// we assume the best and learn from refusals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondGrant {
+    /// It takes any number.
+    #[default]
+    Taken,
+    /// It refuses one that overlaps another.
+    RefusedIfOverlapping,
+    /// It refuses any, wherever its window lies.
+    Refused,
+}
+
+/// strongDM refused a grant and showed no grant that explains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The account.
+    pub account_id: AccountId,
+    /// The resource.
+    pub resource_id: ResourceId,
+    /// Not tried again before.
+    pub until: DateTime<Utc>,
+}

@@ -1,0 +1,41 @@
+//! Marks, which events leave: what must be looked at again.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use super::{PolicyId, ScheduleId, Source};
+
+/// Something that must be looked at again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// All rules.
+    Everything,
+    /// The rules that name this schedule or escalation policy.
+    Source(Source),
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("*"),
+            Self::Source(Source::Schedule(id)) => write!(f, "schedule:{id}"),
+            Self::Source(Source::Policy(id)) => write!(f, "policy:{id}"),
+        }
+    }
+}
+
+impl FromStr for Mark {
+    type Err = std::convert::Infallible;
+
+    /// Reads what [`Display`](fmt::Display) wrote; anything else means everything, which is always safe.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once(':') {
+            Some(("schedule", id)) => Self::Source(Source::Schedule(id.into())),
+            Some(("policy", id)) => Self::Source(Source::Policy(id.into())),
+            _ => Self::Everything,
+        })
+    }
+}
+
+/// Which schedules were seen under which escalation policies in the last on-call answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links(pub BTreeSet<(ScheduleId, PolicyId)>);

@@ -1,0 +1,80 @@
+//! The operator's rules: which on-calls give access to which resources.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use super::{OnCall, PolicyId, ScheduleId, Source};
+
+/// The configuration's word on which on-calls give access to which resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Unique name; it is the attribution of every grant.
+    pub name: String,
+    /// Whose on-calls count.
+    pub on_calls: OnCallSelector,
+    /// Which resources they get.
+    pub resources: Vec<ResourceSelector>,
+    /// Access starts this much before the shift.
+    pub start_early: TimeDelta,
+    /// Access ends this much after the shift.
+    pub end_late: TimeDelta,
+}
+
+/// The on-calls that a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnCallSelector {
+    /// Everyone on call through one of these schedules, in whatever policy and level.
+    Schedules(Vec<ScheduleId>),
+    /// On-calls of these escalation policies.
+    Policies {
+        /// The policies.
+        ids: Vec<PolicyId>,
+        /// Only these levels; empty means all.
+        levels: Vec<u32>,
+        /// Whether on-calls without start and end (direct user targets) count.
+        include_always_on_call: bool,
+    },
+}
+
+impl Rule {
+    /// What PagerDuty must be asked about for this rule.
+    pub fn sources(&self) -> Vec<Source> {
+        match &self.on_calls {
+            OnCallSelector::Schedules(ids) => ids.iter().cloned().map(Source::Schedule).collect(),
+            OnCallSelector::Policies { ids, .. } => ids.iter().cloned().map(Source::Policy).collect(),
+        }
+    }
+
+    /// Whether this on-call, listed under one of the rule's sources, gives access.
+    pub fn selects(&self, on_call: &OnCall) -> bool {
+        match &self.on_calls {
+            OnCallSelector::Schedules(_) => true,
+            OnCallSelector::Policies { levels, include_always_on_call, ids: _ } => {
+                let always = on_call.start.is_none() && on_call.end.is_none();
+                (*include_always_on_call || !always)
+                    && (levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level)))
+            }
+        }
+    }
+}
+
+/// How a rule names resources.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceSelector {
+    /// The one resource of exactly this name.
+    Name(String),
+    /// Every resource that this strongDM filter expression matches now.
+    Filter(String),
+}
+
+impl fmt::Display for ResourceSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "resource {name:?}"),
+            Self::Filter(filter) => write!(f, "resource filter {filter:?}"),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What is going to break within the horizon, from what a pass saw and decided. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use crate::{
+    model::{
+        FOREVER, Finding, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, Windows,
+        later,
+    },
+    reconcile::{
+        plan::{Plan, Settings, SkipReason, Skipped, Subject},
+        world::{ResourceMatch, World},
+    },
+};
+
+/// A filter that matches more resources than this is probably not what its author meant.
+const MANY: usize = 50;
+/// So many stretches are told of each rule; more would be noise.
+const TOLD: usize = 3;
+/// What mends a gap.
+pub const FILL: &str = "fill the schedule in PagerDuty, unless that is meant";
+
+/// What the rules do not reach, beside people, resources and filters that are left out of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Until when it was looked.
+    pub until: DateTime<Utc>,
+    /// By rule, the stretches for which it has nobody.
+    pub gaps: BTreeMap<String, Vec<Window>>,
+    /// By rule, what else an operator should know.
+    pub others: Vec<(String, Finding)>,
+}
+
+/// Looks at the rules whose schedules and policies were seen.
+pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
+    let until = later(now, settings.horizon);
+    let mut ahead = Ahead { until, gaps: BTreeMap::new(), others: Vec::new() };
+    for rule in &settings.rules {
+        let name = &rule.name;
+        let absent = absent_levels(rule, world);
+        let horizon = Window::new(now, until);
+        let gaps = horizon.map(|horizon| gaps(rule, world, horizon)).unwrap_or_default();
+        // A level that nobody has is no gap in a schedule.
+        if !gaps.is_empty() && (absent.is_empty() || gaps != horizon.as_slice()) {
+            ahead.gaps.insert(name.clone(), gaps);
+        }
+        let others = filters(rule, world).into_iter().chain(absent).chain(always_on_call(rule, world));
+        ahead.others.extend(others.map(|finding| (name.clone(), finding)));
+    }
+    ahead
+}
+
+/// Everyone who is going to be on call without access, every resource that a rule does not find, and every stretch
+/// for which a rule has nobody.
+pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        plan.skipped.iter().map(|skipped| left_out(now, settings, skipped, world)).collect();
+    let Ahead { until, mut gaps, others } = ahead(now, settings, world);
+    findings.extend(others.into_iter().map(|(_, finding)| finding));
+    let horizon = Window::new(now, until);
+    for rule in &settings.rules {
+        let gaps = gaps.remove(&rule.name);
+        findings.extend(horizon.zip(gaps).map(|(horizon, gaps)| nobody(rule, horizon, gaps)));
+    }
+    findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
+    findings.dedup();
+    findings
+}
+
+/// A person, resource or filter that nothing can be done about.
+fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &World) -> Finding {
+    let Skipped { subject, reason, rules, first_shift } = skipped;
+    let what = match subject {
+        Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
+        Subject::Email(_) | Subject::User(_) | Subject::Resource(_) => reason.to_string(),
+    };
+    let is_person = matches!(subject, Subject::Email(_) | Subject::User(_));
+    let when = match first_shift {
+        _ if !is_person => String::new(),
+        Some(start) if *start > now => format!("; on call from {}", second(*start)),
+        Some(start) => format!("; on call since {}", second(*start)),
+        None => "; always on call".to_owned(),
+    };
+    let aliased = match (subject, reason) {
+        (Subject::Email(email), SkipReason::NoAccount) => settings.aliases.leading_to(email),
+        _ => Vec::new(),
+    };
+    let names: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let (alias, remedy) = if aliased.is_empty() {
+        (String::new(), remedy(*reason).to_owned())
+    } else {
+        let from = aliased.join(", ");
+        let remedy = format!(
+            "correct the alias of {from} in accounts.aliases, or make a strongDM user account of {subject}"
+        );
+        (format!(", to which accounts.aliases maps {from}"), remedy)
+    };
+    let message = format!("{what}{alias}{when} (rules: {})", names.join(", "));
+    Finding::problem(reason.code(), subject, message).mended_by(remedy)
+}
+
+fn refusal(filter: &str, world: &World) -> Option<String> {
+    match world.resources.get(&ResourceSelector::Filter(filter.to_owned())) {
+        Some(Observed::Known(ResourceMatch::Refused(words))) => Some(words.clone()),
+        _ => None,
+    }
+}
+
+/// What brings back in who or what was left out.
+pub(in crate::reconcile) fn remedy(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::NoAccount => {
+            "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
+        }
+        SkipReason::AccountSuspended => {
+            "lift the suspension in strongDM, or put somebody else on call; existing grants are left to end"
+        }
+        SkipReason::AmbiguousAccount => "leave this address to one strongDM user account",
+        SkipReason::NoEmail => "put a user with a login e-mail on call in PagerDuty",
+        SkipReason::InvalidEmail => "correct the login e-mail in PagerDuty",
+        SkipReason::ResourceNotFound => {
+            "correct the name in the rule (it must be exact, upper and lower case included)"
+        }
+        SkipReason::AmbiguousResource => {
+            "give the resources different names in strongDM, or name them by resource_filters"
+        }
+        SkipReason::FilterRefused => "correct the expression in the rule's resource_filters",
+    }
+}
+
+/// Filters that match nothing or surprisingly much.
+fn filters(rule: &Rule, world: &World) -> Vec<Finding> {
+    let judged = rule.resources.iter().filter_map(|selector| {
+        let (ResourceSelector::Filter(_), Some(Observed::Known(ResourceMatch::Found(found)))) =
+            (selector, world.resources.get(selector))
+        else {
+            return None;
+        };
+        let name = &rule.name;
+        match found.len() {
+            0 => Some(
+                Finding::warning(
+                    "filter_without_match",
+                    selector,
+                    format!("matches no resource now (rule {name:?})"),
+                )
+                .mended_by("correct the expression, or tag the resources that it should find"),
+            ),
+            count if count > MANY => Some(
+                Finding::warning(
+                    "filter_with_many_matches",
+                    selector,
+                    format!("matches {count} resources (rule {name:?})"),
+                )
+                .mended_by("narrow it, unless everyone on call shall have all of them"),
+            ),
+            _ => None,
+        }
+    });
+    judged.collect()
+}
+
+/// The stretches of the horizon in which nobody is on call for a rule; none if some of it could not be seen.
+fn gaps(rule: &Rule, world: &World, horizon: Window) -> Vec<Window> {
+    let mut covered: Vec<Window> = Vec::new();
+    for source in rule.sources() {
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return Vec::new() };
+        covered.extend(on_calls.iter().filter(|on_call| rule.selects(on_call)).filter_map(shift));
+    }
+    covered.into_iter().collect::<Windows>().missing_from(horizon)
+}
+
+/// The finding that tells of a rule's gaps.
+fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
+    let days = horizon.end() - horizon.start();
+    let message = match gaps.as_slice() {
+        [all] if *all == horizon => format!("nobody is on call within the horizon of {}", span(days)),
+        gaps => {
+            let told: Vec<String> = gaps.iter().take(TOLD).map(|gap| stretch(gap, horizon)).collect();
+            let more = gaps.len().saturating_sub(TOLD);
+            let more = if more > 0 {
+                format!(" and {more} more time{}", if more == 1 { "" } else { "s" })
+            } else {
+                String::new()
+            };
+            format!("nobody is on call {}{more}", told.join(", "))
+        }
+    };
+    let sources: Vec<String> = rule.sources().iter().map(Source::to_string).collect();
+    let subject = format!("rule {:?}", rule.name);
+    let finding = Finding::warning("gap", subject, format!("{message} ({})", sources.join(", ")));
+    Finding { stretches: gaps, ..finding.mended_by(FILL) }
+}
+
+/// Levels of a rule at which a policy shows nobody, although it shows others.
+fn absent_levels(rule: &Rule, world: &World) -> Vec<Finding> {
+    let OnCallSelector::Policies { levels, .. } = &rule.on_calls else { return Vec::new() };
+    let words = |levels: &mut dyn Iterator<Item = u32>| -> String {
+        levels.map(|level| level.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let absent =
+        rule.sources().into_iter().filter_map(|source| {
+            let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+            let seen: BTreeSet<u32> = on_calls.iter().filter_map(|on_call| on_call.level).collect();
+            let absent = words(&mut levels.iter().copied().filter(|level| !seen.contains(level)));
+            if seen.is_empty() || absent.is_empty() {
+                return None;
+            }
+            let seen = words(&mut seen.into_iter());
+            let message = format!("no on-call of {source} is at level {absent} (seen: {seen})");
+            let finding = Finding::warning("level_not_seen", format!("rule {:?}", rule.name), message);
+            Some(finding.mended_by(
+                "correct escalation_levels in the rule, or put somebody at that level in PagerDuty",
+            ))
+        });
+    absent.collect()
+}
+
+fn shift(on_call: &OnCall) -> Option<Window> {
+    let start = on_call.start.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+    Window::new(start, on_call.end.unwrap_or(FOREVER))
+}
+
+/// People who are always on call for a rule's policy, and get nothing for it.
+fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
+    let OnCallSelector::Policies { include_always_on_call: false, levels, .. } = &rule.on_calls else {
+        return None;
+    };
+    let in_levels =
+        |on_call: &&OnCall| levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level));
+    let mut users: Vec<&str> = Vec::new();
+    for source in rule.sources() {
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { continue };
+        let always = on_calls.iter().filter(|on_call| on_call.start.is_none() && on_call.end.is_none());
+        users.extend(
+            always.filter(in_levels).map(|on_call| on_call.email.as_deref().unwrap_or(on_call.user.as_str())),
+        );
+    }
+    users.sort_unstable();
+    users.dedup();
+    if users.is_empty() {
+        return None;
+    }
+    let (are, get) = if users.len() == 1 { ("is", "gets") } else { ("are", "get") };
+    let message = format!("{} {are} always on call there and {get} no access from it", users.join(", "));
+    let finding = Finding::note("always_on_call", format!("rule {:?}", rule.name), message);
+    Some(finding.mended_by("set include_always_on_call = true in the rule, if they should"))
+}
+
+fn stretch(gap: &Window, horizon: Window) -> String {
+    let end = if gap.end() == horizon.end() { "the horizon".to_owned() } else { second(gap.end()) };
+    if gap.start() == horizon.start() {
+        return format!("now and until {end}");
+    }
+    format!("from {} until {end}", second(gap.start()))
+}
+
+/// An instant as people and machines read it.
+pub(in crate::reconcile) fn second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A length of time as the configuration writes it, such as `7d` or `1d12h`.
+fn span(delta: TimeDelta) -> String {
+    let parts = [
+        (delta.num_days(), "d"),
+        (delta.num_hours() % 24, "h"),
+        (delta.num_minutes() % 60, "m"),
+        (delta.num_seconds() % 60, "s"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    told.flat_map(|(count, unit)| [count.to_string(), (*unit).to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests;

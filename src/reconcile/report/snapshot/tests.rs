@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    model::{OnCallSelector, Window},
+    reconcile::{
+        plan::{SkipReason, Skipped, Subject, Unknown},
+        report::{Trigger, preflight::Ahead},
+    },
+};
+
+fn at(hour: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + hour * 3600, 0).unwrap()
+}
+
+fn schedule(rule: &str) -> Source {
+    Source::Schedule(format!("P-{rule}").into())
+}
+
+/// Each with a schedule of its own.
+fn rules(names: &[&str]) -> Vec<Rule> {
+    let rule = |name: &&str| Rule {
+        name: (*name).to_owned(),
+        on_calls: OnCallSelector::Schedules(vec![format!("P-{name}").into()]),
+        resources: Vec::new(),
+        start_early: TimeDelta::zero(),
+        end_late: TimeDelta::zero(),
+    };
+    names.iter().map(rule).collect()
+}
+
+/// A pass that looked at the schedules of these rules.
+fn pass(hour: i64, looked_at: &[&str]) -> PassReport {
+    let mut report = PassReport::begin("1".to_owned(), Trigger::Manual, false, at(hour));
+    report.asked = looked_at.iter().map(|rule| schedule(rule)).collect();
+    report.ahead = Some(Ahead { until: at(hour + 100), gaps: BTreeMap::new(), others: Vec::new() });
+    report
+}
+
+fn with_gap(mut report: PassReport, rule: &str, from: i64, until: i64) -> PassReport {
+    let gap = Window::new(at(from), at(until)).unwrap();
+    report.ahead.as_mut().unwrap().gaps.entry(rule.to_owned()).or_default().push(gap);
+    report
+}
+
+fn with_skipped(mut report: PassReport, email: &str, rules: &[&str]) -> PassReport {
+    report.skipped.push(SkippedEntry(Skipped {
+        subject: Subject::Email(email.to_owned()),
+        reason: SkipReason::NoAccount,
+        rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+        first_shift: None,
+    }));
+    report
+}
+
+fn without(mut report: PassReport, about: Asked) -> PassReport {
+    report.unknown.push(UnknownEntry(Unknown { about, error: "502".to_owned().into() }));
+    report
+}
+
+fn gaps(picture: &Picture) -> Vec<(&str, i64, Option<i64>)> {
+    let hour = |instant: DateTime<Utc>| (instant - at(0)).num_hours();
+    picture.gaps.iter().map(|gap| (gap.rule.as_str(), hour(gap.start), gap.end.map(hour))).collect()
+}
+
+fn skipped(picture: &Picture) -> Vec<(&str, Vec<&str>)> {
+    picture
+        .skipped
+        .iter()
+        .map(|it| (it.about.as_str(), it.rules.iter().map(String::as_str).collect()))
+        .collect()
+}
+
+#[test]
+fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
+    let rules = rules(&["a"]);
+    let picture = Picture::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
+    let picture = picture.after(&with_gap(pass(2, &["a"]), "a", 2, 5), true, &rules);
+    assert_eq!(gaps(&picture), [("a", 0, Some(5))]);
+    let picture = picture.after(&with_gap(pass(3, &["a"]), "a", 6, 103), true, &rules);
+    assert_eq!(gaps(&picture), [("a", 6, None)], "somebody stepped in");
+    let picture = picture.after(&pass(3, &["a"]), false, &rules);
+    assert_eq!(gaps(&picture), []);
+}
+
+#[test]
+fn what_a_pass_did_not_see_stays_until_it_is_over() {
+    let both = rules(&["a", "b"]);
+    let report = with_gap(with_gap(pass(0, &["a", "b"]), "a", 1, 5), "b", 2, 6);
+    let picture = Picture::default().after(&report, true, &both);
+    let narrow = picture.clone().after(&pass(1, &["a"]), false, &both);
+    assert_eq!(gaps(&narrow), [("b", 2, Some(6))]);
+    let blind = without(pass(3, &["a", "b"]), Asked::OnCalls(schedule("b")));
+    let blind = picture.clone().after(&blind, true, &both);
+    assert_eq!(gaps(&blind), [("b", 2, Some(6))]);
+    let late = without(pass(6, &["a", "b"]), Asked::OnCalls(schedule("b")));
+    assert_eq!(gaps(&picture.clone().after(&late, true, &both)), []);
+    assert_eq!(gaps(&picture.after(&pass(1, &[]), true, &rules(&["c"]))), [], "the rules are gone");
+}
+
+#[test]
+fn people_without_an_account_are_known_until_somebody_looks() {
+    let both = rules(&["a", "b"]);
+    let report = with_skipped(pass(0, &["a", "b"]), "ana@example.com", &["a", "b"]);
+    let picture = Picture::default().after(&report, true, &both);
+    assert!(!picture.skipped[0].remedy.is_empty());
+    let after = |report: PassReport, full| picture.clone().after(&report, full, &both);
+    assert_eq!(skipped(&after(pass(1, &["a", "b"]), true)), []);
+    assert_eq!(skipped(&after(pass(1, &["a"]), false)), [("ana@example.com", vec!["b"])]);
+    let again = with_skipped(pass(1, &["a"]), "ana@example.com", &["a"]);
+    assert_eq!(skipped(&after(again, false)), [("ana@example.com", vec!["a", "b"])]);
+    let email = "ana@example.com".parse().unwrap();
+    let blind = without(pass(1, &["a", "b"]), Asked::Account(email));
+    assert_eq!(skipped(&after(blind, true)), [("ana@example.com", vec!["a", "b"])]);
+}
+
+#[test]
+fn pictures_of_older_and_newer_versions_are_read() {
+    let older = json!({
+        "full_at": at(0),
+        "skipped": [{"about": "ana@example.com", "reason": "no account", "rules": ["a"], "first_shift": null}],
+    });
+    let older: Picture = serde_json::from_value(older).unwrap();
+    assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
+    let newer = json!({
+        "gaps": [{"rule": "a", "start": at(1), "end": null, "mood": "calm"}],
+        "others": [{
+            "severity": "catastrophe", "kind": "new", "about": "x", "message": "y", "remedy": "z", "rule": "a",
+        }],
+        "weather": "fair",
+    });
+    let newer: Picture = serde_json::from_value(newer).unwrap();
+    assert_eq!(gaps(&newer), [("a", 1, None)]);
+    assert_eq!(newer.others[0].severity, Severity::Note);
+}

@@ -1,0 +1,72 @@
+//! A cap on connections, so that a crowd of slow clients cannot use up all file descriptors and memory.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum_server::accept::Accept;
+use futures_util::future::Either;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service;
+
+/// Lets so many connections in at once; PagerDuty and a load balancer need a few dozen. The rest is for clients that
+/// do nothing until their time is up.
+const MOST: usize = 8192;
+/// Descriptors that are not for clients: the store, the upstreams, the log.
+const RESERVED: u64 = 256;
+
+/// Accepts connections up to a cap and closes those above it at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Capped<A> {
+    inner: A,
+    free: Arc<Semaphore>,
+}
+
+impl<A> Capped<A> {
+    /// Caps what `inner` accepts, within what the system allows this process.
+    pub(crate) fn new(inner: A) -> Self {
+        // The usual soft limit of 1024 is there for programs that use select(2).
+        let descriptors = rlimit::increase_nofile_limit(MOST as u64 + RESERVED).unwrap_or(1024);
+        let cap = usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(MOST).clamp(64, MOST);
+        Self { inner, free: Arc::new(Semaphore::new(cap)) }
+    }
+}
+
+impl<A: Accept<I, Counted<S>>, I, S> Accept<I, S> for Capped<A> {
+    type Stream = A::Stream;
+    type Service = A::Service;
+    type Future = Either<A::Future, Ready<io::Result<(A::Stream, A::Service)>>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        match Arc::clone(&self.free).try_acquire_owned() {
+            Ok(place) => {
+                Either::Left(self.inner.accept(stream, Counted { service, _place: Arc::new(place) }))
+            }
+            Err(_) => Either::Right(ready(Err(io::Error::other("too many connections")))),
+        }
+    }
+}
+
+/// A connection's service that keeps the connection's place until it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted<S> {
+    service: S,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl<S: Service<R>, R> Service<R> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.service.call(request)
+    }
+}

@@ -1,0 +1,96 @@
+//! Counts TLS handshakes and says why one failed: PagerDuty counts each against us, and three in a row make it switch
+//! the subscription off.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum_server::accept::Accept;
+use futures_util::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use rustls::{CertificateError, Error, OtherError};
+use tokio::time::Instant;
+
+use crate::metrics::{ByResult, Metrics};
+
+/// Anybody can cause failures, so they are logged at most this often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Watches the handshakes of `inner`.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshakes<A> {
+    inner: A,
+    metrics: Arc<Metrics>,
+    logged: Arc<Mutex<Option<Instant>>>,
+}
+
+impl<A> Handshakes<A> {
+    /// Reports the handshakes of `inner` to `metrics`.
+    pub(crate) fn new(inner: A, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics, logged: Arc::default() }
+    }
+
+    fn note(&self, outcome: Result<(), &io::Error>) {
+        let result = match outcome {
+            Ok(()) => "done",
+            Err(error) => kind(error),
+        };
+        self.metrics.tls_handshakes.get_or_create(&ByResult { result }).inc();
+        let Err(error) = outcome.map_err(reason) else { return };
+        // Port scanners and probes that only connect are no news.
+        if result == "broken_off" || !self.may_log() {
+            tracing::debug!("a TLS handshake failed: {error}");
+        } else {
+            tracing::warn!("a TLS handshake failed: {error}");
+        }
+    }
+
+    fn may_log(&self) -> bool {
+        let mut logged = self.logged.lock();
+        let may = logged.is_none_or(|at| at.elapsed() >= LOG_EVERY);
+        if may {
+            *logged = Some(Instant::now());
+        }
+        may
+    }
+}
+
+/// Why it failed, in words for people.
+fn reason(error: &io::Error) -> String {
+    match tls_error(error) {
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(ours)))) => ours.to_string(),
+        Some(Error::NoCertificatesPresented) => "the client shows no certificate".to_owned(),
+        Some(Error::AlertReceived(alert)) => {
+            format!("the client does not want to go on: {alert:?}; does it trust our certificate?")
+        }
+        Some(_) | None => error.to_string(),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn kind(error: &io::Error) -> &'static str {
+    match tls_error(error) {
+        Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => "client_refused",
+        Some(Error::AlertReceived(_)) => "refused_by_client",
+        Some(_) => "failed",
+        None => "broken_off",
+    }
+}
+
+impl<A, I, S> Accept<I, S> for Handshakes<A>
+where
+    A: Accept<I, S, Future: Send + 'static> + Clone + Send + Sync + 'static,
+{
+    type Stream = A::Stream;
+    type Service = A::Service;
+    type Future = BoxFuture<'static, io::Result<(A::Stream, A::Service)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let this = self.clone();
+        self.inner
+            .accept(stream, service)
+            .inspect(move |outcome| this.note(outcome.as_ref().map(|_| ())))
+            .boxed()
+    }
+}

@@ -1,0 +1,100 @@
+//! The HTTP/2 connection to strongDM: made when first needed, and never waited for without end.
+
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::ClientConfig;
+use tonic::{
+    ConnectError,
+    transport::{Channel, Endpoint},
+};
+use tower::ServiceBuilder;
+use url::{Host, Position, Url};
+
+use crate::strongdm::error::Error;
+
+/// How long an open call may hear nothing before the connection is asked whether it lives, and how long that may take.
+/// Together less than one attempt, so that a dead connection is gone before the next one. Without an open call nothing
+/// is asked: gRPC servers hang up on clients that do.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(4));
+
+/// Idle connections are watched by TCP instead.
+const TCP_KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+
+/// A channel to `url`, which connects lazily. To be called inside a tokio runtime.
+pub(in crate::strongdm) fn open(
+    tls: ClientConfig,
+    url: &Url,
+    agent: &str,
+    connect: Duration,
+) -> Result<Channel, Error> {
+    let refused = |why: &str| Error::Refused(format!("{why} in the strongDM API URL"));
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(url) => {}
+        "http" => return Err(refused("plain http to a host that is not loopback")),
+        _ => return Err(refused("neither https nor http")),
+    }
+    let origin = format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]);
+    let (interval, timeout) = KEEP_ALIVE;
+    let endpoint = Endpoint::from_shared(origin)
+        .and_then(|endpoint| endpoint.user_agent(agent))
+        .map_err(|_| refused("no usable host"))?
+        .http2_keep_alive_interval(interval)
+        .keep_alive_timeout(timeout)
+        .keep_alive_while_idle(false);
+    // The endpoint's own timeouts do not cover the connecting, so a peer that takes the connection and then keeps
+    // silent would hang every call. The error's type is what tells "never sent" from "perhaps done" later.
+    let connector =
+        ServiceBuilder::new().map_err(ConnectError).timeout(connect).service(connector(tls, connect));
+    Ok(Channel::new(connector, endpoint))
+}
+
+fn connector(mut tls: ClientConfig, connect: Duration) -> HttpsConnector<HttpConnector> {
+    let (time, interval, retries) = TCP_KEEP_ALIVE;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Shared among the addresses of the host, and a little less than all, so that TLS has its turn.
+    tcp.set_connect_timeout(Some(connect.mul_f32(0.8)));
+    tcp.set_keepalive(Some(time));
+    tcp.set_keepalive_interval(Some(interval));
+    tcp.set_keepalive_retries(Some(retries));
+    tls.alpn_protocols.clear();
+    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2().wrap_connector(tcp)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn plain_http_is_for_loopback_only() {
+        for (url, allowed) in [
+            ("https://app.strongdm.com", true),
+            ("https://app.eu.strongdm.com:8443/", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost:8080", true),
+            ("http://app.strongdm.com", false),
+            ("http://localhost.example.com", false),
+            ("http://10.0.0.1", false),
+            ("ftp://127.0.0.1", false),
+            ("unix:/tmp/socket", false),
+        ] {
+            let tls = crate::tls::client_config();
+            let channel = open(tls, &url.parse().unwrap(), "test/1", Duration::from_secs(1));
+            assert_eq!(channel.is_ok(), allowed, "{url}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Reading a list to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::timeout;
+
+use super::{call::Caller, messages::Page};
+use crate::strongdm::{error::Error, proto::ListRequestMetadata};
+
+/// Items per page. strongDM's default is 50; its maximum is not documented.
+const PAGE: i32 = 100;
+
+/// No list of ours is this long: a cursor that never ends must not keep a pass from ending.
+const MOST_PAGES: usize = 1000;
+
+impl Caller {
+    /// Every item that `read` keeps, once each, in order of their keys.
+    ///
+    /// All or nothing: a page that fails or an item that cannot be read fails the list. Pages are read at different
+    /// times, so an item may show up twice; then the later word counts.
+    pub(in crate::strongdm) async fn list<P: Page, K: Ord, T>(
+        &self,
+        filter: &str,
+        read: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let longest = self.timing.list;
+        timeout(longest, self.pages::<P, K, T>(filter, read)).await.unwrap_or_else(|_elapsed| {
+            Err(Error::Unavailable(format!("{} did not end within {longest:?}", P::OPERATION.name())))
+        })
+    }
+
+    async fn pages<P: Page, K: Ord, T>(
+        &self,
+        filter: &str,
+        read: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let invalid = |what: &str| Error::Invalid(format!("{} {what}", P::OPERATION.name()));
+        let mut found = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut cursor = String::new();
+        for _ in 0..MOST_PAGES {
+            let meta = ListRequestMetadata { cursor: cursor.clone(), page: 0, limit: PAGE };
+            let page: P = self.call(P::OPERATION, &P::request(filter, meta)).await?;
+            let (items, next) = page.into_parts();
+            for item in items {
+                found.extend(read(item)?);
+            }
+            if next.is_empty() {
+                return Ok(found.into_values().collect());
+            }
+            if !seen.insert(next.clone()) {
+                return Err(invalid("goes round in circles"));
+            }
+            cursor = next;
+        }
+        Err(invalid("does not end"))
+    }
+}

@@ -1,0 +1,359 @@
+//! What a failed attempt means for the caller, and whether it may be sent again. Pure.
+//!
+//! Judged by where the failure arose and by the gRPC code, never by text, as the texts are not promised. The question
+//! behind it all is whether a write may have happened: a grant must not be made twice.
+
+use std::{error::Error as StdError, time::Duration};
+
+use chrono::{DateTime, Utc};
+use prost::Message;
+use tonic::{Code, ConnectError, Status};
+
+use super::rate_limit::RateLimit;
+use crate::strongdm::{
+    error::{Error, tidy},
+    operation::{Kind, Operation},
+    proto::{RateLimitError, RateLimitMetadata, StatusDetails},
+};
+
+/// A failed attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::strongdm) struct Failure {
+    /// What the caller is told if this was the last attempt.
+    pub(in crate::strongdm) error: Error,
+    /// What to do first.
+    pub(in crate::strongdm) next: Next,
+    /// For counting.
+    pub(in crate::strongdm) code: &'static str,
+    /// What strongDM said about the rate limit.
+    pub(in crate::strongdm) limit: Option<RateLimit>,
+}
+
+/// What may be done after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::strongdm) enum Next {
+    /// The same again would fail again, or might do it twice.
+    GiveUp,
+    /// Send it again after a pause.
+    Again,
+    /// Send it again when the rate limit allows.
+    AfterLimit,
+    /// Sign it with another date, if there is one, and send it again.
+    Resign,
+}
+
+/// Where an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There was no connection: strongDM never saw the request.
+    Connecting,
+    /// The connection broke or the answer could not be received: strongDM may have done it.
+    Underway,
+    /// strongDM answered with a code.
+    Answered(Code),
+}
+
+impl Stage {
+    /// A status that came over the wire has no source; one that was made here has. Its code says little: the HTTP/2
+    /// library's own troubles can look like any code.
+    fn of(status: &Status) -> Self {
+        let Some(source) = status.source() else { return Self::Answered(status.code()) };
+        let mut chain = causes(source);
+        if chain.any(<dyn StdError>::is::<ConnectError>) { Self::Connecting } else { Self::Underway }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+impl Failure {
+    /// A call that ended with a status other than OK.
+    pub(in crate::strongdm) fn of(operation: Operation, status: &Status, secret: &str) -> Self {
+        let stage = Stage::of(status);
+        let limit = rate_limit(status.details());
+        let until = limit.and_then(|limit| limit.reset_at);
+        let code = match stage {
+            Stage::Connecting => "CONNECT",
+            Stage::Underway => "TRANSPORT",
+            Stage::Answered(code) => name(code),
+        };
+        let text = tidy(&in_words(describe(stage, status)), secret);
+        let (error, next) = judge(operation, stage, text, until);
+        Self { error, next, code, limit }
+    }
+
+    /// A call without any answer.
+    pub(in crate::strongdm) fn timeout(operation: Operation, after: Duration) -> Self {
+        let text = format!("no answer within {after:.1?}");
+        let (error, next) = judge(operation, Stage::Underway, text, None);
+        Self { error, next, code: "TIMEOUT", limit: None }
+    }
+
+    /// An answer that cannot be decoded. For a write it may well be a yes.
+    pub(in crate::strongdm) fn undecodable(operation: Operation, error: &prost::DecodeError) -> Self {
+        let text = format!("malformed: {error}");
+        let error = match operation.kind() {
+            Kind::Read => Error::Invalid(text),
+            Kind::Create | Kind::Delete => Error::Unclear(text),
+        };
+        Self { error, next: Next::GiveUp, code: "DECODE", limit: None }
+    }
+}
+
+fn judge(operation: Operation, stage: Stage, text: String, until: Option<DateTime<Utc>>) -> (Error, Next) {
+    match stage {
+        Stage::Connecting => (Error::Unavailable(text), Next::Again),
+        Stage::Underway => unclear(operation.kind(), text, true),
+        Stage::Answered(code) => match code {
+            Code::Unauthenticated => (Error::Unauthenticated, Next::Resign),
+            Code::PermissionDenied => (Error::PermissionDenied { operation: operation.name() }, Next::GiveUp),
+            Code::NotFound => (Error::NotFound(text), Next::GiveUp),
+            Code::AlreadyExists => (Error::AlreadyExists, Next::GiveUp),
+            Code::InvalidArgument | Code::FailedPrecondition => (Error::InvalidArgument(text), Next::GiveUp),
+            Code::ResourceExhausted => (Error::RateLimited { until }, Next::AfterLimit),
+            // A proxy between us and strongDM that loses the answer ends in UNKNOWN.
+            Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Unknown => {
+                unclear(operation.kind(), text, true)
+            }
+            Code::Ok
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::DataLoss => unclear(operation.kind(), text, false),
+        },
+    }
+}
+
+/// A read has just failed; a write may have happened. Deleting twice is harmless, creating twice is not.
+fn unclear(kind: Kind, text: String, may_pass: bool) -> (Error, Next) {
+    let next = if may_pass { Next::Again } else { Next::GiveUp };
+    match kind {
+        Kind::Read => (Error::Unavailable(text), next),
+        Kind::Delete => (Error::Unclear(text), next),
+        Kind::Create => (Error::Unclear(text), Next::GiveUp),
+    }
+}
+
+fn describe(stage: Stage, status: &Status) -> String {
+    match stage {
+        Stage::Answered(code) if status.message().is_empty() => name(code).to_owned(),
+        Stage::Answered(code) => format!("{}: {}", name(code), status.message()),
+        Stage::Connecting | Stage::Underway => {
+            let mut texts: Vec<String> =
+                status.source().map(causes).into_iter().flatten().map(ToString::to_string).collect();
+            // Wrappers that only repeat what they wrap.
+            texts.dedup();
+            texts.join(": ")
+        }
+    }
+}
+
+/// Says what it means if whatever answers is no gRPC service. Nothing is decided by it: a gateway in front of strongDM
+/// that has lost it answers alike, apart from its status.
+fn in_words(text: String) -> String {
+    let of_http = ["invalid compression flag", "grpc-status header missing", "frame with invalid size"];
+    let of_a_gateway = ["502", "503", "504"];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&of_http) && !has(&of_a_gateway) {
+        return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
+    }
+    // What the TLS library calls whatever is no TLS at all.
+    if text.contains("InvalidContentType") {
+        return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");
+    }
+    text
+}
+
+/// The rate limit in the details of a refusal, under either of its names. strongDM does not always send details.
+fn rate_limit(details: &[u8]) -> Option<RateLimit> {
+    let details = StatusDetails::decode(details).ok()?.details;
+    details.iter().find_map(|detail| {
+        let limit = match detail.type_url.rsplit('/').next()? {
+            "v1.RateLimitMetadata" => RateLimitMetadata::decode(detail.value.as_slice()).ok(),
+            "v1.RateLimitError" => RateLimitError::decode(detail.value.as_slice()).ok()?.rate_limit,
+            _ => None,
+        };
+        limit.as_ref().map(RateLimit::from)
+    })
+}
+
+/// The code as gRPC's documents write it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::{Any, Timestamp};
+
+    use super::*;
+
+    const READ: Operation = Operation::ListGrants;
+    const CREATE: Operation = Operation::CreateGrant;
+    const DELETE: Operation = Operation::DeleteGrant;
+
+    fn answered(operation: Operation, code: Code) -> (Error, Next) {
+        let Failure { error, next, .. } = Failure::of(operation, &Status::new(code, "why"), "");
+        (error, next)
+    }
+
+    #[test]
+    fn what_was_refused_before_any_effect_is_the_same_for_all() {
+        for operation in [READ, CREATE, DELETE] {
+            let name = operation.name();
+            for (code, error, next) in [
+                (Code::Unauthenticated, Error::Unauthenticated, Next::Resign),
+                (Code::PermissionDenied, Error::PermissionDenied { operation: name }, Next::GiveUp),
+                (Code::NotFound, Error::NotFound("NOT_FOUND: why".into()), Next::GiveUp),
+                (Code::AlreadyExists, Error::AlreadyExists, Next::GiveUp),
+                (Code::InvalidArgument, Error::InvalidArgument("INVALID_ARGUMENT: why".into()), Next::GiveUp),
+                (
+                    Code::FailedPrecondition,
+                    Error::InvalidArgument("FAILED_PRECONDITION: why".into()),
+                    Next::GiveUp,
+                ),
+                (Code::ResourceExhausted, Error::RateLimited { until: None }, Next::AfterLimit),
+            ] {
+                assert_eq!(answered(operation, code), (error, next), "{name} {code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unclear_is_never_created_again() {
+        for (code, again) in [
+            (Code::Unavailable, true),
+            (Code::Internal, true),
+            (Code::DeadlineExceeded, true),
+            (Code::Unknown, true),
+            (Code::Cancelled, false),
+            (Code::Aborted, false),
+            (Code::OutOfRange, false),
+            (Code::Unimplemented, false),
+            (Code::DataLoss, false),
+        ] {
+            let text = format!("{}: why", name(code));
+            let next = if again { Next::Again } else { Next::GiveUp };
+            assert_eq!(answered(READ, code), (Error::Unavailable(text.clone()), next), "{code:?}");
+            assert_eq!(answered(DELETE, code), (Error::Unclear(text.clone()), next), "{code:?}");
+            assert_eq!(answered(CREATE, code), (Error::Unclear(text), Next::GiveUp), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_never_was_may_be_tried_again_by_all() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for operation in [READ, CREATE, DELETE] {
+            let status = Status::from_error(Box::new(ConnectError(Box::new(refused()))));
+            let failure = Failure::of(operation, &status, "");
+            assert_eq!(failure.error, Error::Unavailable("connection refused".into()));
+            assert_eq!((failure.next, failure.code), (Next::Again, "CONNECT"));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_unclear_whatever_code_it_is_given() {
+        let lost = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for code in [Code::Unknown, Code::ResourceExhausted, Code::PermissionDenied, Code::NotFound] {
+            let mut status = Status::new(code, "h2");
+            status.set_source(std::sync::Arc::new(lost()));
+            let judged = |operation| {
+                let Failure { error, next, .. } = Failure::of(operation, &status, "");
+                (error, next)
+            };
+            let text = "connection reset".to_owned();
+            assert_eq!(judged(READ), (Error::Unavailable(text.clone()), Next::Again));
+            assert_eq!(judged(DELETE), (Error::Unclear(text.clone()), Next::Again));
+            assert_eq!(judged(CREATE), (Error::Unclear(text), Next::GiveUp));
+        }
+    }
+
+    #[test]
+    fn silence_is_unclear_for_writes() {
+        let failure = Failure::timeout(CREATE, Duration::from_secs(10));
+        assert_eq!(failure.error, Error::Unclear("no answer within 10.0s".into()));
+        assert_eq!(failure.next, Next::GiveUp);
+        assert_eq!(Failure::timeout(READ, Duration::from_secs(10)).next, Next::Again);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_may_be_a_yes() {
+        let error = StatusDetails::decode(&[0xff][..]).unwrap_err();
+        assert!(matches!(Failure::undecodable(CREATE, &error).error, Error::Unclear(_)));
+        assert!(matches!(Failure::undecodable(READ, &error).error, Error::Invalid(_)));
+    }
+
+    #[test]
+    fn the_reset_is_read_from_either_detail() {
+        let limit = RateLimitMetadata {
+            limit: 500,
+            remaining: 0,
+            reset_at: Some(Timestamp { seconds: 1_800_000_000, nanos: 5 }),
+            bucket: "b".into(),
+        };
+        let error = RateLimitError { rate_limit: Some(limit.clone()) };
+        for (name, value) in
+            [("v1.RateLimitMetadata", limit.encode_to_vec()), ("v1.RateLimitError", error.encode_to_vec())]
+        {
+            let other = Any { type_url: "type.googleapis.com/v1.InternalError".into(), value: vec![] };
+            let detail = Any { type_url: format!("type.googleapis.com/{name}"), value };
+            let details = StatusDetails { details: vec![other, detail] }.encode_to_vec();
+            let status = Status::with_details(Code::ResourceExhausted, "slow down", details.into());
+            let until = DateTime::from_timestamp(1_800_000_000, 0);
+            assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until });
+        }
+        let status = Status::with_details(Code::ResourceExhausted, "", vec![0xff, 1].into());
+        assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until: None });
+    }
+
+    #[test]
+    fn what_is_no_grpc_or_no_tls_is_called_that() {
+        let flag = "protocol error: received message with invalid compression flag: 123 (valid flags are 0 and 1) while \
+                    receiving response with status: ";
+        for (text, words) in [
+            (format!("{flag}404 Not Found"), Some("is not strongDM's API")),
+            (format!("{flag}503 Service Unavailable"), None),
+            ("connection error detected: frame with invalid size".to_owned(), Some("is not strongDM's API")),
+            ("received corrupt message of type InvalidContentType".to_owned(), Some("does not speak TLS")),
+            ("down for maintenance".to_owned(), None),
+        ] {
+            let Error::Unavailable(told) = answered_with(&text) else { panic!("{text}") };
+            assert!(told.contains(&text), "{told}");
+            assert!(
+                words.map_or_else(|| told.starts_with("INTERNAL"), |words| told.contains(words)),
+                "{told}"
+            );
+        }
+    }
+
+    fn answered_with(text: &str) -> Error {
+        Failure::of(READ, &Status::new(Code::Internal, text), "").error
+    }
+
+    #[test]
+    fn the_access_key_is_not_repeated() {
+        let status = Status::new(Code::NotFound, "no auth-77 here");
+        let failure = Failure::of(READ, &status, "auth-77");
+        assert_eq!(failure.error, Error::NotFound("NOT_FOUND: no [access key] here".into()));
+    }
+}

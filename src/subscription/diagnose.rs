@@ -1,0 +1,183 @@
+//! What is wrong with the subscription that delivers to us. Pure.
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use crate::{
+    model::Finding,
+    pagerduty::{EVENTS, Error, Subscription},
+};
+
+/// What PagerDuty shows of our subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It delivers.
+    Active,
+    /// Its owner switched it off.
+    Inactive,
+    /// PagerDuty switched it off, because too many deliveries were refused.
+    TemporarilyDisabled,
+    /// None delivers to our URL.
+    Missing,
+    /// The token may not look.
+    Forbidden,
+    /// PagerDuty did not answer.
+    Unknown,
+}
+
+/// What it takes to look at subscriptions.
+pub const READABLE_WITH: &str = "use a REST API key of the account (read-only is enough), or a token with \
+                                 webhook_subscriptions.read";
+
+/// What it takes to change them.
+pub const CHANGEABLE_WITH: &str = "use a REST API key of the account that is not read-only, or a token with \
+                                   webhook_subscriptions.write";
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Active,
+        Self::Inactive,
+        Self::TemporarilyDisabled,
+        Self::Missing,
+        Self::Forbidden,
+        Self::Unknown,
+    ];
+
+    /// The word for it in metrics and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::TemporarilyDisabled => "temporarily_disabled",
+            Self::Missing => "missing",
+            Self::Forbidden => "forbidden",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What one subscription is.
+pub fn state(subscription: &Subscription) -> State {
+    match (subscription.active, subscription.temporarily_disabled) {
+        (false, _) => State::Inactive,
+        (true, true) => State::TemporarilyDisabled,
+        (true, false) => State::Active,
+    }
+}
+
+/// The subscriptions that deliver to this URL.
+pub fn delivering_to<'s>(listed: &'s [Subscription], url: &Url) -> Vec<&'s Subscription> {
+    listed.iter().filter(|subscription| subscription.url.as_ref() == Some(url)).collect()
+}
+
+/// What is wrong with the subscription that should deliver to `url`; `secrets` says whether any secret is configured.
+pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool) -> Vec<Finding> {
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(Error::Forbidden(_)) => {
+            let message = "cannot be looked at: the token may not read webhook subscriptions";
+            return vec![
+                Finding::note("subscription_not_readable", "webhook subscription", message)
+                    .mended_by(format!("look at it in PagerDuty, or {READABLE_WITH}")),
+            ];
+        }
+        Err(error) => {
+            return vec![
+                Finding::warning("subscription_not_readable", "webhook subscription", error)
+                    .mended_by("ask again later"),
+            ];
+        }
+    };
+    let ours = delivering_to(listed, url);
+    let mut findings: Vec<Finding> = ours.iter().flat_map(|one| faults(one)).collect();
+    match ours.as_slice() {
+        [] => findings.push(missing(listed, url)),
+        [_] => {}
+        [..] => {
+            let ids: Vec<&str> = ours.iter().map(|one| one.id.as_str()).collect();
+            let message = format!("{} all deliver to {url}", ids.join(", "));
+            findings
+                .push(Finding::warning("subscription_doubled", "webhook subscription", message).mended_by(
+                    "unless they differ by filter or a rotation is under way, delete all but one",
+                ));
+        }
+    }
+    if !secrets && !ours.is_empty() {
+        let message = "delivers, but no webhook secret is configured, so every delivery is answered 503";
+        findings.push(
+            Finding::problem("subscription_without_secret", name(ours[0]), message).mended_by(
+                "configure its secret; if it is lost, oncall-grants webhook rotate makes a new one",
+            ),
+        );
+    }
+    findings
+}
+
+/// Whether a subscription that should deliver has ever been heard of; `heard` are those whose signed events arrived.
+pub fn unheard(listed: &[Subscription], url: &Url, heard: &BTreeSet<String>) -> Vec<Finding> {
+    let silent = delivering_to(listed, url).into_iter();
+    let silent = silent.filter(|one| state(one) == State::Active && !heard.contains(&one.id));
+    let finding = |one: &Subscription| {
+        let message =
+            "no signed event of it has arrived lately, so it is not known whether its secret is configured";
+        Finding::note("subscription_unheard", name(one), message)
+            .mended_by(format!("try it, while the service runs: oncall-grants webhook ping {}", one.id))
+    };
+    silent.map(finding).collect()
+}
+
+fn name(subscription: &Subscription) -> String {
+    format!("webhook subscription {}", subscription.id)
+}
+
+/// There is none; perhaps one delivers to a place that is almost ours.
+fn missing(listed: &[Subscription], url: &Url) -> Finding {
+    let near = listed.iter().find_map(|one| {
+        let theirs = one.url.as_ref()?;
+        let near = theirs.host_str() == url.host_str() || theirs.path() == url.path();
+        near.then(|| format!("; {} delivers to {theirs}", one.id))
+    });
+    let message = format!("none delivers to {url}{}", near.unwrap_or_default());
+    Finding::problem("subscription_missing", "webhook subscription", message)
+        .mended_by("make one with oncall-grants webhook create, or correct server.public_url")
+}
+
+fn faults(subscription: &Subscription) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let name = name(subscription);
+    match state(subscription) {
+        State::Inactive => findings.push(
+            Finding::problem("subscription_inactive", &name, "is switched off by its owner")
+                .mended_by("switch it on in PagerDuty"),
+        ),
+        State::TemporarilyDisabled => {
+            let message = "was switched off by PagerDuty for up to a day, because deliveries were refused";
+            findings.push(
+                Finding::problem("subscription_disabled", &name, message)
+                    .mended_by("see that its secret is configured, then: oncall-grants webhook enable"),
+            );
+        }
+        State::Active | State::Missing | State::Forbidden | State::Unknown => {}
+    }
+    let missing: Vec<&str> =
+        EVENTS.iter().copied().filter(|event| !subscription.events.iter().any(|has| has == event)).collect();
+    if !subscription.events.iter().any(|event| event.starts_with("incident.")) {
+        let message = "delivers no incident.* event, so nobody is looked at when an incident begins";
+        findings.push(
+            Finding::problem("subscription_events", &name, message)
+                .mended_by("add the incident events in PagerDuty, or make it anew with webhook create"),
+        );
+    } else if !missing.is_empty() {
+        let message = format!("does not deliver {}", missing.join(", "));
+        findings.push(
+            Finding::warning("subscription_events", &name, message)
+                .mended_by("add them in PagerDuty, unless the timer finds such changes soon enough"),
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! `POST /sync`: a pass on request, answered with its report.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    model::ScheduleId,
+    reconcile::{PassRequest, on_demand::Synced, report::PassReport, scope::sources_of},
+    web::{
+        error::AppError,
+        openapi::{ErrorBody, Reading},
+        router::App,
+    },
+};
+
+/// A request names some schedules; nothing sensible comes near this.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// What a pass is asked to do.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = SyncRequest)]
+pub(in crate::web) struct Asked {
+    /// Only these schedules and what shares a resource with them; none means everything.
+    #[schema(example = json!([]))]
+    schedules: Vec<ScheduleId>,
+    /// Only plan.
+    dry_run: bool,
+    /// Revoke more grants in force at once than `max_revocations`.
+    allow_mass_revocation: bool,
+}
+
+/// Runs a pass, or joins one that was asked to do the same
+#[utoipa::path(
+    post, path = "/sync", operation_id = "sync", tag = "operator",
+    security(("bearer" = []), ("basic" = [])),
+    request_body(content = Asked, description = "What to look at; may be left out", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Done", body = PassReport),
+        (status = 404, description = "A schedule that no rule names", body = ErrorBody),
+        (status = 409, description = "Revocations are held", body = PassReport),
+        (status = 502, description = "Something upstream failed or stayed unknown", body = PassReport),
+        Reading,
+    ),
+)]
+pub(in crate::web) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
+    if app.is_stopping() {
+        return Err(AppError::Unavailable("the service is stopping".to_owned()));
+    }
+    let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
+    let asked = read(&body)?;
+    let Asked { schedules, dry_run, allow_mass_revocation } = asked;
+    let rules = &app.reconciler.settings().rules;
+    let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
+    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    match app.reconciler.sync(request).await {
+        Ok(synced) => {
+            let status = status(&synced);
+            Ok(match &synced {
+                Synced::Here(report) => (status, Json(&**report)).into_response(),
+                Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Asked, AppError> {
+    const ALLOWED: &str =
+        "allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)";
+    match body.trim_ascii_start().first() {
+        None => Ok(Asked::default()),
+        // Without names, a list could switch the guard off by its order alone.
+        Some(b'[') => Err(AppError::BadRequest(format!("the body must be a JSON object; {ALLOWED}"))),
+        Some(_) => {
+            serde_json::from_slice(body).map_err(|error| AppError::BadRequest(format!("{error}; {ALLOWED}")))
+        }
+    }
+}
+
+/// What is unknown comes first: held revocations must not be confirmed before everything was seen.
+fn status(synced: &Synced) -> StatusCode {
+    if !synced.is_complete() {
+        StatusCode::BAD_GATEWAY
+    } else if synced.has_held() {
+        StatusCode::CONFLICT
+    } else {
+        StatusCode::OK
+    }
+}

@@ -1,0 +1,75 @@
+//! `GET /` and what it is made of.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use maud::html;
+
+use super::{
+    chart,
+    facts::Facts,
+    findings, history, layout,
+    query::Look,
+    summary, tables,
+    timeline::{Span, lanes},
+};
+use crate::web::{error::AppError, router::App};
+
+/// Their address changes with their text, so a browser may keep them.
+const KEEP: &str = "private, max-age=31536000, immutable";
+
+/// The status page
+#[utoipa::path(
+    get, path = "/", operation_id = "statusPage", tag = "page", params(Look),
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String), crate::web::openapi::Asking),
+)]
+pub(crate) async fn index(
+    State(app): State<Arc<App>>,
+    query: Result<Query<Look>, QueryRejection>,
+) -> Result<Response, AppError> {
+    let Query(look) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let facts = Facts::gather(&app).await?;
+    let span = Span::around(facts.now, look.length());
+    let of = |sought| lanes(&span, &facts.ledger, &facts.picture, facts.rules, sought);
+    let everything = of("");
+    let shown = if look.sought().is_empty() { everything.clone() } else { of(look.sought()) };
+    let main = html! {
+        (summary::summary(&facts, &everything))
+        (chart::access(&facts, &span, &look, &shown))
+        (tables::grants(&facts, &shown))
+        (findings::findings(&facts))
+        (tables::rules(&facts))
+        (history::passes(&facts, &look))
+        (history::events(&facts))
+        (tables::upstreams(&facts))
+        (super::sync::offer(&facts))
+    };
+    Ok(layout::page(StatusCode::OK, "On-call access", &main))
+}
+
+/// The page's style sheet
+#[utoipa::path(
+    get, path = "/assets/page.css", operation_id = "pageStyle", tag = "page",
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The style sheet", content_type = "text/css", body = String), crate::web::openapi::Admin),
+)]
+pub(crate) async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, KEEP)];
+    (headers, layout::STYLE)
+}
+
+/// The page's script
+#[utoipa::path(
+    get, path = "/assets/page.js", operation_id = "pageScript", tag = "page",
+    security(("bearer" = []), ("basic" = [])),
+    responses((status = 200, description = "The script", content_type = "text/javascript", body = String), crate::web::openapi::Admin),
+)]
+pub(crate) async fn script() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, KEEP)];
+    (headers, layout::SCRIPT)
+}
