@@ -93,7 +93,7 @@ pub struct ForeignGrant {
     pub account_id: AccountId,
     /// The resource.
     pub resource_id: ResourceId,
-    /// Its window; one without an end reaches to [`FOREVER`](super::plan::FOREVER).
+    /// Its window; one without an end reaches to [`FOREVER`].
     pub window: Window,
 }
 

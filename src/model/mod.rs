@@ -26,7 +26,7 @@ pub use self::{
     id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
     mark::{Links, Mark},
     net::is_loopback,
-    observed::{Observed, Unseen},
+    observed::{Fault, Observed},
     on_call::{OnCall, Source},
     rule::{OnCallSelector, ResourceSelector, Rule},
     window::{Window, Windows, later},

@@ -8,7 +8,7 @@ pub enum Observed<T> {
     /// The answer.
     Known(T),
     /// No answer.
-    Unknown(Unseen),
+    Unknown(Fault),
 }
 
 impl<T> Observed<T> {
@@ -20,26 +20,26 @@ impl<T> Observed<T> {
 
 /// Why something could not be seen or done, and what mends it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unseen {
+pub struct Fault {
     /// What went wrong.
     pub error: String,
     /// What somebody must do about it; empty if it may well pass by itself.
     pub remedy: String,
 }
 
-impl From<&str> for Unseen {
+impl From<&str> for Fault {
     fn from(error: &str) -> Self {
         error.to_owned().into()
     }
 }
 
-impl From<String> for Unseen {
+impl From<String> for Fault {
     fn from(error: String) -> Self {
         Self { error, remedy: String::new() }
     }
 }
 
-impl fmt::Display for Unseen {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error, remedy } = self;
         f.write_str(error)?;

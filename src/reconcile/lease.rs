@@ -26,7 +26,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(1);
 
 /// The lease on passes, kept until it is released, dropped or lost.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PassLease {
     store: SharedStore,
     lease: Lease,
     /// Until when it lasts by our own clock. It may last longer by the database's, never shorter: the time runs from
@@ -36,7 +36,7 @@ pub(super) struct Held {
     _keeper: Option<AbortOnDropHandle<()>>,
 }
 
-impl Held {
+impl PassLease {
     /// Takes the lease, unless another replica has it; `note` tells the others what for.
     pub(super) async fn take(store: &SharedStore, note: &str) -> Result<Option<Arc<Self>>, store::Error> {
         let asked = Instant::now();

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Reconciler,
-    lease::Held,
+    lease::PassLease,
     pass::{Ask, PassState},
     report::{PassReport, Trigger},
     scope::Scope,
@@ -148,7 +148,7 @@ pub(super) type Outcome = Result<Synced, SyncError>;
 
 /// The right to run a pass here, or the report of an equal one that ran elsewhere.
 enum MyTurn<'a> {
-    Mine(MutexGuard<'a, PassState>, Arc<Held>),
+    Mine(MutexGuard<'a, PassState>, Arc<PassLease>),
     Joined(StoredReport),
 }
 
@@ -230,7 +230,7 @@ impl Reconciler {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             let state = self.passing.lock().await;
-            if let Some(held) = Held::take(&self.store, &note.text()).await? {
+            if let Some(held) = PassLease::take(&self.store, &note.text()).await? {
                 return Ok(MyTurn::Mine(state, held));
             }
             drop(state);

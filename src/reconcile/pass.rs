@@ -8,9 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     PassRequest, Reconciler,
     execute::Context,
-    lease::Held,
-    plan::{Asked, Plan, Step, Unknown, plan},
-    report::{Failure, PassReport, Trigger, UnknownEntry, failure_log::Troubles, preflight},
+    lease::PassLease,
+    plan::{Action, Asked, Plan, Unknown, plan},
+    report::{Failure, PassReport, Trigger, UnknownEntry, failure_log::FailureLog, preflight},
     scope::Scope,
     timetable::{self, Passed},
 };
@@ -39,7 +39,7 @@ pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
 #[derive(Debug, Default)]
 pub(super) struct PassState {
     held: bool,
-    troubles: Troubles,
+    troubles: FailureLog,
 }
 
 /// A pass that is to be run.
@@ -58,7 +58,7 @@ impl Reconciler {
     pub(super) async fn pass(
         &self,
         state: &mut PassState,
-        held: &Arc<Held>,
+        held: &Arc<PassLease>,
         ask: Ask,
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
@@ -270,8 +270,8 @@ impl Reconciler {
 fn note_undone(report: &mut PassReport, plan: &Plan) {
     for step in plan.pairs.iter().flat_map(|pair| &pair.steps) {
         let (action, done) = match step {
-            Step::Create(_) => ("create", &report.created),
-            Step::Revoke(_) => ("revoke", &report.revoked),
+            Action::Create(_) => ("create", &report.created),
+            Action::Revoke(_) => ("revoke", &report.revoked),
         };
         let grant = step.grant();
         let is_this = |other: &Grant| {

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lease::Held,
+    lease::PassLease,
     observe::cache::Cache,
     on_demand::{Note, Outcome, PassRequest},
     pass::{Ask, PassState},
@@ -32,7 +32,7 @@ use crate::{
     metrics::{ByRule, Metrics},
     model::{Finding, Links, Mark, Rule},
     pagerduty,
-    store::{self, Outlook, SharedStore},
+    store::{self, SharedStore, Workload},
     strongdm,
 };
 
@@ -41,12 +41,12 @@ pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
 /// The loop looks at the clock and the store at least this often: wake-ups of other replicas may get lost, clocks
 /// jump, and machines sleep.
-const TICK: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(500);
 /// In a storm, marks are set all the time; looking at each would cost what taking them in needs. After a quiet while,
 /// the first is looked at without delay.
-const BREATH: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// The pause after the store could not be asked.
-const BLIND: Duration = Duration::from_secs(1);
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Brings strongDM in line with PagerDuty.
 pub struct Reconciler {
@@ -162,18 +162,18 @@ impl Reconciler {
                     failures = 0;
                     continue;
                 }
-                Turn::Idle => TICK,
+                Turn::Idle => POLL,
                 Turn::Blind(error) => {
                     if !blind {
                         let error = error as &dyn std::error::Error;
                         tracing::error!(error, "cannot read what is to be looked at; trying again");
                     }
-                    BLIND
+                    STORE_RETRY
                 }
                 Turn::Failed(error) => {
                     tracing::error!(error = error as &dyn std::error::Error, "a pass failed");
                     failures += 1;
-                    timetable::pause_after(failures - 1).to_std().unwrap_or(BLIND)
+                    timetable::pause_after(failures - 1).to_std().unwrap_or(STORE_RETRY)
                 }
             };
             if blind && matches!(turn, Turn::Idle) {
@@ -181,7 +181,7 @@ impl Reconciler {
             }
             blind = matches!(turn, Turn::Blind(_));
             tokio::select! {
-                () = news, if matches!(turn, Turn::Idle) => tokio::time::sleep_until(looked + BREATH).await,
+                () = news, if matches!(turn, Turn::Idle) => tokio::time::sleep_until(looked + DEBOUNCE).await,
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
@@ -206,7 +206,7 @@ impl Reconciler {
         }
         let mut state = self.passing.lock().await;
         let note = Note::of_the_loop();
-        let held = match Held::take(&self.store, &note.text()).await {
+        let held = match PassLease::take(&self.store, &note.text()).await {
             Ok(Some(held)) => held,
             Ok(None) => return Turn::Idle,
             Err(error) => return Turn::Blind(error),
@@ -217,8 +217,8 @@ impl Reconciler {
     }
 
     /// Takes over what passes elsewhere found out.
-    async fn follow(&self, outlook: &Outlook, came_up: &CameUp) -> Result<(), store::Error> {
-        let Outlook { timetable, .. } = outlook;
+    async fn follow(&self, outlook: &Workload, came_up: &CameUp) -> Result<(), store::Error> {
+        let Workload { timetable, .. } = outlook;
         let looks = [timetable.last_full, timetable.verified_at];
         let found = came_up.found.get_or_init(|| looks);
         // What was found at the start is of an earlier pass, whatever the clock said then.
@@ -235,12 +235,12 @@ impl Reconciler {
         Ok(())
     }
 
-    fn due(&self, outlook: &Outlook) -> Option<Due> {
+    fn due(&self, outlook: &Workload) -> Option<Due> {
         self.agenda.due(clock::now(), self.started.load(Ordering::Relaxed), outlook)
     }
 
     /// Another replica may have done what was due before we got the lease, so this looks again.
-    async fn run_what_is_due(&self, state: &mut PassState, held: &Arc<Held>, note: Note) -> Turn {
+    async fn run_what_is_due(&self, state: &mut PassState, held: &Arc<PassLease>, note: Note) -> Turn {
         let mut outlook = match self.store.outlook().await {
             Ok(outlook) => outlook,
             Err(error) => {
@@ -290,7 +290,7 @@ impl Reconciler {
 
     /// Sees to it that a full look follows a pass that broke off. If the store takes not even this, the lease tells:
     /// it is left to run out.
-    pub(super) async fn look_at_all_again(&self, held: &Held) {
+    pub(super) async fn look_at_all_again(&self, held: &PassLease) {
         if let Err(error) = self.store.mark(&Mark::Everything).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
             held.forsake();

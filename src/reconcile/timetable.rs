@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::report::Trigger;
-use crate::store::{DirtyMark, Outlook, Timetable};
+use crate::store::{DirtyMark, Timetable, Workload};
 
 /// Events about the same thing within this time share a refresh: the first is served at once, the rest together.
 const SPACING: TimeDelta = TimeDelta::seconds(1);
@@ -40,8 +40,8 @@ impl Agenda {
 
     /// The pass that is due at `now`, if any. `started` says whether a full pass has begun since this process came
     /// up. A full pass serves all marks.
-    pub(super) fn due(&self, now: DateTime<Utc>, started: bool, outlook: &Outlook) -> Option<Due> {
-        let Outlook { timetable, dirty, abandoned } = outlook;
+    pub(super) fn due(&self, now: DateTime<Utc>, started: bool, outlook: &Workload) -> Option<Due> {
+        let Workload { timetable, dirty, abandoned } = outlook;
         let full = if !started {
             Some(Trigger::Start)
         } else if *abandoned {
@@ -136,15 +136,15 @@ mod tests {
         Agenda::new(Duration::from_hours(1))
     }
 
-    fn after_start() -> Outlook {
-        let mut outlook = Outlook::default();
+    fn after_start() -> Workload {
+        let mut outlook = Workload::default();
         let due = agenda().due(at(0), false, &outlook).unwrap();
         assert_eq!((due.trigger, due.full), (Trigger::Start, true));
         note(&mut outlook.timetable, &passed(true, at(0), true, Some(at(50_000))));
         outlook
     }
 
-    fn trigger(outlook: &Outlook, now: DateTime<Utc>) -> Option<Trigger> {
+    fn trigger(outlook: &Workload, now: DateTime<Utc>) -> Option<Trigger> {
         agenda().due(now, true, outlook).map(|due| due.trigger)
     }
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_pass_that_somebody_abandoned_is_made_up_for() {
-        let outlook = Outlook { abandoned: true, ..after_start() };
+        let outlook = Workload { abandoned: true, ..after_start() };
         let due = agenda().due(at(1_000), true, &outlook).unwrap();
         assert_eq!((due.trigger, due.full), (Trigger::Retry, true));
     }

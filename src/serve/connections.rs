@@ -20,12 +20,12 @@ const RESERVED: u64 = 256;
 
 /// Accepts connections up to a cap and closes those above it at once.
 #[derive(Clone, Debug)]
-pub(crate) struct Capped<A> {
+pub(crate) struct ConnectionLimit<A> {
     inner: A,
     free: Arc<Semaphore>,
 }
 
-impl<A> Capped<A> {
+impl<A> ConnectionLimit<A> {
     /// Caps what `inner` accepts, within what the system allows this process.
     pub(crate) fn new(inner: A) -> Self {
         // The usual soft limit of 1024 is there for programs that use select(2).
@@ -35,7 +35,7 @@ impl<A> Capped<A> {
     }
 }
 
-impl<A: Accept<I, Counted<S>>, I, S> Accept<I, S> for Capped<A> {
+impl<A: Accept<I, Counted<S>>, I, S> Accept<I, S> for ConnectionLimit<A> {
     type Stream = A::Stream;
     type Service = A::Service;
     type Future = Either<A::Future, Ready<io::Result<(A::Stream, A::Service)>>>;

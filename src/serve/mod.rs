@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{connections::Capped, handshakes::Handshakes};
+use self::{connections::ConnectionLimit, handshakes::Handshakes};
 use crate::{
     clock,
     config::Config,
@@ -152,7 +152,8 @@ pub fn web(
     Ok(if let Some(tls) = tls {
         let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(HANDSHAKE_WITHIN);
         let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
-        let mut server = axum_server::from_tcp(listener)?.acceptor(Capped::new(acceptor)).handle(handle);
+        let mut server =
+            axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(acceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(async move {
             tokio::select! {
@@ -162,7 +163,7 @@ pub fn web(
         })
     } else {
         let mut server =
-            axum_server::from_tcp(listener)?.acceptor(Capped::new(NoDelayAcceptor)).handle(handle);
+            axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(NoDelayAcceptor)).handle(handle);
         limit(server.http_builder());
         Box::pin(server.serve(service))
     })

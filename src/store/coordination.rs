@@ -77,7 +77,7 @@ pub struct Timetable {
 
 /// All that says whether a pass is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outlook {
+pub struct Workload {
     /// What passes left.
     pub timetable: Timetable,
     /// What events marked.
@@ -102,7 +102,7 @@ pub trait Coordination {
     async fn holder(&self, duty: Duty) -> Result<Option<Holder>, Error>;
 
     /// What there is to do.
-    async fn outlook(&self) -> Result<Outlook, Error>;
+    async fn outlook(&self) -> Result<Workload, Error>;
 
     /// Writes the timetable down; false if the lease is lost.
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;

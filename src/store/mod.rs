@@ -36,7 +36,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
-    coordination::{Coordination, Duty, Holder, Lease, Outlook, Timetable},
+    coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,

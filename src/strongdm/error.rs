@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::operation::right;
-use crate::model::Unseen;
+use crate::model::Fault;
 
 /// Why strongDM did not do, or did not tell, what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +90,7 @@ impl Error {
     }
 }
 
-impl From<&Error> for Unseen {
+impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         Self { error: error.to_string(), remedy: error.remedy() }
     }
@@ -142,7 +142,7 @@ mod tests {
             ("Accounts.List", "user:list"),
             ("Resources.List", "datasource:list"),
         ] {
-            let Unseen { error, remedy } = (&Error::PermissionDenied { operation }).into();
+            let Fault { error, remedy } = (&Error::PermissionDenied { operation }).into();
             assert!(error.contains(operation) && error.contains("PERMISSION_DENIED"), "{error}");
             assert_eq!(remedy, format!("tick {right} for the API key in strongDM"));
         }

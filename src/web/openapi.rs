@@ -52,7 +52,7 @@ answers!(
 );
 answers!(
     /// An operator's route that reads a query and the store.
-    Asking {
+    QueryErrors {
         BadRequest(400, "The query is malformed"),
         NotAdmin(401, "The admin token is missing or wrong"),
         CrossSite(403, "The request came from another site"),

@@ -16,7 +16,7 @@ use url::Url;
 use crate::{
     config::{Config, StoreKind},
     model::Finding,
-    reconcile::report::snapshot::{Picture, Stretch, WrongSecret},
+    reconcile::report::snapshot::{StatusSnapshot, Stretch, WrongSecret},
     store::SharedStore,
     wiring,
 };
@@ -50,7 +50,7 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
     };
     match opened {
         Ok((store, picture)) => {
-            let picture: Picture =
+            let picture: StatusSnapshot =
                 picture.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
             findings.extend(left_word(&picture));
             Some(Beside { store, wrong_secret: picture.wrong_secret })
@@ -135,8 +135,8 @@ fn not_yet(path: &Path) -> File {
 }
 
 /// What the newest passes left undone.
-fn left_word(picture: &Picture) -> Vec<Finding> {
-    let Picture { full_at, held, failed, .. } = picture;
+fn left_word(picture: &StatusSnapshot) -> Vec<Finding> {
+    let StatusSnapshot { full_at, held, failed, .. } = picture;
     let at = full_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     let at = at.map(|at| format!(" (last full pass: {at})")).unwrap_or_default();
     let mut findings = Vec::new();

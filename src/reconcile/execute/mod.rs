@@ -11,15 +11,15 @@ use futures_util::{StreamExt, stream};
 use self::settle::as_foreign;
 use super::{
     LEARNED_FOR, Reconciler,
-    lease::Held,
+    lease::PassLease,
     pass::OUT_OF_TIME,
-    plan::{PairSteps, Plan, Revocation, Step},
+    plan::{Action, PairActions, Plan, Revocation},
     report::{Failure, PassReport, Trigger},
 };
 use crate::{
     clock,
     metrics::ByAction,
-    model::{ForeignGrant, Grant, GrantId, NewGrant, SecondGrant, Unseen, Window},
+    model::{Fault, ForeignGrant, Grant, GrantId, NewGrant, SecondGrant, Window},
     store::{self, AuditEntry, LedgerEntry, State},
     strongdm::{Error, RemoteGrant},
 };
@@ -44,7 +44,7 @@ pub(in crate::reconcile) struct Context {
     /// What the plan knew about strongDM's way with a second grant.
     pub(in crate::reconcile) planned_with: SecondGrant,
     /// The proof that no other replica runs a pass; without it no write is begun.
-    pub(in crate::reconcile) held: Arc<Held>,
+    pub(in crate::reconcile) held: Arc<PassLease>,
 }
 
 impl Context {
@@ -81,8 +81,8 @@ struct Outcome {
 enum Written {
     Done(Grant),
     /// Refused in a way that taught us something; the next plan takes it into account.
-    Learned(Unseen),
-    Failed(Unseen),
+    Learned(Fault),
+    Failed(Fault),
 }
 
 impl Reconciler {
@@ -118,7 +118,7 @@ impl Reconciler {
         Ok(learned)
     }
 
-    async fn execute_pair(&self, context: &Context, pair: PairSteps) -> Result<Outcome, store::Error> {
+    async fn execute_pair(&self, context: &Context, pair: PairActions) -> Result<Outcome, store::Error> {
         let mut outcome = Outcome::default();
         let mut undone: Vec<Window> = Vec::new();
         for step in pair.steps {
@@ -128,8 +128,8 @@ impl Reconciler {
                 continue;
             }
             let (action, grant) = match &step {
-                Step::Create(new) => ("create", new.grant.clone()),
-                Step::Revoke(revocation) => ("revoke", revocation.grant.clone()),
+                Action::Create(new) => ("create", new.grant.clone()),
+                Action::Revoke(revocation) => ("revoke", revocation.grant.clone()),
             };
             let written = if context.held.is_lost() {
                 Written::Failed(TAKEN_OVER.into())
@@ -137,15 +137,15 @@ impl Reconciler {
                 Written::Failed(OUT_OF_TIME.into())
             } else {
                 match &step {
-                    Step::Create(new) => self.create(context, new).await?,
-                    Step::Revoke(revocation) => self.revoke(context, revocation).await?,
+                    Action::Create(new) => self.create(context, new).await?,
+                    Action::Revoke(revocation) => self.revoke(context, revocation).await?,
                 }
             };
             let result = match written {
                 Written::Done(grant) => {
                     match step {
-                        Step::Create(_) => outcome.created.push(grant),
-                        Step::Revoke(_) => outcome.revoked.push(grant),
+                        Action::Create(_) => outcome.created.push(grant),
+                        Action::Revoke(_) => outcome.revoked.push(grant),
                     }
                     "done"
                 }
@@ -157,7 +157,7 @@ impl Reconciler {
                 }
                 Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    let Unseen { error, remedy } = error;
+                    let Fault { error, remedy } = error;
                     outcome.failed.push(Failure { action, grant, error, remedy });
                     "failed"
                 }

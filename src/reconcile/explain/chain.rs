@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Known, Subject, grant::Standing, person::Person};
 use crate::{
     model::{
-        FOREVER, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Unseen, Window, later,
+        FOREVER, Fault, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, later,
     },
     reconcile::{plan::SkipReason, report::preflight::second, world::ResourceMatch},
 };
@@ -95,8 +95,8 @@ impl Link {
     }
 
     /// The same with what went wrong, and what mends that.
-    pub(super) fn unseen(link: LinkKind, what: &str, unseen: &Unseen) -> Self {
-        let Unseen { error, remedy } = unseen;
+    pub(super) fn unseen(link: LinkKind, what: &str, unseen: &Fault) -> Self {
+        let Fault { error, remedy } = unseen;
         let unknown = Self::unknown(link, format!("{what}: {error}"));
         if remedy.is_empty() {
             return unknown;

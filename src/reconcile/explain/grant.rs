@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{AccountId, FOREVER, ForeignGrant, Grant, GrantId, ResourceId, later},
-    reconcile::{plan::Step, report::preflight::second},
+    reconcile::{plan::Action, report::preflight::second},
     store::{LedgerEntry, State},
 };
 
@@ -109,8 +109,8 @@ impl<'k> Standing<'k> {
     fn to_be_made(&self, at: DateTime<Utc>, known: &Known<'_>) -> Link {
         let kind = LinkKind::Grant;
         let planned = known.plan.pairs.iter().flat_map(|pair| &pair.steps).any(|step| match step {
-            Step::Create(new) => self.is(&new.grant) && new.grant.window.contains(at),
-            Step::Revoke(_) => false,
+            Action::Create(new) => self.is(&new.grant) && new.grant.window.contains(at),
+            Action::Revoke(_) => false,
         });
         let failure = self.last_failure();
         let horizon = later(known.now, known.settings.horizon);
@@ -223,8 +223,8 @@ impl<'k> Standing<'k> {
             return yes(message, "confirm with POST /sync and allow_mass_revocation, if that is right");
         }
         let due = known.plan.pairs.iter().flat_map(|pair| &pair.steps).any(|step| match step {
-            Step::Revoke(revocation) => is_this(&revocation.grant),
-            Step::Create(_) => false,
+            Action::Revoke(revocation) => is_this(&revocation.grant),
+            Action::Create(_) => false,
         });
         if due {
             let message =

@@ -10,7 +10,7 @@ use super::{
     chain::{Link, LinkKind},
 };
 use crate::{
-    model::{AccountId, Email, Observed, Unseen, UserId},
+    model::{AccountId, Email, Fault, Observed, UserId},
     reconcile::{plan::SkipReason, world::AccountMatch},
 };
 
@@ -32,7 +32,7 @@ enum Account {
     Suspended(AccountId),
     Missing,
     Ambiguous,
-    Unknown(Unseen),
+    Unknown(Fault),
 }
 
 /// The account in strongDM as the answer shows it.

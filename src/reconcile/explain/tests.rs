@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, SecondGrant, Source,
-        Unseen, later,
+        Account, Aliases, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, SecondGrant,
+        Source, later,
     },
     reconcile::{plan::plan, world::AccountMatch},
     store::State,
@@ -245,7 +245,7 @@ fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
 #[test]
 fn a_resource_that_only_the_ledger_knows_now_is_told_once_and_as_unknown() {
     let mut story = Story::new();
-    let unseen = Unseen { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
+    let unseen = Fault { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
     story.world.resources.insert(name_of_db(), Observed::Unknown(unseen.clone()));
     story.world.accounts.insert("ana@example.com".parse().unwrap(), Observed::Unknown(unseen));
     let answer = story.ask("ana@example.com", None, 0);

@@ -17,7 +17,7 @@ use super::{
     world::{AccountMatch, ResourceMatch, World},
 };
 use crate::{
-    model::{Email, Links, Observed, OnCall, ResourceSelector, Rule, Source, Unseen, UserId, Window},
+    model::{Email, Fault, Links, Observed, OnCall, ResourceSelector, Rule, Source, UserId, Window},
     pagerduty,
     store::{self, State},
     strongdm,
@@ -206,7 +206,7 @@ impl Reconciler {
     }
 
     /// Why `/oncalls` did not tell about `source`.
-    fn why_not(&self, error: &pagerduty::Error, source: &Source) -> Unseen {
+    fn why_not(&self, error: &pagerduty::Error, source: &Source) -> Fault {
         match error {
             pagerduty::Error::NotFound(_) => remedy::source(error, source, &self.settings.rules),
             _ => remedy::on_calls(error),

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Asked, Settings, SkipReason, Skipped, Subject, Unknown, Wanted, coverage::PairKey};
 use crate::{
     model::{
-        AccountId, Cause, Email, FOREVER, Grant, Observed, OnCall, OwnGrant, Resource, ResourceId,
-        ResourceSelector, Rule, Source, Unseen, UserId, Window, later,
+        AccountId, Cause, Email, FOREVER, Fault, Grant, Observed, OnCall, OwnGrant, Resource, ResourceId,
+        ResourceSelector, Rule, Source, UserId, Window, later,
     },
     reconcile::world::{AccountMatch, ResourceMatch, World},
 };
@@ -65,7 +65,7 @@ enum Identity {
     Account(AccountId, Email),
     Suspended(AccountId, Email),
     Skipped(Subject, SkipReason, Option<Email>),
-    Unknown(Asked, Unseen, Option<Email>),
+    Unknown(Asked, Fault, Option<Email>),
 }
 
 /// The rules that name a skipped record, and the start of the first shift that it concerns.
@@ -276,7 +276,7 @@ fn address(
 }
 
 fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
-    let unknown_user = |error: Unseen| Identity::Unknown(Asked::User(user.to_string()), error, None);
+    let unknown_user = |error: Fault| Identity::Unknown(Asked::User(user.to_string()), error, None);
     let raw = match world.people.get(user) {
         Some(Observed::Known(Some(raw))) => raw,
         Some(Observed::Known(None)) => {
@@ -289,8 +289,7 @@ fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
         return Identity::Skipped(Subject::Email(raw.clone()), SkipReason::InvalidEmail, None);
     };
     let skipped = |reason| Identity::Skipped(Subject::Email(email.to_string()), reason, Some(email.clone()));
-    let unknown =
-        |error: Unseen| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
+    let unknown = |error: Fault| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
     match world.accounts.get(&email) {
         Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
             Identity::Suspended(account.id.clone(), email)

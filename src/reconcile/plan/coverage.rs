@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
-    Deferred, Revocation, Why,
+    Deferred, Revocation, RevocationReason,
     claims::{Claim, Claims},
 };
 use crate::{
@@ -120,7 +120,7 @@ impl<'a> Pair<'a> {
     /// something stays in the way.
     fn takes_away_what_is_wanted(&self, decision: &Decision) -> bool {
         let foreign: Windows = self.foreign.iter().map(|foreign| foreign.window).collect();
-        let useful = || decision.revoke.iter().filter(|due| due.why == Why::TooLong);
+        let useful = || decision.revoke.iter().filter(|due| due.why == RevocationReason::TooLong);
         decision.deferred.iter().any(|Deferred { grant, until }| {
             let waits = grant.window.until(until.unwrap_or(FOREVER));
             let gaps = waits.map(|waits| foreign.missing_from(waits)).unwrap_or_default();
@@ -169,7 +169,7 @@ impl<'a> Pair<'a> {
         let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
         for own in &self.ours {
             match (self.due(own, wanted), hold) {
-                (None, _) | (Some(_), Hold::Everything) | (Some(Why::TooLong), Hold::Useful) => {
+                (None, _) | (Some(_), Hold::Everything) | (Some(RevocationReason::TooLong), Hold::Useful) => {
                     kept.push(own);
                 }
                 (Some(why), Hold::Nothing | Hold::Useful) => revoke.push(revocation(own, why)),
@@ -186,7 +186,7 @@ impl<'a> Pair<'a> {
         kept.retain(|own| {
             let duplicate = self.is_duplicate(own, &certain);
             if duplicate {
-                revoke.push(revocation(own, Why::Duplicate));
+                revoke.push(revocation(own, RevocationReason::Duplicate));
             }
             !duplicate
         });
@@ -212,7 +212,7 @@ impl<'a> Pair<'a> {
 
     /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is
     /// known or suspected to want.
-    fn due(&self, own: &OwnGrant, wanted: &Windows) -> Option<Why> {
+    fn due(&self, own: &OwnGrant, wanted: &Windows) -> Option<RevocationReason> {
         let in_view = self.in_view(own)?;
         let excess = wanted.missing_from(in_view);
         if excess.is_empty() || self.all_claims.may_want(&own.grant, in_view) {
@@ -224,9 +224,9 @@ impl<'a> Pair<'a> {
             return None;
         }
         Some(match useful {
-            true => Why::TooLong,
-            false if self.all_claims.moved_on(own) => Why::OtherAddress,
-            false => Why::NotWanted,
+            true => RevocationReason::TooLong,
+            false if self.all_claims.moved_on(own) => RevocationReason::OtherAddress,
+            false => RevocationReason::NotWanted,
         })
     }
 
@@ -278,7 +278,7 @@ impl<'a> Pair<'a> {
         if kept.iter().any(|own| stays(own)) {
             return Vec::new();
         }
-        kept.drain(..).map(|own| revocation(own, Why::InTheWay)).collect()
+        kept.drain(..).map(|own| revocation(own, RevocationReason::InTheWay)).collect()
     }
 
     /// Splits what is missing into what strongDM takes now and what must wait until when.
@@ -353,6 +353,6 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn revocation(own: &OwnGrant, why: Why) -> Revocation {
+fn revocation(own: &OwnGrant, why: RevocationReason) -> Revocation {
     Revocation { row: own.row, grant: own.grant.clone(), why, released: false }
 }

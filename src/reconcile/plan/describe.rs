@@ -4,7 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Asked, Deferred, Plan, Revocation, SkipReason, Skipped, Step, Subject, Unknown, Why};
+use super::{
+    Action, Asked, Deferred, Plan, Revocation, RevocationReason, SkipReason, Skipped, Subject, Unknown,
+};
 
 fn seconds(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -15,13 +17,13 @@ impl fmt::Display for Plan {
         let Self { pairs, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = self;
         for step in pairs.iter().flat_map(|pair| &pair.steps) {
             match step {
-                Step::Create(new) => {
+                Action::Create(new) => {
                     writeln!(f, "grant     {}", new.grant)?;
                     for cause in &new.causes {
                         writeln!(f, "          because of {cause}")?;
                     }
                 }
-                Step::Revoke(revocation) => {
+                Action::Revoke(revocation) => {
                     writeln!(f, "revoke    {}\n          because {}", revocation.grant, revocation.reason())?;
                 }
             }
@@ -68,7 +70,7 @@ impl Revocation {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RevocationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotWanted => "no rule wants this access any more",

@@ -30,7 +30,7 @@ use self::{
 };
 use super::world::World;
 use crate::model::{
-    AccountId, Aliases, Cause, Email, FOREVER, Grant, NewGrant, ResourceId, Rule, Source, Unseen, Window,
+    AccountId, Aliases, Cause, Email, FOREVER, Fault, Grant, NewGrant, ResourceId, Rule, Source, Window,
 };
 
 /// The operator's part of the decision.
@@ -50,7 +50,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The writes, by account and resource. Different pairs are independent of each other.
-    pub pairs: Vec<PairSteps>,
+    pub pairs: Vec<PairActions>,
     /// Revocations that the guard stopped.
     pub held: Vec<Grant>,
     /// Windows that wait for the grant in their way.
@@ -88,25 +88,25 @@ pub struct Wanted {
 
 /// The ordered writes for one account and resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PairSteps {
+pub struct PairActions {
     /// The account.
     pub account_id: AccountId,
     /// The resource.
     pub resource_id: ResourceId,
     /// A step is not done if an earlier one that overlaps it failed.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Action>,
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Action {
     /// Make this grant.
     Create(NewGrant),
     /// Take this grant of ours back.
     Revoke(Revocation),
 }
 
-impl Step {
+impl Action {
     /// The grant it is about.
     pub fn grant(&self) -> &Grant {
         match self {
@@ -124,14 +124,14 @@ pub struct Revocation {
     /// The grant.
     pub grant: Grant,
     /// Why.
-    pub why: Why,
+    pub why: RevocationReason,
     /// The guard would have held it, but this pass was allowed to revoke.
     pub released: bool,
 }
 
 /// Why a grant of ours is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RevocationReason {
     /// No rule wants any of it.
     NotWanted,
     /// The same: whoever it was made for is on call, but counts under another strongDM address by now.
@@ -207,7 +207,7 @@ pub struct Unknown {
     /// What was asked.
     pub about: Asked,
     /// What went wrong, and what mends it.
-    pub error: Unseen,
+    pub error: Fault,
 }
 
 /// What an unanswered question was about.
@@ -262,16 +262,16 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
         plan.unchanged += kept;
         plan.relabelled.extend(relabelled);
         plan.deferred.extend(deferred);
-        let creations = create.into_iter().map(Step::Create);
-        let revocations = revoke.into_iter().map(Step::Revoke);
-        let steps: Vec<Step> = if revoke_first {
+        let creations = create.into_iter().map(Action::Create);
+        let revocations = revoke.into_iter().map(Action::Revoke);
+        let steps: Vec<Action> = if revoke_first {
             revocations.chain(creations).collect()
         } else {
             creations.chain(revocations).collect()
         };
         if !steps.is_empty() {
             let (account_id, resource_id) = (pair.account_id.clone(), pair.resource.id.clone());
-            plan.pairs.push(PairSteps { account_id, resource_id, steps });
+            plan.pairs.push(PairActions { account_id, resource_id, steps });
         }
     }
     plan.unchanged -= plan.held.len();

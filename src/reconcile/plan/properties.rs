@@ -13,7 +13,7 @@ use self::{
     worlds::{Case, HORIZON, LAST, any_case, known_case, pairs},
 };
 use super::{
-    Plan, Revocation, Step, Why,
+    Action, Plan, Revocation, RevocationReason,
     tests::{
         builders::{at, span},
         twin::{Fault, Twin, pair},
@@ -24,25 +24,25 @@ use crate::{
     reconcile::world::World,
 };
 
-fn healthy(_: &Step) -> Fault {
+fn healthy(_: &Action) -> Fault {
     Fault::None
 }
 
-fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
+fn steps(plan: &Plan) -> impl Iterator<Item = &Action> {
     plan.pairs.iter().flat_map(|pair| &pair.steps)
 }
 
 fn revocations(plan: &Plan) -> impl Iterator<Item = &Revocation> {
     steps(plan).filter_map(|step| match step {
-        Step::Revoke(revocation) => Some(revocation),
-        Step::Create(_) => None,
+        Action::Revoke(revocation) => Some(revocation),
+        Action::Create(_) => None,
     })
 }
 
 fn creations(plan: &Plan) -> impl Iterator<Item = &NewGrant> {
     steps(plan).filter_map(|step| match step {
-        Step::Create(new) => Some(new),
-        Step::Revoke(_) => None,
+        Action::Create(new) => Some(new),
+        Action::Revoke(_) => None,
     })
 }
 
@@ -156,18 +156,18 @@ proptest! {
                 in_view(grant.window, 0).map(|at| oracle.certain(&account, &resource, at)).collect();
             let possible = case.protects(grant, 0);
             let right = match why {
-                Why::NotWanted | Why::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
-                Why::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
-                Why::Duplicate => !possible && case.world.ledger.iter().any(|other| {
+                RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
+                RevocationReason::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
+                RevocationReason::Duplicate => !possible && case.world.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
-                    let in_the_way = |due: &Revocation| due.row == other.row && due.why == Why::InTheWay;
+                    let in_the_way = |due: &Revocation| due.row == other.row && due.why == RevocationReason::InTheWay;
                     (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
                         && same_pair(&other.grant, &account, &resource)
                         && outer.start() <= rest.start()
                         && rest.end() <= outer.end()
                 }),
-                Why::InTheWay => {
+                RevocationReason::InTheWay => {
                     let replaced = creations(&plan).any(|new| {
                         same_pair(&new.grant, &account, &resource)
                             && new.grant.window.start() < grant.window.start()

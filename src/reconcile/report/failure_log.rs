@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Failure, PassReport, UnknownEntry};
-use crate::{model::Unseen, reconcile::plan::Unknown};
+use crate::{model::Fault, reconcile::plan::Unknown};
 
 /// A failure that lasts is told again after this, and after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_mins(10);
@@ -20,7 +20,7 @@ const NAMED: usize = 3;
 
 /// What was told, by what failed in which way.
 #[derive(Debug, Default)]
-pub(in crate::reconcile) struct Troubles(BTreeMap<Kind, Told>);
+pub(in crate::reconcile) struct FailureLog(BTreeMap<Kind, Told>);
 
 /// Failures of one kind are told in one line. Numbers do not count: they are often instants and seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ struct Line {
     is_error: bool,
 }
 
-impl Troubles {
+impl FailureLog {
     /// Tells what is new or due again in `report`. Only a `full` pass shows that something is over.
     pub(in crate::reconcile) fn tell(&mut self, report: &PassReport, full: bool) {
         let was_told = !self.0.is_empty();
@@ -61,7 +61,7 @@ impl Troubles {
     }
 
     fn lines(&mut self, report: &PassReport, full: bool, now: Instant) -> Vec<Line> {
-        let mut found: BTreeMap<Kind, (Unseen, BTreeSet<String>)> = BTreeMap::new();
+        let mut found: BTreeMap<Kind, (Fault, BTreeSet<String>)> = BTreeMap::new();
         for (attempt, subject, unseen) in troubles_of(report) {
             let error = unseen.error.chars().filter(|c| !c.is_ascii_digit()).collect();
             let kind = Kind { attempt, error };
@@ -91,19 +91,19 @@ impl Troubles {
     }
 }
 
-fn troubles_of(report: &PassReport) -> Vec<(&'static str, String, Unseen)> {
+fn troubles_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
     let unseen = report
         .unknown
         .iter()
         .map(|UnknownEntry(Unknown { about, error })| ("observe", about.to_string(), error.clone()));
     let undone = report.failed.iter().map(|Failure { action, grant, error, remedy }| {
         let subject = format!("access of {} to {}", grant.email, grant.resource);
-        (*action, subject, Unseen { error: error.clone(), remedy: remedy.clone() })
+        (*action, subject, Fault { error: error.clone(), remedy: remedy.clone() })
     });
     unseen.chain(undone).collect()
 }
 
-fn line(kind: &Kind, about: &BTreeSet<String>, unseen: &Unseen) -> String {
+fn line(kind: &Kind, about: &BTreeSet<String>, unseen: &Fault) -> String {
     let named: Vec<&str> = about.iter().take(NAMED).map(String::as_str).collect();
     let more = about.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -129,7 +129,7 @@ mod tests {
             .iter()
             .map(|(schedule, error)| {
                 let about = Asked::OnCalls(Source::Schedule((*schedule).into()));
-                let error = Unseen { error: (*error).to_owned(), remedy: "turn the key".to_owned() };
+                let error = Fault { error: (*error).to_owned(), remedy: "turn the key".to_owned() };
                 UnknownEntry(Unknown { about, error })
             })
             .collect();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_failure_that_lasts_is_told_once_for_all_it_hits_and_again_after_growing_pauses() {
-        let mut troubles = Troubles::default();
+        let mut troubles = FailureLog::default();
         let refused = report(&[("P1", "refused"), ("P2", "refused"), ("P3", "refused"), ("P4", "refused")]);
         let began = Instant::now();
         let mut told = Vec::new();
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_new_or_comes_back_is_told_at_once_and_changing_numbers_are_no_news() {
-        let mut troubles = Troubles::default();
+        let mut troubles = FailureLog::default();
         let now = Instant::now();
         let mut count = |unknown: &[(&str, &str)], full| troubles.lines(&report(unknown), full, now).len();
         assert_eq!(count(&[("P1", "free again in 3 s")], true), 1);

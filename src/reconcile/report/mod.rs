@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use self::preflight::Ahead;
-use super::plan::{Asked, Plan, SkipReason, Skipped, Step, Subject, Unknown, Wanted};
+use super::plan::{Action, Asked, Plan, SkipReason, Skipped, Subject, Unknown, Wanted};
 use crate::model::{Grant, Source};
 
 /// What one pass did.
@@ -270,8 +270,8 @@ impl PassReport {
     pub fn take_steps(&mut self, plan: &Plan) {
         for step in plan.pairs.iter().flat_map(|pair| &pair.steps) {
             match step {
-                Step::Create(new) => self.created.push(new.grant.clone()),
-                Step::Revoke(revocation) => self.revoked.push(revocation.grant.clone()),
+                Action::Create(new) => self.created.push(new.grant.clone()),
+                Action::Revoke(revocation) => self.revoked.push(revocation.grant.clone()),
             }
         }
     }

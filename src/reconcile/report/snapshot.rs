@@ -17,7 +17,7 @@ use crate::{
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Picture {
+pub struct StatusSnapshot {
     /// When the newest pass of all rules ended.
     pub full_at: Option<DateTime<Utc>>,
     /// When anything changes next by itself.
@@ -195,7 +195,7 @@ impl Other {
     }
 }
 
-impl Picture {
+impl StatusSnapshot {
     /// What is known after a pass with this report.
     #[must_use]
     pub fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::snapshot::{Picture, WrongSecret};
+use super::snapshot::{StatusSnapshot, WrongSecret};
 use crate::{
-    reconcile::{Reconciler, lease::Held, on_demand::Note},
+    reconcile::{Reconciler, lease::PassLease, on_demand::Note},
     store,
 };
 
@@ -21,10 +21,11 @@ pub(in crate::reconcile) struct Noticed {
 
 impl Reconciler {
     /// What the newest passes saw, also those of other replicas; nothing before the first.
-    pub async fn picture(&self) -> Result<Picture, store::Error> {
+    pub async fn picture(&self) -> Result<StatusSnapshot, store::Error> {
         let kept = self.store.picture().await?;
         // One that another version wrote is as good as none: the next pass writes it anew.
-        let mut picture: Picture = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut picture: StatusSnapshot =
+            kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > picture.wrong_secret.as_ref().map(|there| there.at) {
             picture.wrong_secret = here;
@@ -33,7 +34,7 @@ impl Reconciler {
     }
 
     /// Replaces the picture; only for whoever holds the lease, or what another one saw would be lost.
-    pub(in crate::reconcile) async fn keep(&self, picture: Picture) -> Result<(), store::Error> {
+    pub(in crate::reconcile) async fn keep(&self, picture: StatusSnapshot) -> Result<(), store::Error> {
         self.store.set_picture(&serde_json::to_string(&picture).unwrap_or_default()).await?;
         let kept = picture.wrong_secret.map(|wrong| wrong.at);
         self.noticed.lock().kept = kept;
@@ -57,7 +58,9 @@ impl Reconciler {
             return Ok(());
         }
         let _passing = self.passing.lock().await;
-        let Some(held) = Held::take(&self.store, &Note::of_the_loop().text()).await? else { return Ok(()) };
+        let Some(held) = PassLease::take(&self.store, &Note::of_the_loop().text()).await? else {
+            return Ok(());
+        };
         let kept = match self.picture().await {
             Ok(picture) => self.keep(picture).await,
             Err(error) => Err(error),

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::{Postgres, is_held, notify, within};
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
     coordination::TimetableRow,
     inbox::{DIRTY, DirtyRow},
 };
@@ -80,7 +80,7 @@ impl Coordination for Postgres {
         .await
     }
 
-    async fn outlook(&self) -> Result<Outlook, Error> {
+    async fn outlook(&self) -> Result<Workload, Error> {
         within(async {
             let mut connection = self.pool.acquire().await?;
             let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&mut *connection).await?;
@@ -97,7 +97,7 @@ impl Coordination for Postgres {
             .fetch_one(&mut *connection)
             .await?;
             let dirty = dirty.into_iter().map(DirtyMark::from).collect();
-            Ok(Outlook { timetable: timetable.read()?, dirty, abandoned })
+            Ok(Workload { timetable: timetable.read()?, dirty, abandoned })
         })
         .await
     }

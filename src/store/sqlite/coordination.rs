@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Sqlite;
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Outlook, Timetable,
+    Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
     coordination::TimetableRow,
     inbox::{DIRTY, DirtyRow},
 };
@@ -29,7 +29,7 @@ impl Coordination for Sqlite {
         Ok(None)
     }
 
-    async fn outlook(&self) -> Result<Outlook, Error> {
+    async fn outlook(&self) -> Result<Workload, Error> {
         let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
         let timetable: TimetableRow = sqlx::query_as(
             "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
@@ -37,7 +37,7 @@ impl Coordination for Sqlite {
         .fetch_one(&self.reader)
         .await?;
         let dirty = dirty.into_iter().map(DirtyMark::from).collect();
-        Ok(Outlook { timetable: timetable.read()?, dirty, abandoned: false })
+        Ok(Workload { timetable: timetable.read()?, dirty, abandoned: false })
     }
 
     async fn set_timetable(&self, _: &Lease, timetable: &Timetable) -> Result<bool, Error> {

@@ -235,7 +235,7 @@ impl Caller {
                     let until = self.pace.reset_at(kind, now);
                     pause + rate_limit::wait(until, now, self.timing.longest_wait)
                 }
-                Next::Resign => match date.resigned(signed, now) {
+                Next::SignAgain => match date.resigned(signed, now) {
                     Some(other) => {
                         date = other;
                         Duration::ZERO

@@ -39,7 +39,7 @@ pub(in crate::strongdm) enum Next {
     /// Send it again when the rate limit allows.
     AfterLimit,
     /// Sign it with another date, if there is one, and send it again.
-    Resign,
+    SignAgain,
 }
 
 /// Where an attempt failed.
@@ -106,7 +106,7 @@ fn judge(operation: Operation, stage: Stage, text: String, until: Option<DateTim
         Stage::Connecting => (Error::Unavailable(text), Next::Again),
         Stage::Underway => unclear(operation.kind(), text, true),
         Stage::Answered(code) => match code {
-            Code::Unauthenticated => (Error::Unauthenticated, Next::Resign),
+            Code::Unauthenticated => (Error::Unauthenticated, Next::SignAgain),
             Code::PermissionDenied => (Error::PermissionDenied { operation: operation.name() }, Next::GiveUp),
             Code::NotFound => (Error::NotFound(text), Next::GiveUp),
             Code::AlreadyExists => (Error::AlreadyExists, Next::GiveUp),
@@ -222,7 +222,7 @@ mod tests {
         for operation in [READ, CREATE, DELETE] {
             let name = operation.name();
             for (code, error, next) in [
-                (Code::Unauthenticated, Error::Unauthenticated, Next::Resign),
+                (Code::Unauthenticated, Error::Unauthenticated, Next::SignAgain),
                 (Code::PermissionDenied, Error::PermissionDenied { operation: name }, Next::GiveUp),
                 (Code::NotFound, Error::NotFound("NOT_FOUND: why".into()), Next::GiveUp),
                 (Code::AlreadyExists, Error::AlreadyExists, Next::GiveUp),

@@ -15,7 +15,7 @@ use crate::{
     reconcile::explain::{Explanation, Question},
     web::{
         error::{AppError, query_refused},
-        openapi::Asking,
+        openapi::QueryErrors,
         router::App,
     },
 };
@@ -56,7 +56,7 @@ const PARAMETERS: [(&str, &str); 3] = [
 #[utoipa::path(
     get, path = "/api/explain", operation_id = "explain", tag = "operator",
     params(Asked),
-    responses((status = 200, description = "The chain from rule to grant", body = Explanation), Asking),
+    responses((status = 200, description = "The chain from rule to grant", body = Explanation), QueryErrors),
     security(("bearer" = []), ("basic" = [])),
 )]
 pub(in crate::web) async fn explain(

@@ -15,7 +15,7 @@ use crate::{
     store::{AuditRow, DeliveryRow, GrantQuery, Page},
     web::{
         error::{AppError, query_refused},
-        openapi::Asking,
+        openapi::QueryErrors,
         router::App,
     },
 };
@@ -88,7 +88,7 @@ fn whole(text: &str) -> Result<String, AppError> {
 #[utoipa::path(
     get, path = "/api/grants", operation_id = "listGrants", tag = "operator", params(WhichGrants),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The list", body = Vec<Grant>), Asking),
+    responses((status = 200, description = "The list", body = Vec<Grant>), QueryErrors),
 )]
 pub(in crate::web) async fn grants(
     State(app): State<Arc<App>>,
@@ -105,7 +105,7 @@ pub(in crate::web) async fn grants(
 #[utoipa::path(
     get, path = "/api/audit", operation_id = "listAudit", tag = "operator", params(Paging),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The list", body = Page<AuditRow>), Asking),
+    responses((status = 200, description = "The list", body = Page<AuditRow>), QueryErrors),
 )]
 pub(in crate::web) async fn audit(
     State(app): State<Arc<App>>,
@@ -119,7 +119,7 @@ pub(in crate::web) async fn audit(
 #[utoipa::path(
     get, path = "/api/events", operation_id = "listEvents", tag = "operator", params(Paging),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The list", body = Page<DeliveryRow>), Asking),
+    responses((status = 200, description = "The list", body = Page<DeliveryRow>), QueryErrors),
 )]
 pub(in crate::web) async fn events(
     State(app): State<Arc<App>>,

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     facts::Facts,
     layout::{chip, count, distance, time},
-    query::Look,
+    query::PageQuery,
     timeline::{self, Bar, Kind, Lane, Lanes, Span, Standing},
 };
 
@@ -37,7 +37,7 @@ fn patterns() -> Markup {
 }
 
 /// The whole section.
-pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &Look, lanes: &Lanes) -> Markup {
+pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &PageQuery, lanes: &Lanes) -> Markup {
     let now = facts.now;
     let gaps = timeline::gaps(span, &facts.picture, facts.rules, look.sought());
     let in_view: usize = lanes.values().map(Vec::len).sum();
@@ -118,12 +118,12 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
     }
 }
 
-fn controls(look: &Look) -> Markup {
+fn controls(look: &PageQuery) -> Markup {
     html! {
         form.controls method="get" action="/" role="search" {
             fieldset {
                 legend { "Stretch of time" }
-                @for (value, words) in Look::RANGES {
+                @for (value, words) in PageQuery::RANGES {
                     label {
                         input type="radio" name="range" value=(value) checked[look.range() == value];
                         span { (words) }
@@ -319,7 +319,7 @@ pub(super) fn standing(now: DateTime<Utc>, standing: Standing) -> Markup {
                 Standing::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
                 Standing::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
                 Standing::Missing => { (chip("bad", "no grant")) " on call now" }
-                Standing::Unseen(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
+                Standing::Fault(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
                 Standing::Unknown => { (chip("warn", "unknown")) }
                 Standing::Past => { (chip("quiet", "over")) }
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     facts::{Facts, Pass},
     layout::{chip, count, distance, time},
-    query::Look,
+    query::PageQuery,
 };
 use crate::{reconcile::report::snapshot::Stretch, store::DeliveryRow};
 
@@ -17,7 +17,7 @@ const LONGEST: usize = 50;
 const EVENT_LINES: usize = 20;
 
 /// The last passes that did or found something.
-pub(super) fn passes(facts: &Facts<'_>, look: &Look) -> Markup {
+pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
     let now = facts.now;
     html! {
         section #passes aria-labelledby="passes-title" {

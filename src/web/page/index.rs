@@ -13,7 +13,7 @@ use super::{
     chart,
     facts::Facts,
     findings, history, layout,
-    query::Look,
+    query::PageQuery,
     summary, tables,
     timeline::{Span, lanes},
 };
@@ -24,13 +24,13 @@ const KEEP: &str = "private, max-age=31536000, immutable";
 
 /// The status page
 #[utoipa::path(
-    get, path = "/", operation_id = "statusPage", tag = "page", params(Look),
+    get, path = "/", operation_id = "statusPage", tag = "page", params(PageQuery),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The page", content_type = "text/html", body = String), crate::web::openapi::Asking),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String), crate::web::openapi::QueryErrors),
 )]
 pub(crate) async fn index(
     State(app): State<Arc<App>>,
-    query: Result<Query<Look>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, AppError> {
     let Query(look) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
     let facts = Facts::gather(&app).await?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Look {
+pub(crate) struct PageQuery {
     /// How much of time is in view.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -49,7 +49,7 @@ enum Range {
     Week,
 }
 
-impl Look {
+impl PageQuery {
     /// What can be chosen, with its words.
     pub(super) const RANGES: [(&'static str, &'static str); 4] =
         [("6h", "6 hours"), ("24h", "1 day"), ("3d", "3 days"), ("7d", "1 week")];

@@ -6,7 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 
 use crate::{
     model::{Rule, Windows},
-    reconcile::report::snapshot::{Picture, Stretch},
+    reconcile::report::snapshot::{StatusSnapshot, Stretch},
     store::LedgerEntry,
 };
 
@@ -112,7 +112,7 @@ pub(super) enum Standing {
     /// On call now; the window waits for a grant in its way.
     Deferred,
     /// Access now, for a shift that could not be seen.
-    Unseen(DateTime<Utc>),
+    Fault(DateTime<Utc>),
     InForce(DateTime<Utc>),
     Coming(DateTime<Utc>),
     Unknown,
@@ -141,7 +141,7 @@ impl Lane {
         let next = access.iter().find(|window| window.start() > now);
         match (self.held_until, current) {
             (Some(until), _) => Standing::Held(until),
-            (None, Some(window)) if self.unknown => Standing::Unseen(window.end()),
+            (None, Some(window)) if self.unknown => Standing::Fault(window.end()),
             (None, Some(window)) => Standing::InForce(window.end()),
             (None, None) if self.on_call && self.waits => Standing::Deferred,
             (None, None) if self.on_call => Standing::Missing,
@@ -163,7 +163,7 @@ impl Lane {
 pub(super) fn lanes(
     span: &Span,
     ledger: &[LedgerEntry],
-    picture: &Picture,
+    picture: &StatusSnapshot,
     rules: &[Rule],
     sought: &str,
 ) -> Lanes {
@@ -209,7 +209,12 @@ pub(super) fn lanes(
 
 /// The rules with stretches in view for which they have nobody. `sought` keeps those with this text in their name or
 /// in that of a resource.
-pub(super) fn gaps(span: &Span, picture: &Picture, rules: &[Rule], sought: &str) -> Vec<(String, Vec<Bar>)> {
+pub(super) fn gaps(
+    span: &Span,
+    picture: &StatusSnapshot,
+    rules: &[Rule],
+    sought: &str,
+) -> Vec<(String, Vec<Bar>)> {
     let sought = sought.to_lowercase();
     let is_sought = |rule: &&Rule| {
         let resources = rule.resources.iter().map(|resource| resource.to_string().to_lowercase());
@@ -230,7 +235,7 @@ pub(super) fn gaps(span: &Span, picture: &Picture, rules: &[Rule], sought: &str)
 fn mark_unknown(
     span: &Span,
     lanes: &mut BTreeMap<(String, String), Lane>,
-    picture: &Picture,
+    picture: &StatusSnapshot,
     rules: &[Rule],
 ) {
     for lane in lanes.values_mut() {
@@ -264,7 +269,7 @@ fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &st
 #[cfg(test)]
 mod tests {
     use super::{
-        Standing::{Deferred, Held, InForce, Missing, Unseen},
+        Standing::{Deferred, Fault, Held, InForce, Missing},
         *,
     };
     use crate::{
@@ -309,7 +314,7 @@ mod tests {
         }
     }
 
-    fn standings(ledger: &[LedgerEntry], picture: &Picture) -> Vec<(String, Standing)> {
+    fn standings(ledger: &[LedgerEntry], picture: &StatusSnapshot) -> Vec<(String, Standing)> {
         let lanes = lanes(&span(), ledger, picture, &[rule()], "");
         lanes.into_values().flatten().map(|(email, lane)| (email, lane.standing(at(2)))).collect()
     }
@@ -341,7 +346,11 @@ mod tests {
             [entry("ana@x", 0, 4), entry("ana@x", 4, 9), entry("bo@x", 9, 12), entry("cem@x", 30, 40)];
         let expected = [("ana@x", Standing::InForce(at(9))), ("bo@x", Standing::Coming(at(9)))];
         let expected = expected.map(|(email, standing)| (email.to_owned(), standing));
-        assert_eq!(standings(&ledger, &Picture::default()), expected, "who has nothing in view is left out");
+        assert_eq!(
+            standings(&ledger, &StatusSnapshot::default()),
+            expected,
+            "who has nothing in view is left out"
+        );
     }
 
     #[test]
@@ -363,17 +372,18 @@ mod tests {
             rule: "r".to_owned(),
             source: source.clone(),
         };
-        let mut picture = Picture {
+        let mut picture = StatusSnapshot {
             wanted: vec![want("miss@x"), want("wait@x")],
             held: vec![stretch("held@x", Some("ag-held@x-0"))],
             deferred: vec![stretch("wait@x", None)],
-            ..Picture::default()
+            ..StatusSnapshot::default()
         };
         let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
-        let names =
-            |picture: &Picture| standings(&ledger, picture).into_iter().map(|(_, it)| it).collect::<Vec<_>>();
+        let names = |picture: &StatusSnapshot| {
+            standings(&ledger, picture).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
+        };
         assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
         picture.sources.push(Sight { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
-        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, Unseen(at(8))]);
+        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, Fault(at(8))]);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Whom {
 #[utoipa::path(
     get, path = "/why", operation_id = "why", tag = "page", params(Whom),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The causes", content_type = "text/html", body = String), crate::web::openapi::Asking),
+    responses((status = 200, description = "The causes", content_type = "text/html", body = String), crate::web::openapi::QueryErrors),
 )]
 pub(crate) async fn why(
     State(app): State<Arc<App>>,

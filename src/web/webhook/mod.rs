@@ -84,7 +84,7 @@ impl RefusedSignatures {
 
 /// What became of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::web) struct Taken {
+pub(in crate::web) struct Receipt {
     /// `accepted`, `duplicate` (an `event.id` seen before) or `ignored` (nothing to refresh).
     #[schema(example = "accepted")]
     status: &'static str,
@@ -101,7 +101,7 @@ pub(in crate::web) struct Taken {
     params(("X-PagerDuty-Signature" = String, Header, description = "`v1=` and the HMAC-SHA-256 of the body in hexadecimal, or several, separated by commas")),
     request_body(content = serde_json::Value, description = "A v3 webhook of PagerDuty", content_type = "application/json"),
     responses(
-        (status = 202, description = "It is durable", body = Taken),
+        (status = 202, description = "It is durable", body = Receipt),
         (status = 400, description = "The body broke off", body = ErrorBody),
         (status = 401, description = "No signature was made with one of the secrets", body = ErrorBody),
         (status = 405, description = "The route exists, but not for this method", body = ErrorBody),
@@ -114,7 +114,7 @@ pub(in crate::web) async fn receive(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Taken>), AppError> {
+) -> Result<(StatusCode, Json<Receipt>), AppError> {
     let began = Instant::now();
     let mut signer = None;
     let outcome = accept(&app, &headers, body, &mut signer).await;
@@ -129,7 +129,7 @@ pub(in crate::web) async fn receive(
     app.metrics.webhooks.get_or_create(&ByAnswer { result, secret }).inc();
     app.metrics.webhook_seconds.observe(began.elapsed().as_secs_f64());
     let (accepted, event_id) = outcome?;
-    Ok((StatusCode::ACCEPTED, Json(Taken { status: accepted.as_str(), event_id })))
+    Ok((StatusCode::ACCEPTED, Json(Receipt { status: accepted.as_str(), event_id })))
 }
 
 /// Notes in `signer` which secret fits as soon as that is known, whatever happens afterwards.

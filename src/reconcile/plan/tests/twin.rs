@@ -9,7 +9,7 @@ use crate::{
         AccountId, ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Refusal, ResourceId, SecondGrant, Window,
     },
     reconcile::{
-        plan::{PairSteps, Plan, Settings, Step, plan},
+        plan::{Action, PairActions, Plan, Settings, plan},
         world::World,
     },
 };
@@ -99,7 +99,7 @@ impl Twin {
         settings: &Settings,
         observed: &World,
         allow: bool,
-        fault: &mut dyn FnMut(&Step) -> Fault,
+        fault: &mut dyn FnMut(&Action) -> Fault,
     ) -> (Plan, bool) {
         let mut failed = false;
         for round in 1.. {
@@ -120,7 +120,7 @@ impl Twin {
         &mut self,
         now: DateTime<Utc>,
         plan: &Plan,
-        fault: &mut dyn FnMut(&Step) -> Fault,
+        fault: &mut dyn FnMut(&Action) -> Fault,
     ) -> Outcome {
         for (row, causes) in &plan.relabelled {
             let own = self.ledger.iter_mut().find(|own| own.row == *row);
@@ -128,7 +128,7 @@ impl Twin {
         }
         let knew = self.knows(now);
         let mut outcome = Outcome::default();
-        for PairSteps { account_id: _, resource_id: _, steps } in &plan.pairs {
+        for PairActions { account_id: _, resource_id: _, steps } in &plan.pairs {
             let mut undone: Vec<Window> = Vec::new();
             for step in steps {
                 let window = step.grant().window;
@@ -144,14 +144,14 @@ impl Twin {
     fn write(
         &mut self,
         (now, knew): (DateTime<Utc>, SecondGrant),
-        step: &Step,
+        step: &Action,
         fault: Fault,
         outcome: &mut Outcome,
     ) -> bool {
         outcome.failed |= fault != Fault::None;
         match (step, fault) {
             (_, Fault::Fails) => false,
-            (Step::Create(new), Fault::None) => {
+            (Action::Create(new), Fault::None) => {
                 let made = self.create(now, &new.grant);
                 let done = made.is_some();
                 if let Some(id) = made {
@@ -162,7 +162,7 @@ impl Twin {
                 }
                 done
             }
-            (Step::Create(new), Fault::AnswerLost | Fault::RequestLost) => {
+            (Action::Create(new), Fault::AnswerLost | Fault::RequestLost) => {
                 if fault == Fault::AnswerLost {
                     self.create(now, &new.grant);
                 }
@@ -170,12 +170,12 @@ impl Twin {
                 self.next += 1;
                 false
             }
-            (Step::Revoke(revocation), Fault::None) => {
+            (Action::Revoke(revocation), Fault::None) => {
                 self.delete(revocation.grant.id.as_ref());
                 self.ledger.retain(|own| own.row != revocation.row);
                 true
             }
-            (Step::Revoke(revocation), Fault::AnswerLost | Fault::RequestLost) => {
+            (Action::Revoke(revocation), Fault::AnswerLost | Fault::RequestLost) => {
                 if fault == Fault::AnswerLost {
                     self.delete(revocation.grant.id.as_ref());
                 }

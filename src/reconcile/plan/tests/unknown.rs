@@ -6,7 +6,7 @@ use super::builders::{Scene, filter, named, own, policy, policy_rule, schedule, 
 use crate::{
     model::{Observed, Rule, UserId},
     reconcile::{
-        plan::{Plan, SkipReason, Step},
+        plan::{Action, Plan, SkipReason},
         world::{AccountMatch, ResourceMatch},
     },
 };
@@ -18,16 +18,16 @@ fn unknown<T>() -> Observed<T> {
 /// Rows that are revoked.
 fn revoked(plan: &Plan) -> Vec<i64> {
     let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
-    let row = |step: &Step| match step {
-        Step::Revoke(revocation) => Some(revocation.row),
-        Step::Create(_) => None,
+    let row = |step: &Action| match step {
+        Action::Revoke(revocation) => Some(revocation.row),
+        Action::Create(_) => None,
     };
     steps.filter_map(row).collect()
 }
 
 fn created(plan: &Plan) -> usize {
     let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
-    steps.filter(|step| matches!(step, Step::Create(_))).count()
+    steps.filter(|step| matches!(step, Action::Create(_))).count()
 }
 
 fn skipped(plan: &Plan) -> Vec<SkipReason> {

@@ -9,14 +9,14 @@ use super::builders::{
 };
 use crate::{
     model::{Aliases, ForeignGrant, Observed, Rule, Window},
-    reconcile::{plan::Step, world::ResourceMatch},
+    reconcile::{plan::Action, world::ResourceMatch},
 };
 
 /// The windows that are granted to `who`, in hours.
 fn granted(scene: &Scene, who: &str) -> Vec<Window> {
     let plan = scene.plan();
     let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
-    let of_who = |step: &&Step| step.grant().email.as_str().starts_with(who);
+    let of_who = |step: &&Action| step.grant().email.as_str().starts_with(who);
     steps.filter(of_who).map(|step| step.grant().window).collect()
 }
 

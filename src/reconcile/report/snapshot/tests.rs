@@ -61,12 +61,12 @@ fn without(mut report: PassReport, about: Asked) -> PassReport {
     report
 }
 
-fn gaps(picture: &Picture) -> Vec<(&str, i64, Option<i64>)> {
+fn gaps(picture: &StatusSnapshot) -> Vec<(&str, i64, Option<i64>)> {
     let hour = |instant: DateTime<Utc>| (instant - at(0)).num_hours();
     picture.gaps.iter().map(|gap| (gap.rule.as_str(), hour(gap.start), gap.end.map(hour))).collect()
 }
 
-fn skipped(picture: &Picture) -> Vec<(&str, Vec<&str>)> {
+fn skipped(picture: &StatusSnapshot) -> Vec<(&str, Vec<&str>)> {
     picture
         .skipped
         .iter()
@@ -77,7 +77,7 @@ fn skipped(picture: &Picture) -> Vec<(&str, Vec<&str>)> {
 #[test]
 fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
     let rules = rules(&["a"]);
-    let picture = Picture::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
+    let picture = StatusSnapshot::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
     let picture = picture.after(&with_gap(pass(2, &["a"]), "a", 2, 5), true, &rules);
     assert_eq!(gaps(&picture), [("a", 0, Some(5))]);
     let picture = picture.after(&with_gap(pass(3, &["a"]), "a", 6, 103), true, &rules);
@@ -90,7 +90,7 @@ fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
 fn what_a_pass_did_not_see_stays_until_it_is_over() {
     let both = rules(&["a", "b"]);
     let report = with_gap(with_gap(pass(0, &["a", "b"]), "a", 1, 5), "b", 2, 6);
-    let picture = Picture::default().after(&report, true, &both);
+    let picture = StatusSnapshot::default().after(&report, true, &both);
     let narrow = picture.clone().after(&pass(1, &["a"]), false, &both);
     assert_eq!(gaps(&narrow), [("b", 2, Some(6))]);
     let blind = without(pass(3, &["a", "b"]), Asked::OnCalls(schedule("b")));
@@ -105,7 +105,7 @@ fn what_a_pass_did_not_see_stays_until_it_is_over() {
 fn people_without_an_account_are_known_until_somebody_looks() {
     let both = rules(&["a", "b"]);
     let report = with_skipped(pass(0, &["a", "b"]), "ana@example.com", &["a", "b"]);
-    let picture = Picture::default().after(&report, true, &both);
+    let picture = StatusSnapshot::default().after(&report, true, &both);
     assert!(!picture.skipped[0].remedy.is_empty());
     let after = |report: PassReport, full| picture.clone().after(&report, full, &both);
     assert_eq!(skipped(&after(pass(1, &["a", "b"]), true)), []);
@@ -123,7 +123,7 @@ fn pictures_of_older_and_newer_versions_are_read() {
         "full_at": at(0),
         "skipped": [{"about": "ana@example.com", "reason": "no account", "rules": ["a"], "first_shift": null}],
     });
-    let older: Picture = serde_json::from_value(older).unwrap();
+    let older: StatusSnapshot = serde_json::from_value(older).unwrap();
     assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
     let newer = json!({
         "gaps": [{"rule": "a", "start": at(1), "end": null, "mood": "calm"}],
@@ -132,7 +132,7 @@ fn pictures_of_older_and_newer_versions_are_read() {
         }],
         "weather": "fair",
     });
-    let newer: Picture = serde_json::from_value(newer).unwrap();
+    let newer: StatusSnapshot = serde_json::from_value(newer).unwrap();
     assert_eq!(gaps(&newer), [("a", 1, None)]);
     assert_eq!(newer.others[0].severity, Severity::Note);
 }
