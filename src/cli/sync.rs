@@ -33,7 +33,7 @@ pub(super) struct Options {
 
 pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ending> {
     let Options { dry_run, schedules, allow_mass_revocation, format } = options;
-    let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId).collect();
+    let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId::from).collect();
     let sources = match crate::reconcile::scope::sources_of(&config.rules, schedules) {
         Ok(sources) => sources,
         Err(id) => {

@@ -73,7 +73,7 @@ pub fn sources_of(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<BTreeSet
     for id in schedules {
         let source = Source::Schedule(id.clone());
         if !named.contains(&source) {
-            return Err(id.0);
+            return Err(id.to_string());
         }
         sources.insert(source);
     }

@@ -83,9 +83,9 @@ impl ForeignRow {
     pub(super) fn read(self) -> Option<(ForeignGrant, DateTime<Utc>)> {
         let window = Window::new(from_seconds(self.start_at), from_seconds(self.end_at))?;
         let foreign = ForeignGrant {
-            id: GrantId(self.grant_id),
-            account_id: AccountId(self.account_id),
-            resource_id: ResourceId(self.resource_id),
+            id: GrantId::from(self.grant_id),
+            account_id: AccountId::from(self.account_id),
+            resource_id: ResourceId::from(self.resource_id),
             window,
         };
         Some((foreign, from_ms(self.first_seen_ms)))
@@ -103,8 +103,8 @@ pub(super) struct RefusalRow {
 impl From<RefusalRow> for Refusal {
     fn from(RefusalRow { account_id, resource_id, until_at }: RefusalRow) -> Self {
         Self {
-            account_id: AccountId(account_id),
-            resource_id: ResourceId(resource_id),
+            account_id: AccountId::from(account_id),
+            resource_id: ResourceId::from(resource_id),
             until: from_seconds(until_at),
         }
     }

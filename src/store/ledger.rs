@@ -174,11 +174,11 @@ impl GrantRow {
         let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
         rules.dedup();
         let grant = Grant {
-            id: self.grant_id.map(GrantId),
+            id: self.grant_id.map(GrantId::from),
             email: self.email.parse().map_err(|_| corrupt("e-mail address", self.email.clone()))?,
-            account_id: AccountId(self.account_id),
+            account_id: AccountId::from(self.account_id),
             resource: self.resource,
-            resource_id: ResourceId(self.resource_id),
+            resource_id: ResourceId::from(self.resource_id),
             window,
             rules,
         };

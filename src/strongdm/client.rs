@@ -123,8 +123,8 @@ impl Client {
             meta: None,
             account_grant: Some(AccountGrant {
                 id: String::new(),
-                resource_id: resource.0.clone(),
-                account_id: account.0.clone(),
+                resource_id: resource.to_string(),
+                account_id: account.to_string(),
                 start_from: Some(convert::timestamp(window.start())),
                 valid_until: Some(convert::timestamp(window.end())),
                 access_rule: "{}".to_owned(),
@@ -144,7 +144,7 @@ impl Client {
     /// The grant of this identifier, if there is one.
     pub async fn get_grant(&self, id: &GrantId) -> Result<Option<RemoteGrant>, Error> {
         refuse_empty("account grant", id.as_str())?;
-        let request = AccountGrantGetRequest { meta: None, id: id.0.clone() };
+        let request = AccountGrantGetRequest { meta: None, id: id.to_string() };
         let answer = self.caller.call::<AccountGrantGetResponse>(Operation::GetGrant, &request).await;
         let wire = match answer {
             Ok(answer) => answer.account_grant,
@@ -190,7 +190,7 @@ impl Client {
     /// Removes a grant. After [`Error::Unclear`] it may be gone; removing it again is safe.
     pub async fn delete_grant(&self, id: &GrantId) -> Result<Deleted, Error> {
         refuse_empty("account grant", id.as_str())?;
-        let request = AccountGrantDeleteRequest { meta: None, id: id.0.clone() };
+        let request = AccountGrantDeleteRequest { meta: None, id: id.to_string() };
         match self.caller.call::<AccountGrantDeleteResponse>(Operation::DeleteGrant, &request).await {
             Ok(_) => Ok(Deleted::Now),
             Err(Error::NotFound(_)) => Ok(Deleted::AlreadyGone),

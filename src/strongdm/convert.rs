@@ -16,7 +16,7 @@ pub(super) fn account_of(email: &Email, account: proto::Account) -> Result<Optio
     match account.account {
         Some(account::Account::User(user)) if email.matches(&user.email) => {
             let suspended = suspended(&user);
-            Ok(Some(Account { id: AccountId(identifier("account", user.id)?), suspended }))
+            Ok(Some(Account { id: AccountId::from(identifier("account", user.id)?), suspended }))
         }
         Some(account::Account::User(_) | account::Account::Service(_) | account::Account::Token(_))
         | None => Ok(None),
@@ -39,7 +39,7 @@ pub(super) fn resource(item: &[u8]) -> Result<Resource, Error> {
     let payload = payload(item).ok_or_else(|| Error::Invalid("a resource is malformed".to_owned()))?;
     let ResourceFields { id, name } = ResourceFields::decode(payload)
         .map_err(|error| Error::Invalid(format!("a resource is malformed: {error}")))?;
-    Ok(Resource { id: ResourceId(identifier("resource", id)?), name })
+    Ok(Resource { id: ResourceId::from(identifier("resource", id)?), name })
 }
 
 /// What the last field holds, as of several members of a oneof the last one counts.
@@ -76,9 +76,9 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 pub(super) fn grant(grant: AccountGrant) -> Result<RemoteGrant, Error> {
     let AccountGrant { id, resource_id, account_id, start_from, valid_until, access_rule: _ } = grant;
     Ok(RemoteGrant {
-        id: GrantId(identifier("account grant", id)?),
-        account: AccountId(account_id),
-        resource: ResourceId(resource_id),
+        id: GrantId::from(identifier("account grant", id)?),
+        account: AccountId::from(account_id),
+        resource: ResourceId::from(resource_id),
         start: instant(start_from),
         end: instant(valid_until),
     })

@@ -44,7 +44,7 @@ impl Client {
             Err(Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if user.id.0 != id.0 {
+        if user.id.0 != id.as_str() {
             return Err(Error::Invalid(format!("user {id}: the answer is about another user")));
         }
         Ok(Some(User {
@@ -59,7 +59,7 @@ impl Client {
         let url = self.url(["escalation_policies", id.as_str()])?;
         let PolicyBody { escalation_policy: policy } =
             self.fetch(Request::get("escalation_policy", url)).await?;
-        if policy.id.0 != id.0 {
+        if policy.id.0 != id.as_str() {
             return Err(Error::Invalid(format!(
                 "escalation policy {id}: the answer is about another policy"
             )));
@@ -74,9 +74,9 @@ impl Client {
             // Open strings: a new kind of target is no reason to fail.
             let kind = target.kind.unwrap_or_default();
             if kind.starts_with("schedule") {
-                info.schedules.insert(ScheduleId(target.id.0));
+                info.schedules.insert(ScheduleId::from(target.id.0));
             } else if kind.starts_with("user") {
-                info.users.insert(UserId(target.id.0));
+                info.users.insert(UserId::from(target.id.0));
             }
         }
         Ok(info)

@@ -148,10 +148,10 @@ fn on_call(entry: OnCallEntry) -> Option<OnCall> {
     let OnCallEntry { escalation_policy, escalation_level, schedule, user, start, end } = entry;
     let user = user?;
     Some(OnCall {
-        user: UserId(user.id.0),
+        user: UserId::from(user.id.0),
         email: user.email.filter(|email| !email.is_empty()),
-        schedule: schedule.map(|schedule| ScheduleId(schedule.id.0)),
-        policy: escalation_policy.map(|policy| PolicyId(policy.id.0)),
+        schedule: schedule.map(|schedule| ScheduleId::from(schedule.id.0)),
+        policy: escalation_policy.map(|policy| PolicyId::from(policy.id.0)),
         level: escalation_level,
         start: start.map(|time| time.0),
         end: end.map(|time| time.0),

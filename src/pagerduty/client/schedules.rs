@@ -82,7 +82,7 @@ impl Client {
 }
 
 fn same(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
-    if got.0 == asked.0 {
+    if got.0 == asked.as_str() {
         return Ok(());
     }
     Err(Error::Invalid(format!("schedule {asked}: the answer is about another schedule")))
@@ -125,7 +125,7 @@ fn computed(id: &ScheduleId, coverage: Option<f64>, shifts: usize) -> Result<(),
 
 fn on_call(schedule: &ScheduleId, user: Id, start: Time, end: Time) -> OnCall {
     OnCall {
-        user: UserId(user.0),
+        user: UserId::from(user.0),
         email: None,
         schedule: Some(schedule.clone()),
         policy: None,

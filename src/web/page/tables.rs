@@ -148,8 +148,8 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
 
 fn looks_at(rule: &Rule) -> Markup {
     let ids = rule.sources().into_iter().map(|source| match source {
-        Source::Schedule(id) => id.0,
-        Source::Policy(id) => id.0,
+        Source::Schedule(id) => id.to_string(),
+        Source::Policy(id) => id.to_string(),
     });
     let ids: Vec<String> = ids.collect();
     html! {

@@ -26,7 +26,7 @@ fn lines(on_calls: &[OnCall]) -> Vec<String> {
         let OnCall { user, email, schedule, policy, level, start, end } = on_call;
         let at = |at: &Option<chrono::DateTime<chrono::Utc>>| at.map_or("-".to_owned(), super::super::time);
         [
-            user.0.clone(),
+            user.to_string(),
             or_none(email.as_deref()),
             or_none(schedule.as_ref().map(ScheduleId::as_str)),
             or_none(policy.as_ref().map(PolicyId::as_str)),

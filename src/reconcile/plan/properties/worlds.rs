@@ -46,7 +46,7 @@ impl Case {
 
 /// All pairs that a world could be about. Two addresses share the last account.
 pub(super) fn pairs() -> impl Iterator<Item = (AccountId, ResourceId)> {
-    let accounts = (0..3).map(|index| AccountId(format!("a-{index}")));
+    let accounts = (0..3).map(|index| AccountId::from(format!("a-{index}")));
     accounts.flat_map(|account| RESOURCES.map(|name| (account.clone(), resource(name).id)))
 }
 
@@ -157,7 +157,7 @@ fn upstream(doubt: u32) -> impl Strategy<Value = World> {
                 1 => Some(format!("p{index}*@corp.example")),
                 _ => Some(format!("P{index}@corp.example")),
             };
-            let user = UserId(format!("P-{who}"));
+            let user = UserId::from(format!("P-{who}"));
             world.people.extend(answer.map(|answer| (user, replace(answer, raw))));
         }
         for (index, (who, (answer, odd))) in PEOPLE.iter().zip(accounts).enumerate() {
@@ -208,7 +208,7 @@ fn address(who: &str) -> Email {
 }
 
 fn account_of(person: usize) -> AccountId {
-    AccountId(format!("a-{}", person.min(2)))
+    AccountId::from(format!("a-{}", person.min(2)))
 }
 
 fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {

@@ -122,7 +122,7 @@ impl Upstream {
         let mut world = World::default();
         for person in 0..PEOPLE {
             let address = format!("P{person}@corp.example");
-            world.people.insert(UserId(format!("P-p{person}")), Observed::Known(Some(address)));
+            world.people.insert(UserId::from(format!("P-p{person}")), Observed::Known(Some(address)));
             let found = if person < ACCOUNTS {
                 let suspended = self.suspended == Some(person);
                 AccountMatch::One(Account { id: account(person), suspended })
@@ -201,7 +201,7 @@ impl Upstream {
 }
 
 pub(super) fn account(person: usize) -> AccountId {
-    AccountId(format!("a-p{person}"))
+    AccountId::from(format!("a-p{person}"))
 }
 
 pub(super) fn resource_id(name: &str) -> ResourceId {

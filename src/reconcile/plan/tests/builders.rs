@@ -39,7 +39,7 @@ pub(in crate::reconcile::plan) fn policy(id: &str) -> Source {
 /// `who` is on call from hour to hour, through whatever the test lists it under.
 pub(in crate::reconcile::plan) fn shift(who: &str, start: i64, end: i64) -> OnCall {
     OnCall {
-        user: UserId(format!("P-{who}")),
+        user: UserId::from(format!("P-{who}")),
         email: None,
         schedule: None,
         policy: None,
@@ -70,7 +70,7 @@ pub(in crate::reconcile::plan) fn filter(filter: &str) -> ResourceSelector {
 }
 
 pub(in crate::reconcile::plan) fn resource(name: &str) -> Resource {
-    Resource { id: ResourceId(format!("rs-{name}")), name: name.to_owned() }
+    Resource { id: ResourceId::from(format!("rs-{name}")), name: name.to_owned() }
 }
 
 /// A rule about schedules that gives access to the resource `db`.
@@ -97,7 +97,7 @@ pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u3
 pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -> ForeignGrant {
     ForeignGrant {
         id: GrantId::from(id),
-        account_id: AccountId(format!("a-{who}")),
+        account_id: AccountId::from(format!("a-{who}")),
         resource_id: ResourceId::from("rs-db"),
         window,
     }
@@ -106,9 +106,9 @@ pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -
 /// A grant of ours on `db`.
 pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64) -> OwnGrant {
     let grant = Grant {
-        id: Some(GrantId(format!("ag-{row}"))),
+        id: Some(GrantId::from(format!("ag-{row}"))),
         email: email(who),
-        account_id: AccountId(format!("a-{who}")),
+        account_id: AccountId::from(format!("a-{who}")),
         resource: "db".to_owned(),
         resource_id: ResourceId::from("rs-db"),
         window: span(start, end),
@@ -137,8 +137,8 @@ impl Scene {
         let mut world = World::default();
         for who in ["day", "night", "backup"] {
             let address = format!("{who}@corp.example");
-            world.people.insert(UserId(format!("P-{who}")), Observed::Known(Some(address)));
-            let account = Account { id: AccountId(format!("a-{who}")), suspended: false };
+            world.people.insert(UserId::from(format!("P-{who}")), Observed::Known(Some(address)));
+            let account = Account { id: AccountId::from(format!("a-{who}")), suspended: false };
             world.accounts.insert(email(who), Observed::Known(AccountMatch::One(account)));
         }
         for name in ["db", "web"] {
@@ -189,7 +189,7 @@ impl Scene {
 
     pub(in crate::reconcile::plan) fn refused(mut self, who: &str, until: i64) -> Self {
         self.world.refusals.push(Refusal {
-            account_id: AccountId(format!("a-{who}")),
+            account_id: AccountId::from(format!("a-{who}")),
             resource_id: ResourceId::from("rs-db"),
             until: at(until),
         });
@@ -202,7 +202,7 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn suspended(self, who: &str) -> Self {
-        let account = Account { id: AccountId(format!("a-{who}")), suspended: true };
+        let account = Account { id: AccountId::from(format!("a-{who}")), suspended: true };
         self.account(who, Observed::Known(AccountMatch::One(account)))
     }
 

@@ -195,7 +195,7 @@ impl Twin {
 
     /// strongDM's side: the new grant's ID, or a refusal.
     fn create(&mut self, now: DateTime<Utc>, grant: &Grant) -> Option<GrantId> {
-        let id = GrantId(format!("ag-{}", self.next));
+        let id = GrantId::from(format!("ag-{}", self.next));
         let new = remote(&Grant { id: Some(id.clone()), ..grant.clone() });
         (!self.refuses(now, &new)).then(|| {
             self.remote.push(new);
@@ -219,7 +219,7 @@ impl Twin {
         (account, resource): (&AccountId, &ResourceId),
         window: Window,
     ) -> bool {
-        let id = GrantId(format!("fg-{}", self.next));
+        let id = GrantId::from(format!("fg-{}", self.next));
         self.next += 1;
         let (account_id, resource_id) = (account.clone(), resource.clone());
         let foreign = ForeignGrant { id, account_id, resource_id, window };

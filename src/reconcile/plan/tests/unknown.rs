@@ -108,7 +108,7 @@ fn people_who_cannot_be_used_are_skipped_and_the_rest_goes_on() {
         ("twice", Some("Twice@corp.example")),
     ] {
         let address = address.map(ToOwned::to_owned);
-        scene.world.people.insert(UserId(format!("P-{who}")), Observed::Known(address));
+        scene.world.people.insert(UserId::from(format!("P-{who}")), Observed::Known(address));
     }
     assert_snapshot!(scene.words(), @r#"
     grant     day@corp.example on db from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
