@@ -2,9 +2,9 @@
 
 mod config;
 mod http;
-#[path = "../../support/postgres.rs"]
 mod postgres;
 mod proxy;
+pub(crate) mod python;
 mod replicas;
 mod scene;
 mod service;

@@ -1,13 +1,10 @@
 //! The clients that PagerDuty and strongDM publish themselves, against the stand-ins and the real binary.
 //!
 //! What they list is what the service granted; so the stand-ins cannot drift into a dialect that only this workspace
-//! speaks. Python and the packages of `official_clients/requirements.txt` are part of the tests: without them the
+//! speaks. Python and the packages of `requirements.txt` are part of the tests: without them the
 //! tests fail.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the test harness shows it when a test fails")]
-
-#[path = "python/environment.rs"]
-mod python;
 
 use std::{
     fs,
@@ -27,6 +24,8 @@ use sandbox::{
     world,
 };
 use serde_json::json;
+
+use crate::support::python;
 
 const ADMIN_TOKEN: &str = "an-admin-token";
 const READER_KEY: &str = "auth-00000000000reader";
@@ -185,7 +184,7 @@ impl Drop for Service {
 }
 
 fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/official_clients")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/official_clients")
 }
 
 fn run(command: &mut Command) -> Output {

@@ -1,13 +1,8 @@
 //! The status page in a real browser: what it shows in each state of the world, on every screen, with and without
 //! scripts, with the keyboard alone. Pictures of all states are left in `screenshots/` under the target directory.
 
-#[path = "page/ahead.rs"]
 mod ahead;
-#[path = "page/browser.rs"]
 mod browser;
-#[path = "it/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +16,8 @@ use sandbox::{
 };
 use serde_json::json;
 
-use self::{
-    browser::Browser,
-    support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, rule, wait_until},
-};
+use self::browser::Browser;
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, rule, wait_until};
 
 /// A page that takes longer to make is not looked at during an incident. Measured without optimisation.
 const PROMPT: Duration = Duration::from_millis(200);
