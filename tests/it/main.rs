@@ -27,6 +27,7 @@ mod replicas;
 mod schemathesis;
 mod second_grant;
 mod sources;
+mod subscription_watch;
 mod tls;
 mod unknown;
 mod webhook_command;

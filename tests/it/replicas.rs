@@ -9,7 +9,9 @@ use sandbox::{
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use crate::support::{ANA, BO, CEM, Config, Proxy, Replica, Replicas, TAKE_OVER, wait_for, wait_until};
+use crate::support::{
+    ANA, BO, CEM, Config, Proxy, Replica, Replicas, TAKE_OVER, err, out, wait_for, wait_until,
+};
 
 const DB: &str = "prod-postgres";
 
@@ -56,7 +58,7 @@ async fn a_wrong_secret_that_one_replica_noticed_is_on_the_page_of_all() {
         Replicas::set(Config { public_url: Some("http://127.0.0.1:9"), ..Config::default() }).await;
     let (one, other) = replicas.two().await;
     let created = one.run(&["webhook", "create", "--secret-file", "unused"]).await;
-    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    assert!(created.status.success(), "{}", err(&created));
     let id = replicas.scene.pagerduty.subscriptions().remove(0).id;
     // It looks at its subscription when it starts.
     let third = replicas.one_more().await;
@@ -348,7 +350,7 @@ async fn commands_work_beside_the_services() {
     swap(&replicas);
     let json = async |replica: &Replica, arguments: &[&str]| {
         let output = replica.run(arguments).await;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", err(&output));
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let planned = json(&one, &["sync", "--dry-run", "--format", "json"]).await;
@@ -357,7 +359,7 @@ async fn commands_work_beside_the_services() {
     assert_eq!((&report["trigger"], report["created"].as_array().unwrap().len()), (&json!("command"), 1));
     swapped(&replicas, &other).await;
     let output = other.run(&["audit", "--format", "jsonl"]).await;
-    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = out(&output);
     let exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut listed = other.get("/api/audit").await.json()["items"].as_array().unwrap().clone();
     listed.reverse();

@@ -7,7 +7,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, Scene, out, rule, wait_until};
 
 const DB: &str = "prod-postgres";
 
@@ -172,7 +172,7 @@ async fn a_refused_key_is_an_error_that_is_told_once_with_what_mends_it() {
             .is_some_and(|told| told.contains("UNAUTHENTICATED"))
     );
     let output = scene.run(&["explain", "--email", ANA.1, "--resource", DB]).await;
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let text = out(&output);
     assert!(
         text.contains("prod-postgres: unknown - ") && text.contains("-> compare strongdm.access_key"),
         "{text}"

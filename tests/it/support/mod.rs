@@ -1,5 +1,6 @@
 //! What all tests share: a scene with both stand-ins and the service, and patience with a bound.
 
+mod command;
 mod config;
 mod http;
 mod postgres;
@@ -8,13 +9,15 @@ pub(crate) mod python;
 mod replicas;
 mod scene;
 mod service;
+mod subscription;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::{
+    command::{code, command, err, out, output},
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, PLAIN},
-    postgres::Database,
+    postgres::{Database, free_port},
     proxy::Proxy,
     replicas::{Replica, Replicas, TAKE_OVER, send},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},

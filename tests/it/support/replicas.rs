@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    ADMIN_TOKEN, Answer, Config, Scene,
-    postgres::Database,
-    service::{self, Service},
-    wait_for, wait_until,
+    ADMIN_TOKEN, Answer, Config, Scene, command, output, postgres::Database, service::Service, wait_for,
+    wait_until,
 };
 
 /// A lease lasts 30 s; then the other replica looks within a second or two.
@@ -143,7 +141,7 @@ impl Replica {
 
     /// Runs another command of the binary with the same configuration.
     pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
-        service::output(service::command(self.dir.path(), arguments)).await
+        output(command(self.dir.path(), arguments)).await
     }
 
     /// Sends the process a signal such as `STOP`.

@@ -15,11 +15,7 @@ use sandbox::{
 };
 use tempfile::TempDir;
 
-use super::{
-    Config, http,
-    service::{self, Service},
-    wait_until,
-};
+use super::{Config, command, http, output, service::Service, wait_until};
 
 /// A person: the PagerDuty ID and the address in strongDM.
 pub(crate) type Person = (&'static str, &'static str);
@@ -125,7 +121,7 @@ impl Scene {
 
     /// Runs another command of the binary beside it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let output = service::output(service::command(self.dir.path(), arguments)).await;
+        let output = output(command(self.dir.path(), arguments)).await;
         for text in [&output.stdout, &output.stderr] {
             self.remember(&String::from_utf8_lossy(text));
         }

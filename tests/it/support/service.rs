@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 
 use serde_json::Value;
 
-use super::wait_until;
+use super::{command, wait_until};
 
 /// A running service; dropping it kills it.
 #[derive(Debug)]
@@ -20,19 +20,6 @@ pub(super) struct Service {
     reader: Option<JoinHandle<()>>,
     /// Where it listens.
     pub(super) url: String,
-}
-
-/// The binary in `dir`, where its configuration is, without any variable of ours.
-pub(super) fn command(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-    command.current_dir(dir).env_clear().args(arguments);
-    command
-}
-
-/// Runs a command to its end without blocking the stand-ins.
-pub(super) async fn output(mut command: Command) -> Output {
-    let run = tokio::task::spawn_blocking(move || command.output());
-    run.await.expect("no panic").expect("the binary can be run")
 }
 
 impl Service {
