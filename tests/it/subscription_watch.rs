@@ -14,11 +14,9 @@ async fn a_wrong_secret_is_named_as_such() {
     let forged =
         scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)]).await;
     forged.assert_error(401, "bad_signature");
-    let named = format!("our webhook subscription {id} signs with a secret that is not configured");
-    wait_until("it is logged", async || {
-        scene.messages().iter().any(|line| line.starts_with(&named)).then_some(())
-    })
-    .await;
+    scene
+        .logged(1, &format!("our webhook subscription {id} signs with a secret that is not configured"))
+        .await;
     let counted = async || {
         let metrics = scene.get("/metrics").await.text;
         let count =
@@ -55,9 +53,12 @@ async fn a_subscription_that_was_switched_off_is_switched_on_and_everything_is_l
     assert!(!scene.pagerduty.subscriptions()[0].disabled(scene.now()));
     let metrics = scene.get("/metrics").await.text;
     assert!(metrics.contains("oncall_grants_subscription_enabled_total 1"), "{metrics}");
-    assert!(metrics.contains(r#"oncall_grants_passes_total{trigger="subscription",result="complete"} 1"#));
-    let said = |line: &String| line.contains("had switched the webhook subscription");
-    assert_eq!(scene.messages().iter().filter(|line| said(line)).count(), 1);
+    let pass = r#"oncall_grants_passes_total{trigger="subscription",result="complete"} 1"#;
+    wait_until("everything is looked at", async || {
+        scene.get("/metrics").await.text.contains(pass).then_some(())
+    })
+    .await;
+    assert_eq!(scene.logged(1, "had switched the webhook subscription").await.len(), 1);
 }
 
 #[tokio::test]
@@ -67,7 +68,6 @@ async fn a_token_that_may_not_look_is_told_once_and_nothing_else_suffers() {
     scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
     scene.start().await;
     scene.subscription_becomes("forbidden").await;
-    let told = |line: &String| line.contains("may not read webhook subscriptions");
-    assert_eq!(scene.messages().iter().filter(|line| told(line)).count(), 1);
+    assert_eq!(scene.logged(1, "may not read webhook subscriptions").await.len(), 1);
     scene.synced().await;
 }

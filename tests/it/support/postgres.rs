@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 use url::Url;
 
 /// Making a cluster and starting it takes a second or two; a busy machine may need more.
-const START_WITHIN: Duration = Duration::from_mins(1);
+const START_WITHIN: Duration = Duration::from_mins(2);
 
 /// Makes a cluster in a directory of its own and serves it until its standard input ends, which it does when the test
 /// binary ends, however that happens.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A lease lasts 30 s; then the other replica looks within a second or two.
-pub(crate) const TAKE_OVER: Duration = Duration::from_mins(1);
+pub(crate) const TAKE_OVER: Duration = Duration::from_mins(2);
 
 /// A running service among others.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Replicas {
         let database = Database::create().await;
         let mut scene = Scene::set(Config { store: database.url.to_string(), ..config }).await;
         // Each of the replicas asks PagerDuty by itself.
-        scene.several_services();
+        scene.others_ask_pagerduty();
         Self { scene, database }
     }
 

@@ -58,11 +58,9 @@ async fn the_first_secret_needs_no_file_before_it_and_no_restart_after_it() {
         }
         scene.start().await;
         scene.subscription_becomes("missing").await;
-        let said = "the file that pagerduty.webhook_secrets_file names is not there or empty";
-        assert!(scene.messages().iter().any(|line| line.starts_with(said)), "{:#?}", scene.messages());
+        scene.logged(1, "the file that pagerduty.webhook_secrets_file names is not there or empty").await;
         scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00")]).await.assert_error(503, "unavailable");
-        let logged = |line: &String| line.starts_with("answered a webhook 503, for no webhook secret");
-        assert_eq!(scene.messages().iter().filter(|line| logged(line)).count(), 1);
+        assert_eq!(scene.logged(1, "answered a webhook 503, for no webhook secret").await.len(), 1);
 
         let made = scene.webhook(&["create", "--secret-file", "secrets"]).await;
         assert_eq!(made.status.code(), Some(0), "{}{}", out(&made), err(&made));

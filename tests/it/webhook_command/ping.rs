@@ -79,8 +79,7 @@ async fn a_service_without_a_secret_is_told_as_such_when_a_ping_does_not_arrive(
     let pinged = scene.webhook(&["ping"]).await;
     assert_eq!(pinged.status.code(), Some(1));
     assert!(out(&pinged).contains("no webhook secret is configured"), "{}", out(&pinged));
-    let logged = |line: &String| line.starts_with("answered a webhook 503, for no webhook secret");
-    assert!(scene.messages().iter().any(logged), "{:#?}", scene.messages());
+    scene.logged(1, "answered a webhook 503, for no webhook secret").await;
 }
 
 /// The admin token goes only to the holder of the key that belongs to the configured certificate.
