@@ -3,12 +3,12 @@
 use sandbox::{
     faults::{Action, Fault},
     pagerduty::Subscription,
-    world::{SCHEDULE, TOKEN},
+    world::SCHEDULE,
 };
 use serde_json::json;
 
 use super::{address, browser::Browser, is_sound, looked_at, rules, turns};
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, err, rule, wait_until};
 
 /// Nobody listens there; what the stand-in delivers is lost.
 const PUBLIC_URL: &str = "http://127.0.0.1:9";
@@ -121,22 +121,13 @@ async fn every_finding_names_what_mends_it_the_most_urgent_first() {
     }
 }
 
-/// Switches a subscription off as its owner would.
-async fn switch_off(scene: &Scene, id: &str) {
-    let url = format!("{}/webhook_subscriptions/{id}", scene.pagerduty.url());
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let request = client.put(url).header("Authorization", format!("Token token={TOKEN}"));
-    let answer = request.json(&json!({"webhook_subscription": {"active": false}})).send().await;
-    assert!(answer.expect("an answer").status().is_success());
-}
-
 /// A service that should be reached, whose subscription signs with a secret that it does not have.
 async fn subscribed(config: Config) -> (Scene, Subscription) {
     let mut scene = Scene::set(Config { public_url: Some(PUBLIC_URL), ..config }).await;
     turns(&scene);
-    let created = scene.run(&["webhook", "create", "--secret-file", "unused"]).await;
+    let created = scene.webhook(&["create", "--secret-file", "unused"]).await;
     let one = scene.pagerduty.subscriptions().pop();
-    let one = one.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&created.stderr)));
+    let one = one.unwrap_or_else(|| panic!("{}", err(&created)));
     scene.start().await;
     (scene, one)
 }
@@ -155,10 +146,10 @@ async fn the_state_of_the_subscription_is_shown_with_what_mends_it() {
     for state in ["inactive", "missing"] {
         scene.kill();
         if state == "inactive" {
-            switch_off(&scene, &one.id).await;
+            scene.change_subscription(&one.id, json!({"active": false})).await;
         } else {
-            let deleted = scene.run(&["webhook", "delete", &one.id]).await;
-            assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+            let deleted = scene.webhook(&["delete", &one.id]).await;
+            assert!(deleted.status.success(), "{}", err(&deleted));
         }
         scene.start().await;
         says(&scene, &format!("<span class=\"chip bad\">{state}</span>"), true).await;

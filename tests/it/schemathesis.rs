@@ -1,16 +1,10 @@
 //! Requests made up from `/openapi.json`, good ones and bad ones, against the real binary: what it answers must be
-//! what it describes. Python and the packages of `schemathesis/requirements.txt` are part of the tests: without them
-//! the tests fail.
+//! what it describes. Python and the packages of `support/requirements.txt` are part of the tests: without them the
+//! tests fail.
 
-#[path = "python/environment.rs"]
-mod python;
-#[path = "it/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
-mod support;
+use std::process::Command;
 
-use std::{path::Path, process::Command};
-
-use self::support::{ADMIN_TOKEN, Config, Scene};
+use crate::support::{ADMIN_TOKEN, Config, Scene, err, out, python};
 
 /// Requests made up for each operation, beside those that cover each constraint of the description.
 const EXAMPLES: &str = "25";
@@ -18,10 +12,8 @@ const EXAMPLES: &str = "25";
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_answers_what_it_describes() {
     let scene = Scene::running(Config::default()).await;
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis/requirements.txt");
     let output = tokio::task::block_in_place(|| {
-        let python = python::with("schemathesis", &requirements);
-        Command::new(python)
+        Command::new(python())
             .args(["-m", "schemathesis.cli", "--no-color", "run", &format!("{}/openapi.json", scene.url())])
             .args(["--header", &format!("Authorization: Bearer {ADMIN_TOKEN}")])
             .args(["--checks", "all", "--max-examples", EXAMPLES, "--seed", "7", "--continue-on-failure"])
@@ -33,7 +25,5 @@ async fn the_service_answers_what_it_describes() {
             .output()
             .expect("the interpreter can be run")
     });
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}\n{complained}");
+    assert!(output.status.success(), "{}\n{}", out(&output), err(&output));
 }

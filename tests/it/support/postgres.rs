@@ -3,7 +3,7 @@
 //! `TEST_POSTGRES_URL` names a server to use instead, with a user that may create databases.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 use url::Url;
 
 /// Making a cluster and starting it takes a second or two; a busy machine may need more.
-const START_WITHIN: Duration = Duration::from_mins(1);
+const START_WITHIN: Duration = Duration::from_mins(2);
 
 /// Makes a cluster in a directory of its own and serves it until its standard input ends, which it does when the test
 /// binary ends, however that happens.
@@ -93,9 +93,20 @@ fn binaries() -> PathBuf {
     newest.path().join("bin")
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+/// A port of this machine that stays free until it is listened on: the kernel hands out only those above it, for
+/// connections and to whoever listens on port 0, and no two callers get the same.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 10_000..32_000;
+    // Test binaries that run at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(1009);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + number % (PORTS.end - PORTS.start)).expect("below 65536");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// An empty database of its own; dropped at the end.
