@@ -1,9 +1,10 @@
 //! The REST API: routes only; each file below holds the handlers of one part.
 
+mod directory;
 pub(crate) mod error;
 mod guard;
+mod json;
 mod oncalls;
-mod people;
 pub(crate) mod query;
 mod schedules;
 mod subscriptions;
@@ -27,11 +28,11 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/schedules/{id}/overrides/{override_id}", delete(schedules::delete_override))
         .route("/v3/schedules", get(schedules::list_v3))
         .route("/v3/schedules/{id}", get(schedules::get_v3))
-        .route("/escalation_policies", get(people::policies))
-        .route("/escalation_policies/{id}", get(people::policy))
-        .route("/users", get(people::users))
-        .route("/users/{id}", get(people::user))
-        .route("/services/{id}", get(people::service))
+        .route("/escalation_policies", get(directory::policies))
+        .route("/escalation_policies/{id}", get(directory::policy))
+        .route("/users", get(directory::users))
+        .route("/users/{id}", get(directory::user))
+        .route("/services/{id}", get(directory::service))
         .route("/webhook_subscriptions", get(subscriptions::list).post(subscriptions::create))
         .route(
             "/webhook_subscriptions/{id}",

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::model::{Generation, Policy, Schedule, Service, Shift, Target, User, World};
-use super::render::{Range, final_entries, layer_entries};
-use super::time::Zone;
+use crate::pagerduty::account::{Generation, Policy, Schedule, Service, Shift, Target, User, World};
+use crate::pagerduty::render::{Range, final_entries, layer_entries};
+use crate::pagerduty::time::Zone;
 
 const API: &str = "https://api.pagerduty.com";
 const WEB: &str = "https://acme.pagerduty.com";

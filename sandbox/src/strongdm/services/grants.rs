@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tonic::{Code, Request, Response, Status};
 
-use super::services::{Api, limit};
-use super::settings::SecondGrant;
-use super::state::{Grant, Inner, time};
-use super::{accounts, v1};
+use super::{Api, limit};
+use crate::strongdm::settings::SecondGrant;
+use crate::strongdm::state::{Grant, Inner, time};
+use crate::strongdm::{account, v1};
 
 /// How far a start may lie in the past where a past start is refused: clocks differ.
 const PAST_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
@@ -94,7 +94,7 @@ fn checked(inner: &Inner, wanted: v1::AccountGrant, now: DateTime<Utc>) -> Resul
     let settings = &inner.settings;
     let account = inner.account(&wanted.account_id).ok_or_else(|| inner.missing())?;
     inner.resource(&wanted.resource_id).ok_or_else(|| inner.missing())?;
-    if settings.refuse_suspended && accounts::suspended(account) {
+    if settings.refuse_suspended && account::suspended(account) {
         return Err(inner.invalid("account is suspended"));
     }
     let read = |stamp| time(stamp, settings.keep_nanos).map_err(|error| inner.invalid(error));

@@ -7,6 +7,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) mod subscription;
+
 use crate::crypto::hmac_sha256;
 
 /// One entry of `X-PagerDuty-Signature`: `v1=` and the hex HMAC-SHA256 of the body.

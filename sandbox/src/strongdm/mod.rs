@@ -1,15 +1,14 @@
 //! A stand-in strongDM: the gRPC control plane, which verifies the signature of every request.
 
-mod accounts;
-pub mod auth;
+mod account;
 mod control;
 mod filter;
-mod grants;
 mod guard;
 mod page;
 mod resource;
 mod services;
 mod settings;
+mod signature;
 mod state;
 pub(crate) mod status;
 
@@ -35,9 +34,10 @@ use resource::Resource;
 use services::Api;
 use state::Shared;
 
-pub use accounts::SuspendedIn;
+pub use account::SuspendedIn;
 pub use resource::ResourceKind;
 pub use settings::{ApiKey, LEAST_PERMISSIONS, SecondGrant, Settings};
+pub use signature::sign;
 pub use state::{Counts, Grant};
 
 /// A running stand-in; clones are the same one, and the last to go closes it.
@@ -200,7 +200,7 @@ impl StrongDm {
 
     /// Suspends a user, in one field alone.
     pub fn suspend_user(&self, email: &str, field: SuspendedIn) -> bool {
-        self.edit_user(email, |user| accounts::suspend(user, field))
+        self.edit_user(email, |user| account::suspend(user, field))
     }
 
     /// Lifts a suspension, whichever field holds it.
@@ -254,8 +254,7 @@ impl StrongDm {
     pub fn account_id(&self, email: &str) -> Option<String> {
         let inner = self.shared.lock();
         let mut all = inner.accounts.values();
-        all.find(|account| accounts::label(account).eq_ignore_ascii_case(email))
-            .map(|a| accounts::id(a).into())
+        all.find(|account| account::label(account).eq_ignore_ascii_case(email)).map(|a| account::id(a).into())
     }
 
     /// The ID of the resource of this name.
@@ -369,8 +368,8 @@ impl StrongDm {
     fn remove_account_in(shared: &Shared, email: &str) -> bool {
         let now = shared.clock.now();
         let mut inner = shared.lock();
-        let found = inner.accounts.iter().find(|(_, a)| accounts::label(a).eq_ignore_ascii_case(email));
-        let Some((number, id)) = found.map(|(number, a)| (*number, accounts::id(a).to_owned())) else {
+        let found = inner.accounts.iter().find(|(_, a)| account::label(a).eq_ignore_ascii_case(email));
+        let Some((number, id)) = found.map(|(number, a)| (*number, account::id(a).to_owned())) else {
             return false;
         };
         inner.accounts.remove(&number);

@@ -1,12 +1,14 @@
 //! The read-only services: accounts, resources, roles, the history of grants.
 
+mod grants;
+
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::state::{Shared, rate_limit};
-use super::{accounts, resource, v1};
 use crate::budget::Left;
+use crate::strongdm::state::{Shared, rate_limit};
+use crate::strongdm::{account, resource, v1};
 
 /// All services over the same state.
 #[derive(Clone)]
@@ -40,10 +42,10 @@ impl v1::accounts_server::Accounts for Api {
         let rate_limit = limit(&request, "reads");
         let request = request.into_inner();
         let inner = self.0.lock();
-        let (filter, page) = inner.list(request.meta.as_ref(), &request.filter, &accounts::FIELDS)?;
+        let (filter, page) = inner.list(request.meta.as_ref(), &request.filter, &account::FIELDS)?;
         let empty = inner.settings.empty_value_matches_all;
         let rows = inner.accounts.iter().filter(|(_, account)| {
-            filter.matches(empty, |field| accounts::values(account, field), &accounts::tags(account))
+            filter.matches(empty, |field| account::values(account, field), &account::tags(account))
         });
         let (accounts, meta) = page.take(rows.map(|(number, account)| (*number, account.clone())));
         Ok(Response::new(v1::AccountListResponse { meta: Some(meta), accounts, rate_limit }))
@@ -118,7 +120,7 @@ impl v1::account_grants_history_server::AccountGrantsHistory for Api {
         let rate_limit = limit(&request, "reads");
         let request = request.into_inner();
         let inner = self.0.lock();
-        let fields = super::grants::FIELDS;
+        let fields = grants::FIELDS;
         let (filter, page) = inner.list(request.meta.as_ref(), &request.filter, &fields)?;
         let empty = inner.settings.empty_value_matches_all;
         let rows = inner.history.iter().filter(|(_, record)| {

@@ -1,13 +1,11 @@
 //! A stand-in PagerDuty: the REST API that on-call tools read, and v3 webhooks that it signs and delivers.
 
+mod account;
 mod control;
-mod json;
-mod model;
 mod render;
 mod rest;
 mod settings;
 mod state;
-mod subscriptions;
 mod time;
 pub mod webhook;
 
@@ -26,9 +24,9 @@ use crate::faults::Faults;
 use crate::server::Server;
 use state::Shared;
 
-pub use model::{ApiToken, Generation, Override, Policy, Schedule, Service, Shift, Target, User, World};
+pub use account::{ApiToken, Generation, Override, Policy, Schedule, Service, Shift, Target, User, World};
 pub use settings::{Retries, Settings};
-pub use subscriptions::{Delivery, Outcome, Subscription};
+pub use webhook::subscription::{Delivery, Outcome, Subscription};
 pub use webhook::{Answer, Endpoint, Event, sign};
 
 /// A running stand-in; clones are the same one, and the last to go closes it.
@@ -223,7 +221,7 @@ impl PagerDuty {
 
     /// Queues the event for the subscriptions that want it; answers how many took it.
     pub fn emit(&self, event: &Event) -> usize {
-        subscriptions::emit(&self.shared, event)
+        webhook::subscription::emit(&self.shared, event)
     }
 
     /// Where [`deliver`](Self::deliver) posts to.

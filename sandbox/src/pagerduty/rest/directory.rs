@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::json as shapes;
 use super::query::Query;
-use crate::pagerduty::json as shapes;
 use crate::pagerduty::state::Shared;
 
 type Answer = Result<Json<Value>, ApiError>;

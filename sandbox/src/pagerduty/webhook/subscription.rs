@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::state::Shared;
-use super::webhook::{self, Endpoint, Event};
+use super::{self as webhook, Endpoint, Event};
+use crate::pagerduty::state::Shared;
 
 /// How long a subscription stays switched off after too many drops.
 const DISABLED_FOR: TimeDelta = TimeDelta::hours(24);
