@@ -5,9 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
-use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use super::{DirtyMark, Error, from_json, from_ms, row::row, to_json};
 
 /// Something that only one replica may do at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,15 +125,16 @@ pub trait Coordination {
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
-/// The timetable as it is stored.
-#[derive(FromRow)]
-pub(super) struct TimetableRow {
-    last_full_ms: Option<i64>,
-    wake_ms: Option<i64>,
-    failures: i64,
-    retry_ms: Option<i64>,
-    verified_ms: Option<i64>,
-    standing: String,
+row! {
+    /// The timetable as it is stored.
+    pub(super) struct TimetableRow {
+        last_full_ms: Option<i64>,
+        wake_ms: Option<i64>,
+        failures: i64,
+        retry_ms: Option<i64>,
+        verified_ms: Option<i64>,
+        standing: String,
+    }
 }
 
 impl TimetableRow {
