@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
-
-use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use super::{DirtyMark, Error, from_json, from_ms, row::row, to_json};
 use crate::model::PassCounts;
 
 /// Something that only one replica may do at a time.
@@ -108,15 +106,16 @@ pub trait Coordination {
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
-/// The timetable as it is stored.
-#[derive(FromRow)]
-pub(super) struct TimetableRow {
-    last_full_ms: Option<i64>,
-    wake_ms: Option<i64>,
-    failures: i64,
-    retry_ms: Option<i64>,
-    verified_ms: Option<i64>,
-    standing: String,
+row! {
+    /// The timetable as it is stored.
+    pub(super) struct TimetableRow {
+        last_full_ms: Option<i64>,
+        wake_ms: Option<i64>,
+        failures: i64,
+        retry_ms: Option<i64>,
+        verified_ms: Option<i64>,
+        standing: String,
+    }
 }
 
 impl TimetableRow {

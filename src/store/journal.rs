@@ -4,10 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Error, from_json, from_ms};
+use super::{Error, from_json, from_ms, row::row};
 use crate::model::Grant;
 
 /// One thing that was done to a grant, or tried.
@@ -151,17 +150,18 @@ pub(super) fn prune_step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [
     ]
 }
 
-/// An audit entry as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredAudit {
-    seq: i64,
-    at_ms: i64,
-    action: String,
-    outcome: String,
-    granted: String,
-    reason: String,
-    cause: String,
-    pass_id: String,
+row! {
+    /// An audit entry as it is stored.
+    pub(super) struct StoredAudit {
+        seq: i64,
+        at_ms: i64,
+        action: String,
+        outcome: String,
+        granted: String,
+        reason: String,
+        cause: String,
+        pass_id: String,
+    }
 }
 
 impl StoredAudit {
@@ -172,18 +172,19 @@ impl StoredAudit {
     }
 }
 
-/// A delivery as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredDelivery {
-    seq: i64,
-    received_ms: i64,
-    event_id: Option<String>,
-    event_type: Option<String>,
-    webhook_id: Option<String>,
-    subscription: Option<String>,
-    status: String,
-    marks: String,
-    pass_id: Option<String>,
+row! {
+    /// A delivery as it is stored.
+    pub(super) struct StoredDelivery {
+        seq: i64,
+        received_ms: i64,
+        event_id: Option<String>,
+        event_type: Option<String>,
+        webhook_id: Option<String>,
+        subscription: Option<String>,
+        status: String,
+        marks: String,
+        pass_id: Option<String>,
+    }
 }
 
 impl StoredDelivery {

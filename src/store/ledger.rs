@@ -3,9 +3,8 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
-use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds};
+use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds, row::row};
 use crate::model::{AccountId, Cause, Grant, GrantId, NewGrant, OwnGrant, ResourceId, Window};
 
 /// Where a grant of ours stands.
@@ -149,20 +148,21 @@ macro_rules! find_again {
 }
 pub(super) use find_again;
 
-/// A row of the ledger as it is stored.
-#[derive(FromRow)]
-pub(super) struct GrantRow {
-    seq: i64,
-    state: String,
-    grant_id: Option<String>,
-    account_id: String,
-    email: String,
-    resource_id: String,
-    resource: String,
-    start_at: i64,
-    end_at: i64,
-    causes: String,
-    intended_ms: i64,
+row! {
+    /// A row of the ledger as it is stored.
+    pub(super) struct GrantRow {
+        seq: i64,
+        state: String,
+        grant_id: Option<String>,
+        account_id: String,
+        email: String,
+        resource_id: String,
+        resource: String,
+        start_at: i64,
+        end_at: i64,
+        causes: String,
+        intended_ms: i64,
+    }
 }
 
 impl GrantRow {

@@ -21,7 +21,9 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod migrations;
 pub mod postgres;
+mod row;
 pub mod sqlite;
 
 use std::{

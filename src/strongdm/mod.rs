@@ -15,7 +15,7 @@ mod grpc;
 
 #[allow(unreachable_pub, clippy::pedantic, reason = "generated; documented in proto/strongdm.proto")]
 mod proto {
-    include!(concat!(env!("OUT_DIR"), "/v1.rs"));
+    include!("gen/v1.rs");
 }
 
 #[cfg(test)]

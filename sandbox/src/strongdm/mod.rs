@@ -15,7 +15,7 @@ pub(crate) mod status;
 /// The messages, and clients of the services, generated from `proto/`.
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all, clippy::pedantic)]
 pub mod v1 {
-    tonic::include_proto!("v1");
+    include!("gen/v1.rs");
 }
 
 use std::collections::BTreeMap;

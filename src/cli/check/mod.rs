@@ -45,7 +45,7 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
     }
     report.findings.sort_by_key(|finding| finding.severity);
     match format {
-        Format::Text => print(&report.text(report::colours())),
+        Format::Text => print(&report.text()),
         Format::Json => print(&serde_json::to_string_pretty(&report.json())?),
     }
     let problem = report.findings.iter().any(|finding| finding.severity == Severity::Problem);

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Lease, from_ms};
+use super::{Error, Lease, from_ms, row::row};
 use crate::model::Mark;
 
 /// How many deliveries may wait for the disk before the sender is asked to come again: PagerDuty gives up on an
@@ -182,13 +181,14 @@ async fn write_all(writer: &impl WriteGroup, group: &mut Vec<Waiting>) {
     }
 }
 
-/// A dirty mark as it is stored.
-#[derive(FromRow)]
-pub(in crate::store) struct DirtyRow {
-    mark: String,
-    version: i64,
-    looked_ms: Option<i64>,
-    since_ms: Option<i64>,
+row! {
+    /// A dirty mark as it is stored.
+    pub(in crate::store) struct DirtyRow {
+        mark: String,
+        version: i64,
+        looked_ms: Option<i64>,
+        since_ms: Option<i64>,
+    }
 }
 
 impl From<DirtyRow> for DirtyMark {
