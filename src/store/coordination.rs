@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use super::{
+    DirtyMark, Error,
+    column::{from_json, from_ms, to_json},
+};
 use crate::model::PassCounts;
 
 /// Something that only one replica may do at a time.

@@ -7,7 +7,10 @@ use serde_json::value::RawValue;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Error, from_json, from_ms};
+use super::{
+    Error,
+    column::{from_json, from_ms},
+};
 use crate::model::Grant;
 
 /// One thing that was done to a grant, or tried.

@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 
-use super::{Error, Lease, from_ms, from_seconds};
+use super::{
+    Error, Lease,
+    column::{from_ms, from_seconds},
+};
 use crate::model::{AccountId, ForeignGrant, GrantId, Links, Refusal, ResourceId, SecondGrant, Window};
 
 /// The verbs about what was learned.

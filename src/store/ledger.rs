@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds};
+use super::{
+    AuditEntry, Error, Lease,
+    column::{from_json, from_ms, from_seconds},
+};
 use crate::model::{AccountId, Cause, Grant, GrantId, NewGrant, OwnGrant, ResourceId, Window};
 
 /// Where a grant of ours stands.

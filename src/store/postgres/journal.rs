@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use super::{Postgres, within};
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    column::{plain, to_json},
     journal::{self, PRUNE_STEP},
-    plain, to_json,
 };
 
 pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Error> {

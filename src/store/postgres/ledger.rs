@@ -9,8 +9,8 @@ use crate::{
     model::{Cause, Grant, GrantId, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        column::{plain, to_json},
         ledger::{GrantRow, find_again, grant_columns},
-        plain, to_json,
     },
 };
 

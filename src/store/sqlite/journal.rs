@@ -7,8 +7,8 @@ use sqlx::{Row, SqliteConnection};
 use super::Sqlite;
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    column::to_json,
     journal::{self, PRUNE_STEP},
-    to_json,
 };
 
 pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {

@@ -9,8 +9,8 @@ use crate::{
     model::{Cause, Grant, GrantId, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        column::to_json,
         ledger::{GrantRow, find_again, grant_columns},
-        to_json,
     },
 };
 
