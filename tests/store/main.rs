@@ -6,7 +6,7 @@ mod deliveries;
 mod grants;
 mod knowledge;
 mod postgres;
-#[path = "../support/postgres.rs"]
+#[path = "../it/support/postgres.rs"]
 mod postgres_server;
 mod sqlite;
 

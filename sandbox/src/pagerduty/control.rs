@@ -9,11 +9,12 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::model::{Shift, User, World};
+use super::PagerDuty;
+use super::account::{Shift, User, World};
 use super::settings::Settings;
 use super::state::Shared;
+use super::webhook::subscription as subscriptions;
 use super::webhook::{Endpoint, Event};
-use super::{PagerDuty, subscriptions};
 
 type Handle = State<Arc<Shared>>;
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::model::{Generation, Policy, Schedule, Shift, Target, World};
+use super::account::{Generation, Policy, Schedule, Shift, Target, World};
 
 /// `/oncalls` computes shifts this far into the future and no further.
 const HORIZON: TimeDelta = TimeDelta::days(90);

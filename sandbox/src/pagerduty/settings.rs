@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::ApiToken;
+use super::account::ApiToken;
 
 /// The settings; change them at any time through the handle.
 #[derive(Clone, Debug, Serialize, Deserialize)]

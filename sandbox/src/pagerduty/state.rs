@@ -8,9 +8,9 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 
 use super::Request;
-use super::model::World;
+use super::account::World;
 use super::settings::Settings;
-use super::subscriptions::{Delivery, Subscription};
+use super::webhook::subscription::{Delivery, Subscription};
 use super::webhook::{self, Endpoint};
 
 #[derive(Debug)]

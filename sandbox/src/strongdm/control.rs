@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::resource::ResourceKind;
 use super::settings::Settings;
 use super::state::Shared;
-use super::{StrongDm, accounts};
+use super::{StrongDm, account};
 
 type Handle = State<Arc<Shared>>;
 
@@ -44,7 +44,7 @@ async fn grants(State(shared): Handle, Query(which): Query<Which>) -> Json<Value
     let shown = inner.grants.values().filter(|grant| which.all || grant.live(now));
     let rows = shown.map(|grant| {
         let mut row = json!(grant);
-        row["account"] = json!(inner.account(&grant.account_id).map(accounts::label));
+        row["account"] = json!(inner.account(&grant.account_id).map(account::label));
         row["resource"] = json!(inner.resource(&grant.resource_id).map(super::resource::Resource::name));
         row["in_force"] = json!(grant.covers(now));
         row
@@ -61,10 +61,10 @@ async fn list_accounts(State(shared): Handle) -> Json<Value> {
     let inner = shared.lock();
     let rows = inner.accounts.values().map(|account| {
         json!({
-            "id": accounts::id(account),
-            "name": accounts::label(account),
-            "type": accounts::values(account, "type"),
-            "suspended": accounts::suspended(account),
+            "id": account::id(account),
+            "name": account::label(account),
+            "type": account::values(account, "type"),
+            "suspended": account::suspended(account),
         })
     });
     Json(rows.collect())

@@ -14,7 +14,7 @@ use prost::Message;
 use tonic::{Code, Status};
 
 use super::state::{Shared, rate_limit, time};
-use super::{Call, auth, status, v1};
+use super::{Call, signature, status, v1};
 use crate::budget::Left;
 use crate::faults::answer;
 use crate::server::Connection;
@@ -92,7 +92,7 @@ fn admit(shared: &Shared, method: &str, headers: &HeaderMap, message: Option<&[u
     let signed = text(headers, "x-sdm-signature");
     let fits = |days: i64| {
         let date = today + TimeDelta::days(days);
-        signed.is_some() && auth::sign(&key.secret_key, date, method, message).as_deref() == signed
+        signed.is_some() && signature::sign(&key.secret_key, date, method, message).as_deref() == signed
     };
     if !(-around..=around).any(fits) {
         return refuse("invalid signature");

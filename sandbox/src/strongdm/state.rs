@@ -160,7 +160,7 @@ impl Inner {
     }
 
     pub(crate) fn account(&self, id: &str) -> Option<&v1::Account> {
-        self.accounts.values().find(|account| super::accounts::id(account) == id)
+        self.accounts.values().find(|account| super::account::id(account) == id)
     }
 
     pub(crate) fn resource(&self, id: &str) -> Option<&Resource> {

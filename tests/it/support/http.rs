@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{ADMIN_TOKEN, Scene};
 
 /// Headers that carry nothing.
-pub(crate) const PLAIN: [(&str, &str); 0] = [];
+pub(crate) const NO_HEADERS: [(&str, &str); 0] = [];
 /// A client that waits longer would hide what hangs.
-const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 
 /// What was answered.
 #[derive(Clone, Debug)]

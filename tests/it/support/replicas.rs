@@ -8,14 +8,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    ADMIN_TOKEN, Answer, Config, Scene,
-    postgres::Database,
-    service::{self, Service},
-    wait_for, wait_until,
+    ADMIN_TOKEN, Answer, Config, Scene, command, output, postgres::Database, service::Service, wait_for,
+    wait_until,
 };
 
 /// A lease lasts 30 s; then the other replica looks within a second or two.
-pub(crate) const TAKE_OVER: Duration = Duration::from_mins(1);
+pub(crate) const TAKE_OVER: Duration = Duration::from_mins(2);
 
 /// A running service among others.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl Replicas {
         let database = Database::create().await;
         let mut scene = Scene::set(Config { store: database.url.to_string(), ..config }).await;
         // Each of the replicas asks PagerDuty by itself.
-        scene.several_services();
+        scene.others_ask_pagerduty();
         Self { scene, database }
     }
 
@@ -143,7 +141,7 @@ impl Replica {
 
     /// Runs another command of the binary with the same configuration.
     pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
-        service::output(service::command(self.dir.path(), arguments)).await
+        output(command(self.dir.path(), arguments)).await
     }
 
     /// Sends the process a signal such as `STOP`.

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Range, final_entries, on_calls, unbroken};
-use crate::pagerduty::model::{Override, Policy, Schedule, Shift, Target, World};
+use crate::pagerduty::account::{Override, Policy, Schedule, Shift, Target, World};
 
 fn at(hour: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_762_000_000 / 3600 * 3600 + hour * 3600, 0).unwrap()

@@ -8,9 +8,9 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::json as shapes;
 use super::query::{Query, checked};
-use crate::pagerduty::json as shapes;
-use crate::pagerduty::model::World;
+use crate::pagerduty::account::World;
 use crate::pagerduty::render::{OnCall, Range, on_calls};
 use crate::pagerduty::state::Shared;
 use crate::pagerduty::time::Zone;

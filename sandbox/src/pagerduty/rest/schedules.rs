@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::json::{self as shapes, View};
 use super::query::Query;
-use crate::pagerduty::json::{self as shapes, View};
-use crate::pagerduty::model::{Generation, Override, Schedule, World};
+use crate::pagerduty::account::{Generation, Override, Schedule, World};
 use crate::pagerduty::render::final_entries;
 use crate::pagerduty::settings::Settings;
 use crate::pagerduty::state::Shared;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::query::Query;
 use crate::pagerduty::state::{Inner, Shared};
-use crate::pagerduty::subscriptions::{self, MAX_PER_SCOPE, Subscription};
+use crate::pagerduty::webhook::subscription::{self as subscriptions, MAX_PER_SCOPE, Subscription};
 use crate::pagerduty::webhook::{Endpoint, Event};
 
 type Answer = Result<Json<Value>, ApiError>;
