@@ -111,6 +111,13 @@ pub trait Coordination {
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
+/// The one row of the timetable.
+pub(super) const TIMETABLE: &str =
+    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda";
+
+pub(super) const SET_TIMETABLE: &str = "UPDATE agenda
+     SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
+
 /// The timetable as it is stored.
 #[derive(FromRow)]
 pub(super) struct TimetableRow {

@@ -66,6 +66,8 @@ pub(super) const SECOND_GRANT: &str = "second_grant";
 /// The name under which the newest picture is kept.
 pub(super) const PICTURE: &str = "picture";
 
+pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_id = $1";
+
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.clamp(0, 9)).min(TimeDelta::minutes(15))

@@ -24,11 +24,13 @@ mod journal;
 mod knowledge;
 mod ledger;
 pub mod postgres;
+mod prune;
 pub mod sqlite;
 
 use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
@@ -45,6 +47,10 @@ pub use self::{
 pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
     /// Whether the store takes writes now.
     async fn check_writable(&self) -> Result<(), Error>;
+
+    /// Removes one step of what is older than `before`, and of event keys older than `keys_before`: a few rows of each
+    /// table, so that deliveries do not wait behind it. Says whether more is left.
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
 
     /// Closes all connections; waits for writes under way.
     async fn close(&self);

@@ -118,6 +118,16 @@ pub(super) const BACKLOG: &str = "SELECT CAST(coalesce(sum(version - done), 0) A
 pub(super) const DIRTY: &str =
     "SELECT mark, version, looked_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
 
+/// Removes the keys of events that were last seen before `$1`.
+pub(super) const PRUNE_EVENT_KEYS: &str = "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)";
+
+/// Removes deliveries that arrived before `$1`.
+pub(super) const PRUNE_DELIVERIES: &str = "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)";
+
+/// Removes the memory of looks that began before `$1`.
+pub(super) const PRUNE_LOOKS: &str =
+    "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
+
 /// A dirty mark as it is stored.
 #[derive(FromRow)]
 pub(super) struct DirtyRow {

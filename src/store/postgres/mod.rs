@@ -17,6 +17,7 @@ mod notify;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
     migrate::Migrator,
@@ -24,7 +25,7 @@ use sqlx::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue};
+use super::{Error, Lease, OpenError, Store, inbox::Queue, prune};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
@@ -103,6 +104,15 @@ impl Store for Postgres {
             Ok(())
         })
         .await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = within(async { Ok(sqlx::query(statement).bind(limit).execute(&self.pool).await?) });
+            more |= done.await?.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {

@@ -19,6 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     SqlitePool,
     migrate::Migrator,
@@ -26,7 +27,7 @@ use sqlx::{
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue};
+use super::{Error, OpenError, Store, inbox::Queue, prune};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
@@ -121,6 +122,15 @@ impl Store for Sqlite {
         sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
         transaction.rollback().await?;
         Ok(())
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
+            more |= done.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {
