@@ -55,7 +55,7 @@ impl Reconciler {
         for entry in ledger {
             let grant = &entry.own.grant;
             if matches!(entry.state, State::Creating | State::Revoking) {
-                world.unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
+                world.unsettled.push(grant.pair());
             }
             if grant.id.is_some() {
                 world.ledger.push(entry.own);
