@@ -4,7 +4,11 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Error, Lease, from_ms, from_seconds, row::row};
+use super::{
+    Error, Lease,
+    column::{from_ms, from_seconds},
+    row::row,
+};
 use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, SecondGrant, Window};
 
 /// The verbs about what was learned.
@@ -56,6 +60,8 @@ pub trait Knowledge {
 pub(super) const SECOND_GRANT: &str = "second_grant";
 /// The name under which the newest picture is kept.
 pub(super) const PICTURE: &str = "picture";
+
+pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_id = $1";
 
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {

@@ -17,13 +17,14 @@ mod notify;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, migrations};
+use super::{Error, Lease, OpenError, Store, inbox::Queue, migrations, prune};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
@@ -100,6 +101,15 @@ impl Store for Postgres {
             Ok(())
         })
         .await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = within(async { Ok(sqlx::query(statement).bind(limit).execute(&self.pool).await?) });
+            more |= done.await?.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {

@@ -19,13 +19,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue, migrations};
+use super::{Error, OpenError, Store, inbox::Queue, migrations, prune};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -121,6 +122,15 @@ impl Store for Sqlite {
         sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
         transaction.rollback().await?;
         Ok(())
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
+            more |= done.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {

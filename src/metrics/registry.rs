@@ -1,107 +1,19 @@
-//! What the service counts and measures, in one registry, and each upstream's last success and error.
+//! Every metric with its name and its help text, in one registry.
 
-use std::{
-    fmt::Debug,
-    hash::Hash,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::atomic::AtomicU64;
 
-use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::{Metric, Registry, Unit},
+    registry::Registry,
 };
-use serde::Serialize;
 
-use crate::{clock, model::PassCounts};
-
-/// One label, `result`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByResult {
-    /// What came of it.
-    pub result: &'static str,
-}
-
-/// Webhooks by what they were answered and by the secret that signed them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByAnswer {
-    /// `accepted`, `duplicate`, `ignored`, `bad_signature`, `too_large`, `unavailable` or `error`.
-    pub result: &'static str,
-    /// The place of the secret among `webhook_secrets`, counted from 1; `none` if none fits. Shows during a rotation
-    /// whether the old secret is still in use.
-    pub secret: String,
-}
-
-/// One label, `rule`: as many as the configuration has.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByRule {
-    /// The rule's name.
-    pub rule: String,
-}
-
-/// Passes are told apart by their trigger.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByTrigger {
-    /// Why the pass ran.
-    pub trigger: &'static str,
-    /// `complete`, `incomplete` or `error`.
-    pub result: &'static str,
-}
-
-/// Writes to strongDM.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByAction {
-    /// `create` or `revoke`.
-    pub action: &'static str,
-    /// `done`, `failed`, or `refused` where strongDM's refusal was expected.
-    pub result: &'static str,
-}
-
-/// Upstream requests.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByCall {
-    /// `pagerduty` or `strongdm`.
-    pub upstream: &'static str,
-    /// The operation, such as `oncalls` or `AccountGrants.Create`.
-    pub operation: &'static str,
-    /// The HTTP status or gRPC code, or `error` if none arrived.
-    pub code: String,
-}
-
-/// Upstream requests by what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByOperation {
-    /// `pagerduty` or `strongdm`.
-    pub upstream: &'static str,
-    /// The operation, such as `oncalls` or `AccountGrants.Create`.
-    pub operation: &'static str,
-}
-
-/// Findings are told apart by their kind.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByKind {
-    /// One of a few fixed words.
-    pub kind: &'static str,
-}
-
-/// The states that something can be in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByState {
-    /// One of a few fixed words.
-    pub state: &'static str,
-}
-
-/// Tells upstreams apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ByUpstream {
-    /// `pagerduty` or `strongdm`.
-    pub upstream: &'static str,
-}
-
-/// A histogram for each set of labels, in seconds.
-pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+use super::{
+    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
+    Durations, Health,
+    names::{Names, new},
+};
+use crate::model::PassCounts;
 
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
@@ -321,116 +233,8 @@ impl Metrics {
     }
 }
 
-/// The registry while it is filled.
-struct Names(Registry);
-
-impl Names {
-    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register(name, help, metric.clone());
-        metric
-    }
-
-    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
-        let histogram = histogram();
-        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        histogram
-    }
-
-    fn gauge_seconds<L>(&mut self, name: &str, help: &str) -> Family<L, Gauge>
-    where
-        L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
-    {
-        let gauges = Family::default();
-        self.0.register_with_unit(name, help, Unit::Seconds, gauges.clone());
-        gauges
-    }
-
-    fn durations<L>(&mut self, name: &str, help: &str) -> Durations<L>
-    where
-        L: EncodeLabelSet + Clone + Eq + Hash + Debug + Send + Sync + 'static,
-    {
-        let durations = Durations::new_with_constructor(histogram as fn() -> Histogram);
-        self.0.register_with_unit(name, help, Unit::Seconds, durations.clone());
-        durations
-    }
-}
-
-fn new<M: Default>() -> M {
-    M::default()
-}
-
-/// From a webhook's answer, a millisecond or two, to a pass that is cut off after two minutes.
-fn histogram() -> Histogram {
-    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0])
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
 }
-
-/// An upstream's last success and last error.
-#[derive(Clone, Debug, Default)]
-pub struct Health {
-    view: Arc<Mutex<HealthView>>,
-    clocks: Arc<Mutex<Option<Clocks>>>,
-}
-
-/// What two clocks showed at the same moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clocks {
-    /// The upstream's, which tells whole seconds.
-    pub theirs: DateTime<Utc>,
-    /// Ours.
-    pub ours: DateTime<Utc>,
-}
-
-/// An upstream's health as `/readyz` shows it.
-#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
-pub struct HealthView {
-    /// When a request last succeeded, in UTC.
-    pub last_success: Option<DateTime<Utc>>,
-    /// The last failure.
-    pub last_error: Option<LastError>,
-}
-
-/// A failure of an upstream.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct LastError {
-    /// When, in UTC.
-    pub at: DateTime<Utc>,
-    /// What went wrong, without secrets.
-    pub message: String,
-}
-
-impl Health {
-    /// Notes the outcome of a request.
-    pub fn note(&self, outcome: Result<(), String>) {
-        let mut health = self.view.lock();
-        match outcome {
-            Ok(()) => health.last_success = Some(clock::now()),
-            Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
-        }
-    }
-
-    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
-    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
-        let clocks = Clocks { theirs, ours: clock::now() };
-        *self.clocks.lock() = Some(clocks);
-        (clocks.theirs - clocks.ours).num_seconds()
-    }
-
-    /// What the clocks showed at its last answer.
-    pub fn clocks(&self) -> Option<Clocks> {
-        *self.clocks.lock()
-    }
-
-    /// What is known.
-    pub fn view(&self) -> HealthView {
-        self.view.lock().clone()
-    }
-}
-
-#[cfg(test)]
-mod tests;
