@@ -30,6 +30,22 @@ pub struct Resource {
     pub name: String,
 }
 
+/// One account and one resource: what grants are counted, decided and refused by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    /// The account.
+    pub account: AccountId,
+    /// The resource.
+    pub resource: ResourceId,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, resource } = self;
+        write!(f, "{account} on {resource}")
+    }
+}
+
 /// A grant of ours: one account, one resource, one window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Grant {
@@ -51,6 +67,16 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whose access to what.
+    pub fn pair(&self) -> Pair {
+        Pair { account: self.account_id.clone(), resource: self.resource_id.clone() }
+    }
+
+    /// Whether it joins this account and this resource.
+    pub fn joins(&self, pair: &Pair) -> bool {
+        self.account_id == pair.account && self.resource_id == pair.resource
+    }
+
     /// Whether strongDM knows it under this identifier.
     pub fn has_id(&self, id: Option<&str>) -> bool {
         id.is_some() && self.id.as_ref().map(GrantId::as_str) == id
@@ -89,10 +115,8 @@ pub struct OwnGrant {
 pub struct ForeignGrant {
     /// strongDM's identifier.
     pub id: GrantId,
-    /// The account.
-    pub account_id: AccountId,
-    /// The resource.
-    pub resource_id: ResourceId,
+    /// The account and the resource.
+    pub pair: Pair,
     /// Its window; one without an end reaches to [`FOREVER`].
     pub window: Window,
 }
@@ -114,10 +138,8 @@ pub enum SecondGrant {
 /// strongDM refused a grant and showed no grant that explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The account.
-    pub account_id: AccountId,
-    /// The resource.
-    pub resource_id: ResourceId,
+    /// The account and the resource.
+    pub pair: Pair,
     /// Not tried again before.
     pub until: DateTime<Utc>,
 }

@@ -22,7 +22,9 @@ pub use self::{
     counts::PassCounts,
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, Severity},
-    grant::{Account, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Refusal, Resource, SecondGrant},
+    grant::{
+        Account, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Pair, Refusal, Resource, SecondGrant,
+    },
     id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
     mark::{Links, Mark},
     net::is_loopback,

@@ -291,10 +291,7 @@ fn note_undone(report: &mut PassReport, plan: &Plan) {
             Action::Revoke(_) => ("revoke", &report.revoked),
         };
         let grant = step.grant();
-        let is_this = |other: &Grant| {
-            (&other.account_id, &other.resource_id, other.window)
-                == (&grant.account_id, &grant.resource_id, grant.window)
-        };
+        let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
         if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
             let error = OUT_OF_TIME.to_owned();
             let remedy = String::new();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Account, AccountId, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Refusal, Resource,
-    ResourceId, ResourceSelector, SecondGrant, Source, UserId,
+    Account, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
+    ResourceSelector, SecondGrant, Source, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -24,7 +24,7 @@ pub struct World {
     /// Grants that somebody else made; they matter only where strongDM refuses a second one.
     pub foreign: Vec<ForeignGrant>,
     /// Account and resource pairs for which an earlier write has an unknown outcome.
-    pub unsettled: Vec<(AccountId, ResourceId)>,
+    pub unsettled: Vec<Pair>,
     /// What strongDM was last seen to do with a second grant.
     pub second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
@@ -61,7 +61,7 @@ pub struct Recorded {
     /// Grants that somebody else made, as last seen.
     pub foreign: Vec<ForeignGrant>,
     /// Pairs for which an earlier write has an unknown outcome.
-    pub unsettled: Vec<(AccountId, ResourceId)>,
+    pub unsettled: Vec<Pair>,
     /// What strongDM was last seen to do with a second grant.
     pub second_grant: SecondGrant,
     /// Refusals that still hold.

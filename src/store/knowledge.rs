@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 
 use super::{Error, Lease, from_ms, from_seconds};
-use crate::model::{AccountId, ForeignGrant, GrantId, Links, Refusal, ResourceId, SecondGrant, Window};
+use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, SecondGrant, Window};
 
 /// The verbs about what was learned.
 #[async_trait]
@@ -19,7 +19,7 @@ pub trait Knowledge {
     async fn set_foreign_grants(
         &self,
         lease: &Lease,
-        pair: Option<(&AccountId, &ResourceId)>,
+        pair: Option<&Pair>,
         grants: &[ForeignGrant],
         now: DateTime<Utc>,
     ) -> Result<(), Error>;
@@ -41,15 +41,10 @@ pub trait Knowledge {
 
     /// Remembers a refusal without a visible cause; each further one doubles the pause, from 2 s up to 15 min. The
     /// first is short because a grant that ends now may still be in the way for a moment.
-    async fn remember_refusal(
-        &self,
-        account: &AccountId,
-        resource: &ResourceId,
-        now: DateTime<Utc>,
-    ) -> Result<(), Error>;
+    async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error>;
 
     /// Forgets the refusals of a pair, because a grant was taken.
-    async fn forget_refusal(&self, account: &AccountId, resource: &ResourceId) -> Result<(), Error>;
+    async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error>;
 
     /// Which schedule was seen under which escalation policy.
     async fn links(&self) -> Result<Links, Error>;
@@ -84,8 +79,7 @@ impl ForeignRow {
         let window = Window::new(from_seconds(self.start_at), from_seconds(self.end_at))?;
         let foreign = ForeignGrant {
             id: GrantId::from(self.grant_id),
-            account_id: AccountId::from(self.account_id),
-            resource_id: ResourceId::from(self.resource_id),
+            pair: Pair { account: self.account_id.into(), resource: self.resource_id.into() },
             window,
         };
         Some((foreign, from_ms(self.first_seen_ms)))
@@ -102,11 +96,8 @@ pub(super) struct RefusalRow {
 
 impl From<RefusalRow> for Refusal {
     fn from(RefusalRow { account_id, resource_id, until_at }: RefusalRow) -> Self {
-        Self {
-            account_id: AccountId::from(account_id),
-            resource_id: ResourceId::from(resource_id),
-            until: from_seconds(until_at),
-        }
+        let pair = Pair { account: account_id.into(), resource: resource_id.into() };
+        Self { pair, until: from_seconds(until_at) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oncall_grants::{
-    model::{AccountId, ForeignGrant, Links, ResourceId, SecondGrant, Window},
+    model::{ForeignGrant, Links, Pair, SecondGrant, Window},
     store::SharedStore,
 };
 
@@ -21,14 +21,14 @@ async fn lessons_expire_and_refusals_grow(store: SharedStore) {
     assert_eq!(store.second_grant(at(99)).await.unwrap(), SecondGrant::Refused);
     assert_eq!(store.second_grant(at(100)).await.unwrap(), SecondGrant::Taken);
 
-    let (account, resource) = (AccountId::from("a-1"), ResourceId::from("rs-1"));
+    let pair = Pair { account: "a-1".into(), resource: "rs-1".into() };
     let mut pauses = Vec::new();
     for _ in 0..12 {
-        store.remember_refusal(&account, &resource, at(0)).await.unwrap();
+        store.remember_refusal(&pair, at(0)).await.unwrap();
         pauses.push((store.refusals(at(0)).await.unwrap()[0].until - at(0)).num_seconds());
     }
     assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
-    store.forget_refusal(&account, &resource).await.unwrap();
+    store.forget_refusal(&pair).await.unwrap();
     assert!(store.refusals(at(0)).await.unwrap().is_empty());
 }
 
@@ -36,14 +36,13 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
     let lease = lease(&store).await;
     let foreign = |id: &str, account: &str| ForeignGrant {
         id: id.into(),
-        account_id: account.into(),
-        resource_id: "rs-1".into(),
+        pair: Pair { account: account.into(), resource: "rs-1".into() },
         window: Window::new(at(0), at(100)).unwrap(),
     };
     store.set_foreign_grants(&lease, None, &[foreign("x", "a-1"), foreign("y", "a-2")], at(1)).await.unwrap();
-    let pair = (&AccountId::from("a-1"), &ResourceId::from("rs-1"));
+    let pair = foreign("x", "a-1").pair;
     store
-        .set_foreign_grants(&lease, Some(pair), &[foreign("x", "a-1"), foreign("z", "a-1")], at(5))
+        .set_foreign_grants(&lease, Some(&pair), &[foreign("x", "a-1"), foreign("z", "a-1")], at(5))
         .await
         .unwrap();
     let seen: Vec<_> = store.foreign_grants().await.unwrap();

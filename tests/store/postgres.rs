@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use oncall_grants::{
-    model::{ForeignGrant, GrantId, Mark, Window},
+    model::{ForeignGrant, GrantId, Mark, Pair, Window},
     store::{Accepted, Duty, Error, Lease, SharedStore, State, Timetable, postgres::Postgres},
 };
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -96,7 +96,7 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
         assert!(!one.clear_dirty(lost, &seen, at(1), "pass-1").await.unwrap());
         let window = Window::new(at(0), at(9)).unwrap();
         let foreign =
-            ForeignGrant { id: "x".into(), account_id: "a".into(), resource_id: "r".into(), window };
+            ForeignGrant { id: "x".into(), pair: Pair { account: "a".into(), resource: "r".into() }, window };
         one.set_foreign_grants(lost, None, &[foreign], at(0)).await.unwrap();
     };
     refuses(&lost).await;

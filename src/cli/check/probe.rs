@@ -52,7 +52,7 @@ pub(super) fn name(about: &Asked) -> String {
         Asked::User(user) => format!("PagerDuty user {user}"),
         Asked::Account(email) => format!("strongDM account of {email}"),
         Asked::Resource(selector) => selector.clone(),
-        Asked::Write(account, resource) => format!("{account} on {resource}"),
+        Asked::Write(pair) => pair.to_string(),
         Asked::GrantList => "strongDM's list of grants".to_owned(),
     }
 }

@@ -178,7 +178,7 @@ impl Reconciler {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
                 let audit = context.audit("create", "done", &grant, &reason);
                 self.store.settle_created(row, &remote.id, &audit).await?;
-                self.store.forget_refusal(account_id, resource_id).await?;
+                self.store.forget_refusal(&new.grant.pair()).await?;
                 tracing::info!(
                     grant.id = %remote.id,
                     "granted {} access to {} {window}, because of {reason}",
@@ -196,7 +196,7 @@ impl Reconciler {
                 self.learn_from_refusal(context, &new.grant).await
             }
             Err(error @ Error::NotFound(_)) => {
-                self.cache.forget(account_id, resource_id);
+                self.cache.forget(&new.grant.pair());
                 self.fail_creation(context, row, &new.grant, &error).await?;
                 Ok(Written::Learned((&error).into()))
             }
@@ -296,8 +296,8 @@ impl Reconciler {
 
     /// Finds out what made strongDM refuse a second grant, and remembers it.
     async fn learn_from_refusal(&self, context: &Context, grant: &Grant) -> Result<Written, store::Error> {
-        let Grant { account_id, resource_id, window, .. } = grant;
-        let remote = match self.strongdm.grants_of(account_id, resource_id).await {
+        let (pair, window) = (grant.pair(), &grant.window);
+        let remote = match self.strongdm.grants_of(&pair.account, &pair.resource).await {
             Ok(remote) => remote,
             Err(error) => {
                 return Ok(Written::Failed(format!("a second grant was refused, and then: {error}").into()));
@@ -305,9 +305,10 @@ impl Reconciler {
         };
         // The one in the way may be ours: made by a call that reached strongDM after we had given it up for lost.
         for entry in self.store.ledger(context.now).await? {
-            let same_pair =
-                (&entry.own.grant.account_id, &entry.own.grant.resource_id) == (account_id, resource_id);
-            if same_pair && entry.state == State::Lost && self.adopt(context, &entry, &remote).await? {
+            if entry.own.grant.joins(&pair)
+                && entry.state == State::Lost
+                && self.adopt(context, &entry, &remote).await?
+            {
                 return Ok(Written::Learned("an earlier grant turned up".into()));
             }
         }
@@ -316,10 +317,9 @@ impl Reconciler {
         let in_the_way: Vec<ForeignGrant> =
             remote.iter().filter_map(|found| as_foreign(found, now)).collect();
         let foreign = self.not_ours(&remote, now).await?;
-        let pair = Some((account_id, resource_id));
-        self.store.set_foreign_grants(context.held.lease(), pair, &foreign, now).await?;
+        self.store.set_foreign_grants(context.held.lease(), Some(&pair), &foreign, now).await?;
         let learned = if in_the_way.is_empty() {
-            self.store.remember_refusal(account_id, resource_id, now).await?;
+            self.store.remember_refusal(&pair, now).await?;
             None
         } else if in_the_way.iter().any(|other| other.window.overlaps(window)) {
             Some(SecondGrant::RefusedIfOverlapping)
@@ -333,7 +333,7 @@ impl Reconciler {
                 tracing::info!(second_grant = ?learned, "learned what strongDM does with a second grant");
             } else if learned <= context.planned_with && foreign.is_empty() {
                 // Nothing new for the planner: without a pause it would try the same again.
-                self.store.remember_refusal(account_id, resource_id, now).await?;
+                self.store.remember_refusal(&pair, now).await?;
             }
         }
         Ok(Written::Learned("strongDM refused a second grant".into()))

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Context;
 use crate::{
     clock,
-    model::{FOREVER, ForeignGrant, Grant, GrantId, Window},
+    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
     reconcile::Reconciler,
     store::{self, LedgerEntry, State},
     strongdm::{self, RemoteGrant},
@@ -178,5 +178,5 @@ fn is_that(found: &RemoteGrant, grant: &Grant) -> bool {
 pub(in crate::reconcile) fn as_foreign(found: &RemoteGrant, now: DateTime<Utc>) -> Option<ForeignGrant> {
     let RemoteGrant { id, account, resource, start, end } = found.clone();
     let window = Window::new(start.unwrap_or(now), end.unwrap_or(FOREVER))?;
-    (window.end() > now).then_some(ForeignGrant { id, account_id: account, resource_id: resource, window })
+    (window.end() > now).then_some(ForeignGrant { id, pair: Pair { account, resource }, window })
 }

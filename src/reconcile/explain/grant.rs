@@ -8,7 +8,7 @@ use super::{
     person::Person,
 };
 use crate::{
-    model::{AccountId, FOREVER, ForeignGrant, Grant, GrantId, ResourceId, later},
+    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, later},
     reconcile::{plan::Action, report::preflight::second},
     store::{LedgerEntry, State},
 };
@@ -21,7 +21,7 @@ pub(super) struct Standing<'k> {
     unsettled: Option<&'k LedgerEntry>,
     /// Somebody else's grant that covers it.
     foreign: Option<&'k ForeignGrant>,
-    pair: Option<(AccountId, ResourceId)>,
+    pair: Option<Pair>,
     history: Vec<&'k Past>,
 }
 
@@ -35,20 +35,18 @@ impl<'k> Standing<'k> {
         person: &Person,
         resource: Option<&ResourceId>,
     ) -> Self {
-        let pair = person.account_id().cloned().zip(resource.cloned());
-        let is_pair = |account: &AccountId, other: &ResourceId| {
-            pair.as_ref().is_some_and(|(one, resource)| one == account && resource == other)
-        };
+        let account = person.account_id().cloned().zip(resource.cloned());
+        let pair = account.map(|(account, resource)| Pair { account, resource });
         let covers =
-            |grant: &Grant| is_pair(&grant.account_id, &grant.resource_id) && grant.window.contains(at);
+            |grant: &Grant| pair.as_ref().is_some_and(|pair| grant.joins(pair)) && grant.window.contains(at);
         let entries = || known.ledger.iter().filter(|entry| covers(&entry.own.grant));
         let live = entries().find(|entry| entry.state == State::Live).map(|entry| &entry.own.grant);
         let history: Vec<&Past> =
             known.history.iter().filter(|past| resource.is_some_and(|id| past.resource_id == *id)).collect();
         let was = |grant: &&Grant| covers(grant) && at < known.now && !was_gone(grant, at, &history);
-        let foreign = known.world.foreign.iter().find(|foreign| {
-            is_pair(&foreign.account_id, &foreign.resource_id) && foreign.window.contains(at)
-        });
+        let is_theirs =
+            |foreign: &&ForeignGrant| pair.as_ref() == Some(&foreign.pair) && foreign.window.contains(at);
+        let foreign = known.world.foreign.iter().find(is_theirs);
         Self {
             ours: live.or_else(|| known.made.iter().find(was)),
             unsettled: entries()
@@ -134,9 +132,7 @@ impl<'k> Standing<'k> {
     }
 
     fn is(&self, grant: &Grant) -> bool {
-        self.pair
-            .as_ref()
-            .is_some_and(|(account, resource)| *account == grant.account_id && *resource == grant.resource_id)
+        self.pair.as_ref().is_some_and(|pair| grant.joins(pair))
     }
 
     /// The newest attempt, if it failed.

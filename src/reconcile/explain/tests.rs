@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, SecondGrant,
+        Account, Aliases, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, Pair, SecondGrant,
         Source, later,
     },
     reconcile::{plan::plan, world::AccountMatch},
@@ -107,7 +107,7 @@ impl Story {
         for entry in &self.ledger {
             let grant = &entry.own.grant;
             if matches!(entry.state, State::Creating | State::Revoking) {
-                world.unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
+                world.unsettled.push(grant.pair());
             }
             world.ledger.push(entry.own.clone());
         }
@@ -219,8 +219,8 @@ fn a_grant_that_nobody_wants_is_told_with_what_becomes_of_it() {
 fn somebody_elses_grant_counts_as_access() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
-    let (account_id, resource_id) = ("a-bo".into(), "rs-db".into());
-    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), account_id, resource_id, window });
+    let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
+    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
     assert_eq!(story.tells("bo@example.com", 0, "ag-x, which somebody else made"), (Access::Yes, None));
 }
 
@@ -228,8 +228,8 @@ fn somebody_elses_grant_counts_as_access() {
 fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
-    let (account_id, resource_id) = ("a-bo".into(), "rs-db".into());
-    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), account_id, resource_id, window });
+    let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
+    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
     let remedy = story.ask("bo@example.com", Some("db"), 0).resources.remove(0).remedy;
     assert!(remedy.contains("remove it in strongDM by hand"), "{remedy}");
 

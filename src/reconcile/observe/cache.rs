@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    model::{AccountId, Email, ResourceId, ResourceSelector, UserId},
+    model::{Email, Pair, ResourceSelector, UserId},
     reconcile::world::{AccountMatch, ResourceMatch},
 };
 
@@ -36,12 +36,12 @@ impl Cache {
     }
 
     /// Forgets what led to this account and resource, because strongDM does not know one of them.
-    pub(crate) fn forget(&self, account: &AccountId, resource: &ResourceId) {
+    pub(crate) fn forget(&self, pair: &Pair) {
         self.accounts
             .entries()
-            .retain(|_, (_, found)| !matches!(found, AccountMatch::One(one) if one.id == *account));
+            .retain(|_, (_, found)| !matches!(found, AccountMatch::One(one) if one.id == pair.account));
         self.resources.entries().retain(|_, (_, found)| {
-            !matches!(found, ResourceMatch::Found(all) if all.iter().any(|one| one.id == *resource))
+            !matches!(found, ResourceMatch::Found(all) if all.iter().any(|one| one.id == pair.resource))
         });
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
     for entry in entries {
         let grant = &entry.own.grant;
         if matches!(entry.state, State::Creating | State::Revoking) {
-            unsettled.push((grant.account_id.clone(), grant.resource_id.clone()));
+            unsettled.push(grant.pair());
         }
         if grant.id.is_some() {
             ledger.push(entry.own);

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Asked, Settings, SkipReason, Skipped, Subject, Unknown, Wanted, coverage::PairKey};
+use super::{Asked, Settings, SkipReason, Skipped, Subject, Unknown, Wanted};
 use crate::{
     model::{
-        AccountId, Cause, Email, FOREVER, Fault, Grant, Observed, OnCall, OwnGrant, Resource, ResourceId,
-        ResourceSelector, Rule, Source, UserId, Window, later,
+        AccountId, Cause, Email, FOREVER, Fault, Grant, Observed, OnCall, OwnGrant, Pair, Resource,
+        ResourceId, ResourceSelector, Rule, Source, UserId, Window, later,
     },
     reconcile::world::{AccountMatch, ResourceMatch, World},
 };
@@ -17,24 +17,19 @@ use crate::{
 /// Somebody is entitled to something for a while.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
-    pub(super) account_id: AccountId,
-    pub(super) resource: Resource,
+    pub(super) pair: Pair,
+    /// The resource's name.
+    pub(super) resource: String,
     pub(super) email: Email,
     /// From now on; an open end reaches to [`FOREVER`].
     pub(super) window: Window,
     pub(super) cause: Cause,
 }
 
-impl Claim {
-    pub(super) fn pair(&self) -> PairKey<'_> {
-        PairKey { email: &self.email, account_id: &self.account_id, resource: self.resource.clone() }
-    }
-}
-
 impl From<&Claim> for Wanted {
     fn from(claim: &Claim) -> Self {
-        let Claim { account_id: _, resource, email, window, cause } = claim.clone();
-        Self { email, resource: resource.name, window, cause }
+        let Claim { pair: _, resource, email, window, cause } = claim.clone();
+        Self { email, resource, window, cause }
     }
 }
 
@@ -112,8 +107,8 @@ impl Claims {
                         Identity::Account(account_id, email) => {
                             claims.perhaps(&Who::Account(account_id.clone()), &doubtful, window);
                             claims.certain.extend(resources.iter().map(|resource| Claim {
-                                account_id: account_id.clone(),
-                                resource: resource.clone(),
+                                pair: Pair { account: account_id.clone(), resource: resource.id.clone() },
+                                resource: resource.name.clone(),
                                 email: email.clone(),
                                 window,
                                 cause: cause(rule, source, on_call),

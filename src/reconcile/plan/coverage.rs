@@ -8,32 +8,18 @@ use super::{
 };
 use crate::{
     model::{
-        AccountId, Cause, Email, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Resource, ResourceId,
-        SecondGrant, Window, Windows, later,
+        Cause, Email, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
+        later,
     },
     reconcile::world::World,
 };
 
-/// Names an account and a resource, with the words for people.
-pub(super) struct PairKey<'a> {
-    pub(super) email: &'a Email,
-    pub(super) account_id: &'a AccountId,
-    pub(super) resource: Resource,
-}
-
-impl<'a> From<&'a OwnGrant> for PairKey<'a> {
-    fn from(own: &'a OwnGrant) -> Self {
-        let Grant { email, account_id, resource, resource_id, id: _, window: _, rules: _ } = &own.grant;
-        let resource = Resource { id: resource_id.clone(), name: resource.clone() };
-        Self { email, account_id, resource }
-    }
-}
-
 /// Everything that is known about one account and one resource.
-pub(super) struct Pair<'a> {
-    pub(super) email: &'a Email,
-    pub(super) account_id: &'a AccountId,
-    pub(super) resource: Resource,
+pub(super) struct PairFacts<'a> {
+    pub(super) pair: Pair,
+    email: &'a Email,
+    /// The resource's name.
+    resource: &'a str,
     pub(super) claims: Vec<&'a Claim>,
     /// Our grants that have not ended, by window, then age.
     pub(super) ours: Vec<&'a OwnGrant>,
@@ -72,24 +58,23 @@ enum Hold {
     Everything,
 }
 
-impl<'a> Pair<'a> {
+impl<'a> PairFacts<'a> {
     pub(super) fn new(
         now: DateTime<Utc>,
         horizon: TimeDelta,
         world: &World,
         all_claims: &'a Claims,
-        key: PairKey<'a>,
+        pair: &Pair,
+        email: &'a Email,
+        resource: &'a str,
     ) -> Self {
-        let PairKey { email, account_id, resource } = key;
-        let is_this =
-            |account: &AccountId, other: &ResourceId| *account_id == *account && resource.id == *other;
-        let refusals =
-            world.refusals.iter().filter(|refusal| is_this(&refusal.account_id, &refusal.resource_id));
+        let refusals = world.refusals.iter().filter(|refusal| refusal.pair == *pair);
         Self {
             refused_until: refusals.map(|refusal| refusal.until).filter(|until| *until > now).max(),
-            unsettled: world.unsettled.iter().any(|(account, other)| is_this(account, other)),
+            unsettled: world.unsettled.contains(pair),
+            pair: pair.clone(),
             email,
-            account_id,
+            resource,
             claims: Vec::new(),
             ours: Vec::new(),
             foreign: Vec::new(),
@@ -97,7 +82,6 @@ impl<'a> Pair<'a> {
             all_claims,
             now,
             horizon,
-            resource,
         }
     }
 
@@ -329,9 +313,9 @@ impl<'a> Pair<'a> {
         let grant = Grant {
             id: None,
             email: self.email.clone(),
-            account_id: self.account_id.clone(),
-            resource: self.resource.name.clone(),
-            resource_id: self.resource.id.clone(),
+            account_id: self.pair.account.clone(),
+            resource: self.resource.to_owned(),
+            resource_id: self.pair.resource.clone(),
             window,
             rules,
         };

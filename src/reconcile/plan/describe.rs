@@ -45,8 +45,8 @@ impl fmt::Display for Plan {
         for unknown in unknown {
             writeln!(f, "unknown   {unknown}; grants that depend on it stay until their end")?;
         }
-        for (account, resource) in unsettled {
-            writeln!(f, "unsettled {account} on {resource}: an earlier write has an unknown outcome")?;
+        for pair in unsettled {
+            writeln!(f, "unsettled {pair}: an earlier write has an unknown outcome")?;
         }
         let Self { unchanged, on_calls, next_wake, .. } = self;
         write!(f, "{unchanged} grants unchanged, {on_calls} on-calls seen")?;
@@ -153,7 +153,7 @@ impl fmt::Display for Asked {
             Self::User(user) => write!(f, "PagerDuty user {user}"),
             Self::Account(email) => write!(f, "strongDM account of {email}"),
             Self::Resource(selector) => f.write_str(selector),
-            Self::Write(account, resource) => write!(f, "{account} on {resource}"),
+            Self::Write(pair) => pair.fmt(f),
             Self::GrantList => f.write_str("strongDM's list of grants"),
         }
     }

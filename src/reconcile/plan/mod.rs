@@ -25,13 +25,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use self::{
-    claims::Claims,
-    coverage::{Decision, Pair},
+    claims::{Claim, Claims},
+    coverage::{Decision, PairFacts},
 };
 use super::world::World;
-use crate::model::{
-    AccountId, Aliases, Cause, Email, FOREVER, Fault, Grant, NewGrant, ResourceId, Rule, Source, Window,
-};
+use crate::model::{Aliases, Cause, Email, FOREVER, Fault, Grant, NewGrant, Pair, Rule, Source, Window};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
@@ -60,7 +58,7 @@ pub struct Plan {
     /// What could not be observed.
     pub unknown: Vec<Unknown>,
     /// Pairs left alone, because an earlier write to them has an unknown outcome.
-    pub unsettled: Vec<(AccountId, ResourceId)>,
+    pub unsettled: Vec<Pair>,
     /// Grants that stay but are wanted for other causes than the store says.
     pub relabelled: Vec<(i64, Vec<Cause>)>,
     /// How many grants stay as they are.
@@ -89,10 +87,8 @@ pub struct Wanted {
 /// The ordered writes for one account and resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairActions {
-    /// The account.
-    pub account_id: AccountId,
-    /// The resource.
-    pub resource_id: ResourceId,
+    /// The account and the resource.
+    pub pair: Pair,
     /// A step is not done if an earlier one that overlaps it failed.
     pub steps: Vec<Action>,
 }
@@ -222,7 +218,7 @@ pub enum Asked {
     /// The resources of a name or filter.
     Resource(String),
     /// What became of an earlier write.
-    Write(AccountId, ResourceId),
+    Write(Pair),
     /// strongDM's list of all grants.
     GrantList,
 }
@@ -255,7 +251,7 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
     for (pair, decision) in pairs.iter().zip(decisions) {
         let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
         if pair.unsettled {
-            plan.unsettled.push((pair.account_id.clone(), pair.resource.id.clone()));
+            plan.unsettled.push(pair.pair.clone());
         }
         wakes.extend(deferred.iter().filter_map(|deferred| deferred.until));
         wakes.extend(look_again);
@@ -270,8 +266,7 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
             creations.chain(revocations).collect()
         };
         if !steps.is_empty() {
-            let (account_id, resource_id) = (pair.account_id.clone(), pair.resource.id.clone());
-            plan.pairs.push(PairActions { account_id, resource_id, steps });
+            plan.pairs.push(PairActions { pair: pair.pair.clone(), steps });
         }
     }
     plan.unchanged -= plan.held.len();
@@ -281,28 +276,35 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
 }
 
 /// Brings together what is wanted, what is ours and what is in the way, for each account and resource.
-fn pairs<'a>(now: DateTime<Utc>, horizon: TimeDelta, world: &'a World, claims: &'a Claims) -> Vec<Pair<'a>> {
-    let mut pairs: BTreeMap<(&AccountId, &ResourceId), Pair<'a>> = BTreeMap::new();
+fn pairs<'a>(
+    now: DateTime<Utc>,
+    horizon: TimeDelta,
+    world: &'a World,
+    claims: &'a Claims,
+) -> Vec<PairFacts<'a>> {
+    let mut pairs: BTreeMap<Pair, PairFacts<'a>> = BTreeMap::new();
     for claim in &claims.certain {
+        let Claim { pair, resource, email, .. } = claim;
         pairs
-            .entry((&claim.account_id, &claim.resource.id))
-            .or_insert_with(|| Pair::new(now, horizon, world, claims, claim.pair()))
+            .entry(pair.clone())
+            .or_insert_with_key(|pair| PairFacts::new(now, horizon, world, claims, pair, email, resource))
             .claims
             .push(claim);
     }
     for own in world.ledger.iter().filter(|own| own.grant.window.end() > now) {
+        let Grant { resource, email, .. } = &own.grant;
         pairs
-            .entry((&own.grant.account_id, &own.grant.resource_id))
-            .or_insert_with(|| Pair::new(now, horizon, world, claims, own.into()))
+            .entry(own.grant.pair())
+            .or_insert_with_key(|pair| PairFacts::new(now, horizon, world, claims, pair, email, resource))
             .ours
             .push(own);
     }
     for foreign in world.foreign.iter().filter(|foreign| foreign.window.end() > now) {
-        if let Some(pair) = pairs.get_mut(&(&foreign.account_id, &foreign.resource_id)) {
+        if let Some(pair) = pairs.get_mut(&foreign.pair) {
             pair.foreign.push(foreign);
         }
     }
-    let mut pairs: Vec<Pair<'a>> = pairs.into_values().collect();
+    let mut pairs: Vec<PairFacts<'a>> = pairs.into_values().collect();
     for pair in &mut pairs {
         pair.ours.sort_by_key(|own| (own.grant.window, own.row));
         pair.foreign.sort_by_key(|foreign| foreign.window);

@@ -16,11 +16,11 @@ use super::{
     Action, Plan, Revocation, RevocationReason,
     tests::{
         builders::{at, span},
-        twin::{Fault, Twin, pair},
+        twin::{Fault, Twin},
     },
 };
 use crate::{
-    model::{AccountId, Grant, GrantId, NewGrant, OnCallSelector, OwnGrant, ResourceId, SecondGrant, Window},
+    model::{Grant, GrantId, NewGrant, OnCallSelector, OwnGrant, Pair, SecondGrant, Window},
     reconcile::world::World,
 };
 
@@ -51,19 +51,14 @@ fn in_view(window: Window, from: i64) -> impl Iterator<Item = DateTime<Utc>> {
     (from..from + HORIZON).map(at).filter(move |at| window.contains(*at))
 }
 
-fn same_pair(grant: &Grant, account: &AccountId, resource: &ResourceId) -> bool {
-    grant.account_id == *account && grant.resource_id == *resource
-}
-
 impl Case {
     fn oracle(&self) -> Oracle<'_> {
         Oracle { settings: &self.settings, world: &self.world }
     }
 
-    fn left_alone(&self, account: &AccountId, resource: &ResourceId) -> bool {
-        let is_refused =
-            self.world.refusals.iter().any(|it| it.account_id == *account && it.resource_id == *resource);
-        is_refused || self.world.unsettled.contains(&(account.clone(), resource.clone()))
+    fn left_alone(&self, pair: &Pair) -> bool {
+        let is_refused = self.world.refusals.iter().any(|refusal| refusal.pair == *pair);
+        is_refused || self.world.unsettled.contains(pair)
     }
 
     /// Whether a look-up that failed, or a person who cannot be used, protects `grant` at `hour`.
@@ -77,12 +72,12 @@ impl Case {
         (self.world.ledger, self.world.foreign) = (Vec::new(), Vec::new());
         let mut twin = Twin::new(self.really, &World::default());
         for own in all.ledger {
-            if twin.add(self.now, (&own.grant.account_id, &own.grant.resource_id), own.grant.window) {
+            if twin.add(self.now, own.grant.pair(), own.grant.window) {
                 self.world.ledger.push(own);
             }
         }
         for foreign in all.foreign {
-            if twin.add(self.now, (&foreign.account_id, &foreign.resource_id), foreign.window) {
+            if twin.add(self.now, foreign.pair.clone(), foreign.window) {
                 self.world.foreign.push(foreign);
             }
         }
@@ -107,20 +102,20 @@ proptest! {
         let mut twin = Twin::new(case.really, &case.world);
         let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
         let held: BTreeSet<&GrantId> = plan.held.iter().filter_map(|grant| grant.id.as_ref()).collect();
-        for (account, resource) in pairs() {
-            if case.left_alone(&account, &resource) {
+        for pair in pairs() {
+            if case.left_alone(&pair) {
                 continue;
             }
             for hour in 0..LAST {
                 let (oracle, at_hour) = (case.oracle(), at(hour));
-                let certain = oracle.certain(&account, &resource, at_hour);
+                let certain = oracle.certain(&pair, at_hour);
                 // An on-call without an end is renewed before half of the horizon is left.
                 let promised = certain && hour < HORIZON / 2
-                    || oracle.shift((&account, &resource), at_hour, at(HORIZON));
-                let given = twin.gives(&account, &resource, at_hour, false);
-                prop_assert!(given || !promised, "{account} lacks {resource} at {at_hour}\n{plan}");
+                    || oracle.shift(&pair, at_hour, at(HORIZON));
+                let given = twin.gives(&pair, at_hour, false);
+                prop_assert!(given || !promised, "{pair}: access is missing at {at_hour}\n{plan}");
                 let excess = twin.ledger.iter().map(|own| &own.grant).find(|grant| {
-                    same_pair(grant, &account, &resource)
+                    grant.joins(&pair)
                         && grant.window.contains(at_hour)
                         && grant.id.as_ref().is_none_or(|id| !held.contains(id))
                         && !case.protects(grant, 0)
@@ -150,10 +145,10 @@ proptest! {
         for Revocation { row, grant, why, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
             prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
-            let (account, resource) = pair(grant);
-            prop_assert!(!case.world.unsettled.contains(&(account.clone(), resource.clone())));
+            let pair = grant.pair();
+            prop_assert!(!case.world.unsettled.contains(&pair));
             let certain: Vec<bool> =
-                in_view(grant.window, 0).map(|at| oracle.certain(&account, &resource, at)).collect();
+                in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
             let possible = case.protects(grant, 0);
             let right = match why {
                 RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
@@ -163,13 +158,13 @@ proptest! {
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
                     let in_the_way = |due: &Revocation| due.row == other.row && due.why == RevocationReason::InTheWay;
                     (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
-                        && same_pair(&other.grant, &account, &resource)
+                        && other.grant.joins(&pair)
                         && outer.start() <= rest.start()
                         && rest.end() <= outer.end()
                 }),
                 RevocationReason::InTheWay => {
                     let replaced = creations(&plan).any(|new| {
-                        same_pair(&new.grant, &account, &resource)
+                        new.grant.joins(&pair)
                             && new.grant.window.start() < grant.window.start()
                     });
                     // What is possibly wanted may only go if it is certainly wanted too, and so comes back.
@@ -200,11 +195,11 @@ proptest! {
             prop_assert!(grant.window.end() <= latest, "{grant}");
             prop_assert!(grant.window.start() >= at(0), "{grant}");
             prop_assert!(!causes.is_empty() && !grant.rules.is_empty() && grant.id.is_none(), "{grant}");
-            let (account, resource) = pair(grant);
-            let unwanted = in_view(grant.window, 0).find(|at| !oracle.certain(&account, &resource, *at));
+            let pair = grant.pair();
+            let unwanted = in_view(grant.window, 0).find(|at| !oracle.certain(&pair, *at));
             prop_assert_eq!(unwanted, None, "{}", grant);
-            prop_assert!(!case.left_alone(&account, &resource), "{grant}");
-            let in_pair = |other: &&Grant| same_pair(other, &account, &resource);
+            prop_assert!(!case.left_alone(&pair), "{grant}");
+            let in_pair = |other: &&Grant| other.joins(&pair);
             let others = creations(&plan).enumerate().filter(|(other, _)| *other != index);
             let staying = case.world.ledger.iter().filter(|own| !revoked.contains(&own.row));
             let ours = others.map(|(_, new)| &new.grant).chain(staying.map(|own| &own.grant));
@@ -215,7 +210,7 @@ proptest! {
                 .collect();
             prop_assert!(ours.iter().all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
             let foreign = case.world.foreign.iter().filter(|other| {
-                other.account_id == account && other.resource_id == resource && other.window.end() > at(0)
+                other.pair == pair && other.window.end() > at(0)
             });
             let mut foreign = foreign.map(|other| other.window);
             match case.world.second_grant {
@@ -344,11 +339,11 @@ fn shuffle<T>(list: &mut [T], by: usize) {
 }
 
 fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -> Result<(), TestCaseError> {
-    for (account, resource) in pairs() {
-        let certain = case.oracle().certain(&account, &resource, at(0));
-        let had = before.gives(&account, &resource, at(0), false);
-        let has = after.gives(&account, &resource, at(0), true);
-        prop_assert!(has || !(certain && had), "{account} lost {resource}\n{plan}");
+    for pair in pairs() {
+        let certain = case.oracle().certain(&pair, at(0));
+        let had = before.gives(&pair, at(0), false);
+        let has = after.gives(&pair, at(0), true);
+        prop_assert!(has || !(certain && had), "{pair}: access was lost\n{plan}");
     }
     Ok(())
 }
@@ -356,25 +351,22 @@ fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -
 /// Compares access at `hour` with what is wanted, in a world where everything is known.
 fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), TestCaseError> {
     let refused = case.really.max(case.world.second_grant);
-    for (account, resource) in pairs() {
+    for pair in pairs() {
         let (at_hour, later) = (at(hour), span(hour, i64::from(u16::MAX)));
         let ours = || twin.ledger.iter().map(|own| &own.grant);
-        let ours = || ours().filter(|grant| same_pair(grant, &account, &resource));
+        let ours = || ours().filter(|grant| grant.joins(&pair));
         let foreign = twin.remote.iter().any(|found| {
-            found.id.as_str().starts_with("fg-")
-                && found.account_id == account
-                && found.resource_id == resource
-                && found.window.overlaps(&later)
+            found.id.as_str().starts_with("fg-") && found.pair == pair && found.window.overlaps(&later)
         });
         let protected = ours().any(|grant| (hour..LAST).any(|later| case.protects(grant, later)));
-        let has = twin.gives(&account, &resource, at_hour, refused != SecondGrant::Taken);
-        if case.oracle().certain(&account, &resource, at_hour) {
+        let has = twin.gives(&pair, at_hour, refused != SecondGrant::Taken);
+        if case.oracle().certain(&pair, at_hour) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
-            prop_assert!(has || blocked, "{account} lacks {resource} at {at_hour}\n{plan}");
+            prop_assert!(has || blocked, "{pair}: access is missing at {at_hour}\n{plan}");
         } else {
             let excess = ours().find(|grant| grant.window.contains(at_hour) && !case.protects(grant, hour));
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
-            prop_assert!(excess.is_none() || blocked, "{account} has {resource} at {at_hour}\n{plan}");
+            prop_assert!(excess.is_none() || blocked, "{pair}: access is left at {at_hour}\n{plan}");
         }
     }
     Ok(())

@@ -22,14 +22,14 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use self::{
     rotas::{DAYS, Minute},
     story::{EVERY, Random},
-    upstream::{ACCOUNTS, RESOURCES, Upstream, account, resource_id, settings},
+    upstream::{ACCOUNTS, RESOURCES, Upstream, account, pair, resource_id, settings},
 };
 use super::{
     Plan, Settings, plan,
-    tests::twin::{Fault, Twin, pair},
+    tests::twin::{Fault, Twin},
 };
 use crate::{
-    model::{AccountId, ResourceId, SecondGrant},
+    model::{AccountId, Pair, SecondGrant},
     reconcile::world::World,
 };
 
@@ -37,8 +37,6 @@ use crate::{
 const INTERVAL: Minute = 15;
 /// The longest pause between retries, in seconds.
 const LONGEST_PAUSE: i64 = 60;
-
-type PairId = (AccountId, ResourceId);
 
 struct Simulation {
     seed: u64,
@@ -57,7 +55,7 @@ struct Simulation {
     /// When an operator lets the held revocations through.
     operator: Option<DateTime<Utc>>,
     /// Pairs whose access may be wrong, since when.
-    stale: BTreeMap<PairId, Minute>,
+    stale: BTreeMap<Pair, Minute>,
     last_invisible: BTreeMap<&'static str, Minute>,
     plan: Plan,
     access: Vec<Access>,
@@ -199,7 +197,7 @@ impl Simulation {
             };
             writes += 1;
             if fault != Fault::None {
-                troubled.push(pair(step.grant()));
+                troubled.push(step.grant().pair());
             }
             fault
         });
@@ -229,13 +227,13 @@ impl Simulation {
     }
 
     /// Notes which pairs are as they should be after a pass, and which are not.
-    fn note_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[PairId]) {
+    fn note_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[Pair]) {
         for name in RESOURCES {
             if !self.upstream.visible(name, minute) {
                 continue;
             }
             for person in 0..ACCOUNTS {
-                let id = (account(person), resource_id(name));
+                let id = pair(person, name);
                 if !plan.unsettled.contains(&id) {
                     self.stale.remove(&id);
                 }
@@ -245,7 +243,7 @@ impl Simulation {
             self.stale.entry(id.clone()).or_insert(minute);
         }
         // What is held stays wrong if the next pass cannot see any more that it is due.
-        self.stale.extend(plan.held.iter().map(|grant| (pair(grant), minute)));
+        self.stale.extend(plan.held.iter().map(|grant| (grant.pair(), minute)));
     }
 
     /// Planning the result of a pass gives nothing to write.
@@ -278,13 +276,13 @@ impl Simulation {
     }
 
     fn complaint(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> String {
-        let id = (account(person), resource_id(name));
+        let id = pair(person, name);
         let instant = |minute: &Minute| self.upstream.instant(*minute);
         let ours: Vec<String> = self
             .twin
             .ledger
             .iter()
-            .filter(|own| pair(&own.grant) == id)
+            .filter(|own| own.grant.joins(&id))
             .map(|own| own.grant.window.to_string())
             .collect();
         format!(
@@ -306,26 +304,26 @@ impl Simulation {
         let access = self.twin.remote.iter().map(|found| Access {
             start: since(found.window.start()),
             end: since(found.window.end()),
-            person: people.iter().position(|id| *id == found.account_id).unwrap(),
-            resource: resources.iter().position(|id| *id == found.resource_id).unwrap(),
+            person: people.iter().position(|id| *id == found.pair.account).unwrap(),
+            resource: resources.iter().position(|id| *id == found.pair.resource).unwrap(),
             ours: found.id.as_str().starts_with("ag-"),
         });
         self.access = access.collect();
     }
 
     fn is_excused(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> bool {
-        let id = &(account(person), resource_id(name));
+        let id = &pair(person, name);
         let refuses = self.twin.really != SecondGrant::Taken;
         let invisible = self.last_invisible.get(name).copied();
         let stale = self
             .stale
             .get(id)
             .is_some_and(|since| minute - (*since).max(invisible.unwrap_or(*since)) <= INTERVAL + 1);
-        let held = self.plan.held.iter().any(|grant| pair(grant) == *id) && (!wanted || refuses);
+        let held = self.plan.held.iter().any(|grant| grant.joins(id)) && (!wanted || refuses);
         let foreign = refuses
             && self.twin.remote.iter().any(|found| {
                 found.id.as_str().starts_with("fg-")
-                    && (&found.account_id, &found.resource_id) == (&id.0, &id.1)
+                    && found.pair == *id
                     && found.window.end() > self.upstream.instant(minute)
             });
         let outage = refuses && wanted && invisible.is_some_and(|last| minute - last <= 2);

@@ -203,7 +203,7 @@ impl Serialize for UnknownEntry {
             Asked::User(user) => view.user = Some(user),
             Asked::Account(email) => view.account = Some(email.as_str()),
             Asked::Resource(selector) => view.resource = Some(selector),
-            Asked::Write(account, resource) => view.grant = Some(format!("{account} on {resource}")),
+            Asked::Write(pair) => view.grant = Some(pair.to_string()),
             Asked::GrantList => view.strongdm = Some("grants"),
         }
         view.serialize(serializer)
@@ -257,8 +257,8 @@ impl PassReport {
         self.held.clone_from(held);
         self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
         self.skipped = skipped.iter().cloned().map(SkippedEntry).collect();
-        let unsettled = unsettled.iter().map(|(account, resource)| Unknown {
-            about: Asked::Write(account.clone(), resource.clone()),
+        let unsettled = unsettled.iter().map(|pair| Unknown {
+            about: Asked::Write(pair.clone()),
             error: "strongDM has not said what became of an earlier write".into(),
         });
         self.unknown = unknown.iter().cloned().chain(unsettled).map(UnknownEntry).collect();

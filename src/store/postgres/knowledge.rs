@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{Postgres, is_held, within};
 use crate::{
-    model::{AccountId, ForeignGrant, Links, Refusal, ResourceId, SecondGrant},
+    model::{ForeignGrant, Links, Pair, Refusal, SecondGrant},
     store::{
         Error, Knowledge, Lease, from_json,
         knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},
@@ -31,11 +31,10 @@ impl Knowledge for Postgres {
     async fn set_foreign_grants(
         &self,
         lease: &Lease,
-        pair: Option<(&AccountId, &ResourceId)>,
+        pair: Option<&Pair>,
         grants: &[ForeignGrant],
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let (account, resource) = pair.unzip();
         within(async {
             let mut transaction = self.pool.begin().await?;
             if !is_held(&mut transaction, lease).await? {
@@ -47,8 +46,8 @@ impl Knowledge for Postgres {
                  WHERE ($2::text IS NULL OR (account_id = $2 AND resource_id = $3)) AND grant_id <> ALL($1)",
             )
             .bind(keep)
-            .bind(account.map(AccountId::as_str))
-            .bind(resource.map(ResourceId::as_str))
+            .bind(pair.map(|pair| pair.account.as_str()))
+            .bind(pair.map(|pair| pair.resource.as_str()))
             .execute(&mut *transaction)
             .await?;
             insert_foreign(&mut transaction, grants, now).await?;
@@ -123,19 +122,14 @@ impl Knowledge for Postgres {
         .await
     }
 
-    async fn remember_refusal(
-        &self,
-        account: &AccountId,
-        resource: &ResourceId,
-        now: DateTime<Utc>,
-    ) -> Result<(), Error> {
+    async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
             let attempts: Option<i64> = sqlx::query_scalar(
                 "SELECT attempts FROM refusals WHERE account_id = $1 AND resource_id = $2 FOR UPDATE",
             )
-            .bind(account.as_str())
-            .bind(resource.as_str())
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
             let attempts = attempts.unwrap_or_default();
@@ -144,8 +138,8 @@ impl Knowledge for Postgres {
                  ON CONFLICT (account_id, resource_id)
                  DO UPDATE SET until_at = excluded.until_at, attempts = excluded.attempts",
             )
-            .bind(account.as_str())
-            .bind(resource.as_str())
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
             .bind((now + pause_after(attempts)).timestamp())
             .bind(attempts + 1)
             .execute(&mut *transaction)
@@ -156,11 +150,11 @@ impl Knowledge for Postgres {
         .await
     }
 
-    async fn forget_refusal(&self, account: &AccountId, resource: &ResourceId) -> Result<(), Error> {
+    async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error> {
         within(async {
             sqlx::query("DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2")
-                .bind(account.as_str())
-                .bind(resource.as_str())
+                .bind(pair.account.as_str())
+                .bind(pair.resource.as_str())
                 .execute(&self.pool)
                 .await?;
             Ok(())
@@ -213,8 +207,8 @@ async fn insert_foreign(
          ON CONFLICT (grant_id) DO NOTHING",
     )
     .bind(column(|grant| grant.id.as_str()))
-    .bind(column(|grant| grant.account_id.as_str()))
-    .bind(column(|grant| grant.resource_id.as_str()))
+    .bind(column(|grant| grant.pair.account.as_str()))
+    .bind(column(|grant| grant.pair.resource.as_str()))
     .bind(instants(|grant| grant.window.start().timestamp()))
     .bind(instants(|grant| grant.window.end().timestamp()))
     .bind(now.timestamp_millis())

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::Sqlite;
 use crate::{
-    model::{AccountId, ForeignGrant, Links, Refusal, ResourceId, SecondGrant},
+    model::{ForeignGrant, Links, Pair, Refusal, SecondGrant},
     store::{
         Error, Knowledge, Lease, from_json,
         knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},
@@ -28,7 +28,7 @@ impl Knowledge for Sqlite {
     async fn set_foreign_grants(
         &self,
         _: &Lease,
-        pair: Option<(&AccountId, &ResourceId)>,
+        pair: Option<&Pair>,
         grants: &[ForeignGrant],
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
@@ -43,14 +43,14 @@ impl Knowledge for Sqlite {
                 .execute(&mut *transaction)
                 .await?;
             }
-            Some((account, resource)) => {
+            Some(pair) => {
                 sqlx::query(
                     "DELETE FROM foreign_grants WHERE account_id = $2 AND resource_id = $3
                        AND grant_id NOT IN (SELECT value FROM json_each($1))",
                 )
                 .bind(&keep)
-                .bind(account.as_str())
-                .bind(resource.as_str())
+                .bind(pair.account.as_str())
+                .bind(pair.resource.as_str())
                 .execute(&mut *transaction)
                 .await?;
             }
@@ -113,15 +113,10 @@ impl Knowledge for Sqlite {
         Ok(rows.into_iter().map(Refusal::from).collect())
     }
 
-    async fn remember_refusal(
-        &self,
-        account: &AccountId,
-        resource: &ResourceId,
-        now: DateTime<Utc>,
-    ) -> Result<(), Error> {
+    async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error> {
         let row = sqlx::query("SELECT attempts FROM refusals WHERE account_id = $1 AND resource_id = $2")
-            .bind(account.as_str())
-            .bind(resource.as_str())
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
             .fetch_optional(&self.writer)
             .await?;
         let attempts: i64 = row.map_or(Ok(0), |row| row.try_get("attempts"))?;
@@ -130,8 +125,8 @@ impl Knowledge for Sqlite {
              ON CONFLICT (account_id, resource_id)
              DO UPDATE SET until_at = excluded.until_at, attempts = excluded.attempts",
         )
-        .bind(account.as_str())
-        .bind(resource.as_str())
+        .bind(pair.account.as_str())
+        .bind(pair.resource.as_str())
         .bind((now + pause_after(attempts)).timestamp())
         .bind(attempts + 1)
         .execute(&self.writer)
@@ -139,10 +134,10 @@ impl Knowledge for Sqlite {
         Ok(())
     }
 
-    async fn forget_refusal(&self, account: &AccountId, resource: &ResourceId) -> Result<(), Error> {
+    async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error> {
         sqlx::query("DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2")
-            .bind(account.as_str())
-            .bind(resource.as_str())
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
             .execute(&self.writer)
             .await?;
         Ok(())
@@ -173,14 +168,14 @@ async fn upsert(
     grant: &ForeignGrant,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let ForeignGrant { id, account_id, resource_id, window } = grant;
+    let ForeignGrant { id, pair, window } = grant;
     sqlx::query(
         "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (grant_id) DO NOTHING",
     )
     .bind(id.as_str())
-    .bind(account_id.as_str())
-    .bind(resource_id.as_str())
+    .bind(pair.account.as_str())
+    .bind(pair.resource.as_str())
     .bind(window.start().timestamp())
     .bind(window.end().timestamp())
     .bind(now.timestamp_millis())

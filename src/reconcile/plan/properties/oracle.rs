@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        AccountId, Email, Grant, Observed, OnCall, OnCallSelector, ResourceId, ResourceSelector, Rule, UserId,
+        AccountId, Email, Grant, Observed, OnCall, OnCallSelector, Pair, ResourceId, ResourceSelector, Rule,
+        UserId,
     },
     reconcile::{
         plan::Settings,
@@ -31,27 +32,21 @@ enum Identity {
 }
 
 impl Oracle<'_> {
-    /// Whether a rule certainly wants `account` to reach `resource` at that instant.
-    pub(super) fn certain(&self, account: &AccountId, resource: &ResourceId, at: DateTime<Utc>) -> bool {
-        self.wanted(account, resource, at, |_, _| true)
+    /// Whether a rule certainly wants the account to reach the resource at that instant.
+    pub(super) fn certain(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
+        self.wanted(pair, at, |_, _| true)
     }
 
     /// The same, because of a shift that ends and that gives access before `horizon`.
-    pub(super) fn shift(
-        &self,
-        (account, resource): (&AccountId, &ResourceId),
-        at: DateTime<Utc>,
-        horizon: DateTime<Utc>,
-    ) -> bool {
-        self.wanted(account, resource, at, |rule, on_call| {
+    pub(super) fn shift(&self, pair: &Pair, at: DateTime<Utc>, horizon: DateTime<Utc>) -> bool {
+        self.wanted(pair, at, |rule, on_call| {
             on_call.end.is_some() && on_call.start.is_none_or(|start| start - rule.start_early < horizon)
         })
     }
 
     fn wanted(
         &self,
-        account: &AccountId,
-        resource: &ResourceId,
+        Pair { account, resource }: &Pair,
         at: DateTime<Utc>,
         counts: impl Fn(&Rule, &OnCall) -> bool,
     ) -> bool {

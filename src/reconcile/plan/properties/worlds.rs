@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use crate::{
     model::{
         Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OnCallSelector, OwnGrant,
-        PolicyId, Refusal, ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
+        Pair, PolicyId, Refusal, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
     },
     reconcile::{
         plan::{
@@ -45,9 +45,11 @@ impl Case {
 }
 
 /// All pairs that a world could be about. Two addresses share the last account.
-pub(super) fn pairs() -> impl Iterator<Item = (AccountId, ResourceId)> {
+pub(super) fn pairs() -> impl Iterator<Item = Pair> {
     let accounts = (0..3).map(|index| AccountId::from(format!("a-{index}")));
-    accounts.flat_map(|account| RESOURCES.map(|name| (account.clone(), resource(name).id)))
+    accounts.flat_map(|account| {
+        RESOURCES.map(|name| Pair { account: account.clone(), resource: resource(name).id })
+    })
 }
 
 /// Anything may be unknown, unusable, unsettled or refused.
@@ -228,24 +230,20 @@ fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
         });
         let others = others.into_iter().enumerate().map(|(index, (who, what, start, length))| {
             let foreign = foreign(&format!("fg-{index}"), "nobody", span(start, start + length));
-            let (account_id, resource_id) = (account_of(who), resource(RESOURCES[what]).id);
-            ForeignGrant { account_id, resource_id, ..foreign }
+            let pair = Pair { account: account_of(who), resource: resource(RESOURCES[what]).id };
+            ForeignGrant { pair, ..foreign }
         });
         (ours.collect(), others.collect())
     })
 }
 
-fn troubles(doubt: bool) -> impl Strategy<Value = (Vec<(AccountId, ResourceId)>, Vec<Refusal>)> {
+fn troubles(doubt: bool) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
     let number = if doubt { 0..2_usize } else { 0..1 };
-    let all: Vec<(AccountId, ResourceId)> = pairs().collect();
+    let all: Vec<Pair> = pairs().collect();
     let unsettled = subsequence(all.clone(), number.clone());
     let refused = (subsequence(all, number), 1..4_i64);
     (unsettled, refused).prop_map(|(unsettled, (refused, until))| {
-        let refusals = refused.into_iter().map(|(account_id, resource_id)| Refusal {
-            account_id,
-            resource_id,
-            until: at(until),
-        });
+        let refusals = refused.into_iter().map(|pair| Refusal { pair, until: at(until) });
         (unsettled, refusals.collect())
     })
 }

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{
     Simulation,
     rotas::{Minute, Override},
-    upstream::{ACCOUNTS, PEOPLE, RESOURCES, account, resource_id},
+    upstream::{ACCOUNTS, PEOPLE, RESOURCES, pair},
 };
 use crate::model::{GrantId, SecondGrant, Window};
 
@@ -68,7 +68,7 @@ impl Simulation {
     fn changed(&mut self, minute: Minute, people: &[usize]) {
         for person in people.iter().filter(|person| **person < ACCOUNTS) {
             for name in RESOURCES {
-                self.stale.entry((account(*person), resource_id(name))).or_insert(minute);
+                self.stale.entry(pair(*person, name)).or_insert(minute);
             }
         }
         if self.random.below(5) > 0 {
@@ -167,9 +167,9 @@ impl Simulation {
             let far = if self.twin.really == SecondGrant::Refused { 0 } else { 7 * DAY };
             let start = minute + self.random.below(2) * (far + self.random.below(2 * DAY));
             let end = start + HOUR + self.random.below(12 * HOUR);
-            let resource = resource_id(RESOURCES[self.random.index(RESOURCES.len())]);
+            let resource = RESOURCES[self.random.index(RESOURCES.len())];
             let window = Window::new(self.upstream.instant(start), self.upstream.instant(end)).unwrap();
-            self.twin.add(self.upstream.instant(minute), (&account(person), &resource), window);
+            self.twin.add(self.upstream.instant(minute), pair(person, resource), window);
             self.changed(minute, &[person]);
         } else {
             let chosen = &theirs[self.random.index(theirs.len())];

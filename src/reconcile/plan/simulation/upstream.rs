@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::rotas::{Minute, Rota, Shift};
 use crate::{
     model::{
-        Account, AccountId, Aliases, Observed, OnCall, ResourceId, ResourceSelector, Rule, ScheduleId,
+        Account, AccountId, Aliases, Observed, OnCall, Pair, ResourceId, ResourceSelector, Rule, ScheduleId,
         Source, UserId,
     },
     reconcile::{
@@ -202,6 +202,10 @@ impl Upstream {
 
 pub(super) fn account(person: usize) -> AccountId {
     AccountId::from(format!("a-p{person}"))
+}
+
+pub(super) fn pair(person: usize, name: &str) -> Pair {
+    Pair { account: account(person), resource: resource_id(name) }
 }
 
 pub(super) fn resource_id(name: &str) -> ResourceId {

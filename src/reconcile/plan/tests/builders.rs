@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     model::{
         Account, AccountId, Aliases, Cause, Email, ForeignGrant, Grant, GrantId, Observed, OnCall,
-        OnCallSelector, OwnGrant, PolicyId, Refusal, Resource, ResourceId, ResourceSelector, Rule,
+        OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource, ResourceId, ResourceSelector, Rule,
         ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
@@ -94,13 +94,13 @@ pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u3
     }
 }
 
+/// The account of `who`, and `db`.
+pub(in crate::reconcile::plan) fn on_db(who: &str) -> Pair {
+    Pair { account: format!("a-{who}").into(), resource: "rs-db".into() }
+}
+
 pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -> ForeignGrant {
-    ForeignGrant {
-        id: GrantId::from(id),
-        account_id: AccountId::from(format!("a-{who}")),
-        resource_id: ResourceId::from("rs-db"),
-        window,
-    }
+    ForeignGrant { id: GrantId::from(id), pair: on_db(who), window }
 }
 
 /// A grant of ours on `db`.
@@ -188,11 +188,7 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn refused(mut self, who: &str, until: i64) -> Self {
-        self.world.refusals.push(Refusal {
-            account_id: AccountId::from(format!("a-{who}")),
-            resource_id: ResourceId::from("rs-db"),
-            until: at(until),
-        });
+        self.world.refusals.push(Refusal { pair: on_db(who), until: at(until) });
         self
     }
 

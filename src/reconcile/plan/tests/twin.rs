@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    model::{
-        AccountId, ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Refusal, ResourceId, SecondGrant, Window,
-    },
+    model::{ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Pair, Refusal, SecondGrant, Window},
     reconcile::{
         plan::{Action, PairActions, Plan, Settings, plan},
         world::World,
@@ -80,9 +78,9 @@ impl Twin {
         let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
         world.refusals = refusals.filter(|refusal| refusal.until > now).collect();
         world.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
-            Unclear::Creating(_, new) => Some(pair(&new.grant)),
+            Unclear::Creating(_, new) => Some(new.grant.pair()),
             Unclear::Revoking(row) => {
-                self.ledger.iter().find(|own| own.row == *row).map(|own| pair(&own.grant))
+                self.ledger.iter().find(|own| own.row == *row).map(|own| own.grant.pair())
             }
         }));
     }
@@ -128,7 +126,7 @@ impl Twin {
         }
         let knew = self.knows(now);
         let mut outcome = Outcome::default();
-        for PairActions { account_id: _, resource_id: _, steps } in &plan.pairs {
+        for PairActions { pair: _, steps } in &plan.pairs {
             let mut undone: Vec<Window> = Vec::new();
             for step in steps {
                 let window = step.grant().window;
@@ -189,8 +187,7 @@ impl Twin {
         let grant = Grant { id: Some(id), ..new.grant.clone() };
         self.ledger.push(OwnGrant { row: self.next, grant, causes: new.causes.clone() });
         self.next += 1;
-        let (account, resource) = pair(&new.grant);
-        self.refusals.retain(|(refusal, _)| refusal.account_id != account || refusal.resource_id != resource);
+        self.refusals.retain(|(refusal, _)| !new.grant.joins(&refusal.pair));
     }
 
     /// strongDM's side: the new grant's ID, or a refusal.
@@ -204,7 +201,7 @@ impl Twin {
     }
 
     fn refuses(&self, now: DateTime<Utc>, new: &ForeignGrant) -> bool {
-        let mut others = self.others(now, (&new.account_id, &new.resource_id));
+        let mut others = self.others(now, &new.pair);
         others.any(|other| match self.really {
             SecondGrant::Taken => false,
             SecondGrant::RefusedIfOverlapping => other.window.overlaps(&new.window),
@@ -213,16 +210,10 @@ impl Twin {
     }
 
     /// Somebody makes a grant that is not ours, if strongDM lets them.
-    pub(in crate::reconcile::plan) fn add(
-        &mut self,
-        now: DateTime<Utc>,
-        (account, resource): (&AccountId, &ResourceId),
-        window: Window,
-    ) -> bool {
+    pub(in crate::reconcile::plan) fn add(&mut self, now: DateTime<Utc>, pair: Pair, window: Window) -> bool {
         let id = GrantId::from(format!("fg-{}", self.next));
         self.next += 1;
-        let (account_id, resource_id) = (account.clone(), resource.clone());
-        let foreign = ForeignGrant { id, account_id, resource_id, window };
+        let foreign = ForeignGrant { id, pair, window };
         let free = !self.refuses(now, &foreign);
         self.remote.extend(free.then_some(foreign));
         free
@@ -232,24 +223,17 @@ impl Twin {
         self.remote.retain(|other| Some(&other.id) != id);
     }
 
-    fn others<'a>(
-        &'a self,
-        now: DateTime<Utc>,
-        (account, resource): (&'a AccountId, &'a ResourceId),
-    ) -> impl Iterator<Item = &'a ForeignGrant> {
-        self.remote.iter().filter(move |other| {
-            other.account_id == *account && other.resource_id == *resource && other.window.end() > now
-        })
+    fn others<'a>(&'a self, now: DateTime<Utc>, pair: &'a Pair) -> impl Iterator<Item = &'a ForeignGrant> {
+        self.remote.iter().filter(move |other| other.pair == *pair && other.window.end() > now)
     }
 
     /// What the executor learns from a refusal.
     fn learn(&mut self, now: DateTime<Utc>, knew: SecondGrant, grant: &Grant) {
-        let in_the_way: Vec<ForeignGrant> =
-            self.others(now, (&grant.account_id, &grant.resource_id)).cloned().collect();
+        let pair = grant.pair();
+        let in_the_way: Vec<ForeignGrant> = self.others(now, &pair).cloned().collect();
         let foreign: Vec<ForeignGrant> =
             in_the_way.iter().filter(|other| !self.is_ours(&other.id)).cloned().collect();
-        let (account, resource) = pair(grant);
-        self.seen_foreign.retain(|other| other.account_id != account || other.resource_id != resource);
+        self.seen_foreign.retain(|other| other.pair != pair);
         self.seen_foreign.extend(foreign.iter().cloned());
         let learned = if in_the_way.iter().any(|other| other.window.overlaps(&grant.window)) {
             SecondGrant::RefusedIfOverlapping
@@ -261,17 +245,15 @@ impl Twin {
             self.believed_until = now + TimeDelta::hours(24);
         }
         if in_the_way.is_empty() || (learned <= knew && foreign.is_empty()) {
-            self.refuse(now, account, resource);
+            self.refuse(now, pair);
         }
     }
 
-    fn refuse(&mut self, now: DateTime<Utc>, account_id: AccountId, resource_id: ResourceId) {
-        let is_that =
-            |refusal: &Refusal| refusal.account_id == account_id && refusal.resource_id == resource_id;
-        let earlier = self.refusals.iter().position(|(refusal, _)| is_that(refusal));
+    fn refuse(&mut self, now: DateTime<Utc>, pair: Pair) {
+        let earlier = self.refusals.iter().position(|(refusal, _)| refusal.pair == pair);
         let attempts = earlier.map_or(0, |index| self.refusals.remove(index).1);
         let until = now + TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15));
-        self.refusals.push((Refusal { account_id, resource_id, until }, attempts + 1));
+        self.refusals.push((Refusal { pair, until }, attempts + 1));
     }
 
     fn is_ours(&self, id: &GrantId) -> bool {
@@ -309,31 +291,19 @@ impl Twin {
     }
 
     /// Whether strongDM has a grant of ours (or, with `anyone`, any grant) that gives access.
-    pub(in crate::reconcile::plan) fn gives(
-        &self,
-        account: &AccountId,
-        resource: &ResourceId,
-        at: DateTime<Utc>,
-        anyone: bool,
-    ) -> bool {
+    pub(in crate::reconcile::plan) fn gives(&self, pair: &Pair, at: DateTime<Utc>, anyone: bool) -> bool {
         self.remote.iter().any(|found| {
-            found.account_id == *account
-                && found.resource_id == *resource
+            found.pair == *pair
                 && found.window.contains(at)
                 && (anyone || found.id.as_str().starts_with("ag-"))
         })
     }
 }
 
-pub(in crate::reconcile::plan) fn pair(grant: &Grant) -> (AccountId, ResourceId) {
-    (grant.account_id.clone(), grant.resource_id.clone())
-}
-
 fn remote(grant: &Grant) -> ForeignGrant {
     ForeignGrant {
         id: grant.id.clone().unwrap_or_else(|| GrantId::from("none yet")),
-        account_id: grant.account_id.clone(),
-        resource_id: grant.resource_id.clone(),
+        pair: grant.pair(),
         window: grant.window,
     }
 }

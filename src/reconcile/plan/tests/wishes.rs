@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, always, at, filter, level, named, own, policy, policy_rule, resource, schedule, schedule_rule,
-    shift, span, without_end,
+    Scene, always, at, filter, level, named, on_db, own, policy, policy_rule, resource, schedule,
+    schedule_rule, shift, span, without_end,
 };
 use crate::{
-    model::{Aliases, ForeignGrant, Observed, Rule, Window},
+    model::{Aliases, ForeignGrant, Observed, Pair, Rule, Window},
     reconcile::{plan::Action, world::ResourceMatch},
 };
 
@@ -220,8 +220,10 @@ fn a_resource_made_anew_under_its_name_gets_a_new_grant() {
 #[test]
 fn grants_behind_the_horizon_and_other_peoples_are_not_touched() {
     let week = 7 * 24;
-    let foreign =
-        ForeignGrant { resource_id: "rs-web".into(), ..super::builders::foreign("fg", "day", span(8, 20)) };
+    let foreign = ForeignGrant {
+        pair: Pair { resource: "rs-web".into(), ..on_db("day") },
+        ..super::builders::foreign("fg", "day", span(8, 20))
+    };
     let ours = [own(1, "day", 12 + week, 13 + week), own(2, "day", 12 + week, 13 + week)];
     let scene = Scene::with_shifts([]).ours(ours).foreign(foreign);
     assert_snapshot!(scene.words(), @r"
