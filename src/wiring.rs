@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Store, StoreKind},
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
-    reconcile::{Reconciler, plan::Settings},
+    reconcile::{Observer, Reconciler, plan::Settings},
     store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
@@ -90,6 +90,12 @@ pub async fn reconciler_with(
     metrics: Arc<Metrics>,
     clients: Clients,
 ) -> anyhow::Result<Reconciler> {
+    let intervals = (config.sync.interval, config.sync.verify_interval);
+    Ok(Reconciler::new(observer(config, clients), intervals, store, metrics).await?)
+}
+
+/// An observer of both upstreams, for whoever only looks.
+pub fn observer(config: &Config, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
@@ -97,8 +103,7 @@ pub async fn reconciler_with(
         horizon: config.sync.horizon,
         max_revocations: config.sync.max_revocations,
     };
-    let intervals = (config.sync.interval, config.sync.verify_interval);
-    Ok(Reconciler::new(settings, intervals, store, pagerduty, strongdm, metrics).await?)
+    Observer::new(settings, pagerduty, strongdm)
 }
 
 fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {

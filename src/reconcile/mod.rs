@@ -64,6 +64,7 @@
 mod execute;
 pub mod explain;
 mod lease;
+mod links;
 mod observe;
 pub mod on_demand;
 mod pass;
@@ -75,7 +76,7 @@ mod timetable;
 pub mod world;
 
 pub use self::{
-    observe::survey::Survey,
+    observe::{Observer, Survey},
     on_demand::PassRequest,
     run::{LEARNED_FOR, Reconciler},
 };

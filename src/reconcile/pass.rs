@@ -9,8 +9,14 @@ use super::{
     PassRequest, Reconciler,
     execute::Context,
     lease::PassLease,
+    observe::{freshness, recorded},
     plan::{Action, Asked, Plan, Unknown, plan},
-    report::{Failure, PassReport, Trigger, UnknownEntry, failure_log::FailureLog, preflight},
+    report::{
+        Failure, PassReport, Trigger, UnknownEntry,
+        failure_log::FailureLog,
+        finding_log::FindingLog,
+        preflight::{self, preflight},
+    },
     scope::Scope,
     timetable::{self, Passed},
 };
@@ -40,6 +46,7 @@ pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
 pub(super) struct PassState {
     held: bool,
     troubles: FailureLog,
+    findings: FindingLog,
 }
 
 /// A pass that is to be run.
@@ -79,25 +86,30 @@ impl Reconciler {
         let unverified = self.prepare(&mut timetable, &context, began + PREPARE).await?;
         for round in 1..=ROUNDS {
             (context.now, context.last_round) = (clock::now(), round == ROUNDS);
-            let observed = self.observe(context.now, &scope);
+            let observed = async {
+                let recorded = recorded::read(&self.store, context.now).await?;
+                Ok::<_, store::Error>(self.observer.observe(context.now, &scope, recorded).await)
+            };
             let Ok(world) = timeout_at(began + OBSERVE, observed).await else {
                 self.note_unobserved(&mut report);
                 break;
             };
             let world = world?;
-            self.note_observed(&world, context.now);
+            freshness::record(&self.metrics, self.settings(), &world, context.now);
             context.planned_with = world.second_grant;
-            let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
+            let decided = plan(context.now, self.settings(), &world, request.allow_mass_revocation);
             report.take_decisions(&decided);
             report.asked = world.on_calls.keys().cloned().collect();
-            report.ahead = Some(preflight::ahead(context.now, &self.settings, &world));
+            let ahead = preflight::ahead(context.now, self.settings(), &world);
             if round == 1 {
                 report.unchanged = decided.unchanged;
             }
             if scope == Scope::All {
-                self.note_links(&world).await?;
-                self.note_ahead(context.now, &world, &decided);
+                self.links.replace(world.links()).await?;
+                let found = preflight(context.now, self.settings(), &world, &decided, &ahead);
+                state.findings.record(&self.metrics, found, &decided.unknown);
             }
+            report.ahead = Some(ahead);
             let undone = decided.clone();
             let executed = timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await;
             let Ok(learned) = executed else {
@@ -125,9 +137,14 @@ impl Reconciler {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport::begin(pass_id, trigger, true, now);
         let scope = request.scope();
-        match timeout_at(began + OBSERVE, self.observe(now, &scope)).await {
+        match timeout_at(began + OBSERVE, async {
+            let recorded = recorded::read(&self.store, now).await?;
+            Ok::<_, store::Error>(self.observer.observe(now, &scope, recorded).await)
+        })
+        .await
+        {
             Ok(world) => {
-                let decided = plan(now, &self.settings, &world?, request.allow_mass_revocation);
+                let decided = plan(now, self.settings(), &world?, request.allow_mass_revocation);
                 report.take_decisions(&decided);
                 report.unchanged = decided.unchanged;
                 report.take_steps(&decided);
@@ -176,7 +193,7 @@ impl Reconciler {
         full: bool,
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
-        self.keep(self.picture().await?.after(report, full, &self.settings.rules)).await?;
+        self.keep(self.picture().await?.after(report, full, &self.settings().rules)).await?;
         let complete = report.is_complete();
         let standing = &mut timetable.standing;
         if full {
@@ -251,7 +268,7 @@ impl Reconciler {
     }
 
     fn note_unobserved(&self, report: &mut PassReport) {
-        let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(Rule::sources).collect();
+        let sources: BTreeSet<Source> = self.settings().rules.iter().flat_map(Rule::sources).collect();
         report.unknown.extend(sources.into_iter().map(|source| {
             UnknownEntry(Unknown { about: Asked::OnCalls(source), error: "observing took too long".into() })
         }));

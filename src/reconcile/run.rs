@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     time::Instant,
@@ -18,20 +18,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    explain::{Explanation, Question, explain_now},
     lease::PassLease,
-    observe::cache::Cache,
+    links::SeenLinks,
+    observe::{Observer, cache::Cache, freshness},
     on_demand::{Note, Outcome, PassRequest},
     pass::{Ask, PassState},
     plan::Settings,
     report::{Trigger, snapshot_store::Noticed},
-    scope::Scope,
+    scope::{Scope, marks_for},
     timetable::{self, Agenda, Due, Passed},
 };
 use crate::{
     clock,
-    metrics::{ByRule, Metrics},
-    model::{Finding, Links, Mark, Rule},
-    pagerduty,
+    metrics::Metrics,
+    model::Mark,
+    pagerduty::Hint,
     store::{self, SharedStore, Workload},
     strongdm,
 };
@@ -50,15 +52,14 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Brings strongDM in line with PagerDuty.
 pub struct Reconciler {
-    pub(super) settings: Settings,
     pub(super) store: SharedStore,
-    pub(super) pagerduty: pagerduty::Client,
+    pub(super) observer: Observer,
     pub(super) strongdm: strongdm::Client,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) cache: Cache,
+    pub(super) cache: Arc<Cache>,
     agenda: Agenda,
     pub(super) verify_interval: TimeDelta,
-    links: RwLock<Arc<Links>>,
+    pub(super) links: SeenLinks,
     /// The last full pass whose links are known here.
     links_of: Mutex<Option<DateTime<Utc>>>,
     /// A full pass with a comparison of the ledger has begun since this process came up, here or elsewhere.
@@ -69,15 +70,13 @@ pub struct Reconciler {
     pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
     /// Failures that were already put into the audit.
     pub(super) known_failures: Mutex<BTreeSet<String>>,
-    /// What the last full pass found amiss ahead.
-    pub(super) ahead: Mutex<Arc<[Finding]>>,
     /// What the next picture must show beside what passes saw.
     pub(super) noticed: Mutex<Noticed>,
 }
 
 impl std::fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reconciler").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Reconciler").field("settings", self.settings()).finish_non_exhaustive()
     }
 }
 
@@ -101,26 +100,21 @@ enum Turn {
 impl Reconciler {
     /// A reconciler that looks at least every `interval` and compares the ledger every `verify_interval`.
     pub async fn new(
-        settings: Settings,
+        observer: Observer,
         intervals: (Duration, Duration),
         store: SharedStore,
-        pagerduty: pagerduty::Client,
-        strongdm: strongdm::Client,
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
-        let links = RwLock::new(Arc::new(store.links().await?));
-        // So that a rule that was never observed shows as such.
-        for Rule { name, .. } in &settings.rules {
-            metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
-        }
+        let links = SeenLinks::load(store.clone()).await?;
+        freshness::reset(&metrics, observer.settings());
+        let (strongdm, cache) = (observer.strongdm().clone(), Arc::clone(observer.cache()));
         let (interval, verify_interval) = intervals;
         Ok(Self {
-            settings,
             store,
-            pagerduty,
+            observer,
             strongdm,
             metrics,
-            cache: Cache::default(),
+            cache,
             agenda: Agenda::new(interval),
             verify_interval: TimeDelta::from_std(verify_interval).unwrap_or(TimeDelta::MAX),
             links,
@@ -129,23 +123,23 @@ impl Reconciler {
             passing: AsyncMutex::default(),
             joinable: Mutex::default(),
             known_failures: Mutex::default(),
-            ahead: Mutex::new(Arc::new([])),
             noticed: Mutex::default(),
         })
     }
 
     /// The operator's part of the decision.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        self.observer.settings()
     }
 
-    /// Which schedule was seen under which escalation policy.
-    pub fn links(&self) -> Arc<Links> {
-        Arc::clone(&self.links.read())
+    /// What must be looked at after an event that says this.
+    pub fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
+        marks_for(&self.settings().rules, &self.links.current(), hint)
     }
 
-    pub(super) fn set_links(&self, links: Links) {
-        *self.links.write() = Arc::new(links);
+    /// Why somebody has, or lacks, access. Writes nothing.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
+        explain_now(&self.observer, &self.store, question).await
     }
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
@@ -229,7 +223,7 @@ impl Reconciler {
         self.metrics.show(&timetable.standing);
         let links_of = *self.links_of.lock();
         if links_of != timetable.last_full {
-            self.set_links(self.store.links().await?);
+            self.links.reload().await?;
             *self.links_of.lock() = timetable.last_full;
         }
         Ok(())

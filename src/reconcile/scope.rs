@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source};
+use crate::{
+    model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source},
+    pagerduty::Hint,
+};
 
 /// What a pass looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +38,18 @@ impl Scope {
     }
 }
 
+/// What an event that says this leads to.
+pub(super) fn marks_for(rules: &[Rule], links: &Links, hint: &Hint) -> BTreeSet<Mark> {
+    match hint {
+        Hint::Nothing => BTreeSet::new(),
+        Hint::Everything => BTreeSet::from([Mark::Everything]),
+        Hint::About { schedules, policies } => concerned(rules, links, schedules, policies),
+    }
+}
+
 /// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
 /// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.
-pub fn concerned(
+fn concerned(
     rules: &[Rule],
     links: &Links,
     schedules: &BTreeSet<ScheduleId>,

@@ -16,8 +16,12 @@ use crate::{
     config::{Config, PagerDuty},
     metrics::Metrics,
     model::{Finding, Severity, is_loopback},
-    reconcile::{Survey, plan::Unknown, report::preflight::preflight},
-    store::{DeliveryRow, SharedStore, sqlite::Sqlite},
+    reconcile::{
+        Survey,
+        plan::Unknown,
+        report::preflight::{ahead, preflight},
+    },
+    store::{DeliveryRow, SharedStore},
     subscription, wiring,
 };
 
@@ -152,13 +156,12 @@ async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Bes
     probed.findings.extend(wrong.filter(|_| !is_gone).map(wrong_secret::finding));
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
-        // An empty store: what matters here is what the rules mean, not what was done before.
-        let empty = Arc::new(Sqlite::in_memory().await?);
-        let reconciler = wiring::reconciler_with(config, empty, metrics, clients).await?;
-        let survey = patiently("PagerDuty and strongDM", reconciler.survey()).await?;
+        let observer = wiring::observer(config, clients);
+        let survey = patiently("PagerDuty and strongDM", observer.survey()).await;
         report.findings.extend(unobserved(&survey, &probed));
         let Survey { at, world, plan } = &survey;
-        report.findings.extend(preflight(*at, reconciler.settings(), world, plan));
+        let (at, settings) = (*at, observer.settings());
+        report.findings.extend(preflight(at, settings, world, plan, &ahead(at, settings, world)));
         report.take_access(plan);
     }
     report.findings.extend(probed.findings);

@@ -2,6 +2,7 @@
 //! what the store keeps of a pass.
 
 pub(super) mod failure_log;
+pub(super) mod finding_log;
 pub mod preflight;
 pub mod snapshot;
 pub(super) mod snapshot_store;

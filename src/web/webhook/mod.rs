@@ -2,7 +2,7 @@
 
 pub(in crate::web) mod secrets;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -19,9 +19,7 @@ use super::{error::AppError, openapi::ErrorBody, router::App};
 use crate::{
     clock,
     metrics::ByAnswer,
-    model::Mark,
-    pagerduty::{Event, Hint, signature},
-    reconcile::scope::concerned,
+    pagerduty::{Event, signature},
     store::{Accepted, Delivery},
     telemetry::throttle::LogThrottle,
 };
@@ -201,13 +199,6 @@ fn refuse(app: &App, headers: &HeaderMap) {
 
 fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delivery {
     let Event { id, event_type, hint } = event;
-    let marks = match hint {
-        Hint::Nothing => BTreeSet::new(),
-        Hint::Everything => BTreeSet::from([Mark::Everything]),
-        Hint::About { schedules, policies } => {
-            concerned(&app.reconciler.settings().rules, &app.reconciler.links(), &schedules, &policies)
-        }
-    };
     Delivery {
         key: id
             .as_ref()
@@ -217,7 +208,7 @@ fn delivery(app: &App, headers: &HeaderMap, event: Event, body: &[u8]) -> Delive
         event_type,
         webhook_id: unsigned(headers, "x-webhook-id"),
         subscription: unsigned(headers, "x-webhook-subscription"),
-        marks,
+        marks: app.reconciler.marks_for(&hint),
     }
 }
 

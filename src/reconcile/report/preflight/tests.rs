@@ -58,7 +58,7 @@ fn resources(count: usize) -> ResourceMatch {
 
 fn found(settings: &Settings, world: &World) -> Vec<Finding> {
     let now = at(0);
-    preflight(now, settings, world, &plan(now, settings, world, false))
+    preflight(now, settings, world, &plan(now, settings, world, false), &ahead(now, settings, world))
 }
 
 fn texts(findings: &[Finding], kind: &str) -> Vec<String> {
