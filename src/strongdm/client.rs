@@ -1,8 +1,7 @@
-//! The questions and orders that this program has for strongDM.
+//! The calls that this program makes to strongDM: it lists accounts, resources and grants, and creates and deletes grants.
 
 use std::{fmt, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
@@ -10,7 +9,8 @@ use super::{
     convert,
     error::{Error, tidy},
     filter,
-    grpc::call::{Caller, Options},
+    grant::{Deleted, RemoteGrant},
+    grpc::{call::Caller, options::Options},
     operation::Operation,
     proto::{
         AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse, AccountGrantDeleteRequest,
@@ -30,30 +30,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }
-}
-
-/// An account grant as strongDM knows it, whoever made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteGrant {
-    /// Its identifier.
-    pub id: GrantId,
-    /// Who has access.
-    pub account: AccountId,
-    /// To what.
-    pub resource: ResourceId,
-    /// From when, in whole seconds; none if strongDM did not say.
-    pub start: Option<DateTime<Utc>>,
-    /// Until when, in whole seconds; none if it never ends.
-    pub end: Option<DateTime<Utc>>,
-}
-
-/// How a grant came to be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleted {
-    /// This call removed it.
-    Now,
-    /// It had ended, or someone else removed it, or an earlier attempt did whose answer was lost.
-    AlreadyGone,
 }
 
 impl Client {

@@ -5,8 +5,8 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use super::{
-    client::RemoteGrant,
     error::Error,
+    grant::RemoteGrant,
     proto::{self, AccountGrant, ResourceFields, User, account},
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId};

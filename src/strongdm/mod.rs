@@ -9,6 +9,7 @@ mod client;
 mod convert;
 mod error;
 mod filter;
+mod grant;
 mod operation;
 
 mod grpc;
@@ -22,10 +23,11 @@ mod proto {
 mod tests;
 
 pub use self::{
-    client::{Client, Deleted, RemoteGrant},
+    client::Client,
     error::Error,
+    grant::{Deleted, RemoteGrant},
     grpc::{
-        call::{CallOutcome, Observer, Options, Timing},
+        options::{CallOutcome, Observer, Options, Timing},
         sign::{InvalidSecretKey, decode_secret_key},
     },
 };

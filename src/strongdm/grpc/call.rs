@@ -45,106 +45,6 @@ const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 /// Few enough to stay far from strongDM's 500 writes a minute, enough to keep up with a shift change.
 const WRITES_IN_FLIGHT: usize = 4;
 
-/// What is not a matter of the account: names, patience and who listens.
-#[derive(Clone)]
-pub struct Options {
-    /// How this program introduces itself.
-    pub user_agent: String,
-    /// How long things may take.
-    pub timing: Timing,
-    /// Hears of every request that was sent.
-    pub on_call: Observer,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            user_agent: concat!("oncall-grants/", env!("CARGO_PKG_VERSION")).to_owned(),
-            timing: Timing::default(),
-            on_call: Arc::new(|_| {}),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user_agent, timing, on_call: _ } = self;
-        f.debug_struct("Options")
-            .field("user_agent", user_agent)
-            .field("timing", timing)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Bounds on how long things take.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// For a connection with its TLS handshake.
-    pub connect: Duration,
-    /// For one request and its answer.
-    pub attempt: Duration,
-    /// For a call with all its attempts; a page of a list is a call. Waiting for a turn to write comes before.
-    pub call: Duration,
-    /// For all pages of a list.
-    pub list: Duration,
-    /// For the rate limit.
-    pub longest_wait: Duration,
-    /// Before the second attempt; doubles from there, with jitter.
-    pub first_pause: Duration,
-    /// Attempts of one call.
-    pub attempts: usize,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            attempt: Duration::from_secs(10),
-            call: Duration::from_secs(30),
-            list: Duration::from_secs(90),
-            longest_wait: Duration::from_secs(15),
-            first_pause: Duration::from_millis(300),
-            attempts: 3,
-        }
-    }
-}
-
-impl Timing {
-    fn pauses(&self) -> impl Iterator<Item = Duration> {
-        ExponentialBuilder::new()
-            .with_min_delay(self.first_pause)
-            .with_max_delay(self.longest_wait)
-            .with_max_times(self.attempts.saturating_sub(1))
-            .with_jitter()
-            .build()
-    }
-
-    /// With less time than this an attempt has no fair chance, and cutting it off would leave a write unclear.
-    fn fair_chance(&self) -> Duration {
-        self.attempt / 5
-    }
-}
-
-/// Is told of every request that was sent, retries included. Must not block.
-pub type Observer = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
-
-/// How one request to strongDM went.
-#[derive(Clone, Debug)]
-pub struct CallOutcome<'a> {
-    /// What was asked, `AccountGrants.Create` for example.
-    pub operation: &'static str,
-    /// Whether it was done. `NotFound`, `AlreadyExists` and `InvalidArgument` are answers of a healthy strongDM.
-    pub result: Result<(), &'a Error>,
-    /// gRPC's name of the code, or `CONNECT`, `TRANSPORT`, `TIMEOUT`, `DECODE` where there was none.
-    pub code: &'static str,
-    /// How long it took.
-    pub seconds: f64,
-    /// What is left of the rate limit, if the answer said so.
-    pub ratelimit_remaining: Option<i64>,
-    /// What strongDM's clock showed, if the answer said so: signatures fail if ours shows another day.
-    pub server_date: Option<DateTime<Utc>>,
-}
-
 /// Everything that a call needs.
 pub(in crate::strongdm) struct Caller {
     channel: Channel,
@@ -324,31 +224,6 @@ impl Caller {
     }
 }
 
-/// Which date to sign with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SigningDate {
-    /// What the clock shows at each attempt.
-    Today,
-    /// A refused signature's other chance; there is only one.
-    Other(NaiveDate),
-}
-
-impl SigningDate {
-    fn on(self, now: DateTime<Utc>) -> NaiveDate {
-        match self {
-            Self::Today => now.date_naive(),
-            Self::Other(date) => date,
-        }
-    }
-
-    fn resigned(self, refused: NaiveDate, now: DateTime<Utc>) -> Option<Self> {
-        match self {
-            Self::Today => sign::other_date(refused, now).map(Self::Other),
-            Self::Other(_) => None,
-        }
-    }
-}
-
 /// The time in an HTTP `date` header.
 fn clock(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
     let date = metadata.get("date")?.to_str().ok()?;
@@ -360,19 +235,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_date_has_one_other_chance() {
-        let midnight = DateTime::from_timestamp(86_400 * 20_000, 0).unwrap();
-        let (today, yesterday) = (midnight.date_naive(), midnight.date_naive().pred_opt().unwrap());
-        let first = SigningDate::Today;
-        assert_eq!(first.on(midnight), today);
-        let second = first.resigned(yesterday, midnight).unwrap();
-        assert_eq!(second.on(midnight), today);
-        let second = first.resigned(today, midnight).unwrap();
-        assert_eq!(second.on(midnight), yesterday);
-        assert_eq!(second.resigned(yesterday, midnight), None);
-    }
-
-    #[test]
     fn the_clock_of_the_server_is_read() {
         let mut metadata = MetadataMap::new();
         assert_eq!(clock(&metadata), None);
@@ -380,13 +242,6 @@ mod tests {
         assert_eq!(clock(&metadata), "2026-11-22T11:58:00Z".parse().ok());
         metadata.insert("date", MetadataValue::from_static("soon"));
         assert_eq!(clock(&metadata), None);
-    }
-
-    #[test]
-    fn pauses_grow_and_end() {
-        let pauses: Vec<Duration> = Timing::default().pauses().collect();
-        assert_eq!(pauses.len(), 2);
-        assert!(pauses[0] >= Duration::from_millis(300) && pauses[1] >= Duration::from_millis(600));
     }
 
     #[tokio::test]

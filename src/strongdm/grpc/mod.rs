@@ -5,6 +5,7 @@
 
 pub(super) mod call;
 mod list;
+pub(super) mod options;
 
 pub(super) mod outcome;
 mod rate_limit;

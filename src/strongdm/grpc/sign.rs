@@ -57,6 +57,31 @@ pub(in crate::strongdm) fn other_date(used: NaiveDate, now: DateTime<Utc>) -> Op
     None
 }
 
+/// Which date to sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SigningDate {
+    /// What the clock shows at each attempt.
+    Today,
+    /// A refused signature's other chance; there is only one.
+    Other(NaiveDate),
+}
+
+impl SigningDate {
+    fn on(self, now: DateTime<Utc>) -> NaiveDate {
+        match self {
+            Self::Today => now.date_naive(),
+            Self::Other(date) => date,
+        }
+    }
+
+    fn resigned(self, refused: NaiveDate, now: DateTime<Utc>) -> Option<Self> {
+        match self {
+            Self::Today => sign::other_date(refused, now).map(Self::Other),
+            Self::Other(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use prost::Message;
@@ -180,5 +205,18 @@ mod tests {
         ] {
             assert_eq!(other_date(date(used), now.parse().unwrap()), other.map(date), "{used} at {now}");
         }
+    }
+
+    #[test]
+    fn a_refused_date_has_one_other_chance() {
+        let midnight = DateTime::from_timestamp(86_400 * 20_000, 0).unwrap();
+        let (today, yesterday) = (midnight.date_naive(), midnight.date_naive().pred_opt().unwrap());
+        let first = SigningDate::Today;
+        assert_eq!(first.on(midnight), today);
+        let second = first.resigned(yesterday, midnight).unwrap();
+        assert_eq!(second.on(midnight), today);
+        let second = first.resigned(today, midnight).unwrap();
+        assert_eq!(second.on(midnight), yesterday);
+        assert_eq!(second.resigned(yesterday, midnight), None);
     }
 }
