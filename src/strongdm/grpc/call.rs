@@ -1,15 +1,15 @@
-//! One call: encode once, then sign, send and judge until it is done, hopeless or out of time.
+//! One call: encoded once, then signed, sent and its outcome classified until it succeeds, fails for good or is out of
+//! time.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::FutureExt;
 use prost::Message;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, sleep, timeout},
 };
 use tonic::{
@@ -24,9 +24,10 @@ use super::{
     channel,
     codec::RawCodec,
     messages::Answer,
+    options::{CallOutcome, Observer, Options, Timing},
     outcome::{Failure, Next},
-    rate_limit::{self, Pace, RateLimit},
-    sign,
+    rate_limit::{RateLimit, RateLimits, wait_until},
+    sign::{SigningDate, sign},
 };
 use crate::{
     clock,
@@ -45,30 +46,32 @@ const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 /// Few enough to stay far from strongDM's 500 writes a minute, enough to keep up with a shift change.
 const WRITES_IN_FLIGHT: usize = 4;
 
-/// Everything that a call needs.
-pub(in crate::strongdm) struct Caller {
+/// Calls methods of strongDM's API: holds the connection, the API key, and what is known of the rate limit.
+pub(crate) struct Caller {
     channel: Channel,
-    /// For taking it out of foreign texts.
+    /// So that it can be removed from texts that come from strongDM.
     access_key: SecretString,
-    /// What is the same in every request.
+    /// The headers that all requests share.
     metadata: MetadataMap,
     secret_key: SecretSlice<u8>,
-    pace: Pace,
+    rate_limits: RateLimits,
     writes: Semaphore,
-    pub(in crate::strongdm) timing: Timing,
-    on_call: Observer,
+    pub(super) timing: Timing,
+    observer: Observer,
 }
 
 impl Caller {
-    pub(in crate::strongdm) fn new(
+    /// Connects at the first call. To be called inside a tokio runtime. [`Error::Refused`] for a URL or key that cannot
+    /// be used.
+    pub(crate) fn new(
         tls: rustls::ClientConfig,
         api_url: &Url,
         access_key: &SecretString,
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
-        let Options { user_agent, timing, on_call } = options;
-        let text = |what: &str, value: &str| {
+        let Options { user_agent, timing, observer } = options;
+        let header = |what: &str, value: &str| {
             MetadataValue::<Ascii>::try_from(value)
                 .map_err(|_| Error::Refused(format!("the {what} holds a character that no header may hold")))
         };
@@ -76,66 +79,55 @@ impl Caller {
         if access_key.expose_secret().is_empty() || secret_key.expose_secret().is_empty() {
             return Err(Error::Refused("the strongDM API key is empty".to_owned()));
         }
-        let mut key = text("strongDM access key", access_key.expose_secret())?;
+        let mut key = header("strongDM access key", access_key.expose_secret())?;
         key.set_sensitive(true);
         let mut metadata = MetadataMap::new();
         metadata.insert("x-sdm-authentication", key);
         metadata.insert("x-sdm-api-version", MetadataValue::from_static(API_VERSION));
-        metadata.insert("x-sdm-user-agent", text("user agent", &user_agent)?);
+        metadata.insert("x-sdm-user-agent", header("user agent", &user_agent)?);
         Ok(Self {
             channel: channel::open(tls, api_url, &user_agent, timing.connect)?,
             access_key,
             metadata,
             secret_key,
-            pace: Pace::default(),
+            rate_limits: RateLimits::default(),
             writes: Semaphore::new(WRITES_IN_FLIGHT),
             timing,
-            on_call,
+            observer,
         })
     }
 
-    /// Asks strongDM, again where that is safe and promising.
-    pub(in crate::strongdm) async fn call<A: Answer>(
+    /// Calls a method, and retries where that is safe and may succeed.
+    pub(crate) async fn call<A: Answer>(
         &self,
         operation: Operation,
         message: &impl Message,
     ) -> Result<A, Error> {
-        let kind = operation.kind();
         let body = Bytes::from(message.encode_to_vec());
-        let _turn = match kind {
-            Kind::Read => None,
-            Kind::Create | Kind::Delete => {
-                Some(self.writes.acquire().await.expect("the semaphore is never closed"))
-            }
-        };
+        let _turn = self.write_turn(operation.kind()).await;
         let deadline = Instant::now() + self.timing.call;
-        if kind != Kind::Read {
-            let now = clock::now();
-            let until = self.pace.low_until(kind, now);
-            sleep(rate_limit::wait(until, now, self.timing.longest_wait)).await;
-        }
+        self.respect_rate_limit(operation.kind()).await;
         let mut pauses = self.timing.pauses();
-        let (mut date, mut doubtful) = (SigningDate::Today, false);
+        let (mut date, mut unclear) = (SigningDate::Today, false);
         loop {
-            let now = clock::now();
-            let signed = date.on(now);
-            let mut failure = match self.attempt(operation, body.clone(), signed, deadline).await {
+            let signed_with = date.at(clock::now());
+            let mut failure = match self.attempt(operation, body.clone(), signed_with, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            doubtful |= failure.error.is_unclear();
-            failure.error = failure.error.judged_after(doubtful);
+            unclear |= failure.error.is_unclear();
+            failure.error = failure.error.unclear_if(unclear);
             let Some(pause) = pauses.next() else { return Err(failure.error) };
             let now = clock::now();
             let pause = match failure.next {
                 Next::GiveUp => return Err(failure.error),
-                Next::Again => pause,
+                Next::Retry => pause,
                 // With the pause on top, so that not everyone comes back in the same instant.
-                Next::AfterLimit => {
-                    let until = self.pace.reset_at(kind, now);
-                    pause + rate_limit::wait(until, now, self.timing.longest_wait)
+                Next::RetryAfterReset => {
+                    let reset = self.rate_limits.next_reset(operation.kind(), now);
+                    pause + wait_until(reset, now, self.timing.longest_wait)
                 }
-                Next::SignAgain => match date.resigned(signed, now) {
+                Next::SignAgain => match date.after_refusal(signed_with, now) {
                     Some(other) => {
                         date = other;
                         Duration::ZERO
@@ -143,20 +135,35 @@ impl Caller {
                     None => return Err(failure.error),
                 },
             };
-            if Instant::now() + pause + self.timing.fair_chance() > deadline {
+            if Instant::now() + pause + self.timing.shortest_attempt() > deadline {
                 return Err(failure.error);
             }
-            tracing::debug!(
-                operation = operation.name(),
-                code = failure.code,
-                ?pause,
-                "asking strongDM again"
-            );
+            let code = failure.stage.code();
+            tracing::debug!(operation = operation.name(), code, ?pause, "asking strongDM again");
             sleep(pause).await;
         }
     }
 
-    /// Signs, sends and judges once, and tells the observer.
+    /// Waits until a write may be sent; reads need no turn.
+    async fn write_turn(&self, kind: Kind) -> Option<SemaphorePermit<'_>> {
+        match kind {
+            Kind::Read => None,
+            Kind::Create | Kind::Delete => {
+                Some(self.writes.acquire().await.expect("the semaphore is never closed"))
+            }
+        }
+    }
+
+    /// Delays a write while the budget for writes is almost used up.
+    async fn respect_rate_limit(&self, kind: Kind) {
+        if kind != Kind::Read {
+            let now = clock::now();
+            let until = self.rate_limits.low_until(kind, now);
+            sleep(wait_until(until, now, self.timing.longest_wait)).await;
+        }
+    }
+
+    /// Signs and sends once, classifies the outcome, and tells the observer.
     async fn attempt<A: Answer>(
         &self,
         operation: Operation,
@@ -165,18 +172,18 @@ impl Caller {
         deadline: Instant,
     ) -> Result<A, Failure> {
         let started = Instant::now();
-        let patience = self.timing.attempt.min(deadline.saturating_duration_since(started));
-        let sent = timeout(patience, self.send(operation, body, date)).await;
+        let limit = self.timing.attempt.min(deadline.saturating_duration_since(started));
+        let sent = timeout(limit, self.send(operation, body, date)).await;
         let (server_date, mut result) = match &sent {
-            Err(_elapsed) => (None, Err(Failure::timeout(operation, patience))),
+            Err(_elapsed) => (None, Err(Failure::timeout(operation, limit))),
             Ok(Err(status)) => {
                 let secret = self.access_key.expose_secret();
-                (clock(status.metadata()), Err(Failure::of(operation, status, secret)))
+                (server_date(status.metadata()), Err(Failure::of(operation, status, secret)))
             }
             Ok(Ok(response)) => {
                 let answer = A::decode(response.get_ref().clone());
                 let answer = answer.map_err(|error| Failure::undecodable(operation, &error));
-                (clock(response.metadata()), answer)
+                (server_date(response.metadata()), answer)
             }
         };
         let kind = operation.kind();
@@ -185,15 +192,15 @@ impl Caller {
             Err(failure) => failure.limit,
         };
         if let Some(limit) = limit {
-            self.pace.note(kind, limit);
+            self.rate_limits.record(kind, limit);
         }
         if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
-            *until = self.pace.reset_at(kind, clock::now());
+            *until = self.rate_limits.next_reset(kind, clock::now());
         }
-        (self.on_call)(&CallOutcome {
-            operation: operation.name(),
+        (self.observer)(&CallOutcome {
+            operation,
             result: result.as_ref().map(|_| ()).map_err(|failure| &failure.error),
-            code: result.as_ref().map_or_else(|failure| failure.code, |_| "OK"),
+            code: result.as_ref().map_or_else(|failure| failure.stage.code(), |_| "OK"),
             seconds: started.elapsed().as_secs_f64(),
             ratelimit_remaining: limit.map(|limit| limit.remaining),
             server_date,
@@ -207,7 +214,7 @@ impl Caller {
         body: Bytes,
         date: NaiveDate,
     ) -> Result<Response<Bytes>, Status> {
-        let signature = sign::sign(self.secret_key.expose_secret(), date, operation.name(), &body);
+        let signature = sign(self.secret_key.expose_secret(), date, operation.name(), &body);
         let mut signature = MetadataValue::<Ascii>::try_from(signature).expect("base64 is ASCII");
         signature.set_sensitive(true);
         let mut request = Request::new(body);
@@ -225,7 +232,7 @@ impl Caller {
 }
 
 /// The time in an HTTP `date` header.
-fn clock(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
+fn server_date(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
     let date = metadata.get("date")?.to_str().ok()?;
     DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
 }
@@ -237,11 +244,11 @@ mod tests {
     #[test]
     fn the_clock_of_the_server_is_read() {
         let mut metadata = MetadataMap::new();
-        assert_eq!(clock(&metadata), None);
+        assert_eq!(server_date(&metadata), None);
         metadata.insert("date", MetadataValue::from_static("Sun, 22 Nov 2026 11:58:00 GMT"));
-        assert_eq!(clock(&metadata), "2026-11-22T11:58:00Z".parse().ok());
+        assert_eq!(server_date(&metadata), "2026-11-22T11:58:00Z".parse().ok());
         metadata.insert("date", MetadataValue::from_static("soon"));
-        assert_eq!(clock(&metadata), None);
+        assert_eq!(server_date(&metadata), None);
     }
 
     #[tokio::test]

@@ -1,21 +1,21 @@
-//! What the caller of strongDM chooses: timeouts, retries, the user agent, and who observes each request.
+//! What the caller of the API chooses: user agent, time limits, number of attempts, and the observer of each request.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 
-use crate::strongdm::error::Error;
+use crate::strongdm::{error::Error, operation::Operation};
 
-/// What is not a matter of the account: names, patience and who listens.
+/// How to call the API, whichever the API key is.
 #[derive(Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// How this program introduces itself.
-    pub user_agent: String,
-    /// How long things may take.
-    pub timing: Timing,
-    /// Hears of every request that was sent.
-    pub on_call: Observer,
+    pub(crate) user_agent: String,
+    /// Time limits and retries.
+    pub(crate) timing: Timing,
+    /// Is told of every request.
+    pub(crate) observer: Observer,
 }
 
 impl Default for Options {
@@ -23,14 +23,14 @@ impl Default for Options {
         Self {
             user_agent: concat!("oncall-grants/", env!("CARGO_PKG_VERSION")).to_owned(),
             timing: Timing::default(),
-            on_call: Arc::new(|_| {}),
+            observer: Arc::new(|_| {}),
         }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user_agent, timing, on_call: _ } = self;
+        let Self { user_agent, timing, observer: _ } = self;
         f.debug_struct("Options")
             .field("user_agent", user_agent)
             .field("timing", timing)
@@ -38,23 +38,24 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Bounds on how long things take.
+/// Time limits and retries.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// For a connection with its TLS handshake.
-    pub connect: Duration,
-    /// For one request and its answer.
-    pub attempt: Duration,
-    /// For a call with all its attempts; a page of a list is a call. Waiting for a turn to write comes before.
-    pub call: Duration,
-    /// For all pages of a list.
-    pub list: Duration,
-    /// For the rate limit.
-    pub longest_wait: Duration,
-    /// Before the second attempt; doubles from there, with jitter.
-    pub first_pause: Duration,
-    /// Attempts of one call.
-    pub attempts: usize,
+pub(crate) struct Timing {
+    /// Limit of one connection attempt, TLS handshake included.
+    pub(crate) connect: Duration,
+    /// Limit of one request and its answer.
+    pub(crate) attempt: Duration,
+    /// Limit of one call with all its attempts; each page of a list is a call. A write waits for its turn before this
+    /// begins.
+    pub(crate) call: Duration,
+    /// Limit of all pages of a list.
+    pub(crate) list: Duration,
+    /// The longest wait for the rate limit.
+    pub(crate) longest_wait: Duration,
+    /// The pause before the second attempt; it doubles from there, with jitter.
+    pub(crate) first_pause: Duration,
+    /// How often one call is attempted at most.
+    pub(crate) attempts: usize,
 }
 
 impl Default for Timing {
@@ -72,7 +73,8 @@ impl Default for Timing {
 }
 
 impl Timing {
-    fn pauses(&self) -> impl Iterator<Item = Duration> {
+    /// The pauses between the attempts, one fewer than those.
+    pub(super) fn pauses(&self) -> impl Iterator<Item = Duration> + use<> {
         ExponentialBuilder::new()
             .with_min_delay(self.first_pause)
             .with_max_delay(self.longest_wait)
@@ -82,29 +84,29 @@ impl Timing {
     }
 
     /// With less time than this an attempt has no fair chance, and cutting it off would leave a write unclear.
-    fn fair_chance(&self) -> Duration {
+    pub(super) fn shortest_attempt(&self) -> Duration {
         self.attempt / 5
     }
 }
 
-/// Is told of every request that was sent, retries included. Must not block.
-pub type Observer = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
+/// Is told of every request, retries included. Must not block.
+pub(crate) type Observer = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
 
 /// How one request to strongDM went.
 #[derive(Clone, Debug)]
-pub struct CallOutcome<'a> {
-    /// What was asked, `AccountGrants.Create` for example.
-    pub operation: &'static str,
-    /// Whether it was done. `NotFound`, `AlreadyExists` and `InvalidArgument` are answers of a healthy strongDM.
-    pub result: Result<(), &'a Error>,
-    /// gRPC's name of the code, or `CONNECT`, `TRANSPORT`, `TIMEOUT`, `DECODE` where there was none.
-    pub code: &'static str,
+pub(crate) struct CallOutcome<'a> {
+    /// The method that was called.
+    pub(crate) operation: Operation,
+    /// Whether it succeeded. `NotFound`, `AlreadyExists` and `InvalidArgument` are answers of a healthy strongDM.
+    pub(crate) result: Result<(), &'a Error>,
+    /// gRPC's name of the status code, or `CONNECT`, `TRANSPORT`, `TIMEOUT`, `DECODE` where there was none.
+    pub(crate) code: &'static str,
     /// How long it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// What is left of the rate limit, if the answer said so.
-    pub ratelimit_remaining: Option<i64>,
-    /// What strongDM's clock showed, if the answer said so: signatures fail if ours shows another day.
-    pub server_date: Option<DateTime<Utc>>,
+    pub(crate) ratelimit_remaining: Option<i64>,
+    /// The time on strongDM's clock, if the answer said so: it refuses signatures of another day than its own.
+    pub(crate) server_date: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]
