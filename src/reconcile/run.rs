@@ -99,7 +99,7 @@ enum Turn {
 
 impl Reconciler {
     /// A reconciler that looks at least every `interval` and compares the ledger every `verify_interval`.
-    pub async fn new(
+    pub(crate) async fn new(
         observer: Observer,
         intervals: (Duration, Duration),
         store: SharedStore,

@@ -268,7 +268,7 @@ impl Reconciler {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         }
         match self.strongdm.delete_grant(id).await {
-            Ok(_) => {
+            Ok(()) => {
                 let why = revocation.reason();
                 let audit = context.audit("revoke", "done", grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
