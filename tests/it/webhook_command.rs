@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Output};
 
 use sandbox::{
-    pagerduty::{Event, sign},
+    pagerduty::{Event, Scope, sign},
     world,
 };
 use serde_json::Value;
@@ -101,7 +101,7 @@ async fn without_a_file_standard_output_carries_the_secret_and_nothing_else() {
     let subscription = scene.pagerduty.subscriptions().remove(0);
     assert_eq!(out(&made).trim_end(), subscription.endpoint.secrets[0]);
     assert_eq!(subscription.endpoint.url, format!("{url}/webhooks/pagerduty"));
-    assert_eq!(subscription.filter_type, "service_reference");
+    assert_eq!(subscription.scope, Scope::Service("PSPAY01".into()));
     assert_eq!(subscription.events, ["incident.triggered"]);
 
     let missing = webhook(&scene, &["create"]).await;
@@ -295,7 +295,7 @@ async fn a_rotation_leaves_no_gap_and_one_subscription() {
     let new = scene.pagerduty.subscriptions();
     assert_eq!(new.len(), 1);
     assert_ne!(new[0].id, old[0]);
-    assert_eq!(new[0].filter_id.as_deref(), Some("PSPAY01"), "it is like the old one");
+    assert_eq!(new[0].scope, Scope::Service("PSPAY01".into()), "it is like the old one");
     let secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
     assert_eq!(secrets.lines().count(), 3);
     assert!(out(&rotated).contains("line 2 of secrets, the one before the new one"), "{}", out(&rotated));
