@@ -95,7 +95,7 @@ pub(crate) async fn reconciler_with(
 }
 
 /// An observer of both upstreams, for whoever only looks.
-pub fn observer(config: &Config, clients: Clients) -> Observer {
+pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
