@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::{Config, Store, StoreKind},
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
-    reconcile::{Observer, Reconciler, plan::Settings},
+    reconcile::{Intervals, Observer, Reconciler, plan::Settings},
     store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
@@ -90,7 +91,10 @@ pub(crate) async fn reconciler_with(
     metrics: Arc<Metrics>,
     clients: Clients,
 ) -> anyhow::Result<Reconciler> {
-    let intervals = (config.sync.interval, config.sync.verify_interval);
+    let sync = &config.sync;
+    let longest = |interval| TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX);
+    let intervals =
+        Intervals { full_pass: longest(sync.interval), comparison: longest(sync.verify_interval) };
     Ok(Reconciler::new(observer(config, clients), intervals, store, metrics).await?)
 }
 

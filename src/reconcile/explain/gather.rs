@@ -9,7 +9,7 @@ use crate::{
     model::{Email, ResourceId, Window, later},
     reconcile::{
         observe::{Observer, recorded},
-        plan::plan,
+        plan::{Guard, plan},
         scope::Scope,
     },
     store::{self, AuditRow, GrantQuery, SharedStore},
@@ -42,7 +42,7 @@ pub async fn explain_now(
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }
-    let plan = plan(now, settings, &world, false);
+    let plan = plan(now, settings, &world, Guard::On);
     let ledger = store.ledger(now).await?;
     let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
     let made = store.grants(now, &theirs).await?;

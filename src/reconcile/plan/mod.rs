@@ -23,6 +23,7 @@ mod describe;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use self::{
     claims::{Claim, Claims},
@@ -42,6 +43,29 @@ pub struct Settings {
     pub horizon: TimeDelta,
     /// How many grants in force one pass may revoke.
     pub max_revocations: usize,
+}
+
+/// Whether the guard against mass revocations watches over a plan. Written as `allow_mass_revocation`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "bool", into = "bool")]
+pub enum Guard {
+    /// No more grants in force are revoked than [`Settings::max_revocations`].
+    #[default]
+    On,
+    /// Somebody confirmed that all of them are meant.
+    Lifted,
+}
+
+impl From<bool> for Guard {
+    fn from(allow_mass_revocation: bool) -> Self {
+        if allow_mass_revocation { Self::Lifted } else { Self::On }
+    }
+}
+
+impl From<Guard> for bool {
+    fn from(guard: Guard) -> Self {
+        guard == Guard::Lifted
+    }
 }
 
 /// What is to be done, and what was decided not to be done.
@@ -225,9 +249,8 @@ pub enum Asked {
 
 /// Decides what to do at `now`.
 ///
-/// `allow_mass_revocation` lifts the guard for this one plan. Planning again after the plan was carried out gives
-/// no steps; the order of anything in `world` does not matter.
-pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_revocation: bool) -> Plan {
+/// Planning again after the plan was carried out gives no steps; the order of anything in `world` does not matter.
+pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, guard: Guard) -> Plan {
     // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
     let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);
@@ -237,7 +260,7 @@ pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, allow_mass_r
     let mut decisions = decide(false);
     let due_in_force = decisions.iter().flat_map(|decision| &decision.revoke);
     let over = due_in_force.filter(|due| due.grant.window.contains(now)).count() > settings.max_revocations;
-    let hold = over && !allow_mass_revocation;
+    let hold = over && guard == Guard::On;
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
     plan.wanted = claims.certain.iter().map(Wanted::from).collect();
     if hold {

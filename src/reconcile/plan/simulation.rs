@@ -250,7 +250,7 @@ impl Simulation {
     fn plan_again(&self, now: DateTime<Utc>, observed: &World, allow: bool) {
         let mut world = observed.clone();
         self.twin.recall(now, &mut world);
-        let again = plan(now, &self.settings, &world, allow);
+        let again = plan(now, &self.settings, &world, allow.into());
         assert!(again.pairs.is_empty() && again.relabelled.is_empty(), "seed {}, {now}: {again}", self.seed);
     }
 

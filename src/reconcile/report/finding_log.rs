@@ -10,17 +10,12 @@ use crate::{
 
 /// The findings of the last full pass.
 #[derive(Debug, Default)]
-pub(in crate::reconcile) struct FindingLog(Vec<Finding>);
+pub(super) struct FindingLog(Vec<Finding>);
 
 impl FindingLog {
     /// Counts what a full pass found, and tells what is new. What an unanswered question may hide still counts, and is
     /// not told again when it shows.
-    pub(in crate::reconcile) fn record(
-        &mut self,
-        metrics: &Metrics,
-        found: Vec<Finding>,
-        unknown: &[Unknown],
-    ) {
+    pub(super) fn record(&mut self, metrics: &Metrics, found: Vec<Finding>, unknown: &[Unknown]) {
         let known = std::mem::take(&mut self.0);
         for finding in found.iter().filter(|finding| !finding.is_among(&known)) {
             tracing::warn!(finding.kind, "found ahead: {finding}");

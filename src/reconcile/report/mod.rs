@@ -1,11 +1,12 @@
 //! The report of a pass: what was seen, decided and done. It is the answer of `POST /sync`, what `sync` prints, and
 //! what the store keeps of a pass.
 
-pub(super) mod failure_log;
-pub(super) mod finding_log;
+mod failure_log;
+mod finding_log;
+pub(super) mod pass_log;
 pub mod preflight;
 pub mod snapshot;
-pub(super) mod snapshot_store;
+pub mod snapshot_store;
 
 use std::{collections::BTreeSet, fmt};
 

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     model::ScheduleId,
-    reconcile::{PassRequest, on_demand::Synced, report::PassReport, scope::sources_of},
+    reconcile::{PassRequest, Scope, on_demand::Synced, report::PassReport},
     web::{
         error::AppError,
         openapi::{ErrorBody, Reading},
@@ -60,8 +60,9 @@ pub(in crate::web) async fn sync(State(app): State<Arc<App>>, body: Body) -> Res
     let asked = read(&body)?;
     let Asked { schedules, dry_run, allow_mass_revocation } = asked;
     let rules = &app.reconciler.settings().rules;
-    let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
-    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    let scope =
+        Scope::of_schedules(rules, schedules).map_err(|id| AppError::UnknownSchedule(id.to_string()))?;
+    let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
     match app.reconciler.sync(request).await {
         Ok(synced) => {
             let status = status(&synced);

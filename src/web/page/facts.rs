@@ -53,7 +53,7 @@ impl<'a> Facts<'a> {
         let now = clock::now();
         let settings = app.reconciler.settings();
         let reports = app.store.last_passes(PASSES).await?;
-        let picture = app.reconciler.picture().await?;
+        let picture = app.reconciler.snapshots().read().await?;
         let events = app.store.delivery_page(EVENTS, None).await?.items;
         let wrong_secret = picture.wrong_secret.clone();
         Ok(Self {

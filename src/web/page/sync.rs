@@ -107,7 +107,8 @@ struct Named {
 pub(crate) async fn confirm(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
     let body = app.bodies.read(body, LARGEST_FORM).await?;
     let allow_mass_revocation = read_form(&body.bytes)?;
-    let synced = run(&app, PassRequest { allow_mass_revocation, ..PassRequest::default() }).await?;
+    let synced =
+        run(&app, PassRequest { guard: allow_mass_revocation.into(), ..PassRequest::default() }).await?;
     let id = match &synced {
         Synced::Here(report) => report.pass_id.clone(),
         Synced::Elsewhere(report) => {

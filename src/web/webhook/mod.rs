@@ -192,7 +192,7 @@ fn refuse(app: &App, headers: &HeaderMap) {
     let ours = said.as_deref().filter(|id| app.watch.is_ours(id));
     if let Some(id) = ours {
         app.metrics.wrong_secret.inc();
-        app.reconciler.note_wrong_secret(id, clock::now());
+        app.reconciler.snapshots().record_wrong_secret(id, clock::now());
     }
     app.refused_signatures.note(ours, said.as_deref());
 }

@@ -40,7 +40,7 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, self.allow)
+        plan(self.now, &self.settings, &self.world, self.allow.into())
     }
 }
 

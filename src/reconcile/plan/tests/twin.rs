@@ -103,7 +103,7 @@ impl Twin {
         for round in 1.. {
             let mut world = observed.clone();
             self.recall(now, &mut world);
-            let decided = plan(now, settings, &world, allow);
+            let decided = plan(now, settings, &world, allow.into());
             let outcome = self.carry_out(now, &decided, fault);
             failed |= outcome.failed;
             if !outcome.learned {

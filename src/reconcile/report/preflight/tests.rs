@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     model::{Aliases, Resource, Severity},
-    reconcile::{plan::plan, world::AccountMatch},
+    reconcile::{
+        plan::{Guard, plan},
+        world::AccountMatch,
+    },
 };
 
 fn at(hour: i64) -> DateTime<Utc> {
@@ -58,7 +61,7 @@ fn resources(count: usize) -> ResourceMatch {
 
 fn found(settings: &Settings, world: &World) -> Vec<Finding> {
     let now = at(0);
-    preflight(now, settings, world, &plan(now, settings, world, false), &ahead(now, settings, world))
+    preflight(now, settings, world, &plan(now, settings, world, Guard::On), &ahead(now, settings, world))
 }
 
 fn texts(findings: &[Finding], kind: &str) -> Vec<String> {
