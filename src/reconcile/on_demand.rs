@@ -8,8 +8,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{MutexGuard, watch},
     time::{Instant, sleep},
@@ -20,6 +19,7 @@ use super::{
     Reconciler,
     lease::PassLease,
     pass::{Ask, PassState},
+    plan::Guard,
     report::{PassReport, Trigger},
     scope::Scope,
 };
@@ -45,6 +45,10 @@ pub struct PassRequest {
 }
 
 impl PassRequest {
+    pub(super) fn guard(&self) -> Guard {
+        if self.allow_mass_revocation { Guard::Lifted } else { Guard::On }
+    }
+
     pub(super) fn scope(&self) -> Scope {
         if self.sources.is_empty() { Scope::All } else { Scope::Sources(self.sources.clone()) }
     }
@@ -73,56 +77,6 @@ pub(super) fn new_pass_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// The report of a pass that was asked for.
-#[derive(Clone, Debug)]
-pub enum Synced {
-    /// The pass ran in this process.
-    Here(Arc<PassReport>),
-    /// It ran in another one.
-    Elsewhere(Arc<StoredReport>),
-}
-
-/// A report as the store keeps it.
-#[derive(Debug)]
-pub struct StoredReport {
-    /// The report as JSON.
-    pub json: Box<RawValue>,
-    complete: bool,
-    held: bool,
-}
-
-impl Synced {
-    /// Whether everything was seen and every write that was tried succeeded.
-    pub fn is_complete(&self) -> bool {
-        match self {
-            Self::Here(report) => report.is_complete(),
-            Self::Elsewhere(report) => report.complete,
-        }
-    }
-
-    /// Whether revocations were held.
-    pub fn has_held(&self) -> bool {
-        match self {
-            Self::Here(report) => !report.held.is_empty(),
-            Self::Elsewhere(report) => report.held,
-        }
-    }
-}
-
-impl StoredReport {
-    fn read(text: String) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Lists {
-            held: Vec<IgnoredAny>,
-            unknown: Vec<IgnoredAny>,
-            failed: Vec<IgnoredAny>,
-        }
-        let Lists { held, unknown, failed } = serde_json::from_str(&text).ok()?;
-        let json = RawValue::from_string(text).ok()?;
-        Some(Self { json, complete: unknown.is_empty() && failed.is_empty(), held: !held.is_empty() })
-    }
-}
-
 /// Why there is no report.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SyncError {
@@ -144,12 +98,12 @@ impl From<store::Error> for SyncError {
     }
 }
 
-pub(super) type Outcome = Result<Synced, SyncError>;
+pub(super) type Outcome = Result<Arc<PassReport>, SyncError>;
 
 /// The right to run a pass here, or the report of an equal one that ran elsewhere.
 enum MyTurn<'a> {
     Mine(MutexGuard<'a, PassState>, Arc<PassLease>),
-    Joined(StoredReport),
+    Joined(Box<PassReport>),
 }
 
 impl Reconciler {
@@ -181,16 +135,9 @@ impl Reconciler {
     }
 
     /// Runs one pass in this process, joining none.
-    pub async fn sync_here(
-        &self,
-        trigger: Trigger,
-        request: PassRequest,
-    ) -> Result<Arc<PassReport>, SyncError> {
+    pub async fn sync_here(&self, trigger: Trigger, request: PassRequest) -> Outcome {
         let note = Note { pass_id: new_pass_id(), request: None };
-        match self.pass_in_turn(trigger, &request, note).await? {
-            Synced::Here(report) => Ok(report),
-            Synced::Elsewhere(_) => Err(SyncError::NoTurn),
-        }
+        self.pass_in_turn(trigger, &request, note).await
     }
 
     async fn manual_pass(&self, request: &PassRequest) -> Outcome {
@@ -202,11 +149,11 @@ impl Reconciler {
         self.cache.clear();
         if request.dry_run {
             let _passing = self.passing.lock().await;
-            return Ok(Synced::Here(Arc::new(self.look(note.pass_id, trigger, request).await?)));
+            return Ok(Arc::new(self.look(note.pass_id, trigger, request).await?));
         }
         let (mut state, held) = match self.my_turn(&note).await? {
             MyTurn::Mine(state, held) => (state, held),
-            MyTurn::Joined(report) => return Ok(Synced::Elsewhere(Arc::new(report))),
+            MyTurn::Joined(report) => return Ok(report.into()),
         };
         let outcome = async {
             if held.lease().was_abandoned() {
@@ -222,7 +169,7 @@ impl Reconciler {
             self.look_at_all_again(&held).await;
         }
         held.release().await;
-        Ok(Synced::Here(Arc::new(outcome?)))
+        Ok(Arc::new(outcome?))
     }
 
     /// Waits for the lease, or for the end of an equal pass of another replica.
@@ -235,7 +182,7 @@ impl Reconciler {
             }
             drop(state);
             if let Some(report) = self.join_elsewhere(note, until).await? {
-                return Ok(MyTurn::Joined(report));
+                return Ok(MyTurn::Joined(Box::new(report)));
             }
             sleep(LOOK).await;
         }
@@ -243,11 +190,7 @@ impl Reconciler {
     }
 
     /// The report of the pass that another replica runs, if it was asked for the same.
-    async fn join_elsewhere(
-        &self,
-        note: &Note,
-        until: Instant,
-    ) -> Result<Option<StoredReport>, store::Error> {
+    async fn join_elsewhere(&self, note: &Note, until: Instant) -> Result<Option<PassReport>, store::Error> {
         if note.request.is_none() {
             return Ok(None);
         }
@@ -264,6 +207,7 @@ impl Reconciler {
                 break;
             }
         }
-        Ok(self.store.pass_report(&theirs.pass_id).await?.and_then(StoredReport::read))
+        let report = self.store.pass_report(&theirs.pass_id).await?;
+        Ok(report.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }

@@ -9,15 +9,15 @@ use super::{
     PassRequest, Reconciler,
     execute::Context,
     lease::PassLease,
-    plan::{Action, Asked, Plan, Unknown, plan},
-    report::{Failure, PassReport, Trigger, UnknownEntry, failure_log::FailureLog, preflight},
+    plan::{Action, Plan, plan},
+    report::{Attempt, Failure, PassReport, Trigger, failure_log::FailureLog, preflight},
     scope::Scope,
     timetable::{self, Passed},
 };
 use crate::{
     clock,
     metrics::ByTrigger,
-    model::{Grant, Mark, Rule, SecondGrant, Source},
+    model::{Asked, Grant, Mark, Rule, SecondGrant, Source, StrongDmList, Unknown},
     store::{self, AuditEntry, Timetable},
 };
 
@@ -63,7 +63,7 @@ impl Reconciler {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let Ask { pass_id, trigger, request, mut timetable } = ask;
-        let mut report = PassReport::begin(pass_id.clone(), trigger, false, now);
+        let mut report = PassReport::begin(pass_id.clone(), trigger, now);
         let deadline = began + BEGIN_WRITES;
         let mut context = Context {
             pass_id,
@@ -87,10 +87,10 @@ impl Reconciler {
             let world = world?;
             self.note_observed(&world, context.now);
             context.planned_with = world.second_grant;
-            let decided = plan(context.now, &self.settings, &world, request.allow_mass_revocation);
+            let decided = plan(context.now, &self.settings, &world, request.guard());
             report.take_decisions(&decided);
-            report.asked = world.on_calls.keys().cloned().collect();
-            report.ahead = Some(preflight::ahead(context.now, &self.settings, &world));
+            report.unreported.asked = world.on_calls.keys().cloned().collect();
+            report.unreported.ahead = Some(preflight::ahead(context.now, &self.settings, &world));
             if round == 1 {
                 report.unchanged = decided.unchanged;
             }
@@ -123,14 +123,14 @@ impl Reconciler {
         request: &PassRequest,
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
-        let mut report = PassReport::begin(pass_id, trigger, true, now);
+        let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
         let scope = request.scope();
         match timeout_at(began + OBSERVE, self.observe(now, &scope)).await {
             Ok(world) => {
-                let decided = plan(now, &self.settings, &world?, request.allow_mass_revocation);
+                let decided = plan(now, &self.settings, &world?, request.guard());
                 report.take_decisions(&decided);
                 report.unchanged = decided.unchanged;
-                report.take_steps(&decided);
+                report.take_actions(&decided);
             }
             Err(_) => self.note_unobserved(&mut report),
         }
@@ -145,7 +145,7 @@ impl Reconciler {
         timetable: &mut Timetable,
         context: &Context,
         until: Instant,
-    ) -> Result<Option<UnknownEntry>, store::Error> {
+    ) -> Result<Option<Unknown>, store::Error> {
         let asked = matches!(context.trigger, Trigger::Start | Trigger::Manual | Trigger::Command);
         // A comparison in the future means that the clock was set back.
         let recent = |at| (TimeDelta::zero()..self.verify_interval).contains(&(context.now - at));
@@ -164,7 +164,7 @@ impl Reconciler {
             Ok(Ok(Some(Err(error)))) => Some((&error).into()),
             Err(_) => Some("it took too long".into()),
         };
-        Ok(error.map(|error| UnknownEntry(Unknown { about: Asked::GrantList, error })))
+        Ok(error.map(|error| Unknown { about: Asked::List(StrongDmList::Grants), error }))
     }
 
     /// Writes down what the pass leaves for the next one, keeps its report, and says what an operator must know.
@@ -191,7 +191,7 @@ impl Reconciler {
         }
         standing.grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
         self.metrics.show(standing);
-        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.next_wake);
+        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.unreported.next_wake);
         timetable::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });
         let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
         if !(routine && report.is_quiet()) {
@@ -252,9 +252,11 @@ impl Reconciler {
 
     fn note_unobserved(&self, report: &mut PassReport) {
         let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(Rule::sources).collect();
-        report.unknown.extend(sources.into_iter().map(|source| {
-            UnknownEntry(Unknown { about: Asked::OnCalls(source), error: "observing took too long".into() })
-        }));
+        report.unknown.extend(
+            sources
+                .into_iter()
+                .map(|source| Unknown { about: source.into(), error: "observing took too long".into() }),
+        );
     }
 
     /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
@@ -268,17 +270,16 @@ impl Reconciler {
 
 /// Notes the writes of `plan` that were cut off.
 fn note_undone(report: &mut PassReport, plan: &Plan) {
-    for step in plan.pairs.iter().flat_map(|pair| &pair.steps) {
-        let (action, done) = match step {
-            Action::Create(_) => ("create", &report.created),
-            Action::Revoke(_) => ("revoke", &report.revoked),
+    for action in plan.actions() {
+        let done = match action {
+            Action::Create(_) => &report.created,
+            Action::Revoke(_) => &report.revoked,
         };
-        let grant = step.grant();
+        let grant = action.grant();
         let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
         if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let error = OUT_OF_TIME.to_owned();
-            let remedy = String::new();
-            report.failed.push(Failure { action, grant: grant.clone(), error, remedy });
+            let (action, grant) = (Attempt::from(action), grant.clone());
+            report.failed.push(Failure { action, grant, error: OUT_OF_TIME.into() });
         }
     }
 }

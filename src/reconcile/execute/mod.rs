@@ -14,7 +14,7 @@ use super::{
     lease::PassLease,
     pass::OUT_OF_TIME,
     plan::{Action, PairActions, Plan, Revocation},
-    report::{Failure, PassReport, Trigger},
+    report::{Attempt, Failure, PassReport, Trigger},
 };
 use crate::{
     clock,
@@ -67,7 +67,7 @@ impl Context {
     }
 }
 
-/// What came of the steps of one account and resource.
+/// What came of the actions of one account and resource.
 #[derive(Debug, Default)]
 struct Outcome {
     created: Vec<Grant>,
@@ -121,16 +121,14 @@ impl Reconciler {
     async fn execute_pair(&self, context: &Context, pair: PairActions) -> Result<Outcome, store::Error> {
         let mut outcome = Outcome::default();
         let mut undone: Vec<Window> = Vec::new();
-        for step in pair.steps {
+        for step in pair.actions {
             let window = step.grant().window;
             if undone.iter().any(|other| other.overlaps(&window)) {
                 undone.push(window);
                 continue;
             }
-            let (action, grant) = match &step {
-                Action::Create(new) => ("create", new.grant.clone()),
-                Action::Revoke(revocation) => ("revoke", revocation.grant.clone()),
-            };
+            let (attempt, grant) = (Attempt::from(&step), step.grant().clone());
+            let action = attempt.as_str();
             let written = if context.held.is_lost() {
                 Written::Failed(TAKEN_OVER.into())
             } else if tokio::time::Instant::now() > context.deadline {
@@ -157,8 +155,7 @@ impl Reconciler {
                 }
                 Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    let Fault { error, remedy } = error;
-                    outcome.failed.push(Failure { action, grant, error, remedy });
+                    outcome.failed.push(Failure { action: attempt, grant, error });
                     "failed"
                 }
             };
@@ -269,7 +266,7 @@ impl Reconciler {
         }
         match self.strongdm.delete_grant(id).await {
             Ok(_) => {
-                let why = revocation.reason();
+                let why = revocation.audit_reason();
                 let audit = context.audit("revoke", "done", grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 
 use crate::{
     clock,
     metrics::ByKind,
-    model::{Email, Finding, ResourceId, Window, later},
+    model::{Email, Finding, Grant, Window, later},
     reconcile::{
         Reconciler,
         explain::{Explanation, Known, Past, Question, explain},
-        plan::{Plan, plan},
+        plan::{Guard, Plan, plan},
         report::preflight::preflight,
         scope::Scope,
         world::World,
@@ -45,7 +44,7 @@ impl Reconciler {
     pub async fn survey(&self) -> Result<Survey, store::Error> {
         let at = clock::now();
         let world = self.observe(at, &Scope::All).await?;
-        let plan = plan(at, &self.settings, &world, false);
+        let plan = plan(at, &self.settings, &world, Guard::On);
         Ok(Survey { at, world, plan })
     }
 
@@ -62,7 +61,7 @@ impl Reconciler {
         if !world.accounts.contains_key(email) {
             world.accounts.insert(email.clone(), self.account(now, email).await);
         }
-        let plan = plan(now, &self.settings, &world, false);
+        let plan = plan(now, &self.settings, &world, Guard::On);
         let ledger = self.store.ledger(now).await?;
         let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
         let made = self.store.grants(now, &theirs).await?;
@@ -97,7 +96,7 @@ impl Reconciler {
         let found = preflight(now, &self.settings, world, plan);
         let known = self.ahead();
         for finding in found.iter().filter(|finding| !finding.is_among(&known)) {
-            tracing::warn!(finding.kind, "found ahead: {finding}");
+            tracing::warn!(finding.kind = finding.kind.as_str(), "found ahead: {finding}");
         }
         // What an unanswered question hides is still known, and not told again when it shows.
         let hidden = if plan.unknown.is_empty() { &[] } else { known.as_ref() };
@@ -106,7 +105,7 @@ impl Reconciler {
         for Finding { kind, .. } in known.iter().chain(&all) {
             let count = all.iter().filter(|finding| finding.kind == *kind).count();
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.metrics.preflight.get_or_create(&ByKind { kind }).set(count);
+            self.metrics.preflight.get_or_create(&ByKind { kind: kind.as_str() }).set(count);
         }
         *self.ahead.lock() = all.into();
     }
@@ -121,29 +120,18 @@ fn around(usual: Window, at: DateTime<Utc>) -> Window {
     wide.unwrap_or(usual)
 }
 
-/// What the audit keeps of a grant, as far as it matters here.
-#[derive(Deserialize)]
-struct Audited {
-    id: Option<String>,
-    email: String,
-    resource: String,
-    resource_id: ResourceId,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-}
-
 fn past(row: &AuditRow, email: &Email) -> Option<Past> {
     let AuditRow { at, action, outcome, grant, reason, .. } = row;
-    let Audited { id, email: whose, resource, resource_id, start, end } =
+    let Grant { id, email: whose, resource, resource_id, window, .. } =
         serde_json::from_str(grant.get()).ok()?;
-    email.matches(&whose).then(|| Past {
+    (whose == *email).then(|| Past {
         at: *at,
         action: action.clone(),
         outcome: outcome.clone(),
         reason: reason.clone(),
         resource,
         resource_id,
-        grant_id: id,
-        window: Window::new(start, end),
+        grant_id: id.map(|id| id.to_string()),
+        window: Some(window),
     })
 }

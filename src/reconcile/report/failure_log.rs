@@ -8,8 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Failure, PassReport, UnknownEntry};
-use crate::{model::Fault, reconcile::plan::Unknown};
+use super::{Failure, PassReport};
+use crate::model::{Fault, Unknown};
 
 /// A failure that lasts is told again after this, and after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_mins(10);
@@ -92,13 +92,11 @@ impl FailureLog {
 }
 
 fn troubles_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
-    let unseen = report
-        .unknown
-        .iter()
-        .map(|UnknownEntry(Unknown { about, error })| ("observe", about.to_string(), error.clone()));
-    let undone = report.failed.iter().map(|Failure { action, grant, error, remedy }| {
+    let unseen =
+        report.unknown.iter().map(|Unknown { about, error }| ("observe", about.to_string(), error.clone()));
+    let undone = report.failed.iter().map(|Failure { action, grant, error }| {
         let subject = format!("access of {} to {}", grant.email, grant.resource);
-        (*action, subject, Fault { error: error.clone(), remedy: remedy.clone() })
+        (action.as_str(), subject, error.clone())
     });
     unseen.chain(undone).collect()
 }
@@ -117,20 +115,17 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::{
-        model::Source,
-        reconcile::{plan::Asked, report::Trigger},
-    };
+    use crate::{model::Asked, reconcile::report::Trigger};
 
     fn report(unknown: &[(&str, &str)]) -> PassReport {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let mut report = PassReport::begin("p".to_owned(), Trigger::Interval, false, at);
+        let mut report = PassReport::begin("p".to_owned(), Trigger::Interval, at);
         report.unknown = unknown
             .iter()
             .map(|(schedule, error)| {
-                let about = Asked::OnCalls(Source::Schedule((*schedule).into()));
+                let about = Asked::Schedule((*schedule).into());
                 let error = Fault { error: (*error).to_owned(), remedy: "turn the key".to_owned() };
-                UnknownEntry(Unknown { about, error })
+                Unknown { about, error }
             })
             .collect();
         report

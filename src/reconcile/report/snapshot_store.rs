@@ -23,9 +23,7 @@ impl Reconciler {
     /// What the newest passes saw, also those of other replicas; nothing before the first.
     pub async fn picture(&self) -> Result<StatusSnapshot, store::Error> {
         let kept = self.store.picture().await?;
-        // One that another version wrote is as good as none: the next pass writes it anew.
-        let mut picture: StatusSnapshot =
-            kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut picture = StatusSnapshot::read(kept.as_deref());
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > picture.wrong_secret.as_ref().map(|there| there.at) {
             picture.wrong_secret = here;

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     model::ScheduleId,
-    reconcile::{PassRequest, on_demand::Synced, report::PassReport, scope::sources_of},
+    reconcile::{PassRequest, report::PassReport, scope::sources_of},
     web::{
         error::AppError,
         openapi::{ErrorBody, Reading},
@@ -62,16 +62,8 @@ pub(in crate::web) async fn sync(State(app): State<Arc<App>>, body: Body) -> Res
     let rules = &app.reconciler.settings().rules;
     let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
     let request = PassRequest { sources, dry_run, allow_mass_revocation };
-    match app.reconciler.sync(request).await {
-        Ok(synced) => {
-            let status = status(&synced);
-            Ok(match &synced {
-                Synced::Here(report) => (status, Json(&**report)).into_response(),
-                Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
-            })
-        }
-        Err(error) => Err(error.into()),
-    }
+    let report = app.reconciler.sync(request).await?;
+    Ok((status(&report), Json(&*report)).into_response())
 }
 
 fn read(body: &[u8]) -> Result<Asked, AppError> {
@@ -88,10 +80,10 @@ fn read(body: &[u8]) -> Result<Asked, AppError> {
 }
 
 /// What is unknown comes first: held revocations must not be confirmed before everything was seen.
-fn status(synced: &Synced) -> StatusCode {
-    if !synced.is_complete() {
+fn status(report: &PassReport) -> StatusCode {
+    if !report.is_complete() {
         StatusCode::BAD_GATEWAY
-    } else if synced.has_held() {
+    } else if !report.held.is_empty() {
         StatusCode::CONFLICT
     } else {
         StatusCode::OK
