@@ -22,7 +22,7 @@ use self::second_grant::Refused;
 use super::{
     observe::cache::Cache,
     plan::{Action, PairActions, Plan, Revocation},
-    report::{Failure, PassReport},
+    report::{Attempt, Failure, PassReport},
 };
 use crate::{
     clock,
@@ -71,7 +71,7 @@ pub(super) enum Executed {
     PlanAgain,
 }
 
-/// What came of the steps of one account and resource.
+/// What came of the actions of one account and resource.
 #[derive(Debug, Default)]
 struct Outcome {
     created: Vec<Grant>,
@@ -150,13 +150,14 @@ impl Executor {
     ) -> Result<Outcome, store::Error> {
         let mut outcome = Outcome::default();
         let mut undone: Vec<Window> = Vec::new();
-        for step in &pair.steps {
+        for step in &pair.actions {
             let window = step.grant().window;
             if undone.iter().any(|other| other.overlaps(&window)) {
                 undone.push(window);
                 continue;
             }
-            let action = name_of(step);
+            let attempt = Attempt::from(step);
+            let action = attempt.as_str();
             let result = match self.write(context, round, step).await? {
                 Written::Done(grant) => {
                     match step {
@@ -171,9 +172,9 @@ impl Executor {
                     outcome.learned = true;
                     break;
                 }
-                Written::Learned(Fault { error, remedy }) | Written::Failed(Fault { error, remedy }) => {
+                Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    outcome.failed.push(Failure { action, grant: step.grant().clone(), error, remedy });
+                    outcome.failed.push(Failure { action: attempt, grant: step.grant().clone(), error });
                     "failed"
                 }
             };
@@ -307,7 +308,7 @@ impl Executor {
         }
         match self.strongdm.delete_grant(id).await {
             Ok(()) => {
-                let why = revocation.reason();
+                let why = revocation.audit_reason();
                 let audit = context.audit("revoke", "done", grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
@@ -407,7 +408,7 @@ impl Executor {
 /// The writes of a plan that neither happened nor failed, because the pass was cut off.
 pub(super) fn cut_off(plan: &Plan, report: &PassReport) -> Vec<Failure> {
     let mut failures = Vec::new();
-    for step in plan.pairs.iter().flat_map(|pair| &pair.steps) {
+    for step in plan.actions() {
         let done = match step {
             Action::Create(_) => &report.created,
             Action::Revoke(_) => &report.revoked,
@@ -415,16 +416,9 @@ pub(super) fn cut_off(plan: &Plan, report: &PassReport) -> Vec<Failure> {
         let grant = step.grant();
         let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
         if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let (error, remedy) = (OUT_OF_TIME.to_owned(), String::new());
-            failures.push(Failure { action: name_of(step), grant: grant.clone(), error, remedy });
+            let (action, grant) = (Attempt::from(step), grant.clone());
+            failures.push(Failure { action, grant, error: OUT_OF_TIME.into() });
         }
     }
     failures
-}
-
-fn name_of(action: &Action) -> &'static str {
-    match action {
-        Action::Create(_) => "create",
-        Action::Revoke(_) => "revoke",
-    }
 }
