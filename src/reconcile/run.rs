@@ -24,14 +24,14 @@ use super::{
     pass::{Ask, PassState},
     plan::Settings,
     report::{Trigger, snapshot_store::Noticed},
-    scope::Scope,
+    scope::{Scope, concerned},
     timetable::{self, Agenda, Due, Passed},
 };
 use crate::{
     clock,
     metrics::{ByRule, Metrics},
     model::{Finding, Links, Mark, Rule},
-    pagerduty,
+    pagerduty::{self, Hint},
     store::{self, SharedStore, Workload},
     strongdm,
 };
@@ -140,8 +140,19 @@ impl Reconciler {
     }
 
     /// Which schedule was seen under which escalation policy.
-    pub fn links(&self) -> Arc<Links> {
+    pub(super) fn links(&self) -> Arc<Links> {
         Arc::clone(&self.links.read())
+    }
+
+    /// What a webhook with this hint makes us look at, by the rules and by the links that were last seen.
+    pub fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
+        match hint {
+            Hint::Nothing => BTreeSet::new(),
+            Hint::Everything => BTreeSet::from([Mark::Everything]),
+            Hint::About { schedules, policies } => {
+                concerned(&self.settings.rules, &self.links(), schedules, policies)
+            }
+        }
     }
 
     pub(super) fn set_links(&self, links: Links) {

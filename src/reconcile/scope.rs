@@ -37,7 +37,7 @@ impl Scope {
 
 /// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
 /// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.
-pub fn concerned(
+pub(super) fn concerned(
     rules: &[Rule],
     links: &Links,
     schedules: &BTreeSet<ScheduleId>,
