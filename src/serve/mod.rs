@@ -1,0 +1,13 @@
+//! The service: `run.rs` builds its parts, runs them, and stops them in order; `listen.rs` accepts connections.
+
+mod background;
+mod connections;
+mod handshakes;
+mod housekeeping;
+mod listen;
+mod run;
+
+pub use self::{
+    listen::{Serving, web},
+    run::{serve, serve_until},
+};
