@@ -23,12 +23,12 @@ pub enum LogFormat {
 pub enum LogLevel {
     /// What somebody must act on.
     Error,
-    /// And what is degraded.
+    /// Also what is degraded.
     Warn,
-    /// And every grant made or taken back.
+    /// Also every grant made or revoked.
     #[default]
     Info,
-    /// And every request.
+    /// Also every request.
     Debug,
     /// Everything.
     Trace,
