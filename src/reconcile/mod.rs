@@ -63,6 +63,7 @@
 
 mod execute;
 pub mod explain;
+mod facts;
 mod lease;
 mod observe;
 pub mod on_demand;
@@ -74,8 +75,4 @@ pub mod scope;
 mod timetable;
 pub mod world;
 
-pub use self::{
-    observe::survey::Survey,
-    on_demand::PassRequest,
-    run::{LEARNED_FOR, Reconciler},
-};
+pub use self::{observe::survey::Survey, on_demand::PassRequest, run::Reconciler};

@@ -36,9 +36,6 @@ use crate::{
     strongdm,
 };
 
-/// How long a lesson about strongDM's way with a second grant is believed.
-pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
-
 /// The loop looks at the clock and the store at least this often: wake-ups of other replicas may get lost, clocks
 /// jump, and machines sleep.
 const POLL: Duration = Duration::from_millis(500);

@@ -19,6 +19,7 @@
 mod column;
 mod coordination;
 mod error;
+mod fact;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -36,6 +37,7 @@ use tokio::sync::Notify;
 pub use self::{
     coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
     error::{Error, OpenError},
+    fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,

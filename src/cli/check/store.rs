@@ -14,9 +14,10 @@ use tokio::{net::TcpStream, time::timeout};
 use url::Url;
 
 use crate::{
+    clock,
     config::{Config, StoreKind},
     model::Finding,
-    reconcile::report::snapshot::{StatusSnapshot, Stretch, WrongSecret},
+    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, Stretch, WrongSecret},
     store::SharedStore,
     wiring,
 };
@@ -45,15 +46,16 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
         }
     }
     let opened = match Box::pin(wiring::store_beside(&config.store)).await {
-        Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
+        Ok(store) => match STATUS_SNAPSHOT.read(&store, clock::now()).await {
+            Ok(snapshot) => Ok((store, snapshot.unwrap_or_default())),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error),
     };
     match opened {
-        Ok((store, picture)) => {
-            let picture: StatusSnapshot =
-                picture.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            findings.extend(left_word(&picture));
-            Some(Beside { store, wrong_secret: picture.wrong_secret })
+        Ok((store, snapshot)) => {
+            findings.extend(left_word(&snapshot));
+            Some(Beside { store, wrong_secret: snapshot.wrong_secret })
         }
         Err(error) => {
             let remedy = match config.store.kind {

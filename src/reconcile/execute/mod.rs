@@ -10,7 +10,8 @@ use futures_util::{StreamExt, stream};
 
 use self::settle::as_foreign;
 use super::{
-    LEARNED_FOR, Reconciler,
+    Reconciler,
+    facts::{LEARNED_FOR, SECOND_GRANT},
     lease::PassLease,
     pass::OUT_OF_TIME,
     plan::{Action, PairActions, Plan, Revocation},
@@ -327,8 +328,8 @@ impl Reconciler {
             Some(SecondGrant::Refused)
         };
         if let Some(learned) = learned {
-            let known = self.store.second_grant(now).await?;
-            self.store.learn_second_grant(learned.max(known), now + LEARNED_FOR).await?;
+            let known = SECOND_GRANT.read(&self.store, now).await?.unwrap_or_default();
+            SECOND_GRANT.write(&self.store, &learned.max(known), Some(now + LEARNED_FOR)).await?;
             if learned > known {
                 tracing::info!(second_grant = ?learned, "learned what strongDM does with a second grant");
             } else if learned <= context.planned_with && foreign.is_empty() {

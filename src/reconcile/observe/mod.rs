@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     Reconciler,
+    facts::SECOND_GRANT,
     scope::Scope,
     world::{AccountMatch, ResourceMatch, World},
 };
@@ -49,7 +50,7 @@ impl Reconciler {
         let (ledger, foreign, second_grant, refusals) = tokio::try_join!(
             self.store.ledger(now),
             self.store.foreign_grants(),
-            self.store.second_grant(now),
+            SECOND_GRANT.read(&self.store, now),
             self.store.refusals(now),
         )?;
         for entry in ledger {
@@ -62,7 +63,7 @@ impl Reconciler {
             }
         }
         world.foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
-        world.second_grant = second_grant;
+        world.second_grant = second_grant.unwrap_or_default();
         world.refusals = refusals;
 
         world.resources = self.resources(now).await;
@@ -79,7 +80,7 @@ impl Reconciler {
     pub(in crate::reconcile) async fn note_links(&self, world: &World) -> Result<(), store::Error> {
         let seen =
             known(&world.on_calls).filter_map(|on_call| on_call.schedule.clone().zip(on_call.policy.clone()));
-        let seen = Links(seen.collect());
+        let seen = Links::from_iter(seen);
         let before = self.links();
         if seen != *before {
             self.store.set_links(&seen).await?;

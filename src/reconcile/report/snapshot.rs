@@ -12,7 +12,11 @@ use super::{PassReport, SkippedEntry, UnknownEntry, preflight::remedy};
 use crate::{
     model::{self, FOREVER, Grant, Rule, Severity, Source},
     reconcile::plan::{Asked, Wanted},
+    store::Fact,
 };
+
+/// The newest one, under the name that it has had since the first version.
+pub const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
 
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::snapshot::{StatusSnapshot, WrongSecret};
+use super::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret};
 use crate::{
+    clock,
     reconcile::{Reconciler, lease::PassLease, on_demand::Note},
     store,
 };
@@ -22,10 +23,7 @@ pub(in crate::reconcile) struct Noticed {
 impl Reconciler {
     /// What the newest passes saw, also those of other replicas; nothing before the first.
     pub async fn picture(&self) -> Result<StatusSnapshot, store::Error> {
-        let kept = self.store.picture().await?;
-        // One that another version wrote is as good as none: the next pass writes it anew.
-        let mut picture: StatusSnapshot =
-            kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut picture = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > picture.wrong_secret.as_ref().map(|there| there.at) {
             picture.wrong_secret = here;
@@ -35,7 +33,7 @@ impl Reconciler {
 
     /// Replaces the picture; only for whoever holds the lease, or what another one saw would be lost.
     pub(in crate::reconcile) async fn keep(&self, picture: StatusSnapshot) -> Result<(), store::Error> {
-        self.store.set_picture(&serde_json::to_string(&picture).unwrap_or_default()).await?;
+        STATUS_SNAPSHOT.write(&self.store, &picture, None).await?;
         let kept = picture.wrong_secret.map(|wrong| wrong.at);
         self.noticed.lock().kept = kept;
         Ok(())

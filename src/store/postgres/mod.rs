@@ -25,7 +25,7 @@ use sqlx::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, prune};
+use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, prune};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
@@ -99,7 +99,7 @@ impl Store for Postgres {
     async fn check_writable(&self) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+            sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
             transaction.rollback().await?;
             Ok(())
         })

@@ -27,7 +27,7 @@ use sqlx::{
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue, prune};
+use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, prune};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
@@ -119,7 +119,7 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn check_writable(&self) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+        sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
         transaction.rollback().await?;
         Ok(())
     }
