@@ -47,7 +47,7 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
             return Ok(Ending::Misused);
         }
     };
-    let store = wiring::store_beside(&config.store).await?;
+    let store = wiring::open_store_beside(&config.store.address).await?;
     let metrics = Arc::new(Metrics::new());
     let reconciler = wiring::reconciler(config, store.clone(), metrics).await?;
     let explanation = reconciler.explain(&Question { email, resource, at }).await?;

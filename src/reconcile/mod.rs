@@ -75,4 +75,4 @@ pub mod scope;
 mod timetable;
 pub mod world;
 
-pub use self::{observe::survey::Survey, on_demand::PassRequest, run::Reconciler};
+pub use self::{observe::survey::Survey, on_demand::PassRequest, run::Reconciler, timetable::Intervals};

@@ -25,7 +25,7 @@ use super::{
     plan::Settings,
     report::{Trigger, snapshot_store::Noticed},
     scope::Scope,
-    timetable::{self, Agenda, Due, Passed},
+    timetable::{self, Agenda, Due, Intervals, Passed},
 };
 use crate::{
     clock,
@@ -96,10 +96,10 @@ enum Turn {
 }
 
 impl Reconciler {
-    /// A reconciler that looks at least every `interval` and compares the ledger every `verify_interval`.
+    /// A reconciler that looks at everything, and compares the ledger, at these intervals.
     pub async fn new(
         settings: Settings,
-        intervals: (Duration, Duration),
+        intervals: Intervals,
         store: SharedStore,
         pagerduty: pagerduty::Client,
         strongdm: strongdm::Client,
@@ -110,7 +110,7 @@ impl Reconciler {
         for Rule { name, .. } in &settings.rules {
             metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
         }
-        let (interval, verify_interval) = intervals;
+        let Intervals { full_pass, comparison } = intervals;
         Ok(Self {
             settings,
             store,
@@ -118,8 +118,8 @@ impl Reconciler {
             strongdm,
             metrics,
             cache: Cache::default(),
-            agenda: Agenda::new(interval),
-            verify_interval: TimeDelta::from_std(verify_interval).unwrap_or(TimeDelta::MAX),
+            agenda: Agenda::new(full_pass),
+            verify_interval: comparison,
             links,
             links_of: Mutex::default(),
             started: AtomicBool::default(),

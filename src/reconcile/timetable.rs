@@ -1,8 +1,6 @@
 //! When the next pass is due, and why. Pure: instants in, instants out. What it decides by is in the store, where
 //! all replicas see it.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::report::Trigger;
@@ -16,6 +14,15 @@ const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(1);
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 /// By how much the clocks of replicas may differ without one of them taking it for a clock that was set back.
 const SKEW: TimeDelta = TimeDelta::seconds(2);
+
+/// How often passes look at everything, whatever happens meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    /// A full pass happens at least this often.
+    pub full_pass: TimeDelta,
+    /// A pass compares the ledger with strongDM's list at least this often.
+    pub comparison: TimeDelta,
+}
 
 /// Decides when it is time to look.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +41,8 @@ pub(super) struct Due {
 }
 
 impl Agenda {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self { interval: TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX) }
+    pub(super) fn new(interval: TimeDelta) -> Self {
+        Self { interval }
     }
 
     /// The pass that is due at `now`, if any. `started` says whether a full pass has begun since this process came
@@ -133,7 +140,7 @@ mod tests {
     }
 
     fn agenda() -> Agenda {
-        Agenda::new(Duration::from_hours(1))
+        Agenda::new(TimeDelta::hours(1))
     }
 
     fn after_start() -> Workload {

@@ -59,7 +59,7 @@ pub async fn serve_until(
     listening: impl FnOnce(SocketAddr),
     stop: impl Future<Output = std::io::Result<&'static str>>,
 ) -> anyhow::Result<()> {
-    let store = wiring::own_store(&config.store).await?;
+    let store = wiring::open_store(&config.store.address).await?;
     let metrics = Arc::new(Metrics::new());
     let clients = wiring::clients(config, &metrics)?;
     let pagerduty = clients.pagerduty.clone();

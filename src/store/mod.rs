@@ -16,6 +16,7 @@
 //! or have a default. Something is removed or given another meaning no earlier than one version after the last that
 //! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
+mod address;
 mod column;
 mod coordination;
 mod error;
@@ -35,6 +36,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
+    address::{Address, InvalidAddress},
     coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
     error::{Error, OpenError},
     fact::Fact,
