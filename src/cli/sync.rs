@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::{Ending, Format, complain, healthcheck, print};
 use crate::{
-    config::{Config, StoreKind},
+    config::Config,
     metrics::Metrics,
     model::ScheduleId,
     reconcile::{PassRequest, Scope, report::Trigger},
-    store::OpenError,
+    store::{Address, OpenError},
     wiring,
 };
 
@@ -42,10 +42,10 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         }
     };
     let store = if dry_run {
-        wiring::store_beside(&config.store).await?
+        wiring::open_store_beside(&config.store.address).await?
     } else {
         is_the_store_of_the_service(config).await?;
-        match wiring::own_store(&config.store).await {
+        match wiring::open_store(&config.store.address).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
             }
@@ -65,7 +65,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
 
 /// Refuses to begin a store beside that of a running service, which would not know the grants made here.
 async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
-    let StoreKind::Sqlite { path } = &config.store.kind else { return Ok(()) };
+    let Address::Sqlite { path } = &config.store.address else { return Ok(()) };
     ensure!(
         path.exists() || !healthcheck::answers(config).await,
         "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \

@@ -67,6 +67,7 @@
 mod compare;
 mod execute;
 pub mod explain;
+mod facts;
 mod lease;
 mod links;
 mod observe;
@@ -81,7 +82,6 @@ mod timetable;
 pub mod world;
 
 pub use self::{
-    execute::LEARNED_FOR,
     observe::{Observer, Survey},
     reconciler::Reconciler,
     scope::{PassRequest, Scope},

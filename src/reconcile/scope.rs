@@ -104,7 +104,7 @@ fn concerned(
     policies: &BTreeSet<PolicyId>,
 ) -> BTreeSet<Mark> {
     let linked = |schedule: Option<&ScheduleId>, policy: Option<&PolicyId>| {
-        links.0.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
+        links.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
             (Some(schedule), None) => schedule == seen_schedule && policies.contains(seen_policy),
             (None, Some(policy)) => policy == seen_policy && schedules.contains(seen_schedule),
             _ => false,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn marks(schedules: &[&str], policies: &[&str]) -> Vec<String> {
-        let links = Links(BTreeSet::from([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]));
+        let links = Links::from_iter([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]);
         let schedules = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
         let policies = policies.iter().map(|id| PolicyId::from(*id)).collect();
         concerned(&rules(), &links, &schedules, &policies).iter().map(Mark::to_string).collect()

@@ -90,7 +90,7 @@ pub async fn serve_until(
 
 /// Builds what the parts of the service share, and the client that watches the subscription.
 async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Client)> {
-    let store = wiring::own_store(&config.store).await?;
+    let store = wiring::open_store(&config.store.address).await?;
     let metrics = Arc::new(Metrics::new());
     let clients = wiring::clients(config, &metrics)?;
     let pagerduty = clients.pagerduty.clone();

@@ -12,7 +12,6 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use self::second_grant::LEARNED_FOR;
 pub(super) use self::{
     context::Context,
     settle::{adopt, as_foreign},
@@ -20,6 +19,7 @@ pub(super) use self::{
 
 use self::second_grant::Refused;
 use super::{
+    facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
     plan::{Action, PairActions, Plan, Revocation},
     report::{Attempt, Failure, PassReport},
@@ -366,12 +366,12 @@ impl Executor {
             window: grant.window,
             in_the_way: &in_the_way,
             foreign: &foreign,
-            known: self.store.second_grant(now).await?,
+            known: SECOND_GRANT.read(&self.store, now).await?.unwrap_or_default(),
             planned_with: round.planned_with,
         };
         let lesson = refused.lesson();
         if let Some(second_grant) = lesson.second_grant {
-            self.store.learn_second_grant(second_grant, now + LEARNED_FOR).await?;
+            SECOND_GRANT.write(&self.store, &second_grant, Some(now + LEARNED_FOR)).await?;
             if lesson.is_new {
                 tracing::info!(?second_grant, "learned what strongDM does with a second grant");
             }

@@ -3,8 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
-use super::snapshot::{StatusSnapshot, WrongSecret};
-use crate::store::{self, SharedStore};
+use super::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret};
+use crate::{
+    clock,
+    store::{self, SharedStore},
+};
 
 /// Anybody can send webhooks that are refused; more often than this they lead to no write.
 const WRITE_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -32,8 +35,7 @@ impl Snapshots {
 
     /// What the newest passes saw, also those of other replicas; nothing before the first.
     pub async fn read(&self) -> Result<StatusSnapshot, store::Error> {
-        let stored = self.store.picture().await?;
-        let mut snapshot = StatusSnapshot::read(stored.as_deref());
+        let mut snapshot = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
             snapshot.wrong_secret = here;
@@ -43,7 +45,7 @@ impl Snapshots {
 
     /// Replaces the snapshot; only for whoever holds the lease, or what another one saw would be lost.
     pub(crate) async fn replace(&self, snapshot: StatusSnapshot) -> Result<(), store::Error> {
-        self.store.set_picture(&serde_json::to_string(&snapshot).unwrap_or_default()).await?;
+        STATUS_SNAPSHOT.write(&self.store, &snapshot, None).await?;
         self.noticed.lock().stored = snapshot.wrong_secret.map(|wrong| wrong.at);
         Ok(())
     }
