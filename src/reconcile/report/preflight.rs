@@ -115,7 +115,7 @@ fn refusal(filter: &str, world: &World) -> Option<String> {
 }
 
 /// What brings back in who or what was left out.
-pub(in crate::reconcile) fn remedy(reason: SkipReason) -> &'static str {
+pub(crate) fn remedy(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::NoAccount => {
             "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
@@ -264,7 +264,7 @@ fn stretch(gap: &Window, horizon: Window) -> String {
 }
 
 /// An instant as people and machines read it.
-pub(in crate::reconcile) fn second(at: DateTime<Utc>) -> String {
+pub(crate) fn second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
