@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
-pub async fn own_store(store: &Store) -> anyhow::Result<SharedStore> {
+pub(crate) async fn own_store(store: &Store) -> anyhow::Result<SharedStore> {
     open(&store.kind, &store.url).await
 }
 
 /// Opens the store of this kind at this address to work with it.
-pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<SharedStore> {
+pub(crate) async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<SharedStore> {
     Ok(match kind {
         StoreKind::Sqlite { path } => {
             if !path.exists() {
@@ -35,7 +35,7 @@ pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<Shared
 }
 
 /// Opens the store to look only, beside a running service.
-pub async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
+pub(crate) async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
     Ok(match &store.kind {
         StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
         StoreKind::Postgres => match Postgres::open_beside(store.url.expose_secret()).await? {
@@ -47,16 +47,16 @@ pub async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
 
 /// The clients of both upstreams.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// PagerDuty; clones share one turn to send.
-    pub pagerduty: pagerduty::Client,
+    pub(crate) pagerduty: pagerduty::Client,
     /// strongDM.
-    pub strongdm: strongdm::Client,
+    pub(crate) strongdm: strongdm::Client,
 }
 
 /// Clients for both upstreams that report to `metrics`.
-pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
-    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
+pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
+    let options = strongdm::Options { observer: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
     let strongdm = strongdm::Client::new(
         tls::client_config(),
         &config.strongdm.api_url,
@@ -68,14 +68,14 @@ pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Client
 }
 
 /// A client for PagerDuty that reports to `metrics`.
-pub fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
+pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
     let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
     Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(
+pub(crate) async fn reconciler(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
@@ -85,7 +85,7 @@ pub async fn reconciler(
 }
 
 /// A reconciler on `store` with these clients.
-pub async fn reconciler_with(
+pub(crate) async fn reconciler_with(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
@@ -99,7 +99,7 @@ pub async fn reconciler_with(
 }
 
 /// An observer of both upstreams, for whoever only looks.
-pub fn observer(config: &Config, clients: Clients) -> Observer {
+pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
@@ -136,7 +136,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
-        let request = ByCall { upstream, operation: call.operation, code };
+        let request = ByCall { upstream, operation: call.operation.name(), code };
         metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         if let Some(date) = call.server_date {
             let ahead = metrics.strongdm.note_clock(date);

@@ -9,8 +9,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
 use tokio::{
     sync::{MutexGuard, watch},
     time::{Instant, sleep},
@@ -31,56 +29,6 @@ use crate::{
 const LEASE_POLL: Duration = Duration::from_millis(200);
 /// How long another replica's passes are waited for: longer than one may take, or one that died keeps the lease.
 const PATIENCE: Duration = Duration::from_secs(150);
-
-/// The report of a pass that was asked for.
-#[derive(Clone, Debug)]
-pub enum Synced {
-    /// The pass ran in this process.
-    Here(Arc<PassReport>),
-    /// It ran in another one.
-    Elsewhere(Arc<StoredReport>),
-}
-
-/// A report as the store keeps it.
-#[derive(Debug)]
-pub struct StoredReport {
-    /// The report as JSON.
-    pub json: Box<RawValue>,
-    complete: bool,
-    held: bool,
-}
-
-impl Synced {
-    /// Whether everything was seen and every write that was tried succeeded.
-    pub fn is_complete(&self) -> bool {
-        match self {
-            Self::Here(report) => report.is_complete(),
-            Self::Elsewhere(report) => report.complete,
-        }
-    }
-
-    /// Whether revocations were held.
-    pub fn has_held(&self) -> bool {
-        match self {
-            Self::Here(report) => !report.held.is_empty(),
-            Self::Elsewhere(report) => report.held,
-        }
-    }
-}
-
-impl StoredReport {
-    fn read(text: String) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Lists {
-            held: Vec<IgnoredAny>,
-            unknown: Vec<IgnoredAny>,
-            failed: Vec<IgnoredAny>,
-        }
-        let Lists { held, unknown, failed } = serde_json::from_str(&text).ok()?;
-        let json = RawValue::from_string(text).ok()?;
-        Some(Self { json, complete: unknown.is_empty() && failed.is_empty(), held: !held.is_empty() })
-    }
-}
 
 /// Why there is no report.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -104,12 +52,12 @@ impl From<store::Error> for SyncError {
 }
 
 /// What came of a request.
-pub type Outcome = Result<Synced, SyncError>;
+pub type Outcome = Result<Arc<PassReport>, SyncError>;
 
 /// The right to run a pass here, or the report of an equal one that ran elsewhere.
 enum MyTurn<'r> {
     Mine(MutexGuard<'r, PassLog>, PassLease),
-    Joined(StoredReport),
+    Joined(Box<PassReport>),
 }
 
 /// Runs passes for whoever asks.
@@ -135,15 +83,8 @@ impl OnDemand {
         outcome.clone().unwrap_or_else(|| Err(broken()))
     }
 
-    pub(super) async fn sync_here(
-        &self,
-        trigger: Trigger,
-        request: PassRequest,
-    ) -> Result<Arc<PassReport>, SyncError> {
-        match pass_in_turn(&self.runner, trigger, &request, LeaseNote::of(None)).await? {
-            Synced::Here(report) => Ok(report),
-            Synced::Elsewhere(_) => Err(SyncError::NoTurn),
-        }
+    pub(super) async fn sync_here(&self, trigger: Trigger, request: PassRequest) -> Outcome {
+        pass_in_turn(&self.runner, trigger, &request, LeaseNote::of(None)).await
     }
 
     fn join_or_start(&self, request: PassRequest) -> watch::Receiver<Option<Outcome>> {
@@ -175,11 +116,11 @@ async fn pass_in_turn(
     runner.observer.cache().clear();
     if request.dry_run {
         let _passing = runner.passing.lock().await;
-        return Ok(Synced::Here(Arc::new(runner.dry_run(note.pass_id, trigger, request).await?)));
+        return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request).await?));
     }
     let (mut log, lease) = match my_turn(runner, &note).await? {
         MyTurn::Mine(log, lease) => (log, lease),
-        MyTurn::Joined(report) => return Ok(Synced::Elsewhere(Arc::new(report))),
+        MyTurn::Joined(report) => return Ok(report.into()),
     };
     let outcome = async {
         if lease.was_abandoned() {
@@ -196,7 +137,7 @@ async fn pass_in_turn(
         lease.demand_full_pass().await;
     }
     lease.release().await;
-    Ok(Synced::Here(Arc::new(outcome?)))
+    Ok(Arc::new(outcome?))
 }
 
 /// Waits for the lease, or for the end of an equal pass of another replica.
@@ -209,7 +150,7 @@ async fn my_turn<'r>(runner: &'r PassRunner, note: &LeaseNote) -> Result<MyTurn<
         }
         drop(log);
         if let Some(report) = join_elsewhere(&runner.store, note, until).await? {
-            return Ok(MyTurn::Joined(report));
+            return Ok(MyTurn::Joined(Box::new(report)));
         }
         sleep(LEASE_POLL).await;
     }
@@ -221,7 +162,7 @@ async fn join_elsewhere(
     store: &SharedStore,
     note: &LeaseNote,
     until: Instant,
-) -> Result<Option<StoredReport>, store::Error> {
+) -> Result<Option<PassReport>, store::Error> {
     if note.request.is_none() {
         return Ok(None);
     }
@@ -236,5 +177,6 @@ async fn join_elsewhere(
             break;
         }
     }
-    Ok(store.pass_report(&theirs.pass_id).await?.and_then(StoredReport::read))
+    let report = store.pass_report(&theirs.pass_id).await?;
+    Ok(report.and_then(|text| serde_json::from_str(&text).ok()))
 }

@@ -14,9 +14,9 @@ use super::{
     lease::PassLease,
     links::SeenLinks,
     observe::{Observer, freshness, recorded},
-    plan::{Asked, Plan, Settings, Unknown, plan},
+    plan::{Plan, Settings, plan},
     report::{
-        PassReport, Trigger, UnknownEntry,
+        PassReport, Trigger,
         pass_log::{PassLog, is_eventful, summarize},
         preflight::{ahead, preflight},
         snapshot_store::Snapshots,
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{Mark, Rule, Source},
+    model::{Asked, Mark, Rule, Source, StrongDmList, Unknown},
     store::{self, GrantQuery, SharedStore, Timetable},
 };
 
@@ -102,7 +102,7 @@ impl PassRunner {
         let began = Instant::now();
         let PassOrder { pass_id, trigger, request, mut timetable } = order;
         let mut context = Context { pass_id, trigger, now: clock::now(), lease };
-        let mut report = PassReport::begin(context.pass_id.clone(), trigger, false, context.now);
+        let mut report = PassReport::begin(context.pass_id.clone(), trigger, context.now);
 
         let uncompared = self.prepare(&mut timetable, &context, began + PREPARE).await?;
         for round in 1..=ROUNDS {
@@ -147,12 +147,12 @@ impl PassRunner {
         request: &PassRequest,
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
-        let mut report = PassReport::begin(pass_id, trigger, true, now);
+        let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
         if let Some(world) = self.observe(now, &request.scope, began + OBSERVE).await? {
             let plan = plan(now, self.settings(), &world, request.guard);
             report.take_decisions(&plan);
             report.unchanged = plan.unchanged;
-            report.take_steps(&plan);
+            report.take_actions(&plan);
         } else {
             report.unknown.extend(self.unobserved());
         }
@@ -171,7 +171,7 @@ impl PassRunner {
         timetable: &mut Timetable,
         context: &Context<'_>,
         until: Instant,
-    ) -> Result<Option<UnknownEntry>, store::Error> {
+    ) -> Result<Option<Unknown>, store::Error> {
         let is_due = self.intervals.is_comparison_due(context.now, context.trigger, timetable);
         let preparing = timeout_at(until, async {
             self.executor.settle(context).await?;
@@ -187,7 +187,7 @@ impl PassRunner {
             Ok(Err(CompareError::Strongdm(error))) => (&error).into(),
             Err(_) => "it took too long".into(),
         };
-        Ok(Some(UnknownEntry(Unknown { about: Asked::GrantList, error })))
+        Ok(Some(Unknown { about: Asked::List(StrongDmList::Grants), error }))
     }
 
     /// What our store and both upstreams say; none if that took too long.
@@ -205,11 +205,11 @@ impl PassRunner {
     }
 
     /// Every source of a rule as unobserved.
-    fn unobserved(&self) -> impl Iterator<Item = UnknownEntry> {
+    fn unobserved(&self) -> impl Iterator<Item = Unknown> {
         let sources: BTreeSet<Source> = self.settings().rules.iter().flat_map(Rule::sources).collect();
-        sources.into_iter().map(|source| {
-            UnknownEntry(Unknown { about: Asked::OnCalls(source), error: "observing took too long".into() })
-        })
+        sources
+            .into_iter()
+            .map(|source| Unknown { about: source.into(), error: "observing took too long".into() })
     }
 
     /// Takes over into the report, the metrics and the store what was seen and decided.
@@ -230,8 +230,8 @@ impl PassRunner {
             log.record_ahead(&self.metrics, found, &plan.unknown);
         }
         report.take_decisions(plan);
-        report.asked = world.on_calls.keys().cloned().collect();
-        report.ahead = Some(ahead);
+        report.unreported.asked = world.on_calls.keys().cloned().collect();
+        report.unreported.ahead = Some(ahead);
         Ok(())
     }
 
@@ -261,7 +261,7 @@ impl PassRunner {
         }
         counts.grants = self.store.grants(report.finished_at, &GrantQuery::default()).await?.len();
         self.metrics.show(counts);
-        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.next_wake);
+        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.unreported.next_wake);
         timetable::record(&mut timetable, &Passed { scope, began, ended, complete, next_wake });
         if is_eventful(report) {
             let text = serde_json::to_string(report).unwrap_or_default();

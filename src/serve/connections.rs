@@ -9,6 +9,7 @@ use std::{
 
 use axum_server::accept::Accept;
 use futures_util::future::Either;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
@@ -28,11 +29,22 @@ pub(crate) struct ConnectionLimit<A> {
 impl<A> ConnectionLimit<A> {
     /// Caps what `inner` accepts, within what the system allows this process.
     pub(crate) fn new(inner: A) -> Self {
-        // The usual soft limit of 1024 is there for programs that use select(2).
-        let descriptors = rlimit::increase_nofile_limit(MOST as u64 + RESERVED).unwrap_or(1024);
+        let descriptors = raise_descriptor_limit(MOST as u64 + RESERVED);
         let cap = usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(MOST).clamp(64, MOST);
         Self { inner, free: Arc::new(Semaphore::new(cap)) }
     }
+}
+
+/// Lets this process have up to `wanted` file descriptors, and answers how many it may have now. The usual soft limit of
+/// 1024 is there for programs that use select(2).
+fn raise_descriptor_limit(wanted: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    let reachable = limit.maximum.unwrap_or(u64::MAX).min(wanted);
+    if current >= reachable {
+        return current;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit }).map_or(current, |()| reachable)
 }
 
 impl<A: Accept<I, Counted<S>>, I, S> Accept<I, S> for ConnectionLimit<A> {

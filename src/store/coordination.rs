@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
-use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use super::{
+    DirtyMark, Error,
+    column::{from_json, from_ms, to_json},
+    row::row,
+};
 use crate::model::PassCounts;
 
 /// Something that only one replica may do at a time.
@@ -108,15 +111,23 @@ pub trait Coordination {
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
-/// The timetable as it is stored.
-#[derive(FromRow)]
-pub(super) struct TimetableRow {
-    last_full_ms: Option<i64>,
-    wake_ms: Option<i64>,
-    failures: i64,
-    retry_ms: Option<i64>,
-    verified_ms: Option<i64>,
-    standing: String,
+/// The one row of the timetable.
+pub(super) const TIMETABLE: &str =
+    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda";
+
+pub(super) const SET_TIMETABLE: &str = "UPDATE agenda
+     SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
+
+row! {
+    /// The timetable as it is stored.
+    pub(super) struct TimetableRow {
+        last_full_ms: Option<i64>,
+        wake_ms: Option<i64>,
+        failures: i64,
+        retry_ms: Option<i64>,
+        verified_ms: Option<i64>,
+        standing: String,
+    }
 }
 
 impl TimetableRow {

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Error, from_json, from_ms};
+use super::{
+    Error,
+    column::{from_json, from_ms},
+    row::row,
+};
 use crate::model::Grant;
 
 /// One thing that was done to a grant, or tried.
@@ -85,7 +88,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// What people read, and its pruning.
+/// What people read.
 #[async_trait]
 pub trait Journal {
     /// Writes an audit entry that settles nothing, such as a failure.
@@ -109,59 +112,46 @@ pub trait Journal {
 
     /// The reports of the newest passes that were kept.
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
-
-    /// Removes what is older than `before`, and event keys older than `keys_before`, a few rows at a time; says
-    /// whether more is left.
-    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
 }
 
-/// How many rows of a table one step of pruning removes; the statements name the same number.
-pub(super) const PRUNE_STEP: u64 = 500;
+pub(super) const INSERT_AUDIT: &str =
+    "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// One step of pruning: statements, each with the instant before which rows go. None looks at more rows than it may
-/// remove: they take the lowest entries of an index, or the rows that came first.
-pub(super) fn prune_step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 6] {
-    let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
-    [
-        (
-            "DELETE FROM event_keys WHERE key IN
-               (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)",
-            keys_before.timestamp_millis(),
-        ),
-        (
-            "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN
-               (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)",
-            ms,
-        ),
-        (
-            "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)",
-            ms,
-        ),
-        ("DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)", ms),
-        (
-            "DELETE FROM passes WHERE id IN
-               (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)",
-            ms,
-        ),
-        (
-            "DELETE FROM grants WHERE seq IN
-               (SELECT seq FROM grants WHERE end_at < $1 ORDER BY end_at LIMIT 500)",
-            seconds,
-        ),
-    ]
-}
+pub(super) const AUDIT_PAGE: &str =
+    "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+     WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
 
-/// An audit entry as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredAudit {
-    seq: i64,
-    at_ms: i64,
-    action: String,
-    outcome: String,
-    granted: String,
-    reason: String,
-    cause: String,
-    pass_id: String,
+pub(super) const AUDIT_AFTER: &str =
+    "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+     WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3";
+
+pub(super) const RECORD_PASS: &str =
+    "INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+pub(super) const PASS_REPORT: &str = "SELECT report FROM passes WHERE id = $1";
+
+pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1";
+
+/// Removes entries made before `$1`.
+pub(super) const PRUNE_AUDIT: &str =
+    "DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)";
+
+/// Removes reports of passes that began before `$1`.
+pub(super) const PRUNE_PASSES: &str = "DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)";
+
+row! {
+    /// An audit entry as it is stored.
+    pub(super) struct StoredAudit {
+        seq: i64,
+        at_ms: i64,
+        action: String,
+        outcome: String,
+        granted: String,
+        reason: String,
+        cause: String,
+        pass_id: String,
+    }
 }
 
 impl StoredAudit {
@@ -172,18 +162,19 @@ impl StoredAudit {
     }
 }
 
-/// A delivery as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredDelivery {
-    seq: i64,
-    received_ms: i64,
-    event_id: Option<String>,
-    event_type: Option<String>,
-    webhook_id: Option<String>,
-    subscription: Option<String>,
-    status: String,
-    marks: String,
-    pass_id: Option<String>,
+row! {
+    /// A delivery as it is stored.
+    pub(super) struct StoredDelivery {
+        seq: i64,
+        received_ms: i64,
+        event_id: Option<String>,
+        event_type: Option<String>,
+        webhook_id: Option<String>,
+        subscription: Option<String>,
+        status: String,
+        marks: String,
+        pass_id: Option<String>,
+    }
 }
 
 impl StoredDelivery {

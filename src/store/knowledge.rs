@@ -3,9 +3,12 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::FromRow;
 
-use super::{Error, Lease, from_ms, from_seconds};
+use super::{
+    Error, Lease,
+    column::{from_ms, from_seconds},
+    row::row,
+};
 use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, SecondGrant, Window};
 
 /// The verbs about what was learned.
@@ -58,20 +61,23 @@ pub(super) const SECOND_GRANT: &str = "second_grant";
 /// The name under which the newest picture is kept.
 pub(super) const PICTURE: &str = "picture";
 
+pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_id = $1";
+
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.clamp(0, 9)).min(TimeDelta::minutes(15))
 }
 
-/// Somebody else's grant as it is stored.
-#[derive(FromRow)]
-pub(super) struct ForeignRow {
-    grant_id: String,
-    account_id: String,
-    resource_id: String,
-    start_at: i64,
-    end_at: i64,
-    first_seen_ms: i64,
+row! {
+    /// Somebody else's grant as it is stored.
+    pub(super) struct ForeignRow {
+        grant_id: String,
+        account_id: String,
+        resource_id: String,
+        start_at: i64,
+        end_at: i64,
+        first_seen_ms: i64,
+    }
 }
 
 impl ForeignRow {
@@ -86,12 +92,13 @@ impl ForeignRow {
     }
 }
 
-/// A refusal as it is stored.
-#[derive(FromRow)]
-pub(super) struct RefusalRow {
-    account_id: String,
-    resource_id: String,
-    until_at: i64,
+row! {
+    /// A refusal as it is stored.
+    pub(super) struct RefusalRow {
+        account_id: String,
+        resource_id: String,
+        until_at: i64,
+    }
 }
 
 impl From<RefusalRow> for Refusal {

@@ -11,7 +11,7 @@ use super::diagnose::{State, delivering_to, judge, state};
 use crate::{
     clock,
     metrics::{ByState, Metrics},
-    model::Finding,
+    model::{Finding, FindingKind},
     pagerduty::{self, Error, Subscription},
     reconcile::{PassRequest, Reconciler, report::Trigger},
 };
@@ -136,9 +136,11 @@ impl Watched {
         for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
             match finding.kind {
                 // What is done about it is logged.
-                "subscription_disabled" => {}
-                "subscription_not_readable" => tracing::info!(finding.kind, "{finding}"),
-                _ => tracing::warn!(finding.kind, "{finding}"),
+                FindingKind::SubscriptionDisabled => {}
+                FindingKind::SubscriptionNotReadable => {
+                    tracing::info!(finding.kind = finding.kind.as_str(), "{finding}");
+                }
+                _ => tracing::warn!(finding.kind = finding.kind.as_str(), "{finding}"),
             }
         }
         let (seen, ids, off) = match listed {

@@ -4,6 +4,7 @@ pub mod throttle;
 
 use std::io;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -47,7 +48,8 @@ pub fn start(format: LogFormat, level: LogLevel) {
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {
-            builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
+            let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+            builder.with_target(false).with_ansi(coloured).init();
         }
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }

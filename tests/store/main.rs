@@ -5,8 +5,9 @@ mod coordination;
 mod deliveries;
 mod grants;
 mod knowledge;
+mod migrations;
 mod postgres;
-#[path = "../support/postgres.rs"]
+#[path = "../it/support/postgres.rs"]
 mod postgres_server;
 mod sqlite;
 

@@ -20,14 +20,11 @@ pub(super) use self::{
     settle::{adopt, as_foreign},
 };
 
-use self::{
-    round::{OUT_OF_TIME, name_of},
-    second_grant::Refused,
-};
+use self::{round::OUT_OF_TIME, second_grant::Refused};
 use super::{
     observe::cache::Cache,
     plan::{Action, PairActions, Revocation},
-    report::{Failure, PassReport},
+    report::{Attempt, Failure, PassReport},
 };
 use crate::{
     clock,
@@ -54,7 +51,7 @@ pub(super) struct Executor {
     audited: Mutex<BTreeSet<String>>,
 }
 
-/// What came of the steps of one account and resource.
+/// What came of the actions of one account and resource.
 #[derive(Debug, Default)]
 struct Outcome {
     created: Vec<Grant>,
@@ -133,13 +130,14 @@ impl Executor {
     ) -> Result<Outcome, store::Error> {
         let mut outcome = Outcome::default();
         let mut undone: Vec<Window> = Vec::new();
-        for step in &pair.steps {
+        for step in &pair.actions {
             let window = step.grant().window;
             if undone.iter().any(|other| other.overlaps(&window)) {
                 undone.push(window);
                 continue;
             }
-            let action = name_of(step);
+            let attempt = Attempt::from(step);
+            let action = attempt.as_str();
             let result = match self.write(context, round, step).await? {
                 Written::Done(grant) => {
                     match step {
@@ -154,9 +152,9 @@ impl Executor {
                     outcome.learned = true;
                     break;
                 }
-                Written::Learned(Fault { error, remedy }) | Written::Failed(Fault { error, remedy }) => {
+                Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    outcome.failed.push(Failure { action, grant: step.grant().clone(), error, remedy });
+                    outcome.failed.push(Failure { action: attempt, grant: step.grant().clone(), error });
                     "failed"
                 }
             };
@@ -289,8 +287,8 @@ impl Executor {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         }
         match self.strongdm.delete_grant(id).await {
-            Ok(_) => {
-                let why = revocation.reason();
+            Ok(()) => {
+                let why = revocation.audit_reason();
                 let audit = context.audit("revoke", "done", grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;

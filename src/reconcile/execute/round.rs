@@ -6,7 +6,7 @@ use crate::{
     model::{Grant, SecondGrant},
     reconcile::{
         plan::{Action, Plan},
-        report::{Failure, PassReport},
+        report::{Attempt, Failure, PassReport},
     },
 };
 
@@ -37,7 +37,7 @@ impl Round {
     /// The writes that neither happened nor failed, because the pass was cut off.
     pub(crate) fn cut_off(&self, report: &PassReport) -> Vec<Failure> {
         let mut failures = Vec::new();
-        for step in self.plan.pairs.iter().flat_map(|pair| &pair.steps) {
+        for step in self.plan.actions() {
             let done = match step {
                 Action::Create(_) => &report.created,
                 Action::Revoke(_) => &report.revoked,
@@ -45,18 +45,10 @@ impl Round {
             let grant = step.grant();
             let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
             if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-                let (error, remedy) = (OUT_OF_TIME.to_owned(), String::new());
-                failures.push(Failure { action: name_of(step), grant: grant.clone(), error, remedy });
+                let (action, grant) = (Attempt::from(step), grant.clone());
+                failures.push(Failure { action, grant, error: OUT_OF_TIME.into() });
             }
         }
         failures
-    }
-}
-
-/// The word for a write in reports and metrics.
-pub(super) fn name_of(action: &Action) -> &'static str {
-    match action {
-        Action::Create(_) => "create",
-        Action::Revoke(_) => "revoke",
     }
 }

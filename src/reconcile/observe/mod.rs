@@ -53,7 +53,7 @@ pub struct Survey {
 
 impl Observer {
     /// An observer that has not asked anything yet.
-    pub fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
+    pub(crate) fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
         Self { settings, pagerduty, strongdm, cache: Arc::default() }
     }
 

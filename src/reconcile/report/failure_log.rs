@@ -8,10 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Failure, PassReport, UnknownEntry};
+use super::{Failure, PassReport};
 use crate::{
-    model::Fault,
-    reconcile::{plan::Unknown, scope::Scope},
+    model::{Fault, Unknown},
+    reconcile::scope::Scope,
 };
 
 /// A failure that lasts is told again after this, and after twice as long each time.
@@ -95,13 +95,11 @@ impl FailureLog {
 }
 
 fn failures_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
-    let unobserved = report
-        .unknown
-        .iter()
-        .map(|UnknownEntry(Unknown { about, error })| ("observe", about.to_string(), error.clone()));
-    let undone = report.failed.iter().map(|Failure { action, grant, error, remedy }| {
+    let unobserved =
+        report.unknown.iter().map(|Unknown { about, error }| ("observe", about.to_string(), error.clone()));
+    let undone = report.failed.iter().map(|Failure { action, grant, error }| {
         let subject = format!("access of {} to {}", grant.email, grant.resource);
-        (*action, subject, Fault { error: error.clone(), remedy: remedy.clone() })
+        (action.as_str(), subject, error.clone())
     });
     unobserved.chain(undone).collect()
 }
@@ -120,20 +118,17 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::{
-        model::Source,
-        reconcile::{plan::Asked, report::Trigger},
-    };
+    use crate::{model::Asked, reconcile::report::Trigger};
 
     fn report(unknown: &[(&str, &str)]) -> PassReport {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let mut report = PassReport::begin("p".to_owned(), Trigger::Interval, false, at);
+        let mut report = PassReport::begin("p".to_owned(), Trigger::Interval, at);
         report.unknown = unknown
             .iter()
             .map(|(schedule, error)| {
-                let about = Asked::OnCalls(Source::Schedule((*schedule).into()));
+                let about = Asked::Schedule((*schedule).into());
                 let error = Fault { error: (*error).to_owned(), remedy: "turn the key".to_owned() };
-                UnknownEntry(Unknown { about, error })
+                Unknown { about, error }
             })
             .collect();
         report

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{PassReport, Trigger, failure_log::FailureLog, finding_log::FindingLog};
 use crate::{
     metrics::Metrics,
-    model::Finding,
-    reconcile::{plan::Unknown, scope::Scope},
+    model::{Finding, Unknown},
+    reconcile::scope::Scope,
 };
 
 /// What was told so far.

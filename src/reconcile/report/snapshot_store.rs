@@ -33,9 +33,7 @@ impl Snapshots {
     /// What the newest passes saw, also those of other replicas; nothing before the first.
     pub async fn read(&self) -> Result<StatusSnapshot, store::Error> {
         let stored = self.store.picture().await?;
-        // One that another version wrote is as good as none: the next pass writes it anew.
-        let mut snapshot: StatusSnapshot =
-            stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut snapshot = StatusSnapshot::read(stored.as_deref());
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
             snapshot.wrong_secret = here;

@@ -8,9 +8,9 @@ use super::{Postgres, is_held, within};
 use crate::{
     model::{ForeignGrant, Links, Pair, Refusal, SecondGrant},
     store::{
-        Error, Knowledge, Lease, from_json,
+        Error, Knowledge, Lease,
+        column::{from_json, to_json},
         knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},
-        to_json,
     },
 };
 

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     model::ScheduleId,
-    reconcile::{PassRequest, Scope, on_demand::Synced, report::PassReport},
+    reconcile::{PassRequest, Scope, report::PassReport},
     web::{
         error::AppError,
         openapi::{ErrorBody, Reading},
@@ -63,16 +63,8 @@ pub(in crate::web) async fn sync(State(app): State<Arc<App>>, body: Body) -> Res
     let scope =
         Scope::of_schedules(rules, schedules).map_err(|id| AppError::UnknownSchedule(id.to_string()))?;
     let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
-    match app.reconciler.sync(request).await {
-        Ok(synced) => {
-            let status = status(&synced);
-            Ok(match &synced {
-                Synced::Here(report) => (status, Json(&**report)).into_response(),
-                Synced::Elsewhere(report) => (status, Json(&report.json)).into_response(),
-            })
-        }
-        Err(error) => Err(error.into()),
-    }
+    let report = app.reconciler.sync(request).await?;
+    Ok((status(&report), Json(&*report)).into_response())
 }
 
 fn read(body: &[u8]) -> Result<Asked, AppError> {
@@ -89,10 +81,10 @@ fn read(body: &[u8]) -> Result<Asked, AppError> {
 }
 
 /// What is unknown comes first: held revocations must not be confirmed before everything was seen.
-fn status(synced: &Synced) -> StatusCode {
-    if !synced.is_complete() {
+fn status(report: &PassReport) -> StatusCode {
+    if !report.is_complete() {
         StatusCode::BAD_GATEWAY
-    } else if synced.has_held() {
+    } else if !report.held.is_empty() {
         StatusCode::CONFLICT
     } else {
         StatusCode::OK

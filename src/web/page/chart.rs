@@ -8,7 +8,7 @@ use super::{
     facts::Facts,
     layout::{chip, count, distance, time},
     query::PageQuery,
-    timeline::{self, Bar, Kind, Lane, Lanes, Span, Standing},
+    timeline::{self, Bar, Kind, Lane, LaneState, Lanes, Span},
 };
 
 /// So many lanes of one resource are shown at once; the rest is a click away.
@@ -209,7 +209,7 @@ fn row(span: &Span, resource: &str, email: &str, lane: &Lane) -> Markup {
         li.lane {
             div.who {
                 a href=(why) { (email) span.sr { " on " (resource) ": why" } }
-                (standing(span.now, lane.standing(span.now)))
+                (lane_state(span.now, lane.state(span.now)))
             }
             ul.sr {
                 @for bar in &lane.bars { li { (in_words(span.now, bar)) } }
@@ -309,19 +309,19 @@ fn in_words(now: DateTime<Utc>, bar: &Bar) -> Markup {
     }
 }
 
-/// How somebody stands, in a chip and a few words.
-pub(super) fn standing(now: DateTime<Utc>, standing: Standing) -> Markup {
+/// The state of a lane, in a chip and a few words.
+pub(super) fn lane_state(now: DateTime<Utc>, state: LaneState) -> Markup {
     html! {
         span.standing {
-            @match standing {
-                Standing::InForce(until) => { (chip("good", "access")) " ends " (distance(now, until)) }
-                Standing::Coming(from) => { (chip("info", "next")) " " (distance(now, from)) }
-                Standing::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
-                Standing::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
-                Standing::Missing => { (chip("bad", "no grant")) " on call now" }
-                Standing::Fault(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
-                Standing::Unknown => { (chip("warn", "unknown")) }
-                Standing::Past => { (chip("quiet", "over")) }
+            @match state {
+                LaneState::InForce(until) => { (chip("good", "access")) " ends " (distance(now, until)) }
+                LaneState::Coming(from) => { (chip("info", "next")) " " (distance(now, from)) }
+                LaneState::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
+                LaneState::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
+                LaneState::Missing => { (chip("bad", "no grant")) " on call now" }
+                LaneState::Unchecked(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
+                LaneState::Unknown => { (chip("warn", "unknown")) }
+                LaneState::Past => { (chip("quiet", "over")) }
             }
         }
     }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use url::Url;
 
 use crate::{
     clock,
     metrics::HealthView,
     model::{Finding, Rule},
-    reconcile::report::snapshot::{StatusSnapshot, Stretch, WrongSecret},
+    reconcile::report::{
+        PassReport,
+        snapshot::{StatusSnapshot, WrongSecret},
+    },
     store::{DeliveryRow, LedgerEntry},
     subscription::{State, Watch},
     web::{error::AppError, router::App},
@@ -27,7 +29,7 @@ pub(super) struct Facts<'a> {
     pub(super) horizon: chrono::TimeDelta,
     pub(super) ledger: Vec<LedgerEntry>,
     pub(super) picture: StatusSnapshot,
-    pub(super) passes: Vec<Pass>,
+    pub(super) passes: Vec<PassReport>,
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
     pub(super) strongdm: HealthView,
@@ -81,7 +83,7 @@ impl<'a> Facts<'a> {
     /// Whether some of what the rule looks at did not answer the last time.
     pub(super) fn unseen(&self, rule: &Rule) -> bool {
         let sources = rule.sources();
-        self.picture.sources.iter().any(|sight| sight.error.is_some() && sources.contains(&sight.source))
+        self.picture.sources.iter().any(|status| status.error.is_some() && sources.contains(&status.source))
     }
 }
 
@@ -91,48 +93,6 @@ fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], watch: &Watch) -> bool
     let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
     watch.is_gone_since(wrong.at, &wrong.subscription)
         || events.iter().any(|event| event.received_at > wrong.at && names(event))
-}
-
-/// A kept report, as far as the page shows it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Pass {
-    #[serde(rename = "pass_id")]
-    pub(super) id: String,
-    pub(super) trigger: String,
-    pub(super) started_at: DateTime<Utc>,
-    pub(super) finished_at: DateTime<Utc>,
-    pub(super) oncalls: usize,
-    pub(super) created: Vec<Stretch>,
-    pub(super) revoked: Vec<Stretch>,
-    pub(super) unchanged: usize,
-    pub(super) held: Vec<Stretch>,
-    pub(super) deferred: Vec<Stretch>,
-    pub(super) skipped: Vec<serde_json::Map<String, serde_json::Value>>,
-    pub(super) unknown: Vec<serde_json::Map<String, serde_json::Value>>,
-    pub(super) failed: Vec<Failure>,
-}
-
-/// A write that failed.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Failure {
-    pub(super) action: String,
-    pub(super) grant: Stretch,
-    pub(super) error: String,
-}
-
-impl Pass {
-    /// One word for what came of it.
-    pub(super) fn result(&self) -> &'static str {
-        if !self.failed.is_empty() {
-            "failed"
-        } else if !self.unknown.is_empty() {
-            "incomplete"
-        } else if !self.held.is_empty() {
-            "held"
-        } else {
-            "complete"
-        }
-    }
 }
 
 /// Whether an upstream answered the last time, as far as this process asked.

@@ -12,10 +12,10 @@ use super::{
     summary::Notice,
 };
 use crate::{
-    model::Severity,
+    model::{Finding, Severity, Skipped, Subject},
     reconcile::report::{
         preflight::FILL,
-        snapshot::{Finding, Gap, Other},
+        snapshot::{Gap, RuleFinding},
     },
 };
 
@@ -96,7 +96,7 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
 pub(super) fn findings(facts: &Facts<'_>) -> Markup {
     let items = items(facts);
     let picture = &facts.picture;
-    let blind = picture.sources.iter().any(|sight| sight.error.is_some()) || !picture.unknown.is_empty();
+    let blind = picture.sources.iter().any(|status| status.error.is_some()) || !picture.unknown.is_empty();
     html! {
         section #findings aria-labelledby="findings-title" {
             div.section-head { h2 #findings-title { "To be mended" } p { (count(items.len(), "finding")) } }
@@ -120,10 +120,13 @@ pub(super) fn findings(facts: &Facts<'_>) -> Markup {
 
 /// What is known to be wrong with this person or resource; nothing if nothing is.
 pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Markup> {
-    let resource = format!("resource {resource:?}");
-    let is_this = |finding: &&Finding| finding.about.eq_ignore_ascii_case(email) || finding.about == resource;
+    let is_this = |skipped: &&Skipped| match &skipped.subject {
+        Subject::Email(address) | Subject::Other(address) => address.eq_ignore_ascii_case(email),
+        Subject::Resource(name) => name == resource,
+        Subject::User(_) | Subject::Filter(_) => false,
+    };
     let items: Vec<Item> =
-        facts.picture.skipped.iter().filter(is_this).map(|finding| left_out(facts.now, finding)).collect();
+        facts.picture.skipped.iter().filter(is_this).map(|skipped| left_out(facts.now, skipped)).collect();
     let told = html! {
         h2 { "To be mended" }
         ul.cards.findings { @for item in &items { (card(item)) } }
@@ -146,8 +149,8 @@ fn items(facts: &Facts<'_>) -> Vec<Item> {
     let picture = &facts.picture;
     let mut items: Vec<Item> =
         gaps(facts).into_iter().filter_map(|(rule, gaps)| nobody(facts, rule, &gaps)).collect();
-    items.extend(picture.skipped.iter().map(|finding| left_out(facts.now, finding)));
-    items.extend(picture.others.iter().map(other));
+    items.extend(picture.skipped.iter().map(|skipped| left_out(facts.now, skipped)));
+    items.extend(picture.findings.iter().map(of_rule));
     items.sort_by(|one, two| (one.urgency, &one.about).cmp(&(two.urgency, &two.about)));
     items
 }
@@ -177,8 +180,8 @@ fn nobody(facts: &Facts<'_>, rule: &str, gaps: &[&Gap]) -> Option<Item> {
     })
 }
 
-fn left_out(now: DateTime<Utc>, finding: &Finding) -> Item {
-    let Finding { about, reason, rules, first_shift, remedy } = finding;
+fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
+    let Skipped { subject, reason, rules, first_shift } = skipped;
     let urgency = first_shift.map_or(Urgency::Now, |at| Urgency::of(now, at));
     let (word, when) = match first_shift {
         Some(at) if *at <= now => ("on call now".to_owned(), html! { ", on call since " (time(now, *at)) }),
@@ -188,15 +191,15 @@ fn left_out(now: DateTime<Utc>, finding: &Finding) -> Item {
     Item {
         urgency: (urgency, *first_shift),
         word,
-        about: about.clone(),
+        about: subject.to_string(),
         what: html! { p { (reason) (when) } },
-        remedy: remedy.clone(),
-        rules: rules.clone(),
+        remedy: reason.remedy().to_owned(),
+        rules: rules.iter().cloned().collect(),
     }
 }
 
-fn other(other: &Other) -> Item {
-    let Other { severity, kind: _, about, message, remedy, rule } = other;
+fn of_rule(RuleFinding { rule, finding }: &RuleFinding) -> Item {
+    let Finding { severity, kind: _, subject, message, remedy, stretches: _ } = finding;
     let (urgency, word) = match severity {
         Severity::Problem => (Urgency::Now, "problem"),
         Severity::Warning => (Urgency::Soon, "warning"),
@@ -205,7 +208,7 @@ fn other(other: &Other) -> Item {
     Item {
         urgency: (urgency, None),
         word: word.to_owned(),
-        about: about.clone(),
+        about: subject.clone(),
         what: html! { p { (message) } },
         remedy: remedy.clone(),
         rules: vec![rule.clone()],
@@ -259,14 +262,15 @@ fn gap_notice(facts: &Facts<'_>, urgency: Urgency, gaps: &[(String, Gap)]) -> Op
 
 fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {
     let picture = &facts.picture;
-    let serious = |other: &&Other| matches!(other.severity, Severity::Problem | Severity::Warning);
-    let number = picture.skipped.len() + picture.others.iter().filter(serious).count();
+    let serious =
+        |known: &&RuleFinding| matches!(known.finding.severity, Severity::Problem | Severity::Warning);
+    let number = picture.skipped.len() + picture.findings.iter().filter(serious).count();
     if number == 0 {
         return None;
     }
     let urgencies = picture.skipped.iter().map(|it| left_out(facts.now, it).urgency.0);
     let tone = urgencies.min().map_or("warn", |worst| if worst == Urgency::Now { "bad" } else { "warn" });
-    let on_call_now = |finding: &&Finding| finding.first_shift.is_some_and(|at| at <= facts.now);
+    let on_call_now = |skipped: &&Skipped| skipped.first_shift.is_some_and(|at| at <= facts.now);
     let without = picture.skipped.iter().filter(on_call_now).count();
     Some(Notice {
         tone,

@@ -7,7 +7,7 @@ use super::{
     facts::{Facts, answers},
     findings,
     layout::{count, distance, time},
-    timeline::{Lanes, Standing},
+    timeline::{LaneState, Lanes},
     webhooks,
 };
 use crate::metrics::HealthView;
@@ -24,7 +24,7 @@ pub(super) struct Notice {
 pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     let now = facts.now;
     let notices = notices(facts, lanes);
-    let blind = facts.picture.sources.iter().any(|sight| sight.error.is_some());
+    let blind = facts.picture.sources.iter().any(|status| status.error.is_some());
     let with_access: std::collections::BTreeSet<&str> = facts
         .ledger
         .iter()
@@ -88,8 +88,8 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
     let unseen: Vec<String> = picture
         .sources
         .iter()
-        .filter(|sight| sight.error.is_some())
-        .map(|sight| sight.source.to_string())
+        .filter(|status| status.error.is_some())
+        .map(|status| status.source.to_string())
         .chain(picture.unknown.iter().cloned())
         .collect();
     if !unseen.is_empty() {
@@ -121,8 +121,7 @@ fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
             text: html! { (picture.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
         });
     }
-    let missing =
-        lanes.values().flatten().filter(|(_, lane)| lane.standing(now) == Standing::Missing).count();
+    let missing = lanes.values().flatten().filter(|(_, lane)| lane.state(now) == LaneState::Missing).count();
     if missing > 0 && picture.full_at.is_some() {
         notices.push(Notice {
             tone: "warn",

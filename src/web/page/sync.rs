@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::{facts::Facts, layout};
 use crate::{
-    reconcile::{PassRequest, on_demand::Synced, report::PassReport},
+    reconcile::{PassRequest, report::PassReport},
     web::{error::AppError, router::App},
 };
 
@@ -41,10 +41,7 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
         crate::web::openapi::Acting),
 )]
 pub(crate) async fn preview(State(app): State<Arc<App>>) -> Result<Response, AppError> {
-    let synced = run(&app, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
-    let Synced::Here(report) = synced else {
-        return Err(AppError::Unavailable("another replica is looking just now".to_owned()));
-    };
+    let report = run(&app, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
     let changes = report.created.len() + report.revoked.len();
     let main = html! {
         h1 { "What a sync would do" }
@@ -90,12 +87,6 @@ pub(crate) struct Confirmation {
     allow_mass_revocation: bool,
 }
 
-/// What is read of a report that another replica wrote.
-#[derive(serde::Deserialize)]
-struct Named {
-    pass_id: String,
-}
-
 /// Syncs and shows the report
 #[utoipa::path(
     post, path = "/ui/sync", operation_id = "confirmSync", tag = "page",
@@ -107,16 +98,9 @@ struct Named {
 pub(crate) async fn confirm(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
     let body = app.bodies.read(body, LARGEST_FORM).await?;
     let allow_mass_revocation = read_form(&body.bytes)?;
-    let synced =
+    let report =
         run(&app, PassRequest { guard: allow_mass_revocation.into(), ..PassRequest::default() }).await?;
-    let id = match &synced {
-        Synced::Here(report) => report.pass_id.clone(),
-        Synced::Elsewhere(report) => {
-            let named: Named =
-                serde_json::from_str(report.json.get()).map_err(|error| AppError::internal(&error))?;
-            named.pass_id
-        }
-    };
+    let id = &report.pass_id;
     Ok(Redirect::to(&format!("/?pass={id}#pass-{id}")).into_response())
 }
 
@@ -135,7 +119,7 @@ fn read_form(body: &[u8]) -> Result<bool, AppError> {
     Ok(allow)
 }
 
-async fn run(app: &App, request: PassRequest) -> Result<Synced, AppError> {
+async fn run(app: &App, request: PassRequest) -> Result<Arc<PassReport>, AppError> {
     if app.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }

@@ -8,13 +8,13 @@ use super::{
     summary::Notice,
 };
 use crate::{
-    model::{Finding, Severity},
+    model::{Finding, FindingKind, Severity},
     reconcile::report::snapshot::WrongSecret,
     subscription::State,
 };
 
 /// The finding that says the same as the notice about no secret at all.
-const WITHOUT_SECRET: &str = "subscription_without_secret";
+const WITHOUT_SECRET: FindingKind = FindingKind::SubscriptionWithoutSecret;
 
 /// The card beside the upstreams.
 pub(super) fn card(facts: &Facts<'_>) -> Markup {

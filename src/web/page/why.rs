@@ -12,15 +12,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    chart::{query, standing},
+    chart::{lane_state, query},
     facts::Facts,
     findings,
     layout::{self, chip, distance, time},
     timeline::{Span, lanes},
 };
 use crate::{
-    model::{Cause, Source},
-    reconcile::report::snapshot::Stretch,
+    model::{Cause, Grant, Source},
     store::{AuditRow, LedgerEntry},
     web::{error::AppError, router::App},
 };
@@ -69,7 +68,7 @@ pub(crate) async fn why(
         h1 { (email) " on " (resource) }
         p.lead {
             @match lane {
-                Some((_, lane)) => { (standing(facts.now, lane.standing(facts.now))) }
+                Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
                 None if faults.is_some() => { (chip("bad", "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
                 None => { (chip("quiet", "no access")) " No grant of ours, now or to come, and no rule that wants one." }
             }
@@ -88,7 +87,7 @@ pub(crate) async fn why(
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
     let (now, grant) = (facts.now, &entry.own.grant);
-    let held = facts.picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+    let held = facts.picture.held.iter().any(|held| held.id == grant.id);
     html! {
         article.card {
             h3 {
@@ -110,7 +109,7 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     let Cause { rule, source, user, through, policy: _, level, shift_start, shift_end } = cause;
-    let sight = facts.picture.sources.iter().find(|sight| sight.source == *source);
+    let status = facts.picture.sources.iter().find(|status| status.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)
         @if let Source::Policy(_) = source {
@@ -123,8 +122,8 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
             (Some(start), None) => { " from " (time(facts.now, *start)) ", without an end" }
             _ => { " always" }
         }
-        @if let Some(sight) = sight {
-            @match (&sight.error, sight.seen_at) {
+        @if let Some(status) = status {
+            @match (&status.error, status.seen_at) {
                 (Some(error), _) => { ". " (chip("warn", "unknown")) " It could not be checked the last time: " (error) }
                 (None, Some(at)) => { ". Last checked " (distance(facts.now, at)) "." }
                 (None, None) => { "." }
@@ -134,15 +133,19 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
 }
 
 fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) -> Markup {
-    let waiting: Vec<&Stretch> =
-        facts.picture.deferred.iter().filter(|waiting| is_this(&waiting.email, &waiting.resource)).collect();
+    let waiting: Vec<&Grant> = facts
+        .picture
+        .deferred
+        .iter()
+        .filter(|waiting| is_this(waiting.email.as_str(), &waiting.resource))
+        .collect();
     let wants: Vec<_> =
-        facts.picture.wanted.iter().filter(|want| is_this(&want.email, &want.resource)).collect();
+        facts.picture.wanted.iter().filter(|want| is_this(want.email.as_str(), &want.resource)).collect();
     html! {
         @if !waiting.is_empty() {
             h2 { "Deferred" }
             ul { @for it in waiting {
-                li { (time(facts.now, it.start)) " to " (time(facts.now, it.end)) ": waits until the grant in its way ends." }
+                li { (time(facts.now, it.window.start())) " to " (time(facts.now, it.window.end())) ": waits until the grant in its way ends." }
             } }
         }
         h2 { "Wanted" }
@@ -162,16 +165,17 @@ fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) 
 }
 
 fn done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
-    let of = |row: &AuditRow| serde_json::from_str::<Stretch>(row.grant.get()).ok();
+    let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
     let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
-    let rows: Vec<_> = rows.filter(|(_, grant)| is_this(&grant.email, &grant.resource)).take(50).collect();
+    let rows: Vec<_> =
+        rows.filter(|(_, grant)| is_this(grant.email.as_str(), &grant.resource)).take(50).collect();
     html! {
         h2 { "What was done" }
         @if rows.is_empty() { p.empty { "Nothing, in the newest " (AUDIT) " entries of the audit." } }
         ul { @for (row, grant) in rows {
             li {
-                (time(now, row.at)) ": " (row.action) " " (row.outcome) ", " (time(now, grant.start)) " to "
-                (time(now, grant.end)) ", because " (row.reason) " (" (row.trigger) ")"
+                (time(now, row.at)) ": " (row.action) " " (row.outcome) ", " (time(now, grant.window.start())) " to "
+                (time(now, grant.window.end())) ", because " (row.reason) " (" (row.trigger) ")"
             }
         } }
     }

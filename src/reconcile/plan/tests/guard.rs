@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn counts(plan: &Plan) -> (usize, usize) {
-    (plan.pairs.iter().map(|pair| pair.steps.len()).sum(), plan.held.len())
+    (plan.actions().count(), plan.held.len())
 }
 
 /// Three grants in force and a coming one, of which the rules want none.
