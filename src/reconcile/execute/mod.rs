@@ -20,7 +20,10 @@ use super::{
 use crate::{
     clock,
     metrics::ByAction,
-    model::{Fault, ForeignGrant, Grant, GrantId, NewGrant, SecondGrant, Window},
+    model::{
+        AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, SecondGrant,
+        Window,
+    },
     store::{self, AuditEntry, LedgerEntry, State},
     strongdm::{Error, RemoteGrant},
 };
@@ -51,8 +54,8 @@ pub(in crate::reconcile) struct Context {
 impl Context {
     pub(in crate::reconcile) fn audit(
         &self,
-        action: &'static str,
-        outcome: &'static str,
+        action: AuditAction,
+        outcome: AuditOutcome,
         grant: &Grant,
         reason: &str,
     ) -> AuditEntry {
@@ -177,7 +180,7 @@ impl Reconciler {
         match self.strongdm.create_grant(account_id, resource_id, *window).await {
             Ok(remote) => {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
-                let audit = context.audit("create", "done", &grant, &reason);
+                let audit = context.audit(AuditAction::Create, AuditOutcome::Done, &grant, &reason);
                 self.store.settle_created(row, &remote.id, &audit).await?;
                 self.store.forget_refusal(&new.grant.pair()).await?;
                 tracing::info!(
@@ -192,7 +195,12 @@ impl Reconciler {
                 Ok(Written::Done(grant))
             }
             Err(Error::AlreadyExists) => {
-                let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
+                let audit = context.audit(
+                    AuditAction::Create,
+                    AuditOutcome::Refused,
+                    &new.grant,
+                    "strongDM refused a second grant",
+                );
                 self.store.settle_refused(row, Some(&audit)).await?;
                 self.learn_from_refusal(context, &new.grant).await
             }
@@ -202,7 +210,8 @@ impl Reconciler {
                 Ok(Written::Learned((&error).into()))
             }
             Err(error) if error.is_unclear() => {
-                let audit = context.audit("create", "unclear", &new.grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Create, AuditOutcome::Unclear, &new.grant, &error.to_string());
                 self.store.audit(&audit).await?;
                 let entry =
                     self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
@@ -234,11 +243,11 @@ impl Reconciler {
     async fn fail_creation(
         &self,
         context: &Context,
-        row: i64,
+        row: LedgerRow,
         grant: &Grant,
         error: &Error,
     ) -> Result<(), store::Error> {
-        let audit = context.audit("create", "failed", grant, &error.to_string());
+        let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
         self.store.settle_refused(row, self.is_news(&audit).then_some(&audit)).await
     }
 
@@ -246,7 +255,7 @@ impl Reconciler {
     async fn undo_endless(
         &self,
         context: &Context,
-        row: i64,
+        row: LedgerRow,
         grant: &Grant,
     ) -> Result<Written, store::Error> {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
@@ -255,7 +264,7 @@ impl Reconciler {
             // Whoever has the lease by now knows only the end that was asked for.
             self.store.intend_revoke(context.held.lease(), row).await?;
             if self.strongdm.delete_grant(id).await.is_ok() {
-                let audit = context.audit("revoke", "done", grant, error);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, error);
                 self.store.settle_ended(row, context.now, &audit).await?;
             }
         }
@@ -271,7 +280,7 @@ impl Reconciler {
         match self.strongdm.delete_grant(id).await {
             Ok(_) => {
                 let why = revocation.reason();
-                let audit = context.audit("revoke", "done", grant, &why);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
                 tracing::info!(
@@ -286,7 +295,8 @@ impl Reconciler {
                 if !error.is_unclear() {
                     self.store.settle_kept(context.held.lease(), *row).await?;
                 }
-                let audit = context.audit("revoke", "failed", grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Revoke, AuditOutcome::Failed, grant, &error.to_string());
                 if self.is_news(&audit) {
                     self.store.audit(&audit).await?;
                 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Context;
 use crate::{
     clock,
-    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
+    model::{AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
     reconcile::Reconciler,
     store::{self, LedgerEntry, State},
     strongdm::{self, RemoteGrant},
@@ -51,8 +51,12 @@ impl Reconciler {
         match self.strongdm.get_grant(id).await {
             Ok(Some(_)) => self.store.settle_kept(context.held.lease(), entry.own.row).await?,
             Ok(None) => {
-                let audit =
-                    context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");
+                let audit = context.audit(
+                    AuditAction::Revoke,
+                    AuditOutcome::Done,
+                    &entry.own.grant,
+                    "found gone after an unclear answer",
+                );
                 self.store.settle_ended(entry.own.row, context.now, &audit).await?;
             }
             Err(_) => return Ok(false),
@@ -81,7 +85,12 @@ impl Reconciler {
                 continue;
             }
             let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
-            let audit = context.audit("adopt", "done", &grant, "made by a call whose answer was lost");
+            let audit = context.audit(
+                AuditAction::Adopt,
+                AuditOutcome::Done,
+                &grant,
+                "made by a call whose answer was lost",
+            );
             if self.store.settle_created(entry.own.row, &found.id, &audit).await? {
                 tracing::info!("found the grant of a lost answer again: {grant}");
             }
@@ -112,7 +121,12 @@ impl Reconciler {
                     match self.strongdm.get_grant(id).await {
                         Ok(Some(_)) => {}
                         Ok(None) => {
-                            let audit = context.audit("vanish", "done", grant, "strongDM has it no longer");
+                            let audit = context.audit(
+                                AuditAction::Vanish,
+                                AuditOutcome::Done,
+                                grant,
+                                "strongDM has it no longer",
+                            );
                             self.store.settle_ended(entry.own.row, context.now, &audit).await?;
                             if grant.window.end() > clock::now() {
                                 tracing::warn!("a grant of ours vanished from strongDM: {grant}");
@@ -159,7 +173,12 @@ impl Reconciler {
         }
         if let Some(grant) = self.store.settle_found(id, context.now).await? {
             tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
-            let audit = context.audit("adopt", "done", &grant, "still there although it was said to be gone");
+            let audit = context.audit(
+                AuditAction::Adopt,
+                AuditOutcome::Done,
+                &grant,
+                "still there although it was said to be gone",
+            );
             self.store.audit(&audit).await?;
         }
         Ok(Ok(()))

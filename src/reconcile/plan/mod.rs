@@ -29,7 +29,9 @@ use self::{
     coverage::{Decision, PairFacts},
 };
 use super::world::World;
-use crate::model::{Aliases, Cause, Email, FOREVER, Fault, Grant, NewGrant, Pair, Rule, Source, Window};
+use crate::model::{
+    Aliases, Cause, Email, FOREVER, Fault, Grant, LedgerRow, NewGrant, Pair, Rule, Source, Window,
+};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ pub struct Plan {
     /// Pairs left alone, because an earlier write to them has an unknown outcome.
     pub unsettled: Vec<Pair>,
     /// Grants that stay but are wanted for other causes than the store says.
-    pub relabelled: Vec<(i64, Vec<Cause>)>,
+    pub relabelled: Vec<(LedgerRow, Vec<Cause>)>,
     /// How many grants stay as they are.
     pub unchanged: usize,
     /// Who is certainly entitled to what, for people to look at.
@@ -116,7 +118,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// Its row in our store.
-    pub row: i64,
+    pub row: LedgerRow,
     /// The grant.
     pub grant: Grant,
     /// Why.

@@ -21,7 +21,7 @@ fn unknown<T>() -> Observed<T> {
 fn revoked(plan: &Plan) -> Vec<i64> {
     let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
     let row = |step: &Action| match step {
-        Action::Revoke(revocation) => Some(revocation.row),
+        Action::Revoke(revocation) => Some(revocation.row.number()),
         Action::Create(_) => None,
     };
     steps.filter_map(row).collect()
