@@ -33,7 +33,7 @@ pub mod reconcile;
 
 pub mod pagerduty;
 pub mod store;
-pub mod strongdm;
+pub(crate) mod strongdm;
 
 pub mod model;
 
@@ -42,4 +42,4 @@ pub mod config;
 pub mod metrics;
 pub mod telemetry;
 pub mod tls;
-pub mod wiring;
+pub(crate) mod wiring;

@@ -9,13 +9,13 @@ use crate::{
     config::Config,
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
-    reconcile::{Intervals, Reconciler, plan::Settings},
+    reconcile::{Intervals, Observer, Reconciler, plan::Settings},
     store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
-pub async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
+pub(crate) async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
     Ok(match address {
         Address::Sqlite { path } => {
             if !path.exists() {
@@ -29,7 +29,7 @@ pub async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
 }
 
 /// Opens the store to look only, beside a running service.
-pub async fn open_store_beside(address: &Address) -> anyhow::Result<SharedStore> {
+pub(crate) async fn open_store_beside(address: &Address) -> anyhow::Result<SharedStore> {
     Ok(match address {
         Address::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
         Address::Postgres { url } => match Postgres::open_beside(url.expose_secret()).await? {
@@ -41,16 +41,16 @@ pub async fn open_store_beside(address: &Address) -> anyhow::Result<SharedStore>
 
 /// The clients of both upstreams.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// PagerDuty; clones share one turn to send.
-    pub pagerduty: pagerduty::Client,
+    pub(crate) pagerduty: pagerduty::Client,
     /// strongDM.
-    pub strongdm: strongdm::Client,
+    pub(crate) strongdm: strongdm::Client,
 }
 
 /// Clients for both upstreams that report to `metrics`.
-pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
-    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
+pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
+    let options = strongdm::Options { observer: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
     let strongdm = strongdm::Client::new(
         tls::client_config(),
         &config.strongdm.api_url,
@@ -62,14 +62,14 @@ pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Client
 }
 
 /// A client for PagerDuty that reports to `metrics`.
-pub fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
+pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
     let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
     Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(
+pub(crate) async fn reconciler(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
@@ -79,12 +79,18 @@ pub async fn reconciler(
 }
 
 /// A reconciler on `store` with these clients.
-pub async fn reconciler_with(
+pub(crate) async fn reconciler_with(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
     clients: Clients,
 ) -> anyhow::Result<Reconciler> {
+    let intervals = Intervals { full_pass: config.sync.interval, comparison: config.sync.verify_interval };
+    Ok(Reconciler::new(observer(config, clients), intervals, store, metrics).await?)
+}
+
+/// An observer of both upstreams, for whoever only looks.
+pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
@@ -92,8 +98,7 @@ pub async fn reconciler_with(
         horizon: config.sync.horizon,
         max_revocations: config.sync.max_revocations,
     };
-    let intervals = Intervals { full_pass: config.sync.interval, comparison: config.sync.verify_interval };
-    Ok(Reconciler::new(settings, intervals, store, pagerduty, strongdm, metrics).await?)
+    Observer::new(settings, pagerduty, strongdm)
 }
 
 fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
@@ -122,7 +127,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
-        let request = ByCall { upstream, operation: call.operation, code };
+        let request = ByCall { upstream, operation: call.operation.name(), code };
         metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         if let Some(date) = call.server_date {
             let ahead = metrics.strongdm.note_clock(date);

@@ -3,12 +3,12 @@
 use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 
 use super::{Ending, print_on};
 use crate::{
     clock,
     config::Store,
+    model::Grant,
     store::{Address, AuditRow, SharedStore},
     wiring,
 };
@@ -96,20 +96,12 @@ async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> an
 
 /// An entry for people: when, what, to whom and what, for how long, why, and in which pass.
 fn words(row: &AuditRow) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Granted {
-        id: Option<String>,
-        email: String,
-        resource: String,
-        start: String,
-        end: String,
-    }
     let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
-    let Granted { id, email, resource, start, end } = serde_json::from_str(grant.get())?;
+    let Grant { id, email, resource, window, .. } = serde_json::from_str(grant.get())?;
     let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
     let text = format!(
-        "{at}  {action} {outcome}  {email} on {resource} from {start} until {end}{id}: {reason} ({trigger} pass \
+        "{at}  {action} {outcome}  {email} on {resource} {window}{id}: {reason} ({trigger} pass \
          {pass_id})"
     );
     // One line per entry, whatever a remote error says.

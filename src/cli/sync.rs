@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     model::ScheduleId,
-    reconcile::{PassRequest, report::Trigger},
+    reconcile::{PassRequest, Scope, report::Trigger},
     store::{Address, OpenError},
     wiring,
 };
@@ -34,10 +34,10 @@ pub(super) struct Options {
 pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ending> {
     let Options { dry_run, schedules, allow_mass_revocation, format } = options;
     let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId::from).collect();
-    let sources = match crate::reconcile::scope::sources_of(&config.rules, schedules) {
-        Ok(sources) => sources,
+    let scope = match Scope::of_schedules(&config.rules, schedules) {
+        Ok(scope) => scope,
         Err(id) => {
-            complain(&format!("no rule names the schedule {id:?}"));
+            complain(&format!("no rule names the schedule {:?}", id.as_str()));
             return Ok(Ending::Misused);
         }
     };
@@ -53,7 +53,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         }
     };
     let reconciler = wiring::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
-    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
     let report = reconciler.sync_here(Trigger::Command, request).await?;
     match format {
         Format::Text => print(&report.to_string()),

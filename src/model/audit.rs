@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Defines an enum whose values stand in the store and the API as fixed words.
-macro_rules! words {
+/// Defines an enum whose values stand in the store and the API as fixed words. Those of reports have an `Other` for every
+/// word of another version; an audit passes such a word on, as [`Recorded`].
+macro_rules! audit_words {
     ($(#[$doc:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ macro_rules! words {
     };
 }
 
-words! {
+audit_words! {
     /// What was done to a grant, or tried.
     AuditAction {
         /// It was made in strongDM.
@@ -53,7 +54,7 @@ words! {
     }
 }
 
-words! {
+audit_words! {
     /// What came of it.
     AuditOutcome {
         /// strongDM confirmed it.

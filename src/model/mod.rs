@@ -16,14 +16,17 @@ mod net;
 mod observed;
 mod on_call;
 mod rule;
+mod skipped;
+mod unknown;
 mod window;
+pub(crate) mod word;
 
 pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
     cause::Cause,
     counts::PassCounts,
     email::{Aliases, Email, InvalidEmail},
-    finding::{Finding, Severity},
+    finding::{Finding, FindingKind, Severity},
     grant::{
         Account, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, Resource,
         SecondGrant,
@@ -34,5 +37,7 @@ pub use self::{
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
     rule::{OnCallSelector, ResourceSelector, Rule},
+    skipped::{SkipReason, Skipped, Subject},
+    unknown::{Asked, StrongDmList, Unknown},
     window::{Window, Windows, later},
 };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
 use super::{
     DirtyMark, Error,
     column::{from_json, from_ms, to_json},
+    row::row,
 };
 use crate::model::PassCounts;
 
@@ -118,15 +118,16 @@ pub(super) const TIMETABLE: &str =
 pub(super) const SET_TIMETABLE: &str = "UPDATE agenda
      SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
 
-/// The timetable as it is stored.
-#[derive(FromRow)]
-pub(super) struct TimetableRow {
-    last_full_ms: Option<i64>,
-    wake_ms: Option<i64>,
-    failures: i64,
-    retry_ms: Option<i64>,
-    verified_ms: Option<i64>,
-    standing: String,
+row! {
+    /// The timetable as it is stored.
+    pub(super) struct TimetableRow {
+        last_full_ms: Option<i64>,
+        wake_ms: Option<i64>,
+        failures: i64,
+        retry_ms: Option<i64>,
+        verified_ms: Option<i64>,
+        standing: String,
+    }
 }
 
 impl TimetableRow {

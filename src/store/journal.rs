@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::{
     Error,
     column::{from_json, from_ms},
+    row::row,
 };
 use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
 
@@ -142,17 +142,18 @@ pub(super) const PRUNE_AUDIT: &str =
 /// Removes reports of passes that began before `$1`.
 pub(super) const PRUNE_PASSES: &str = "DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)";
 
-/// An audit entry as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredAudit {
-    seq: i64,
-    at_ms: i64,
-    action: String,
-    outcome: String,
-    granted: String,
-    reason: String,
-    cause: String,
-    pass_id: String,
+row! {
+    /// An audit entry as it is stored.
+    pub(super) struct StoredAudit {
+        seq: i64,
+        at_ms: i64,
+        action: String,
+        outcome: String,
+        granted: String,
+        reason: String,
+        cause: String,
+        pass_id: String,
+    }
 }
 
 impl StoredAudit {
@@ -172,18 +173,19 @@ impl StoredAudit {
     }
 }
 
-/// A delivery as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredDelivery {
-    seq: i64,
-    received_ms: i64,
-    event_id: Option<String>,
-    event_type: Option<String>,
-    webhook_id: Option<String>,
-    subscription: Option<String>,
-    status: String,
-    marks: String,
-    pass_id: Option<String>,
+row! {
+    /// A delivery as it is stored.
+    pub(super) struct StoredDelivery {
+        seq: i64,
+        received_ms: i64,
+        event_id: Option<String>,
+        event_type: Option<String>,
+        webhook_id: Option<String>,
+        subscription: Option<String>,
+        status: String,
+        marks: String,
+        pass_id: Option<String>,
+    }
 }
 
 impl StoredDelivery {

@@ -6,11 +6,11 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::FromRow;
 
 use super::{
     Error, Lease,
     column::{from_ms, from_seconds},
+    row::row,
 };
 use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, Window};
 
@@ -93,15 +93,16 @@ pub(super) fn pause_after(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.clamp(0, 9)).min(TimeDelta::minutes(15))
 }
 
-/// Somebody else's grant as it is stored.
-#[derive(FromRow)]
-pub(super) struct ForeignRow {
-    grant_id: String,
-    account_id: String,
-    resource_id: String,
-    start_at: i64,
-    end_at: i64,
-    first_seen_ms: i64,
+row! {
+    /// Somebody else's grant as it is stored.
+    pub(super) struct ForeignRow {
+        grant_id: String,
+        account_id: String,
+        resource_id: String,
+        start_at: i64,
+        end_at: i64,
+        first_seen_ms: i64,
+    }
 }
 
 impl ForeignRow {
@@ -116,12 +117,13 @@ impl ForeignRow {
     }
 }
 
-/// A refusal as it is stored.
-#[derive(FromRow)]
-pub(super) struct RefusalRow {
-    account_id: String,
-    resource_id: String,
-    until_at: i64,
+row! {
+    /// A refusal as it is stored.
+    pub(super) struct RefusalRow {
+        account_id: String,
+        resource_id: String,
+        until_at: i64,
+    }
 }
 
 impl From<RefusalRow> for Refusal {

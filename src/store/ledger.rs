@@ -3,11 +3,11 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
 use super::{
     AuditEntry, Error, Lease,
     column::{from_json, from_ms, from_seconds},
+    row::row,
 };
 use crate::model::{AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, ResourceId, Window};
 
@@ -191,20 +191,21 @@ pub(super) const REOPEN: &str = concat!(
 pub(super) const PRUNE_GRANTS: &str =
     "DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 ORDER BY end_at LIMIT 500)";
 
-/// A row of the ledger as it is stored.
-#[derive(FromRow)]
-pub(super) struct GrantRow {
-    seq: i64,
-    state: String,
-    grant_id: Option<String>,
-    account_id: String,
-    email: String,
-    resource_id: String,
-    resource: String,
-    start_at: i64,
-    end_at: i64,
-    causes: String,
-    intended_ms: i64,
+row! {
+    /// A row of the ledger as it is stored.
+    pub(super) struct GrantRow {
+        seq: i64,
+        state: String,
+        grant_id: Option<String>,
+        account_id: String,
+        email: String,
+        resource_id: String,
+        resource: String,
+        start_at: i64,
+        end_at: i64,
+        causes: String,
+        intended_ms: i64,
+    }
 }
 
 impl GrantRow {

@@ -25,8 +25,10 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod migrations;
 pub mod postgres;
 mod prune;
+mod row;
 pub mod sqlite;
 
 use std::{fmt::Debug, sync::Arc};

@@ -4,6 +4,7 @@ pub mod throttle;
 
 use std::io;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -22,12 +23,12 @@ pub enum LogFormat {
 pub enum LogLevel {
     /// What somebody must act on.
     Error,
-    /// And what is degraded.
+    /// Also what is degraded.
     Warn,
-    /// And every grant made or taken back.
+    /// Also every grant made or revoked.
     #[default]
     Info,
-    /// And every request.
+    /// Also every request.
     Debug,
     /// Everything.
     Trace,
@@ -47,7 +48,8 @@ pub fn start(format: LogFormat, level: LogLevel) {
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => {
-            builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init();
+            let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+            builder.with_target(false).with_ansi(coloured).init();
         }
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::world::SCHEDULE;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,7 +34,8 @@ async fn answers_promptly(scene: &Scene) {
 
 #[tokio::test]
 async fn a_thousand_slow_connections_leave_room_for_webhooks() {
-    rlimit::increase_nofile_limit(4096).expect("a readable limit");
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("what is allowed");
     let scene = Scene::running(Config::default()).await;
     let half_head = "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\n";
     let half_body = format!("{half_head}content-length: 100000\r\n\r\nxxxx");

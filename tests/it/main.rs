@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod deployment;
 mod explain;
+mod generated;
 mod grants;
 mod guard;
 mod hostile;

@@ -5,6 +5,7 @@ mod coordination;
 mod deliveries;
 mod grants;
 mod knowledge;
+mod migrations;
 mod postgres;
 #[path = "../it/support/postgres.rs"]
 mod postgres_server;

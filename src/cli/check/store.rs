@@ -7,15 +7,14 @@ use std::{
     time::Duration,
 };
 
-use chrono::SecondsFormat;
 use rustix::fs::{Access, access};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     clock,
     config::Config,
-    model::Finding,
-    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, Stretch, WrongSecret},
+    model::{Finding, FindingKind, Grant, instant::to_second},
+    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret},
     store::{Address, SharedStore},
     wiring,
 };
@@ -52,7 +51,7 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
     };
     match opened {
         Ok((store, snapshot)) => {
-            findings.extend(left_word(&snapshot));
+            findings.extend(left_undone(&snapshot));
             Some(Beside { store, wrong_secret: snapshot.wrong_secret })
         }
         Err(error) => {
@@ -65,7 +64,9 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
             };
             let why =
                 unreachable(&config.store.address).await.map(|why| format!(" ({why})")).unwrap_or_default();
-            findings.push(Finding::problem("store", "store", format!("{error:#}{why}")).mended_by(remedy));
+            findings.push(
+                Finding::problem(FindingKind::Store, "store", format!("{error:#}{why}")).mended_by(remedy),
+            );
             None
         }
     }
@@ -92,7 +93,8 @@ enum File {
 fn file(path: &Path) -> Result<File, Finding> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let problem = |message: String, remedy: &str| {
-        Err(Finding::problem("store", format!("store {}", path.display()), message).mended_by(remedy))
+        Err(Finding::problem(FindingKind::Store, format!("store {}", path.display()), message)
+            .mended_by(remedy))
     };
     let ours = "run this as the user that the service runs as, and see that the file is that user's";
     match path.metadata() {
@@ -128,31 +130,30 @@ fn writable(directory: &PathBuf) -> io::Result<()> {
 fn not_yet(path: &Path) -> File {
     let message = "does not exist yet; the service makes it at its start";
     File::NotYet(
-        Finding::note("store_new", format!("store {}", path.display()), message)
+        Finding::note(FindingKind::StoreNew, format!("store {}", path.display()), message)
             .mended_by("nothing, unless the service has run before: then store.url names another place"),
     )
 }
 
 /// What the newest passes left undone.
-fn left_word(picture: &StatusSnapshot) -> Vec<Finding> {
-    let StatusSnapshot { full_at, held, failed, .. } = picture;
-    let at = full_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-    let at = at.map(|at| format!(" (last full pass: {at})")).unwrap_or_default();
+fn left_undone(snapshot: &StatusSnapshot) -> Vec<Finding> {
+    let StatusSnapshot { full_at, held, failed, .. } = snapshot;
+    let at = full_at.map(|at| format!(" (last full pass: {})", to_second(at))).unwrap_or_default();
     let mut findings = Vec::new();
     if !held.is_empty() {
-        let named = named(held.iter().map(|Stretch { email, resource, end, .. }| {
-            format!("{email} on {resource} until {}", end.to_rfc3339_opts(SecondsFormat::Secs, true))
+        let named = named(held.iter().map(|Grant { email, resource, window, .. }| {
+            format!("{email} on {resource} until {}", to_second(window.end()))
         }));
         let message =
             format!("wait, for more were due at once than sync.max_revocations allows: {named}{at}");
-        findings.push(Finding::problem("held", "held revocations", message).mended_by(
+        findings.push(Finding::problem(FindingKind::Held, "held revocations", message).mended_by(
             "see oncall-grants sync --dry-run; if they are meant, POST /sync with {\"allow_mass_revocation\": true}",
         ));
     }
     if !failed.is_empty() {
         let message = format!("failed in the newest pass: {}{at}", named(failed.iter().cloned()));
         findings.push(
-            Finding::problem("write_failed", "writes to strongDM", message)
+            Finding::problem(FindingKind::WriteFailed, "writes to strongDM", message)
                 .mended_by("the service goes on trying; see what the message names"),
         );
     }

@@ -4,6 +4,7 @@
 //! the grant at its end, and `words.rs` tells it to people.
 
 mod chain;
+mod gather;
 mod grant;
 mod person;
 mod words;
@@ -29,6 +30,7 @@ use crate::{
 
 pub use self::{
     chain::{Chain, Link, LinkKind, LinkState},
+    gather::explain_now,
     person::{AccountStatus, AccountView},
 };
 

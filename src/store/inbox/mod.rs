@@ -5,12 +5,10 @@ mod queue;
 
 use std::collections::BTreeSet;
 
+use super::{Error, Lease, column::from_ms, row::row};
+use crate::model::Mark;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
-
-use super::{Error, Lease, column::from_ms};
-use crate::model::Mark;
 
 pub(super) use self::{
     group::Group,
@@ -128,13 +126,14 @@ pub(super) const PRUNE_DELIVERIES: &str = "DELETE FROM deliveries WHERE received
 pub(super) const PRUNE_LOOKS: &str =
     "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
 
-/// A dirty mark as it is stored.
-#[derive(FromRow)]
-pub(super) struct DirtyRow {
-    mark: String,
-    version: i64,
-    looked_ms: Option<i64>,
-    since_ms: Option<i64>,
+row! {
+    /// A dirty mark as it is stored.
+    pub(super) struct DirtyRow {
+        mark: String,
+        version: i64,
+        looked_ms: Option<i64>,
+        since_ms: Option<i64>,
+    }
 }
 
 impl From<DirtyRow> for DirtyMark {

@@ -20,14 +20,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
-    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, prune};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
@@ -63,7 +60,7 @@ impl Postgres {
             Ok(migrating) => migrating,
             Err(error) => return Err(failed(cause(options, error).await)),
         };
-        let migrated = migrations().run(&migrating).await;
+        let migrated = migrations::postgres().run(&migrating).await;
         migrated.map_err(|reason| OpenError::Migration { place: place.clone(), reason })?;
         migrating.close().await;
         let pool = pool(options.clone()).await.map_err(failed)?;
@@ -122,14 +119,6 @@ impl Store for Postgres {
     fn news(&self) -> &Notify {
         &self.news
     }
-}
-
-/// The migrations, also where a newer version has already added some.
-fn migrations() -> Migrator {
-    let Migrator { migrations, .. } = &MIGRATIONS;
-    let mut tolerant = Migrator::with_migrations(migrations.to_vec());
-    tolerant.set_ignore_missing(true);
-    tolerant
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {

@@ -22,14 +22,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{
     SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, prune};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -66,7 +63,10 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        MIGRATIONS.run(&writer).await.map_err(|reason| OpenError::Migration { place: place(), reason })?;
+        migrations::sqlite()
+            .run(&writer)
+            .await
+            .map_err(|reason| OpenError::Migration { place: place(), reason })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -105,7 +105,7 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
-        MIGRATIONS.run(&pool).await?;
+        migrations::sqlite().run(&pool).await?;
         Ok(Self::on(pool.clone(), pool))
     }
 
