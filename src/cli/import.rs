@@ -10,7 +10,7 @@ use super::{Ending, print};
 use crate::{
     clock,
     config::Store,
-    model::{Grant, NewGrant},
+    model::{AuditAction, AuditOutcome, Grant, NewGrant},
     store::{Address, AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
     wiring,
 };
@@ -113,8 +113,8 @@ async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::R
         (Some(id), State::Live | State::Revoking) => {
             let audit = AuditEntry {
                 at: clock::now(),
-                action: "adopt",
-                outcome: "done",
+                action: AuditAction::Adopt,
+                outcome: AuditOutcome::Done,
                 grant: grant.clone(),
                 reason: "imported from another store".to_owned(),
                 trigger: "command".to_owned(),

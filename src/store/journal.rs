@@ -11,17 +11,17 @@ use super::{
     column::{from_json, from_ms},
     row::row,
 };
-use crate::model::Grant;
+use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
 
 /// One thing that was done to a grant, or tried.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// `create`, `revoke`, `adopt` (found again after an unclear answer) or `vanish` (gone without us).
-    pub action: &'static str,
-    /// `done`, `refused`, `failed` or `unclear`.
-    pub outcome: &'static str,
+    /// What was done.
+    pub action: AuditAction,
+    /// What came of it.
+    pub outcome: AuditOutcome,
     /// The grant.
     pub grant: Grant,
     /// Why, in words.
@@ -41,9 +41,11 @@ pub struct AuditRow {
     /// When, in UTC.
     pub at: DateTime<Utc>,
     /// What was done.
-    pub action: String,
+    #[schema(value_type = String)]
+    pub action: Recorded<AuditAction>,
     /// What came of it.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: Recorded<AuditOutcome>,
     /// The grant it was done to.
     #[schema(value_type = Grant)]
     pub grant: Box<RawValue>,
@@ -158,7 +160,16 @@ impl StoredAudit {
     fn read(self) -> Result<AuditRow, Error> {
         let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
         let grant = from_json("grant", &granted)?;
-        Ok(AuditRow { seq, at: from_ms(at_ms), action, outcome, grant, reason, trigger: cause, pass_id })
+        Ok(AuditRow {
+            seq,
+            at: from_ms(at_ms),
+            action: action.into(),
+            outcome: outcome.into(),
+            grant,
+            reason,
+            trigger: cause,
+            pass_id,
+        })
     }
 }
 

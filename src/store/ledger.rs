@@ -9,7 +9,7 @@ use super::{
     column::{from_json, from_ms, from_seconds},
     row::row,
 };
-use crate::model::{AccountId, Cause, Grant, GrantId, NewGrant, OwnGrant, ResourceId, Window};
+use crate::model::{AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, ResourceId, Window};
 
 /// Where a grant of ours stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,36 +97,41 @@ pub trait Ledger {
         lease: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error>;
+    ) -> Result<Option<LedgerRow>, Error>;
 
     /// Writes down that this live grant is about to be taken back, before the call. False if the lease is lost, or
     /// the grant no longer live: then it must not be taken back.
-    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error>;
+    async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error>;
 
     /// The grant is in strongDM under this ID: made by us, or found again. Ours from now on, even if the row was
     /// given to another grant meanwhile. False if that was known already, also as a grant that is over by now; then
     /// nothing is written.
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
 
     /// The grant was certainly not made; the row goes unless a grant was found for it meanwhile.
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error>;
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error>;
 
     /// No such grant was found after an unclear answer; it may still turn up.
-    async fn settle_lost(&self, row: i64) -> Result<(), Error>;
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error>;
 
     /// The grant is still there although it was to be taken back. Nothing is written if the lease is lost: whoever has
     /// it may be taking the grant back by now.
-    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error>;
+    async fn settle_kept(&self, lease: &Lease, row: LedgerRow) -> Result<(), Error>;
 
     /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error>;
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error>;
 
     /// A grant that was taken for over before `before` is still in strongDM: it is live again, and answered. None if it
     /// is not one that should be over, or was taken for over only since.
     async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
 
     /// Writes down the new attribution of grants that stay.
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error>;
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error>;
 }
 
 /// The columns of [`GrantRow`].
@@ -221,7 +226,7 @@ impl GrantRow {
             rules,
         };
         Ok(LedgerEntry {
-            own: OwnGrant { row: self.seq, grant, causes },
+            own: OwnGrant { row: self.seq.into(), grant, causes },
             state: State::parse(&self.state)?,
             intended_at: from_ms(self.intended_ms),
         })

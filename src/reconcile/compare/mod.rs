@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::execute::{Context, adopt, as_foreign};
 use crate::{
     clock,
-    model::{ForeignGrant, GrantId},
+    model::{AuditAction, AuditOutcome, ForeignGrant, GrantId},
     store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, RemoteGrant},
 };
@@ -74,7 +74,8 @@ impl Comparer {
             return Ok(());
         }
         let grant = &entry.own.grant;
-        let audit = context.audit("vanish", "done", grant, "strongDM has it no longer");
+        let audit =
+            context.audit(AuditAction::Vanish, AuditOutcome::Done, grant, "strongDM has it no longer");
         self.store.settle_ended(entry.own.row, context.now, &audit).await?;
         // One that ends about now may be gone already by strongDM's clock.
         if grant.window.end() > clock::now() {
@@ -111,7 +112,12 @@ impl Comparer {
         }
         if let Some(grant) = self.store.settle_found(id, context.now).await? {
             tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
-            let audit = context.audit("adopt", "done", &grant, "still there although it was said to be gone");
+            let audit = context.audit(
+                AuditAction::Adopt,
+                AuditOutcome::Done,
+                &grant,
+                "still there although it was said to be gone",
+            );
             self.store.audit(&audit).await?;
         }
         Ok(())

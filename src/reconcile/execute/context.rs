@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     clock,
-    model::Grant,
+    model::{AuditAction, AuditOutcome, Grant},
     reconcile::{lease::PassLease, report::Trigger},
     store::{AuditEntry, Lease},
 };
@@ -28,8 +28,8 @@ impl Context<'_> {
 
     pub(crate) fn audit(
         &self,
-        action: &'static str,
-        outcome: &'static str,
+        action: AuditAction,
+        outcome: AuditOutcome,
         grant: &Grant,
         reason: &str,
     ) -> AuditEntry {

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ByAction, Metrics},
-    model::{Fault, ForeignGrant, Grant, NewGrant, Window},
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
     store::{self, AuditEntry, LedgerEntry, SharedStore, State},
     strongdm::{self, Error, RemoteGrant},
 };
@@ -195,7 +195,7 @@ impl Executor {
         match self.strongdm.create_grant(account_id, resource_id, *window).await {
             Ok(remote) => {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
-                let audit = context.audit("create", "done", &grant, &reason);
+                let audit = context.audit(AuditAction::Create, AuditOutcome::Done, &grant, &reason);
                 self.store.settle_created(row, &remote.id, &audit).await?;
                 self.store.forget_refusal(&new.grant.pair()).await?;
                 tracing::info!(
@@ -210,7 +210,12 @@ impl Executor {
                 Ok(Written::Done(grant))
             }
             Err(Error::AlreadyExists) => {
-                let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
+                let audit = context.audit(
+                    AuditAction::Create,
+                    AuditOutcome::Refused,
+                    &new.grant,
+                    "strongDM refused a second grant",
+                );
                 self.store.settle_refused(row, Some(&audit)).await?;
                 self.learn_from_refusal(context, round, &new.grant).await
             }
@@ -220,7 +225,8 @@ impl Executor {
                 Ok(Written::Learned((&error).into()))
             }
             Err(error) if error.is_unclear() => {
-                let audit = context.audit("create", "unclear", &new.grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Create, AuditOutcome::Unclear, &new.grant, &error.to_string());
                 self.store.audit(&audit).await?;
                 let entry =
                     self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
@@ -252,11 +258,11 @@ impl Executor {
     async fn record_failed_creation(
         &self,
         context: &Context<'_>,
-        row: i64,
+        row: LedgerRow,
         grant: &Grant,
         error: &Error,
     ) -> Result<(), store::Error> {
-        let audit = context.audit("create", "failed", grant, &error.to_string());
+        let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
         self.store.settle_refused(row, self.is_news(&audit).then_some(&audit)).await
     }
 
@@ -264,7 +270,7 @@ impl Executor {
     async fn take_back_endless(
         &self,
         context: &Context<'_>,
-        row: i64,
+        row: LedgerRow,
         grant: &Grant,
     ) -> Result<Written, store::Error> {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
@@ -273,7 +279,7 @@ impl Executor {
             // Whoever has the lease by now knows only the end that was asked for.
             self.store.intend_revoke(context.proof(), row).await?;
             if self.strongdm.delete_grant(id).await.is_ok() {
-                let audit = context.audit("revoke", "done", grant, error);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, error);
                 self.store.settle_ended(row, context.now, &audit).await?;
             }
         }
@@ -289,7 +295,7 @@ impl Executor {
         match self.strongdm.delete_grant(id).await {
             Ok(()) => {
                 let why = revocation.audit_reason();
-                let audit = context.audit("revoke", "done", grant, &why);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
                 tracing::info!(
@@ -304,7 +310,8 @@ impl Executor {
                 if !error.is_unclear() {
                     self.store.settle_kept(context.proof(), *row).await?;
                 }
-                let audit = context.audit("revoke", "failed", grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Revoke, AuditOutcome::Failed, grant, &error.to_string());
                 if self.is_news(&audit) {
                     self.store.audit(&audit).await?;
                 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::Context;
 use crate::{
-    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
+    model::{AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
     store::{self, LedgerEntry, SharedStore, State},
     strongdm::{Client, RemoteGrant},
 };
@@ -66,8 +66,12 @@ async fn revocation(
     match strongdm.get_grant(id).await {
         Ok(Some(_)) => store.settle_kept(context.proof(), entry.own.row).await?,
         Ok(None) => {
-            let audit =
-                context.audit("revoke", "done", &entry.own.grant, "found gone after an unclear answer");
+            let audit = context.audit(
+                AuditAction::Revoke,
+                AuditOutcome::Done,
+                &entry.own.grant,
+                "found gone after an unclear answer",
+            );
             store.settle_ended(entry.own.row, context.now, &audit).await?;
         }
         Err(_) => return Ok(Settlement::Unanswered),
@@ -95,7 +99,12 @@ pub(crate) async fn adopt(
             continue;
         }
         let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
-        let audit = context.audit("adopt", "done", &grant, "made by a call whose answer was lost");
+        let audit = context.audit(
+            AuditAction::Adopt,
+            AuditOutcome::Done,
+            &grant,
+            "made by a call whose answer was lost",
+        );
         if store.settle_created(entry.own.row, &found.id, &audit).await? {
             tracing::info!("found the grant of a lost answer again: {grant}");
         }

@@ -21,7 +21,10 @@ use super::{
     world::{ResourceMatch, World},
 };
 use crate::{
-    model::{Email, Grant, Observed, Resource, ResourceId, ResourceSelector, Rule, Window},
+    model::{
+        AuditAction, AuditOutcome, Email, Grant, Observed, Recorded, Resource, ResourceId, ResourceSelector,
+        Rule, Window,
+    },
     store::LedgerEntry,
 };
 
@@ -69,9 +72,11 @@ pub struct Past {
     /// When, in UTC.
     pub at: DateTime<Utc>,
     /// What.
-    pub action: String,
+    #[schema(value_type = String)]
+    pub action: Recorded<AuditAction>,
     /// What came of it.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: Recorded<AuditOutcome>,
     /// Why, in words.
     pub reason: String,
     /// The resource's name.

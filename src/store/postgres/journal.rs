@@ -15,8 +15,8 @@ pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) ->
     let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
     sqlx::query(INSERT_AUDIT)
         .bind(at.timestamp_millis())
-        .bind(action)
-        .bind(outcome)
+        .bind(action.as_str())
+        .bind(outcome.as_str())
         .bind(to_json(grant))
         .bind(plain(reason))
         .bind(trigger)

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{Postgres, journal, within};
 use crate::{
-    model::{Cause, Grant, GrantId, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
         column::{plain, to_json},
@@ -57,7 +57,7 @@ impl Ledger for Postgres {
         lease: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error> {
+    ) -> Result<Option<LedgerRow>, Error> {
         let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         within(async {
             let row = sqlx::query(
@@ -81,12 +81,12 @@ impl Ledger for Postgres {
             .bind(lease.token)
             .fetch_optional(&self.pool)
             .await?;
-            row.map(|row| Ok(row.try_get("seq")?)).transpose()
+            row.map(|row| Ok(row.try_get::<i64, _>("seq")?.into())).transpose()
         })
         .await
     }
 
-    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error> {
+    async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error> {
         within(async {
             let update = sqlx::query(
                 "WITH held AS (
@@ -95,18 +95,18 @@ impl Ledger for Postgres {
                  )
                  UPDATE grants SET state = 'revoking' FROM held WHERE seq = $1 AND state = 'live'",
             );
-            let update = update.bind(row).bind(lease.duty.as_str()).bind(lease.token);
+            let update = update.bind(row.number()).bind(lease.duty.as_str()).bind(lease.token);
             Ok(update.execute(&self.pool).await?.rows_affected() > 0)
         })
         .await
     }
 
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
             // Whoever settles the same row waits here, and then sees what was settled.
             sqlx::query("SELECT 1 FROM grants WHERE seq = $1 FOR UPDATE")
-                .bind(row)
+                .bind(row.number())
                 .execute(&mut *transaction)
                 .await?;
             let known = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&mut *transaction).await?;
@@ -121,10 +121,10 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query(SETTLE_REFUSED).bind(row).execute(&mut *transaction).await?;
+            sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
             if let Some(audit) = audit {
                 journal::insert(&mut transaction, audit).await?;
             }
@@ -134,15 +134,15 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error> {
         within(async {
-            sqlx::query(SETTLE_LOST).bind(row).execute(&self.pool).await?;
+            sqlx::query(SETTLE_LOST).bind(row.number()).execute(&self.pool).await?;
             Ok(())
         })
         .await
     }
 
-    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, lease: &Lease, row: LedgerRow) -> Result<(), Error> {
         within(async {
             let update = sqlx::query(
                 "WITH held AS (
@@ -151,16 +151,21 @@ impl Ledger for Postgres {
                  )
                  UPDATE grants SET state = 'live' FROM held WHERE seq = $1 AND state = 'revoking'",
             );
-            update.bind(row).bind(lease.duty.as_str()).bind(lease.token).execute(&self.pool).await?;
+            update.bind(row.number()).bind(lease.duty.as_str()).bind(lease.token).execute(&self.pool).await?;
             Ok(())
         })
         .await
     }
 
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            let update = sqlx::query(SETTLE_ENDED).bind(row).bind(at.timestamp());
+            let update = sqlx::query(SETTLE_ENDED).bind(row.number()).bind(at.timestamp());
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
@@ -183,12 +188,12 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error> {
         if relabelled.is_empty() {
             return Ok(());
         }
         let (rows, causes): (Vec<i64>, Vec<String>) =
-            relabelled.iter().map(|(row, causes)| (*row, to_json(causes))).unzip();
+            relabelled.iter().map(|(row, causes)| (row.number(), to_json(causes))).unzip();
         within(async {
             sqlx::query(
                 "UPDATE grants SET causes = new.causes
@@ -205,10 +210,10 @@ impl Ledger for Postgres {
 }
 
 /// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
-async fn become_ours(connection: &mut PgConnection, row: i64, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(MAKE_LIVE).bind(row).bind(id.as_str());
+async fn become_ours(connection: &mut PgConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
     if update.execute(&mut *connection).await?.rows_affected() == 0 {
-        sqlx::query(COPY_LIVE).bind(row).bind(id.as_str()).execute(&mut *connection).await?;
+        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
     }
     sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Sqlite, journal};
 use crate::{
-    model::{Cause, Grant, GrantId, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
         column::to_json,
@@ -48,7 +48,7 @@ impl Ledger for Sqlite {
         _: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error> {
+    ) -> Result<Option<LedgerRow>, Error> {
         let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         let row = sqlx::query(
             "INSERT INTO grants
@@ -65,15 +65,15 @@ impl Ledger for Sqlite {
         .bind(now.timestamp_millis())
         .fetch_one(&self.writer)
         .await?;
-        Ok(Some(row.try_get("seq")?))
+        Ok(Some(row.try_get::<i64, _>("seq")?.into()))
     }
 
-    async fn intend_revoke(&self, _: &Lease, row: i64) -> Result<bool, Error> {
+    async fn intend_revoke(&self, _: &Lease, row: LedgerRow) -> Result<bool, Error> {
         let update = sqlx::query("UPDATE grants SET state = 'revoking' WHERE seq = $1 AND state = 'live'");
-        Ok(update.bind(row).execute(&self.writer).await?.rows_affected() > 0)
+        Ok(update.bind(row.number()).execute(&self.writer).await?.rows_affected() > 0)
     }
 
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let known = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&mut *transaction).await?;
         if known.is_some() {
@@ -85,9 +85,9 @@ impl Ledger for Sqlite {
         Ok(true)
     }
 
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(SETTLE_REFUSED).bind(row).execute(&mut *transaction).await?;
+        sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
         if let Some(audit) = audit {
             journal::insert(&mut transaction, audit).await?;
         }
@@ -95,20 +95,25 @@ impl Ledger for Sqlite {
         Ok(())
     }
 
-    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
-        sqlx::query(SETTLE_LOST).bind(row).execute(&self.writer).await?;
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error> {
+        sqlx::query(SETTLE_LOST).bind(row.number()).execute(&self.writer).await?;
         Ok(())
     }
 
-    async fn settle_kept(&self, _: &Lease, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, _: &Lease, row: LedgerRow) -> Result<(), Error> {
         let update = sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
-        update.bind(row).execute(&self.writer).await?;
+        update.bind(row.number()).execute(&self.writer).await?;
         Ok(())
     }
 
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let update = sqlx::query(SETTLE_ENDED).bind(row).bind(at.timestamp());
+        let update = sqlx::query(SETTLE_ENDED).bind(row.number()).bind(at.timestamp());
         if update.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -126,14 +131,14 @@ impl Ledger for Sqlite {
         row.map(|row| Ok(row.read()?.own.grant)).transpose()
     }
 
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error> {
         if relabelled.is_empty() {
             return Ok(());
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for (row, causes) in relabelled {
             let update = sqlx::query("UPDATE grants SET causes = $2 WHERE seq = $1");
-            update.bind(row).bind(to_json(causes)).execute(&mut *transaction).await?;
+            update.bind(row.number()).bind(to_json(causes)).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -141,10 +146,10 @@ impl Ledger for Sqlite {
 }
 
 /// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
-async fn become_ours(connection: &mut SqliteConnection, row: i64, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(MAKE_LIVE).bind(row).bind(id.as_str());
+async fn become_ours(connection: &mut SqliteConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
     if update.execute(&mut *connection).await?.rows_affected() == 0 {
-        sqlx::query(COPY_LIVE).bind(row).bind(id.as_str()).execute(&mut *connection).await?;
+        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
     }
     sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())

@@ -309,7 +309,7 @@ mod tests {
             rules: vec!["r".to_owned()],
         };
         LedgerEntry {
-            own: OwnGrant { row: from, grant, causes: Vec::new() },
+            own: OwnGrant { row: from.into(), grant, causes: Vec::new() },
             state: State::Live,
             intended_at: at(0),
         }

@@ -40,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "config",
             "pagerduty",
             "store",
+            "telemetry",
             "tls",
             "metrics",
             "clock",
