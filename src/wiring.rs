@@ -3,41 +3,36 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::{
-    config::{Config, Store, StoreKind},
+    config::Config,
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
-    reconcile::{Observer, Reconciler, plan::Settings},
-    store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
+    reconcile::{Intervals, Observer, Reconciler, plan::Settings},
+    store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
-pub(crate) async fn own_store(store: &Store) -> anyhow::Result<SharedStore> {
-    open(&store.kind, &store.url).await
-}
-
-/// Opens the store of this kind at this address to work with it.
-pub(crate) async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<SharedStore> {
-    Ok(match kind {
-        StoreKind::Sqlite { path } => {
+pub(crate) async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
+    Ok(match address {
+        Address::Sqlite { path } => {
             if !path.exists() {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 tracing::info!("making a new store at {}", path.display());
             }
             Arc::new(Sqlite::open(path).await?)
         }
-        StoreKind::Postgres => Arc::new(Postgres::open(url.expose_secret()).await?),
+        Address::Postgres { url } => Arc::new(Postgres::open(url.expose_secret()).await?),
     })
 }
 
 /// Opens the store to look only, beside a running service.
-pub(crate) async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
-    Ok(match &store.kind {
-        StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
-        StoreKind::Postgres => match Postgres::open_beside(store.url.expose_secret()).await? {
+pub(crate) async fn open_store_beside(address: &Address) -> anyhow::Result<SharedStore> {
+    Ok(match address {
+        Address::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
+        Address::Postgres { url } => match Postgres::open_beside(url.expose_secret()).await? {
             Some(store) => Arc::new(store),
             None => Arc::new(Sqlite::in_memory().await?),
         },
@@ -90,7 +85,7 @@ pub(crate) async fn reconciler_with(
     metrics: Arc<Metrics>,
     clients: Clients,
 ) -> anyhow::Result<Reconciler> {
-    let intervals = (config.sync.interval, config.sync.verify_interval);
+    let intervals = Intervals { full_pass: config.sync.interval, comparison: config.sync.verify_interval };
     Ok(Reconciler::new(observer(config, clients), intervals, store, metrics).await?)
 }
 

@@ -3,13 +3,13 @@
 use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 
 use super::{Ending, print_on};
 use crate::{
     clock,
-    config::{Store, StoreKind},
-    store::{AuditRow, SharedStore},
+    config::Store,
+    model::Grant,
+    store::{Address, AuditRow, SharedStore},
     wiring,
 };
 
@@ -61,7 +61,7 @@ impl Since {
 }
 
 pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<Ending> {
-    if let StoreKind::Sqlite { path } = &store.kind {
+    if let Address::Sqlite { path } = &store.address {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         ensure!(
             path.exists(),
@@ -69,7 +69,7 @@ pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<End
             absolute.display(),
         );
     }
-    let store = wiring::store_beside(store).await?;
+    let store = wiring::open_store_beside(&store.address).await?;
     let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
     let exported = export(&store, since, options.format).await;
     store.close().await;
@@ -96,20 +96,12 @@ async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> an
 
 /// An entry for people: when, what, to whom and what, for how long, why, and in which pass.
 fn words(row: &AuditRow) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Granted {
-        id: Option<String>,
-        email: String,
-        resource: String,
-        start: String,
-        end: String,
-    }
     let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
-    let Granted { id, email, resource, start, end } = serde_json::from_str(grant.get())?;
+    let Grant { id, email, resource, window, .. } = serde_json::from_str(grant.get())?;
     let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
     let text = format!(
-        "{at}  {action} {outcome}  {email} on {resource} from {start} until {end}{id}: {reason} ({trigger} pass \
+        "{at}  {action} {outcome}  {email} on {resource} {window}{id}: {reason} ({trigger} pass \
          {pass_id})"
     );
     // One line per entry, whatever a remote error says.

@@ -47,7 +47,7 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
             return Ok(Ending::Misused);
         }
     };
-    let store = wiring::store_beside(&config.store).await?;
+    let store = wiring::open_store_beside(&config.store.address).await?;
     let clients = wiring::clients(config, &Arc::new(Metrics::new()))?;
     let observer = wiring::observer(config, clients);
     let explanation = explain_now(&observer, &store, &Question { email, resource, at }).await?;

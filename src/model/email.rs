@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A whole e-mail address that is safe to look up: lower-cased, without wildcard, quote, blank or control character.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
 #[schema(example = "ana@example.com")]
 pub struct Email(String);
 
@@ -28,6 +28,14 @@ impl FromStr for Email {
             return Err(InvalidEmail);
         }
         Ok(Self(text.to_lowercase()))
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = InvalidEmail;
+
+    fn try_from(text: String) -> Result<Self, InvalidEmail> {
+        text.parse()
     }
 }
 

@@ -31,12 +31,33 @@ pub struct Resource {
 }
 
 /// One account and one resource: what grants are counted, decided and refused by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Pair {
     /// The account.
     pub account: AccountId,
     /// The resource.
     pub resource: ResourceId,
+}
+
+/// The text names no account and resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form ACCOUNT on RESOURCE")]
+pub struct NoPair;
+
+impl From<Pair> for String {
+    fn from(pair: Pair) -> Self {
+        pair.to_string()
+    }
+}
+
+impl TryFrom<String> for Pair {
+    type Error = NoPair;
+
+    fn try_from(text: String) -> Result<Self, NoPair> {
+        let (account, resource) = text.split_once(" on ").ok_or(NoPair)?;
+        Ok(Self { account: account.into(), resource: resource.into() })
+    }
 }
 
 impl fmt::Display for Pair {
@@ -47,7 +68,7 @@ impl fmt::Display for Pair {
 }
 
 /// A grant of ours: one account, one resource, one window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     /// strongDM's identifier; none while it is only planned.
     pub id: Option<GrantId>,
@@ -75,11 +96,6 @@ impl Grant {
     /// Whether it joins this account and this resource.
     pub fn joins(&self, pair: &Pair) -> bool {
         self.account_id == pair.account && self.resource_id == pair.resource
-    }
-
-    /// Whether strongDM knows it under this identifier.
-    pub fn has_id(&self, id: Option<&str>) -> bool {
-        id.is_some() && self.id.as_ref().map(GrantId::as_str) == id
     }
 }
 

@@ -1,6 +1,6 @@
-//! Instants as people type them.
+//! Instants as people type and read them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// The text names no instant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
      distance from now such as +2h or -30m"
 )]
 pub struct NoTime(String);
+
+/// An instant in UTC to the second, such as `2026-11-22T14:00:00Z`.
+pub fn to_second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
 
 /// Reads an instant with its offset, or a signed distance from `now`.
 pub fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoTime> {

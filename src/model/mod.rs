@@ -15,13 +15,16 @@ mod net;
 mod observed;
 mod on_call;
 mod rule;
+mod skipped;
+mod unknown;
 mod window;
+pub(crate) mod word;
 
 pub use self::{
     cause::Cause,
     counts::PassCounts,
     email::{Aliases, Email, InvalidEmail},
-    finding::{Finding, Severity},
+    finding::{Finding, FindingKind, Severity},
     grant::{
         Account, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Pair, Refusal, Resource, SecondGrant,
     },
@@ -31,5 +34,7 @@ pub use self::{
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
     rule::{OnCallSelector, ResourceSelector, Rule},
+    skipped::{SkipReason, Skipped, Subject},
+    unknown::{Asked, StrongDmList, Unknown},
     window::{Window, Windows, later},
 };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 /// What was seen, or why it could not be seen. Unknown is never read as empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed<T> {
@@ -18,8 +20,9 @@ impl<T> Observed<T> {
     }
 }
 
-/// Why something could not be seen or done, and what mends it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Why something could not be seen or done, and what mends it. Written as one text, which is read back as the error.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "String")]
 pub struct Fault {
     /// What went wrong.
     pub error: String,
@@ -36,6 +39,12 @@ impl From<&str> for Fault {
 impl From<String> for Fault {
     fn from(error: String) -> Self {
         Self { error, remedy: String::new() }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
-use serde::{Serialize, Serializer};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::instant::to_second;
+
 /// `[start, end)` in UTC, whole seconds, never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "Bounds")]
 pub struct Window {
     /// The first instant, in UTC.
     #[serde(serialize_with = "seconds")]
@@ -18,7 +21,27 @@ pub struct Window {
 }
 
 fn seconds<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    serializer.serialize_str(&to_second(*at))
+}
+
+/// A window as it is read.
+#[derive(Deserialize)]
+struct Bounds {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// The start does not lie before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the window is empty or ends before it starts")]
+struct NoWindow;
+
+impl TryFrom<Bounds> for Window {
+    type Error = NoWindow;
+
+    fn try_from(Bounds { start, end }: Bounds) -> Result<Self, NoWindow> {
+        Self::new(start, end).ok_or(NoWindow)
+    }
 }
 
 impl Window {
@@ -61,8 +84,7 @@ impl Window {
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        write!(f, "from {} until {}", text(self.start), text(self.end))
+        write!(f, "from {} until {}", to_second(self.start), to_second(self.end))
     }
 }
 

@@ -49,7 +49,7 @@ impl World {
     /// Which schedule was seen under which escalation policy.
     pub fn links(&self) -> Links {
         let both = |on_call: &OnCall| on_call.schedule.clone().zip(on_call.policy.clone());
-        Links(self.seen_on_calls().filter_map(both).collect())
+        self.seen_on_calls().filter_map(both).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A cap on connections, so that a crowd of slow clients cannot use up all file descriptors and memory.
+//! Limits the number of connections, so that a crowd of slow clients cannot use up all file descriptors and memory.
 
 use std::{
     future::{Ready, ready},
@@ -13,13 +13,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
-/// Lets so many connections in at once; PagerDuty and a load balancer need a few dozen. The rest is for clients that
-/// do nothing until their time is up.
+/// The connections that are accepted at once. PagerDuty and a load balancer need a few dozen; the rest is for clients
+/// that do nothing until their time is up.
 const MOST: usize = 8192;
 /// Descriptors that are not for clients: the store, the upstreams, the log.
 const RESERVED: u64 = 256;
 
-/// Accepts connections up to a cap and closes those above it at once.
+/// Accepts connections up to a limit, and closes those above it at once.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimit<A> {
     inner: A,
@@ -27,11 +27,11 @@ pub(crate) struct ConnectionLimit<A> {
 }
 
 impl<A> ConnectionLimit<A> {
-    /// Caps what `inner` accepts, within what the system allows this process.
+    /// Limits what `inner` accepts to what the system allows this process.
     pub(crate) fn new(inner: A) -> Self {
         let descriptors = raise_descriptor_limit(MOST as u64 + RESERVED);
-        let cap = usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(MOST).clamp(64, MOST);
-        Self { inner, free: Arc::new(Semaphore::new(cap)) }
+        let limit = usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(MOST).clamp(64, MOST);
+        Self { inner, free: Arc::new(Semaphore::new(limit)) }
     }
 }
 
@@ -54,19 +54,19 @@ impl<A: Accept<I, Counted<S>>, I, S> Accept<I, S> for ConnectionLimit<A> {
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(place) => {
-                Either::Left(self.inner.accept(stream, Counted { service, _place: Arc::new(place) }))
+            Ok(permit) => {
+                Either::Left(self.inner.accept(stream, Counted { service, _permit: Arc::new(permit) }))
             }
             Err(_) => Either::Right(ready(Err(io::Error::other("too many connections")))),
         }
     }
 }
 
-/// A connection's service that keeps the connection's place until it ends.
+/// A connection's service; the connection counts until all clones of this are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted<S> {
     service: S,
-    _place: Arc<OwnedSemaphorePermit>,
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl<S: Service<R>, R> Service<R> for Counted<S> {

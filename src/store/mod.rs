@@ -16,9 +16,11 @@
 //! or have a default. Something is removed or given another meaning no earlier than one version after the last that
 //! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
+mod address;
 mod column;
 mod coordination;
 mod error;
+mod fact;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -36,8 +38,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
+    address::{Address, InvalidAddress},
     coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
     error::{Error, OpenError},
+    fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,

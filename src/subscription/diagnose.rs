@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use crate::{
-    model::Finding,
+    model::{Finding, FindingKind},
     pagerduty::{EVENTS, Error, Subscription},
 };
 
@@ -79,13 +79,13 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
         Err(Error::Forbidden(_)) => {
             let message = "cannot be looked at: the token may not read webhook subscriptions";
             return vec![
-                Finding::note("subscription_not_readable", "webhook subscription", message)
+                Finding::note(FindingKind::SubscriptionNotReadable, "webhook subscription", message)
                     .mended_by(format!("look at it in PagerDuty, or {READABLE_WITH}")),
             ];
         }
         Err(error) => {
             return vec![
-                Finding::warning("subscription_not_readable", "webhook subscription", error)
+                Finding::warning(FindingKind::SubscriptionNotReadable, "webhook subscription", error)
                     .mended_by("ask again later"),
             ];
         }
@@ -98,16 +98,16 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
         [..] => {
             let ids: Vec<&str> = ours.iter().map(|one| one.id.as_str()).collect();
             let message = format!("{} all deliver to {url}", ids.join(", "));
-            findings
-                .push(Finding::warning("subscription_doubled", "webhook subscription", message).mended_by(
-                    "unless they differ by filter or a rotation is under way, delete all but one",
-                ));
+            findings.push(
+                Finding::warning(FindingKind::SubscriptionDoubled, "webhook subscription", message)
+                    .mended_by("unless they differ by filter or a rotation is under way, delete all but one"),
+            );
         }
     }
     if !secrets && !ours.is_empty() {
         let message = "delivers, but no webhook secret is configured, so every delivery is answered 503";
         findings.push(
-            Finding::problem("subscription_without_secret", name(ours[0]), message).mended_by(
+            Finding::problem(FindingKind::SubscriptionWithoutSecret, name(ours[0]), message).mended_by(
                 "configure its secret; if it is lost, oncall-grants webhook rotate makes a new one",
             ),
         );
@@ -122,7 +122,7 @@ pub fn unheard(listed: &[Subscription], url: &Url, heard: &BTreeSet<String>) -> 
     let finding = |one: &Subscription| {
         let message =
             "no signed event of it has arrived lately, so it is not known whether its secret is configured";
-        Finding::note("subscription_unheard", name(one), message)
+        Finding::note(FindingKind::SubscriptionUnheard, name(one), message)
             .mended_by(format!("try it, while the service runs: oncall-grants webhook ping {}", one.id))
     };
     silent.map(finding).collect()
@@ -140,7 +140,7 @@ fn missing(listed: &[Subscription], url: &Url) -> Finding {
         near.then(|| format!("; {} delivers to {theirs}", one.id))
     });
     let message = format!("none delivers to {url}{}", near.unwrap_or_default());
-    Finding::problem("subscription_missing", "webhook subscription", message)
+    Finding::problem(FindingKind::SubscriptionMissing, "webhook subscription", message)
         .mended_by("make one with oncall-grants webhook create, or correct server.public_url")
 }
 
@@ -149,13 +149,13 @@ fn faults(subscription: &Subscription) -> Vec<Finding> {
     let name = name(subscription);
     match state(subscription) {
         State::Inactive => findings.push(
-            Finding::problem("subscription_inactive", &name, "is switched off by its owner")
+            Finding::problem(FindingKind::SubscriptionInactive, &name, "is switched off by its owner")
                 .mended_by("switch it on in PagerDuty"),
         ),
         State::TemporarilyDisabled => {
             let message = "was switched off by PagerDuty for up to a day, because deliveries were refused";
             findings.push(
-                Finding::problem("subscription_disabled", &name, message)
+                Finding::problem(FindingKind::SubscriptionDisabled, &name, message)
                     .mended_by("see that its secret is configured, then: oncall-grants webhook enable"),
             );
         }
@@ -166,13 +166,13 @@ fn faults(subscription: &Subscription) -> Vec<Finding> {
     if !subscription.events.iter().any(|event| event.starts_with("incident.")) {
         let message = "delivers no incident.* event, so nobody is looked at when an incident begins";
         findings.push(
-            Finding::problem("subscription_events", &name, message)
+            Finding::problem(FindingKind::SubscriptionEvents, &name, message)
                 .mended_by("add the incident events in PagerDuty, or make it anew with webhook create"),
         );
     } else if !missing.is_empty() {
         let message = format!("does not deliver {}", missing.join(", "));
         findings.push(
-            Finding::warning("subscription_events", &name, message)
+            Finding::warning(FindingKind::SubscriptionEvents, &name, message)
                 .mended_by("add them in PagerDuty, unless the timer finds such changes soon enough"),
         );
     }

@@ -96,9 +96,10 @@ async fn an_event_makes_only_what_it_is_about_be_asked() {
         scene.pagerduty.clear_requests();
         scene.deliver(&event).await;
         scene.all_served().await;
-        let questions = questions(&scene);
-        assert_eq!(questions.len(), 1, "{what}: {questions:?}");
-        assert_eq!(named(&questions[0]), expected, "{what}");
+        // What was asked less than a second ago is asked by a pass of its own.
+        let mut asked: Vec<&str> = questions(&scene).iter().flat_map(|question| named(question)).collect();
+        asked.sort_unstable();
+        assert_eq!(asked, expected, "{what}: each of them once");
     }
     assert_eq!(scene.writes().1, 0);
 }

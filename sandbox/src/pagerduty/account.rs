@@ -1,9 +1,22 @@
-//! The data of the stand-in: users, schedules of both generations, policies, services.
-
-use std::collections::BTreeSet;
+//! What a PagerDuty account holds: users, schedules, escalation policies and services.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+
+/// Everything that the account holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Account {
+    /// All users, including deleted ones.
+    pub users: Vec<User>,
+    /// All schedules of both generations.
+    pub schedules: Vec<Schedule>,
+    /// All escalation policies, in the order of `/oncalls`.
+    pub policies: Vec<Policy>,
+    /// All services.
+    pub services: Vec<Service>,
+}
 
 /// A person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,10 +25,10 @@ pub struct User {
     pub id: String,
     /// The full name.
     pub name: String,
-    /// The login mail; without one, the `email` key is left out of answers.
+    /// The login address; without one, answers leave the `email` key out.
     #[serde(default)]
     pub email: Option<String>,
-    /// Set once deleted: the user stays as a reference where it was used.
+    /// Set when the user is deleted; schedules and policies keep the reference.
     #[serde(default)]
     pub deleted_at: Option<DateTime<Utc>>,
 }
@@ -27,119 +40,7 @@ impl User {
     }
 }
 
-/// The two generations of schedules; each has endpoints of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Generation {
-    /// Layer-based (`/schedules`): one person at a time; a later shift in the list lies over earlier ones.
-    Layers,
-    /// Shift-based (`/v3/schedules`): any number of people at once.
-    Shifts,
-}
-
-/// A schedule as a plain list of shifts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Schedule {
-    /// Such as `PI7DH85`.
-    pub id: String,
-    /// The name.
-    pub name: String,
-    /// The zone that times are rendered in by its own endpoints, unless asked otherwise.
-    pub time_zone: String,
-    /// Which endpoints know it.
-    pub generation: Generation,
-    /// Who is on call when.
-    #[serde(default)]
-    pub shifts: Vec<Shift>,
-    /// Replacements; the newest (last) wins. Layer-based schedules only.
-    #[serde(default)]
-    pub overrides: Vec<Override>,
-}
-
-impl Schedule {
-    /// An empty layer-based schedule that renders in UTC.
-    pub fn layers(id: &str, name: &str) -> Self {
-        Self::empty(id, name, Generation::Layers)
-    }
-
-    /// An empty shift-based schedule that renders in UTC.
-    pub fn shifts(id: &str, name: &str) -> Self {
-        Self::empty(id, name, Generation::Shifts)
-    }
-
-    /// With this shift as well.
-    #[must_use]
-    pub fn with(mut self, shift: Shift) -> Self {
-        self.shifts.push(shift);
-        self
-    }
-
-    /// In this zone.
-    #[must_use]
-    pub fn in_zone(mut self, time_zone: &str) -> Self {
-        self.time_zone = time_zone.into();
-        self
-    }
-
-    fn empty(id: &str, name: &str, generation: Generation) -> Self {
-        Self {
-            id: id.into(),
-            name: name.into(),
-            time_zone: "Etc/UTC".into(),
-            generation,
-            shifts: Vec::new(),
-            overrides: Vec::new(),
-        }
-    }
-}
-
-/// One stretch of time on call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shift {
-    /// Who; nobody is the `empty_member` of a shift-based schedule.
-    pub user: Option<String>,
-    /// The first instant.
-    pub start: DateTime<Utc>,
-    /// The first instant after it; a shift without one never ends.
-    pub end: Option<DateTime<Utc>>,
-}
-
-impl Shift {
-    /// A shift that ends.
-    pub fn new(user: &str, start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
-        Self { user: Some(user.into()), start, end: Some(end) }
-    }
-
-    /// A shift that never ends.
-    pub fn endless(user: &str, start: DateTime<Utc>) -> Self {
-        Self { user: Some(user.into()), start, end: None }
-    }
-
-    /// A gap on purpose, in a shift-based schedule.
-    pub fn nobody(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
-        Self { user: None, start, end: Some(end) }
-    }
-
-    /// Whether this instant lies in it.
-    pub fn covers(&self, at: DateTime<Utc>) -> bool {
-        self.start <= at && self.end.is_none_or(|end| at < end)
-    }
-}
-
-/// One person instead of whoever the layers name.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Override {
-    /// Its own ID.
-    pub id: String,
-    /// Who takes over.
-    pub user: String,
-    /// The first instant.
-    pub start: DateTime<Utc>,
-    /// The first instant after it.
-    pub end: DateTime<Utc>,
-}
-
-/// Who is told when, level after level.
+/// An escalation policy: whom to page, level after level.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// Such as `PT20YPA`.
@@ -157,7 +58,7 @@ impl Policy {
     }
 
     /// Whether any level names this schedule.
-    pub fn uses(&self, schedule: &str) -> bool {
+    pub(crate) fn uses(&self, schedule: &str) -> bool {
         self.levels.iter().flatten().any(|target| matches!(target, Target::Schedule(id) if id == schedule))
     }
 }
@@ -166,9 +67,9 @@ impl Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// A user, always on call.
+    /// The ID of a user, who is always on call.
     User(String),
-    /// A schedule of either generation.
+    /// The ID of a schedule of either generation.
     Schedule(String),
 }
 
@@ -184,47 +85,26 @@ impl Target {
     }
 }
 
-/// A service, which pages through one policy.
+/// A service, whose incidents follow one escalation policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Service {
     /// Such as `PSPAY01`.
     pub id: String,
     /// The name.
     pub name: String,
-    /// Its policy.
+    /// The ID of its escalation policy.
     pub policy: String,
 }
 
-/// A REST key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ApiToken {
-    /// The text of the key.
-    pub token: String,
-    /// Writes are answered 403.
-    #[serde(default)]
-    pub read_only: bool,
-    /// Paths (their start) that are answered 403.
-    #[serde(default)]
-    pub denied: BTreeSet<String>,
-}
-
-/// Everything that the account holds.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct World {
-    /// All users, deleted ones too.
-    pub users: Vec<User>,
-    /// All schedules of both generations.
-    pub schedules: Vec<Schedule>,
-    /// All escalation policies.
-    pub policies: Vec<Policy>,
-    /// All services.
-    pub services: Vec<Service>,
-}
-
-impl World {
+impl Account {
     /// The user of this ID, also when deleted.
     pub fn user(&self, id: &str) -> Option<&User> {
         self.users.iter().find(|user| user.id == id)
+    }
+
+    /// The user of this ID, to change it.
+    pub(crate) fn user_mut(&mut self, id: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.id == id)
     }
 
     /// The schedule of this ID.
@@ -240,5 +120,28 @@ impl World {
     /// The policy of this ID.
     pub fn policy(&self, id: &str) -> Option<&Policy> {
         self.policies.iter().find(|policy| policy.id == id)
+    }
+
+    /// Adds a user, or replaces the one of the same ID, in its place.
+    pub(crate) fn put_user(&mut self, user: User) {
+        put(&mut self.users, user, |user| &user.id);
+    }
+
+    /// Adds a schedule, or replaces the one of the same ID, in its place.
+    pub(crate) fn put_schedule(&mut self, schedule: Schedule) {
+        put(&mut self.schedules, schedule, |schedule| &schedule.id);
+    }
+
+    /// Adds a policy, or replaces the one of the same ID, in its place.
+    pub(crate) fn put_policy(&mut self, policy: Policy) {
+        put(&mut self.policies, policy, |policy| &policy.id);
+    }
+}
+
+/// Replaces the item of the same ID in its place, or else appends the new one.
+fn put<T>(items: &mut Vec<T>, item: T, id: impl Fn(&T) -> &str) {
+    match items.iter_mut().find(|known| id(known) == id(&item)) {
+        Some(known) => *known = item,
+        None => items.push(item),
     }
 }

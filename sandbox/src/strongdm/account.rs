@@ -1,4 +1,4 @@
-//! Reading the three kinds of accounts.
+//! The three kinds of accounts, and the fields that they share.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::resource::pairs;
 use super::v1;
 use v1::account::Account as Kind;
 
-/// Which field of a user says that it is suspended; older and newer clients read different ones.
+/// Which field of a user says that it is suspended. Older and newer clients read different ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuspendedIn {
@@ -51,7 +51,7 @@ pub(crate) fn id(account: &v1::Account) -> &str {
     }
 }
 
-/// A user's address, or the name of a service or token.
+/// The address of a user, or the name of a service or token.
 pub(crate) fn label(account: &v1::Account) -> &str {
     match &account.account {
         Some(Kind::User(user)) => &user.email,
@@ -76,7 +76,22 @@ pub(crate) fn suspended(account: &v1::Account) -> bool {
     }
 }
 
-/// Marks a user suspended, in this field alone.
+pub(crate) fn user_mut(account: &mut v1::Account) -> Option<&mut v1::User> {
+    match &mut account.account {
+        Some(Kind::User(user)) => Some(user),
+        _ => None,
+    }
+}
+
+pub(crate) fn set_id(account: &mut Kind, id: String) {
+    match account {
+        Kind::User(user) => user.id = id,
+        Kind::Service(service) => service.id = id,
+        Kind::Token(token) => token.id = id,
+    }
+}
+
+/// Suspends a user, in this field alone.
 pub(crate) fn suspend(user: &mut v1::User, field: SuspendedIn) {
     match field {
         SuspendedIn::OldFlag => user.suspended = true,
@@ -84,6 +99,14 @@ pub(crate) fn suspend(user: &mut v1::User, field: SuspendedIn) {
         SuspendedIn::Flag => user.suspended_ro = true,
         SuspendedIn::Level => user.permission_level_rw = "suspended".into(),
     }
+}
+
+/// Lifts a suspension, whichever field holds it.
+pub(crate) fn resume(user: &mut v1::User) {
+    user.suspended = false;
+    user.suspended_ro = false;
+    user.permission_level.clear();
+    user.permission_level_rw = "user".into();
 }
 
 pub(crate) fn tags(account: &v1::Account) -> Vec<(String, String)> {

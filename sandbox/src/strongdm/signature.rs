@@ -1,4 +1,4 @@
-//! The signature that every request carries.
+//! The signature of a request.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,10 +6,9 @@ use chrono::NaiveDate;
 
 use crate::crypto::{hmac_sha256, sha256};
 
-/// The value of `x-sdm-signature`: `secret_key` is base64 text, `method` reads `AccountGrants.Create`,
-/// `body` is the message without its gRPC frame.
+/// The value of `x-sdm-signature`, or nothing if the key is no standard base64 with padding.
 ///
-/// Nothing if the key is no standard base64 with padding.
+/// `secret_key` is base64 text, `method` reads `AccountGrants.Create`, `body` is the message without its gRPC frame.
 pub fn sign(secret_key: &str, date: NaiveDate, method: &str, body: &[u8]) -> Option<String> {
     let secret = BASE64_STANDARD.decode(secret_key.trim()).ok()?;
     let day = hmac_sha256(&secret, date.format("%Y-%m-%d").to_string().as_bytes());

@@ -15,18 +15,15 @@ use super::{Ending, Format, patiently, print};
 use crate::{
     config::{Config, PagerDuty},
     metrics::Metrics,
-    model::{Finding, Severity, is_loopback},
+    model::{Finding, FindingKind, Severity, Unknown, is_loopback},
     reconcile::{
         Survey,
-        plan::Unknown,
         report::preflight::{ahead, preflight},
     },
     store::{DeliveryRow, SharedStore},
     subscription, wiring,
 };
 
-/// The kind of finding that tells of no webhook secret.
-const NO_SECRET: &str = "no_webhook_secret";
 /// Nobody guesses 16 random characters over a network.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -62,22 +59,26 @@ fn configuration(config: &Config) -> Vec<Finding> {
     findings.extend(webhook_secrets(&config.pagerduty));
     if config.server.admin_token.expose_secret().len() < SHORTEST_TOKEN {
         findings.push(
-            Finding::warning("short_admin_token", "server.admin_token", "is so short that it can be guessed")
-                .mended_by("choose a long random text: head -c 32 /dev/urandom | base64"),
+            Finding::warning(
+                FindingKind::ShortAdminToken,
+                "server.admin_token",
+                "is so short that it can be guessed",
+            )
+            .mended_by("choose a long random text: head -c 32 /dev/urandom | base64"),
         );
     }
     match &config.server.public_url {
         None => {
             let message = "is not configured, so the webhook subscription is neither checked nor watched";
             findings.push(
-                Finding::note("no_public_url", "server.public_url", message)
+                Finding::note(FindingKind::NoPublicUrl, "server.public_url", message)
                     .mended_by("set it to where PagerDuty reaches this service"),
             );
         }
         Some(url) if url.scheme() == "http" && !is_loopback(url) => {
             let message = "is plain http: everybody on the way can read what PagerDuty delivers";
             findings.push(
-                Finding::warning("public_url_in_the_clear", "server.public_url", message)
+                Finding::warning(FindingKind::PublicUrlInTheClear, "server.public_url", message)
                     .mended_by("serve HTTPS (tls_cert and tls_key, or a proxy), and write https here"),
             );
         }
@@ -93,7 +94,7 @@ fn webhook_secrets(pagerduty: &PagerDuty) -> Option<Finding> {
     texts.sort_unstable();
     match file {
         _ if texts.windows(2).any(|pair| pair[0] == pair[1]) => Some(
-            Finding::warning("webhook_secret_doubled", subject, "is configured twice")
+            Finding::warning(FindingKind::WebhookSecretDoubled, subject, "is configured twice")
                 .mended_by("keep it once; during a rotation the old and the new one differ"),
         ),
         _ if !secrets.is_empty() => None,
@@ -101,14 +102,14 @@ fn webhook_secrets(pagerduty: &PagerDuty) -> Option<Finding> {
         Some(_) => {
             let message = "the file that pagerduty.webhook_secrets_file names is not there yet or empty, so webhooks are \
                            answered 503";
-            Some(Finding::warning(NO_SECRET, subject, message).mended_by(
+            Some(Finding::warning(FindingKind::NoWebhookSecret, subject, message).mended_by(
                 "make one with oncall-grants webhook create --secret-file and that file; a running service takes it in",
             ))
         }
         None => {
             let message =
                 "none is configured: changes are found by the timer only, and webhooks are answered 503";
-            Some(Finding::note(NO_SECRET, subject, message).mended_by(
+            Some(Finding::note(FindingKind::NoWebhookSecret, subject, message).mended_by(
                 "make one with oncall-grants webhook create, and give it as pagerduty.webhook_secrets_file",
             ))
         }
@@ -141,8 +142,8 @@ async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Bes
         let listed = patiently("PagerDuty", clients.pagerduty.subscriptions()).await;
         let judged = subscription::judge(&listed, &url, secrets);
         // It says the same and more, and its remedy is another one.
-        if judged.iter().any(|finding| finding.kind == "subscription_without_secret") {
-            report.findings.retain(|finding| finding.kind != NO_SECRET);
+        if judged.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
+            report.findings.retain(|finding| finding.kind != FindingKind::NoWebhookSecret);
         }
         probed.findings.extend(judged);
         if let (Ok(listed), Some(came)) = (&listed, came) {
@@ -189,7 +190,7 @@ pub(super) async fn heard_of(store: &SharedStore) -> Option<BTreeSet<String>> {
 fn unobserved(survey: &Survey, probed: &Probed) -> Vec<Finding> {
     let unknown = survey.plan.unknown.iter().filter(|unknown| !probed.explains(&unknown.about));
     let finding = |unknown: &Unknown| {
-        Finding::problem("unobserved", probe::name(&unknown.about), &unknown.error)
+        Finding::problem(FindingKind::Unobserved, &unknown.about, &unknown.error)
             .mended_by("nothing is revoked meanwhile; ask again, and see what the message names")
     };
     unknown.map(finding).collect()

@@ -9,10 +9,8 @@ use crate::{
     clock,
     config::Config,
     metrics::{Health, Metrics},
-    model::{Email, Finding, OnCallSelector, PolicyId, Source, UserId, Window, later},
-    pagerduty,
-    reconcile::plan::Asked,
-    strongdm,
+    model::{Asked, Email, Finding, FindingKind, OnCallSelector, PolicyId, Source, UserId, Window, later},
+    pagerduty, strongdm,
     wiring::Clients,
 };
 
@@ -36,24 +34,14 @@ impl Probed {
     /// Whether a finding already says why this could not be seen.
     pub(super) fn explains(&self, about: &Asked) -> bool {
         match about {
-            Asked::OnCalls(source) => self.sources.contains(source),
+            Asked::Schedule(_) | Asked::Policy(_) => {
+                about.source().is_some_and(|source| self.sources.contains(&source))
+            }
             Asked::User(_) => self.missing.contains("users.read"),
             Asked::Account(_) => self.missing.contains("user:list"),
             Asked::Resource(_) => self.missing.contains("datasource:list"),
-            Asked::Write(..) | Asked::GrantList => false,
+            Asked::Write(_) | Asked::List(_) | Asked::Other(_) => false,
         }
-    }
-}
-
-/// Names what an unanswered question was about.
-pub(super) fn name(about: &Asked) -> String {
-    match about {
-        Asked::OnCalls(source) => source.to_string(),
-        Asked::User(user) => format!("PagerDuty user {user}"),
-        Asked::Account(email) => format!("strongDM account of {email}"),
-        Asked::Resource(selector) => selector.clone(),
-        Asked::Write(pair) => pair.to_string(),
-        Asked::GrantList => "strongDM's list of grants".to_owned(),
     }
 }
 
@@ -75,10 +63,13 @@ async fn rights_at_strongdm(config: &Config, client: &strongdm::Client, probed: 
         let host = config.strongdm.api_url.host_str().unwrap_or_default();
         let unreachable = matches!(error, strongdm::Error::Unavailable(_));
         let (kind, remedy) = if unreachable {
-            ("unreachable", format!("see whether {host} can be reached from here, and strongdm.api_url"))
+            (
+                FindingKind::Unreachable,
+                format!("see whether {host} can be reached from here, and strongdm.api_url"),
+            )
         } else {
             let hint = "compare strongdm.access_key and secret_key with an API key of the control plane at";
-            ("key_refused", format!("{hint} {host}, and this machine's date"))
+            (FindingKind::KeyRefused, format!("{hint} {host}, and this machine's date"))
         };
         probed.findings.push(Finding::problem(kind, "strongDM", error).mended_by(remedy));
         probed.missing.extend(["user:list", "datasource:list"]);
@@ -97,15 +88,15 @@ async fn rights_at_strongdm(config: &Config, client: &strongdm::Client, probed: 
         probed.findings.push(match error {
             strongdm::Error::PermissionDenied { operation } => {
                 let message = format!("is missing: without it ({operation}) the service cannot {purpose}");
-                Finding::problem("right_missing", subject, message)
+                Finding::problem(FindingKind::RightMissing, subject, message)
                     .mended_by(format!("tick {right} for the API key in strongDM"))
             }
-            error => Finding::problem("unobserved", subject, error).mended_by("ask again later"),
+            error => Finding::problem(FindingKind::Unobserved, subject, error).mended_by("ask again later"),
         });
     }
     let message = "cannot be tried without writing; without it no grant is made or removed";
     probed.findings.push(
-        Finding::note("not_tried", "strongDM right grant:write", message)
+        Finding::note(FindingKind::NotTried, "strongDM right grant:write", message)
             .mended_by("see that it is ticked for the API key in strongDM"),
     );
 }
@@ -118,18 +109,26 @@ async fn rights_at_pagerduty(config: &Config, client: &pagerduty::Client, probed
     match client.on_calls(&sources, window).await {
         Err(error @ pagerduty::Error::Server(_)) => {
             let remedy = "see PagerDuty's status page; nothing is revoked meanwhile";
-            probed.findings.push(Finding::problem("unreachable", "PagerDuty", error).mended_by(remedy));
+            probed
+                .findings
+                .push(Finding::problem(FindingKind::Unreachable, "PagerDuty", error).mended_by(remedy));
             return false;
         }
         Err(error @ (pagerduty::Error::Unauthorized(_) | pagerduty::Error::Unavailable(_))) => {
             let unreachable = matches!(error, pagerduty::Error::Unavailable(_));
             let host = config.pagerduty.api_url.host_str().unwrap_or_default();
             let (kind, remedy) = if unreachable {
-                ("unreachable", format!("see whether {host} can be reached from here, and pagerduty.api_url"))
+                (
+                    FindingKind::Unreachable,
+                    format!("see whether {host} can be reached from here, and pagerduty.api_url"),
+                )
             } else {
                 let hint =
                     "make a new REST API key and give it as pagerduty.token; accounts of the EU region need";
-                ("key_refused", format!("{hint} api_url = \"https://api.eu.pagerduty.com\" (now: {host})"))
+                (
+                    FindingKind::KeyRefused,
+                    format!("{hint} api_url = \"https://api.eu.pagerduty.com\" (now: {host})"),
+                )
             };
             probed.findings.push(Finding::problem(kind, "PagerDuty", error).mended_by(remedy));
             return false;
@@ -151,7 +150,7 @@ async fn rights_at_pagerduty(config: &Config, client: &pagerduty::Client, probed
 
 fn right_missing(right: &str, purpose: &str, words: &str) -> Finding {
     let message = format!("is missing: without it the service cannot {purpose} ({words})");
-    Finding::problem("right_missing", format!("PagerDuty right {right}"), message)
+    Finding::problem(FindingKind::RightMissing, format!("PagerDuty right {right}"), message)
         .mended_by("use a read-only REST API key of the account, or grant the right to the token's owner")
 }
 
@@ -173,7 +172,7 @@ async fn sources(config: &Config, client: &pagerduty::Client, probed: &mut Probe
             (Ok(Some(info)), Source::Policy(id)) => probed.findings.extend(levels(config, id, &info)),
             (Err(pagerduty::Error::NotFound(_)), _) => {
                 let message = "does not exist, or the token's owner may not see it";
-                let finding = Finding::problem("source_not_found", &source, message);
+                let finding = Finding::problem(FindingKind::SourceNotFound, &source, message);
                 let names = naming(config, &source);
                 probed.findings.push(finding.mended_by(format!("correct the ID in {names}")));
                 probed.sources.insert(source);
@@ -209,7 +208,8 @@ fn levels(config: &Config, id: &PolicyId, info: &pagerduty::PolicyInfo) -> Vec<F
             counted(info.levels, "level"),
             missing.join(", "),
         );
-        let finding = Finding::problem("level_beyond_policy", format!("rule {:?}", rule.name), message);
+        let finding =
+            Finding::problem(FindingKind::LevelBeyondPolicy, format!("rule {:?}", rule.name), message);
         Some(finding.mended_by("correct escalation_levels in the rule"))
     });
     beyond.collect()
@@ -232,11 +232,11 @@ fn clock_of(name: &str, health: &Health) -> Option<Finding> {
         humantime::format_duration(std::time::Duration::from_secs(ahead.num_seconds().unsigned_abs()));
     let message = format!("is {amount} {direction} {name}'s, so access starts and ends at the wrong time");
     let finding = if clocks.ours.date_naive() == clocks.theirs.date_naive() {
-        Finding::warning("clock_skew", "this machine's clock", message)
+        Finding::warning(FindingKind::ClockSkew, "this machine's clock", message)
     } else {
         let message =
             format!("{message}; the UTC day differs, and strongDM refuses signatures of another day");
-        Finding::problem("clock_skew", "this machine's clock", message)
+        Finding::problem(FindingKind::ClockSkew, "this machine's clock", message)
     };
     Some(finding.mended_by("set the clock, and keep it right with NTP"))
 }

@@ -52,7 +52,7 @@ impl Report {
     /// Takes over who gets what by this plan of an empty store.
     pub(super) fn take_access(&mut self, plan: &Plan) {
         self.on_calls = plan.on_calls;
-        for grant in plan.pairs.iter().flat_map(|pair| &pair.steps).map(Action::grant) {
+        for grant in plan.actions().map(Action::grant) {
             let access = self.access.entry(grant.email.to_string()).or_default();
             access.resources.insert(grant.resource.clone());
             let (start, end) = (grant.window.start(), grant.window.end());

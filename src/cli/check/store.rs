@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
-use chrono::SecondsFormat;
 use rustix::fs::{Access, access};
-use secrecy::ExposeSecret;
 use tokio::{net::TcpStream, time::timeout};
-use url::Url;
 
 use crate::{
-    config::{Config, StoreKind},
-    model::Finding,
-    reconcile::report::snapshot::{StatusSnapshot, Stretch, WrongSecret},
-    store::SharedStore,
+    clock,
+    config::Config,
+    model::{Finding, FindingKind, Grant, instant::to_second},
+    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret},
+    store::{Address, SharedStore},
     wiring,
 };
 
@@ -35,7 +33,7 @@ pub(super) struct Beside {
 
 /// Looks at the store; it comes back open if there is one that can be read.
 pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<Beside> {
-    if let StoreKind::Sqlite { path } = &config.store.kind {
+    if let Address::Sqlite { path } = &config.store.address {
         match file(path) {
             Ok(File::There) => {}
             Ok(File::NotYet(finding)) | Err(finding) => {
@@ -44,37 +42,39 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
             }
         }
     }
-    let opened = match Box::pin(wiring::store_beside(&config.store)).await {
-        Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
+    let opened = match Box::pin(wiring::open_store_beside(&config.store.address)).await {
+        Ok(store) => match STATUS_SNAPSHOT.read(&store, clock::now()).await {
+            Ok(snapshot) => Ok((store, snapshot.unwrap_or_default())),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error),
     };
     match opened {
-        Ok((store, picture)) => {
-            let picture: StatusSnapshot =
-                picture.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            findings.extend(left_word(&picture));
-            Some(Beside { store, wrong_secret: picture.wrong_secret })
+        Ok((store, snapshot)) => {
+            findings.extend(left_undone(&snapshot));
+            Some(Beside { store, wrong_secret: snapshot.wrong_secret })
         }
         Err(error) => {
-            let remedy = match config.store.kind {
-                StoreKind::Sqlite { .. } => "correct store.url, or move the file away if it is none of ours",
-                StoreKind::Postgres => {
+            let remedy = match config.store.address {
+                Address::Sqlite { .. } => "correct store.url, or move the file away if it is none of ours",
+                Address::Postgres { .. } => {
                     "correct store.url (user, password, host, port, database), and see that the server can be reached \
                      from here"
                 }
             };
-            let why = unreachable(config).await.map(|why| format!(" ({why})")).unwrap_or_default();
-            findings.push(Finding::problem("store", "store", format!("{error:#}{why}")).mended_by(remedy));
+            let why =
+                unreachable(&config.store.address).await.map(|why| format!(" ({why})")).unwrap_or_default();
+            findings.push(
+                Finding::problem(FindingKind::Store, "store", format!("{error:#}{why}")).mended_by(remedy),
+            );
             None
         }
     }
 }
 
 /// Why nobody answers at the database's address: the driver, which tries again and again, only says that it waited.
-async fn unreachable(config: &Config) -> Option<String> {
-    let url = Url::parse(config.store.url.expose_secret()).ok()?;
-    let (host, port) = (url.host_str().filter(|host| !host.is_empty())?, url.port().unwrap_or(5432));
-    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+async fn unreachable(address: &Address) -> Option<String> {
+    let connecting = TcpStream::connect(address.server()?);
     match timeout(CONNECT_WITHIN, connecting).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
@@ -93,7 +93,8 @@ enum File {
 fn file(path: &Path) -> Result<File, Finding> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let problem = |message: String, remedy: &str| {
-        Err(Finding::problem("store", format!("store {}", path.display()), message).mended_by(remedy))
+        Err(Finding::problem(FindingKind::Store, format!("store {}", path.display()), message)
+            .mended_by(remedy))
     };
     let ours = "run this as the user that the service runs as, and see that the file is that user's";
     match path.metadata() {
@@ -129,31 +130,30 @@ fn writable(directory: &PathBuf) -> io::Result<()> {
 fn not_yet(path: &Path) -> File {
     let message = "does not exist yet; the service makes it at its start";
     File::NotYet(
-        Finding::note("store_new", format!("store {}", path.display()), message)
+        Finding::note(FindingKind::StoreNew, format!("store {}", path.display()), message)
             .mended_by("nothing, unless the service has run before: then store.url names another place"),
     )
 }
 
 /// What the newest passes left undone.
-fn left_word(picture: &StatusSnapshot) -> Vec<Finding> {
-    let StatusSnapshot { full_at, held, failed, .. } = picture;
-    let at = full_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-    let at = at.map(|at| format!(" (last full pass: {at})")).unwrap_or_default();
+fn left_undone(snapshot: &StatusSnapshot) -> Vec<Finding> {
+    let StatusSnapshot { full_at, held, failed, .. } = snapshot;
+    let at = full_at.map(|at| format!(" (last full pass: {})", to_second(at))).unwrap_or_default();
     let mut findings = Vec::new();
     if !held.is_empty() {
-        let named = named(held.iter().map(|Stretch { email, resource, end, .. }| {
-            format!("{email} on {resource} until {}", end.to_rfc3339_opts(SecondsFormat::Secs, true))
+        let named = named(held.iter().map(|Grant { email, resource, window, .. }| {
+            format!("{email} on {resource} until {}", to_second(window.end()))
         }));
         let message =
             format!("wait, for more were due at once than sync.max_revocations allows: {named}{at}");
-        findings.push(Finding::problem("held", "held revocations", message).mended_by(
+        findings.push(Finding::problem(FindingKind::Held, "held revocations", message).mended_by(
             "see oncall-grants sync --dry-run; if they are meant, POST /sync with {\"allow_mass_revocation\": true}",
         ));
     }
     if !failed.is_empty() {
         let message = format!("failed in the newest pass: {}{at}", named(failed.iter().cloned()));
         findings.push(
-            Finding::problem("write_failed", "writes to strongDM", message)
+            Finding::problem(FindingKind::WriteFailed, "writes to strongDM", message)
                 .mended_by("the service goes on trying; see what the message names"),
         );
     }

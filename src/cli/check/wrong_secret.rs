@@ -5,7 +5,10 @@ use url::Url;
 
 use super::store::Beside;
 use crate::{
-    model::Finding, pagerduty::Subscription, reconcile::report::snapshot::WrongSecret, store::DeliveryRow,
+    model::{Finding, FindingKind},
+    pagerduty::Subscription,
+    reconcile::report::snapshot::WrongSecret,
+    store::DeliveryRow,
     subscription::delivering_to,
 };
 
@@ -29,7 +32,7 @@ pub(super) fn finding(wrong: &WrongSecret) -> Finding {
     let message = format!(
         "signs with a secret that is not configured: the service refused its webhook at {at}, and has accepted none since"
     );
-    Finding::problem("wrong_secret", format!("webhook subscription {id}"), message).mended_by(format!(
+    Finding::problem(FindingKind::WrongSecret, format!("webhook subscription {id}"), message).mended_by(format!(
         "give its secret as pagerduty.webhook_secrets or in webhook_secrets_file, then: oncall-grants webhook ping {id}; if \
          it is lost: oncall-grants webhook rotate {id}"
     ))

@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use super::{Known, Subject, grant::Standing, person::Person};
 use crate::{
     model::{
-        FOREVER, Fault, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, later,
+        FOREVER, Fault, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, SkipReason, Source, Window,
+        instant::to_second, later,
     },
-    reconcile::{plan::SkipReason, report::preflight::second, world::ResourceMatch},
+    reconcile::world::ResourceMatch,
 };
 
 /// The links of a chain, in their order.
@@ -177,7 +178,7 @@ pub(super) fn follow(
         chain.add(Link::holds(LinkKind::Window, format!("that gives access {}", words(window))));
     }
     if chain.add(standing.link(at, known)) {
-        let message = format!("PagerDuty and strongDM were asked at {}", second(known.now));
+        let message = format!("PagerDuty and strongDM were asked at {}", to_second(known.now));
         chain.add(Link::holds(LinkKind::Check, message));
     }
     chain
@@ -197,13 +198,13 @@ fn resource(known: &Known<'_>, subject: &Subject<'_>) -> Link {
             kind,
             format!(
                 "strongDM has several resources of the name {name:?} [{}]",
-                SkipReason::AmbiguousResource.code()
+                SkipReason::AmbiguousResource.as_str()
             ),
             "give them different names, or name them by resource_filters",
         ),
         (Some(Observed::Known(ResourceMatch::Refused(error))), _) => Link::missing(
             kind,
-            format!("{selector}: {error} [{}]", SkipReason::FilterRefused.code()),
+            format!("{selector}: {error} [{}]", SkipReason::FilterRefused.as_str()),
             "correct the expression in the rule",
         ),
         (Some(Observed::Known(ResourceMatch::None | ResourceMatch::Found(_))), ResourceSelector::Name(_)) => {
@@ -211,7 +212,7 @@ fn resource(known: &Known<'_>, subject: &Subject<'_>) -> Link {
                 kind,
                 format!(
                     "strongDM has no resource of the name {name:?} [{}]",
-                    SkipReason::ResourceNotFound.code()
+                    SkipReason::ResourceNotFound.as_str()
                 ),
                 "correct the name in the rule; it must be exact, upper and lower case included",
             )
@@ -273,7 +274,7 @@ fn on_call<'o>(
         Some(next) => format!("the next shift is {}", words(bare(next))),
         None => format!("no shift is known {}", words(known.asked.from(at))),
     };
-    let message = format!("not on call for {source} at {}; {next}", second(at));
+    let message = format!("not on call for {source} at {}; {next}", to_second(at));
     let remedy = stranger(at, known, person, rule, on_calls).unwrap_or_else(|| {
         let unheard_of = person.users.is_empty() && known.world.people.values().all(Observed::is_known);
         let spelling = if unheard_of {
@@ -350,12 +351,12 @@ pub(super) fn words(window: Option<Window>) -> String {
     let from = if start <= DateTime::<Utc>::UNIX_EPOCH {
         "since ever".to_owned()
     } else {
-        format!("from {}", second(start))
+        format!("from {}", to_second(start))
     };
     let until = if window.end() >= FOREVER {
         "without an end".to_owned()
     } else {
-        format!("until {}", second(window.end()))
+        format!("until {}", to_second(window.end()))
     };
     format!("{from} {until}")
 }

@@ -1,15 +1,14 @@
 //! Gathers what an explanation is made from: asks both upstreams and the store, and writes nothing.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 
 use super::{Explanation, Known, Past, Question, explain};
 use crate::{
     clock,
-    model::{Email, ResourceId, Window, later},
+    model::{Email, Grant, Window, later},
     reconcile::{
         observe::{Observer, recorded},
-        plan::plan,
+        plan::{Guard, plan},
         scope::Scope,
     },
     store::{self, AuditRow, GrantQuery, SharedStore},
@@ -42,7 +41,7 @@ pub async fn explain_now(
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }
-    let plan = plan(now, settings, &world, false);
+    let plan = plan(now, settings, &world, Guard::On);
     let ledger = store.ledger(now).await?;
     let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
     let made = store.grants(now, &theirs).await?;
@@ -75,29 +74,18 @@ fn around(usual: Window, at: DateTime<Utc>) -> Window {
     wide.unwrap_or(usual)
 }
 
-/// What the audit keeps of a grant, as far as it matters here.
-#[derive(Deserialize)]
-struct Audited {
-    id: Option<String>,
-    email: String,
-    resource: String,
-    resource_id: ResourceId,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-}
-
 fn past(row: &AuditRow, email: &Email) -> Option<Past> {
     let AuditRow { at, action, outcome, grant, reason, .. } = row;
-    let Audited { id, email: whose, resource, resource_id, start, end } =
+    let Grant { id, email: whose, resource, resource_id, window, .. } =
         serde_json::from_str(grant.get()).ok()?;
-    email.matches(&whose).then(|| Past {
+    (whose == *email).then(|| Past {
         at: *at,
         action: action.clone(),
         outcome: outcome.clone(),
         reason: reason.clone(),
         resource,
         resource_id,
-        grant_id: id,
-        window: Window::new(start, end),
+        grant_id: id.map(|id| id.to_string()),
+        window: Some(window),
     })
 }

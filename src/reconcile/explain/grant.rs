@@ -8,8 +8,8 @@ use super::{
     person::Person,
 };
 use crate::{
-    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, later},
-    reconcile::{plan::Action, report::preflight::second},
+    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, instant::to_second, later},
+    reconcile::plan::Action,
     store::{LedgerEntry, State},
 };
 
@@ -79,7 +79,7 @@ impl<'k> Standing<'k> {
             return Link::unknown(kind, message.to_owned());
         }
         if at < known.now {
-            let message = format!("no grant of ours covered {}{}", second(at), self.last_failure());
+            let message = format!("no grant of ours covered {}{}", to_second(at), self.last_failure());
             return Link::missing(kind, message, "it is past; the audit tells what was done then");
         }
         if let Some(deferred) = known
@@ -88,7 +88,7 @@ impl<'k> Standing<'k> {
             .iter()
             .find(|deferred| self.is(&deferred.grant) && deferred.grant.window.contains(at))
         {
-            let until = deferred.until.map_or("somebody removes it".to_owned(), second);
+            let until = deferred.until.map_or("somebody removes it".to_owned(), to_second);
             let message = format!(
                 "deferred: strongDM takes one grant at a time, and another is in the way until {until}"
             );
@@ -106,7 +106,7 @@ impl<'k> Standing<'k> {
 
     fn to_be_made(&self, at: DateTime<Utc>, known: &Known<'_>) -> Link {
         let kind = LinkKind::Grant;
-        let planned = known.plan.pairs.iter().flat_map(|pair| &pair.steps).any(|step| match step {
+        let planned = known.plan.actions().any(|action| match action {
             Action::Create(new) => self.is(&new.grant) && new.grant.window.contains(at),
             Action::Revoke(_) => false,
         });
@@ -115,7 +115,7 @@ impl<'k> Standing<'k> {
         if at >= horizon {
             let message = format!(
                 "that lies beyond the horizon ({}); the grant is made when it comes nearer",
-                second(horizon)
+                to_second(horizon)
             );
             return Link::pending(kind, message);
         }
@@ -155,7 +155,7 @@ impl<'k> Standing<'k> {
 
     fn last_failure(&self) -> String {
         self.failed().map_or_else(String::new, |past| {
-            format!("; the last attempt at {} {}: {}", second(past.at), past.outcome, past.reason)
+            format!("; the last attempt at {} {}: {}", to_second(past.at), past.outcome, past.reason)
         })
     }
 
@@ -218,7 +218,7 @@ impl<'k> Standing<'k> {
             let message = format!("has access to {name} by grant {id}, whose revocation is held ({because})");
             return yes(message, "confirm with POST /sync and allow_mass_revocation, if that is right");
         }
-        let due = known.plan.pairs.iter().flat_map(|pair| &pair.steps).any(|step| match step {
+        let due = known.plan.actions().any(|action| match action {
             Action::Revoke(revocation) => is_this(&revocation.grant),
             Action::Create(_) => false,
         });

@@ -10,8 +10,8 @@ use super::{
     chain::{Link, LinkKind},
 };
 use crate::{
-    model::{AccountId, Email, Fault, Observed, UserId},
-    reconcile::{plan::SkipReason, world::AccountMatch},
+    model::{AccountId, Email, Fault, Observed, SkipReason, UserId},
+    reconcile::world::AccountMatch,
 };
 
 /// The person whom an address names.
@@ -130,13 +130,13 @@ impl Person {
                 kind,
                 format!(
                     "the strongDM account {id} of {email} is suspended [{}]",
-                    SkipReason::AccountSuspended.code()
+                    SkipReason::AccountSuspended.as_str()
                 ),
                 "lift the suspension in strongDM",
             ),
             Account::Missing => {
                 let message = format!("no strongDM user account has the address {email}");
-                let code = SkipReason::NoAccount.code();
+                let code = SkipReason::NoAccount.as_str();
                 if self.aliased.is_empty() {
                     return Link::missing(
                         kind,
@@ -158,7 +158,7 @@ impl Person {
                 kind,
                 format!(
                     "several strongDM accounts have the address {email} [{}]",
-                    SkipReason::AmbiguousAccount.code()
+                    SkipReason::AmbiguousAccount.as_str()
                 ),
                 "leave the address to one of them",
             ),

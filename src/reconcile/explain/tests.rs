@@ -8,7 +8,10 @@ use crate::{
         Account, Aliases, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, Pair, SecondGrant,
         Source, later,
     },
-    reconcile::{plan::plan, world::AccountMatch},
+    reconcile::{
+        plan::{Guard, plan},
+        world::AccountMatch,
+    },
     store::State,
 };
 
@@ -112,7 +115,7 @@ impl Story {
             world.ledger.push(entry.own.clone());
         }
         let now = at(0);
-        let plan = plan(now, &self.settings, &world, false);
+        let plan = plan(now, &self.settings, &world, Guard::On);
         let known = Known {
             now,
             asked: Window::new(now, later(now, self.settings.horizon)).unwrap(),

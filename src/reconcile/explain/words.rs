@@ -6,7 +6,7 @@ use super::{
     Access, Answer, Chain, Explanation, Past,
     chain::{LinkState, words},
 };
-use crate::reconcile::report::preflight::second;
+use crate::model::instant::to_second;
 
 impl Access {
     /// The word for it.
@@ -23,7 +23,7 @@ impl Access {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { email, account_email, at, checked_at: _, account, access: _, resources, history } = self;
-        write!(f, "{email} at {}", second(*at))?;
+        write!(f, "{email} at {}", to_second(*at))?;
         if email != account_email {
             write!(f, " (in strongDM: {account_email})")?;
         }
@@ -49,7 +49,7 @@ impl fmt::Display for Explanation {
         {
             let grant = grant_id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
             let when = window.map(|window| format!(" {}", words(Some(window)))).unwrap_or_default();
-            writeln!(f, "  {}  {action} {resource}{grant}{when} {outcome}: {reason}", second(*at))?;
+            writeln!(f, "  {}  {action} {resource}{grant}{when} {outcome}: {reason}", to_second(*at))?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 
 use self::cache::Cache;
 use super::{
-    plan::{Plan, Settings, plan},
+    plan::{Guard, Plan, Settings, plan},
     scope::Scope,
     world::{AccountMatch, Recorded, ResourceMatch, World},
 };
@@ -53,7 +53,7 @@ pub struct Survey {
 
 impl Observer {
     /// An observer that has not asked anything yet.
-    pub fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
+    pub(crate) fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
         Self { settings, pagerduty, strongdm, cache: Arc::default() }
     }
 
@@ -102,7 +102,7 @@ impl Observer {
     pub async fn survey(&self) -> Survey {
         let at = clock::now();
         let world = self.observe(at, &Scope::All, Recorded::default()).await;
-        let plan = plan(at, &self.settings, &world, false);
+        let plan = plan(at, &self.settings, &world, Guard::On);
         Survey { at, world, plan }
     }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    reconcile::world::Recorded,
+    reconcile::{facts::SECOND_GRANT, world::Recorded},
     store::{self, SharedStore, State},
 };
 
@@ -13,7 +13,7 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
     let (entries, foreign, second_grant, refusals) = tokio::try_join!(
         store.ledger(now),
         store.foreign_grants(),
-        store.second_grant(now),
+        SECOND_GRANT.read(store, now),
         store.refusals(now),
     )?;
     let (mut ledger, mut unsettled) = (Vec::new(), Vec::new());
@@ -27,5 +27,6 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
         }
     }
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
+    let second_grant = second_grant.unwrap_or_default();
     Ok(Recorded { ledger, foreign, unsettled, second_grant, refusals })
 }

@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Asked, Settings, SkipReason, Skipped, Subject, Unknown, Wanted};
+use super::{
+    Settings, Wanted,
+    identity::{Identity, address, identify},
+};
 use crate::{
     model::{
-        AccountId, Cause, Email, FOREVER, Fault, Grant, Observed, OnCall, OwnGrant, Pair, Resource,
-        ResourceId, ResourceSelector, Rule, Source, UserId, Window, later,
+        AccountId, Asked, Cause, Email, FOREVER, Grant, Observed, OnCall, OwnGrant, Pair, Resource,
+        ResourceId, ResourceSelector, Rule, SkipReason, Skipped, Source, Subject, Unknown, UserId, Window,
+        later,
     },
-    reconcile::world::{AccountMatch, ResourceMatch, World},
+    reconcile::world::{ResourceMatch, World},
 };
 
 /// Somebody is entitled to something for a while.
@@ -29,7 +33,10 @@ pub(super) struct Claim {
 impl From<&Claim> for Wanted {
     fn from(claim: &Claim) -> Self {
         let Claim { pair: _, resource, email, window, cause } = claim.clone();
-        Self { email, resource, window, cause }
+        // The claim is cut at the moment of the plan; people want to see when the shift began.
+        let start = cause.shift_start.map_or(window.start(), |start| start.min(window.start()));
+        let end = (window.end() < FOREVER).then(|| window.end());
+        Self { email, resource, start, end, rule: cause.rule, source: cause.source }
     }
 }
 
@@ -55,12 +62,19 @@ enum What {
     Resource(ResourceId),
 }
 
-/// The strongDM account of a person on call, as far as it could be found out.
-enum Identity {
-    Account(AccountId, Email),
-    Suspended(AccountId, Email),
-    Skipped(Subject, SkipReason, Option<Email>),
-    Unknown(Asked, Fault, Option<Email>),
+/// What a rule gives access to.
+#[derive(Default)]
+struct Resources {
+    found: BTreeSet<Resource>,
+    /// What the rule may mean beside them, because a look-up gave no answer or no resource.
+    suspected: Vec<What>,
+}
+
+impl Resources {
+    fn all(&self) -> Vec<What> {
+        let found = self.found.iter().map(|resource| What::Resource(resource.id.clone()));
+        found.chain(self.suspected.iter().cloned()).collect()
+    }
 }
 
 /// The rules that name a skipped record, and the start of the first shift that it concerns.
@@ -83,53 +97,24 @@ impl Claims {
         let mut claims = Self::default();
         let mut counted: BTreeSet<(&Source, &OnCall)> = BTreeSet::new();
         for rule in &settings.rules {
-            let (resources, doubtful) = claims.resources_of(rule, world);
-            let everything: Vec<What> = resources
-                .iter()
-                .map(|found| What::Resource(found.id.clone()))
-                .chain(doubtful.clone())
-                .collect();
+            let resources = claims.resources_of(rule, world);
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
                     if let Some(Observed::Unknown(error)) = world.on_calls.get(&source) {
-                        claims
-                            .unknown
-                            .insert(Unknown { about: Asked::OnCalls(source), error: error.clone() });
+                        let about = Asked::from(source);
+                        claims.unknown.insert(Unknown { about, error: error.clone() });
                     }
-                    claims.perhaps(&Who::Anyone, &everything, always(now));
+                    claims.suspect(&Who::Anyone, &resources.all(), from_now_on(now));
                     continue;
                 };
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
-                    let Some(window) = wanted(now, settings.horizon, rule, on_call) else { continue };
+                    let Some(window) = window_of(now, settings.horizon, rule, on_call) else { continue };
                     counted.insert((source, on_call));
-                    claims.addresses.extend(address(settings, world, rule, on_call));
-                    match identify(settings, world, &on_call.user) {
-                        Identity::Account(account_id, email) => {
-                            claims.perhaps(&Who::Account(account_id.clone()), &doubtful, window);
-                            claims.certain.extend(resources.iter().map(|resource| Claim {
-                                pair: Pair { account: account_id.clone(), resource: resource.id.clone() },
-                                resource: resource.name.clone(),
-                                email: email.clone(),
-                                window,
-                                cause: cause(rule, source, on_call),
-                            }));
-                        }
-                        Identity::Suspended(account_id, email) => {
-                            let subject = Subject::Email(email.to_string());
-                            claims.skip(subject, SkipReason::AccountSuspended, rule, on_call.start);
-                            claims.perhaps(&Who::Account(account_id), &everything, window);
-                        }
-                        Identity::Skipped(subject, reason, email) => {
-                            claims.skip(subject, reason, rule, on_call.start);
-                            if let Some(email) = email {
-                                claims.perhaps(&Who::Email(email), &everything, window);
-                            }
-                        }
-                        Identity::Unknown(about, error, email) => {
-                            claims.unknown.insert(Unknown { about, error });
-                            claims.perhaps(&email.map_or(Who::Anyone, Who::Email), &everything, window);
-                        }
+                    if let Some(address) = address(settings, world, &on_call.user) {
+                        claims.addresses.insert((rule.name.clone(), on_call.user.clone()), address);
                     }
+                    let identity = identify(settings, world, &on_call.user);
+                    claims.add(identity, &resources, window, rule, source, on_call);
                 }
             }
         }
@@ -137,6 +122,45 @@ impl Claims {
         claims.certain.sort();
         claims.on_calls = counted.len();
         claims
+    }
+
+    /// Adds what one on-call leads to: claims, or possibilities where it is not known who or what is meant.
+    fn add(
+        &mut self,
+        identity: Identity,
+        resources: &Resources,
+        window: Window,
+        rule: &Rule,
+        source: &Source,
+        on_call: &OnCall,
+    ) {
+        match identity {
+            Identity::Account(account, email) => {
+                self.suspect(&Who::Account(account.clone()), &resources.suspected, window);
+                self.certain.extend(resources.found.iter().map(|resource| Claim {
+                    pair: Pair { account: account.clone(), resource: resource.id.clone() },
+                    resource: resource.name.clone(),
+                    email: email.clone(),
+                    window,
+                    cause: cause(rule, source, on_call),
+                }));
+            }
+            Identity::Suspended(account, email) => {
+                let subject = Subject::Email(email.to_string());
+                self.skip(subject, SkipReason::AccountSuspended, rule, on_call.start);
+                self.suspect(&Who::Account(account), &resources.all(), window);
+            }
+            Identity::Skipped(subject, reason, email) => {
+                self.skip(subject, reason, rule, on_call.start);
+                if let Some(email) = email {
+                    self.suspect(&Who::Email(email), &resources.all(), window);
+                }
+            }
+            Identity::Unknown(about, error, email) => {
+                self.unknown.insert(Unknown { about, error });
+                self.suspect(&email.map_or(Who::Anyone, Who::Email), &resources.all(), window);
+            }
+        }
     }
 
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`.
@@ -157,7 +181,7 @@ impl Claims {
     }
 
     /// Whether somebody for whom this grant was made is on call for the same rule, but counts under another address.
-    pub(super) fn moved_on(&self, own: &OwnGrant) -> bool {
+    pub(super) fn has_other_address(&self, own: &OwnGrant) -> bool {
         own.causes.iter().any(|cause| {
             let address = self.addresses.get(&(cause.rule.clone(), cause.user.clone()));
             address.is_some_and(|address| *address != own.grant.email)
@@ -186,17 +210,17 @@ impl Claims {
             .collect()
     }
 
-    /// The resources of a rule, and what it may mean beside them.
-    fn resources_of(&mut self, rule: &Rule, world: &World) -> (BTreeSet<Resource>, Vec<What>) {
-        let (mut resources, mut doubtful) = (BTreeSet::new(), Vec::new());
+    /// What a rule gives access to.
+    fn resources_of(&mut self, rule: &Rule, world: &World) -> Resources {
+        let Resources { mut found, mut suspected } = Resources::default();
         for selector in &rule.resources {
-            let (subject, doubt) = match selector {
+            let (subject, may_mean) = match selector {
                 ResourceSelector::Name(name) => (Subject::Resource(name.clone()), What::Named(name.clone())),
                 ResourceSelector::Filter(filter) => (Subject::Filter(filter.clone()), What::Anything),
             };
             let reason = match world.resources.get(selector) {
-                Some(Observed::Known(ResourceMatch::Found(found))) => {
-                    resources.extend(found.iter().cloned());
+                Some(Observed::Known(ResourceMatch::Found(matches))) => {
+                    found.extend(matches.iter().cloned());
                     continue;
                 }
                 Some(Observed::Known(ResourceMatch::None)) => Some(SkipReason::ResourceNotFound),
@@ -212,12 +236,13 @@ impl Claims {
             if let Some(reason) = reason {
                 self.skip(subject, reason, rule, None);
             }
-            doubtful.push(doubt);
+            suspected.push(may_mean);
         }
-        (resources, doubtful)
+        Resources { found, suspected }
     }
 
-    fn perhaps(&mut self, who: &Who, whats: &[What], window: Window) {
+    /// Notes that somebody may be entitled to something.
+    fn suspect(&mut self, who: &Who, whats: &[What], window: Window) {
         let possibilities =
             whats.iter().map(|what| Possibility { who: who.clone(), what: what.clone(), window });
         self.possible.extend(possibilities);
@@ -235,13 +260,13 @@ impl Claims {
 
 /// The window for which `rule` gives access because of `on_call`; none if it lies in the past or wholly beyond the
 /// horizon, where PagerDuty was not asked.
-fn wanted(now: DateTime<Utc>, horizon: TimeDelta, rule: &Rule, on_call: &OnCall) -> Option<Window> {
+fn window_of(now: DateTime<Utc>, horizon: TimeDelta, rule: &Rule, on_call: &OnCall) -> Option<Window> {
     let start = on_call.start.map_or(now, |start| later(start, -rule.start_early));
     let end = on_call.end.map_or(FOREVER, |end| later(end, rule.end_late).min(FOREVER));
     (start < later(now, horizon)).then(|| Window::new(start.max(now), end)).flatten()
 }
 
-fn always(now: DateTime<Utc>) -> Window {
+fn from_now_on(now: DateTime<Utc>) -> Window {
     Window::new(now, FOREVER).expect("now lies before the year 9999")
 }
 
@@ -256,43 +281,5 @@ fn cause(rule: &Rule, source: &Source, on_call: &OnCall) -> Cause {
         level,
         shift_start: start,
         shift_end: end,
-    }
-}
-
-fn address(
-    settings: &Settings,
-    world: &World,
-    rule: &Rule,
-    on_call: &OnCall,
-) -> Option<((String, UserId), Email)> {
-    let Some(Observed::Known(Some(raw))) = world.people.get(&on_call.user) else { return None };
-    let email = settings.aliases.account_email(raw).ok()?;
-    Some(((rule.name.clone(), on_call.user.clone()), email))
-}
-
-fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
-    let unknown_user = |error: Fault| Identity::Unknown(Asked::User(user.to_string()), error, None);
-    let raw = match world.people.get(user) {
-        Some(Observed::Known(Some(raw))) => raw,
-        Some(Observed::Known(None)) => {
-            return Identity::Skipped(Subject::User(user.to_string()), SkipReason::NoEmail, None);
-        }
-        Some(Observed::Unknown(error)) => return unknown_user(error.clone()),
-        None => return unknown_user("not asked".into()),
-    };
-    let Ok(email) = settings.aliases.account_email(raw) else {
-        return Identity::Skipped(Subject::Email(raw.clone()), SkipReason::InvalidEmail, None);
-    };
-    let skipped = |reason| Identity::Skipped(Subject::Email(email.to_string()), reason, Some(email.clone()));
-    let unknown = |error: Fault| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
-    match world.accounts.get(&email) {
-        Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
-            Identity::Suspended(account.id.clone(), email)
-        }
-        Some(Observed::Known(AccountMatch::One(account))) => Identity::Account(account.id.clone(), email),
-        Some(Observed::Known(AccountMatch::None)) => skipped(SkipReason::NoAccount),
-        Some(Observed::Known(AccountMatch::Many)) => skipped(SkipReason::AmbiguousAccount),
-        Some(Observed::Unknown(error)) => unknown(error.clone()),
-        None => unknown("not asked".into()),
     }
 }

@@ -2,21 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
-use super::{
-    Action, Asked, Deferred, Plan, Revocation, RevocationReason, SkipReason, Skipped, Subject, Unknown,
-};
-
-fn seconds(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
+use super::{Action, Deferred, Plan, Revocation, RevocationReason};
+use crate::model::instant::to_second;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pairs, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = self;
-        for step in pairs.iter().flat_map(|pair| &pair.steps) {
-            match step {
+        let Self { pairs: _, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = self;
+        for action in self.actions() {
+            match action {
                 Action::Create(new) => {
                     writeln!(f, "grant     {}", new.grant)?;
                     for cause in &new.causes {
@@ -24,7 +17,12 @@ impl fmt::Display for Plan {
                     }
                 }
                 Action::Revoke(revocation) => {
-                    writeln!(f, "revoke    {}\n          because {}", revocation.grant, revocation.reason())?;
+                    writeln!(
+                        f,
+                        "revoke    {}\n          because {}",
+                        revocation.grant,
+                        revocation.audit_reason()
+                    )?;
                 }
             }
         }
@@ -36,7 +34,7 @@ impl fmt::Display for Plan {
         }
         for Deferred { grant, until } in deferred {
             let until = until
-                .map_or("somebody removes it".to_owned(), |until| format!("it ends at {}", seconds(until)));
+                .map_or("somebody removes it".to_owned(), |until| format!("it ends at {}", to_second(until)));
             writeln!(f, "deferred  {grant}\n          another grant is in the way until {until}")?;
         }
         for skipped in skipped {
@@ -51,22 +49,22 @@ impl fmt::Display for Plan {
         let Self { unchanged, on_calls, next_wake, .. } = self;
         write!(f, "{unchanged} grants unchanged, {on_calls} on-calls seen")?;
         match next_wake {
-            Some(wake) => write!(f, "; the next change by itself is at {}", seconds(*wake)),
+            Some(wake) => write!(f, "; the next change by itself is at {}", to_second(*wake)),
             None => write!(f, "; nothing changes by itself"),
         }
     }
 }
 
 impl Revocation {
-    /// Why, with who allowed it if the guard did not: the reason that the audit keeps.
-    pub fn reason(&self) -> String {
-        let Self { row: _, grant: _, why, released } = self;
+    /// The reason that the audit keeps: why, and who allowed it if the guard did not.
+    pub fn audit_reason(&self) -> String {
+        let Self { row: _, grant: _, reason, released } = self;
         let released = if *released {
             "; more were due at once than max_revocations allows, and a request released them (allow_mass_revocation)"
         } else {
             ""
         };
-        format!("{why}{released}")
+        format!("{reason}{released}")
     }
 }
 
@@ -82,79 +80,5 @@ impl fmt::Display for RevocationReason {
             Self::Duplicate => "another grant covers all of it",
             Self::InTheWay => "strongDM takes one grant at a time, and an earlier window is wanted",
         })
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, reason, rules, first_shift } = self;
-        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-        write!(f, "{subject}: {reason} (rules: {})", rules.join(", "))?;
-        match first_shift {
-            Some(start) => write!(f, ", on call from {}", seconds(*start)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Email(email) => f.write_str(email),
-            Self::User(user) => write!(f, "PagerDuty user {user}"),
-            Self::Resource(name) => write!(f, "resource {name:?}"),
-            Self::Filter(filter) => write!(f, "resource filter {filter:?}"),
-        }
-    }
-}
-
-impl SkipReason {
-    /// The word that reports have for it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NoAccount => "no_account",
-            Self::AccountSuspended => "account_suspended",
-            Self::AmbiguousAccount => "ambiguous_account",
-            Self::NoEmail => "no_email",
-            Self::InvalidEmail => "invalid_email",
-            Self::ResourceNotFound => "resource_not_found",
-            Self::AmbiguousResource => "ambiguous_resource",
-            Self::FilterRefused => "filter_refused",
-        }
-    }
-}
-
-impl fmt::Display for SkipReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoAccount => "no strongDM user account has this address",
-            Self::AccountSuspended => "the strongDM account is suspended",
-            Self::AmbiguousAccount => "several strongDM accounts have this address",
-            Self::NoEmail => "PagerDuty knows no e-mail address, or the user is deleted",
-            Self::InvalidEmail => "the address has characters that are not safe to look up",
-            Self::ResourceNotFound => "strongDM has no resource of this name",
-            Self::AmbiguousResource => "strongDM has several resources of this name",
-            Self::FilterRefused => "strongDM does not accept it",
-        })
-    }
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { about, error } = self;
-        write!(f, "{about}: {error}")
-    }
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OnCalls(source) => source.fmt(f),
-            Self::User(user) => write!(f, "PagerDuty user {user}"),
-            Self::Account(email) => write!(f, "strongDM account of {email}"),
-            Self::Resource(selector) => f.write_str(selector),
-            Self::Write(pair) => pair.fmt(f),
-            Self::GrantList => f.write_str("strongDM's list of grants"),
-        }
     }
 }

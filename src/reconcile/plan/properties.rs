@@ -13,7 +13,7 @@ use self::{
     worlds::{Case, HORIZON, LAST, any_case, known_case, pairs},
 };
 use super::{
-    Action, Plan, Revocation, RevocationReason,
+    Action, Guard, Plan, Revocation, RevocationReason,
     tests::{
         builders::{at, span},
         twin::{Fault, Twin},
@@ -28,19 +28,15 @@ fn healthy(_: &Action) -> Fault {
     Fault::None
 }
 
-fn steps(plan: &Plan) -> impl Iterator<Item = &Action> {
-    plan.pairs.iter().flat_map(|pair| &pair.steps)
-}
-
 fn revocations(plan: &Plan) -> impl Iterator<Item = &Revocation> {
-    steps(plan).filter_map(|step| match step {
+    plan.actions().filter_map(|action| match action {
         Action::Revoke(revocation) => Some(revocation),
         Action::Create(_) => None,
     })
 }
 
 fn creations(plan: &Plan) -> impl Iterator<Item = &NewGrant> {
-    steps(plan).filter_map(|step| match step {
+    plan.actions().filter_map(|action| match action {
         Action::Create(new) => Some(new),
         Action::Revoke(_) => None,
     })
@@ -100,7 +96,7 @@ proptest! {
         let mut case = case;
         case.world.second_grant = SecondGrant::Taken;
         let mut twin = Twin::new(case.really, &case.world);
-        let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.guard, &mut healthy);
         let held: BTreeSet<&GrantId> = plan.held.iter().filter_map(|grant| grant.id.as_ref()).collect();
         for pair in pairs() {
             if case.left_alone(&pair) {
@@ -130,9 +126,9 @@ proptest! {
     #[test]
     fn planning_again_gives_nothing(case in any_case()) {
         let mut twin = Twin::new(case.really, &case.world);
-        let (first, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
-        let (second, _) = twin.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
-        prop_assert_eq!(steps(&second).count(), 0, "{}after\n{}", second, first);
+        let (first, _) = twin.pass(case.now, &case.settings, &case.world, case.guard, &mut healthy);
+        let (second, _) = twin.pass(case.now, &case.settings, &case.world, case.guard, &mut healthy);
+        prop_assert_eq!(second.actions().count(), 0, "{}after\n{}", second, first);
         prop_assert!(second.relabelled.is_empty(), "{:?}", second.relabelled);
         prop_assert!(second.next_wake.is_none_or(|wake| wake > case.now));
     }
@@ -142,7 +138,7 @@ proptest! {
         let plan = case.plan();
         let oracle = case.oracle();
         let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
-        for Revocation { row, grant, why, released: _ } in revocations(&plan) {
+        for Revocation { row, grant, reason, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
             prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
             let pair = grant.pair();
@@ -150,13 +146,13 @@ proptest! {
             let certain: Vec<bool> =
                 in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
             let possible = case.protects(grant, 0);
-            let right = match why {
+            let right = match reason {
                 RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
                 RevocationReason::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
                 RevocationReason::Duplicate => !possible && case.world.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
-                    let in_the_way = |due: &Revocation| due.row == other.row && due.why == RevocationReason::InTheWay;
+                    let in_the_way = |due: &Revocation| due.row == other.row && due.reason == RevocationReason::InTheWay;
                     (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
                         && other.grant.joins(&pair)
                         && outer.start() <= rest.start()
@@ -173,7 +169,7 @@ proptest! {
                         && (!possible || !certain.contains(&false))
                 }
             };
-            prop_assert!(right, "{grant} is revoked because {why}\n{plan}");
+            prop_assert!(right, "{grant} is revoked because {reason}\n{plan}");
         }
     }
 
@@ -231,9 +227,9 @@ proptest! {
         let in_force = |grant: &&Grant| grant.window.contains(case.now);
         let revoked = revocations(&plan).map(|revocation| &revocation.grant).filter(in_force).count();
         let held = plan.held.iter().filter(in_force).count();
-        prop_assert!(case.allow || revoked <= case.settings.max_revocations, "{plan}");
+        prop_assert!(case.guard == Guard::Lifted || revoked <= case.settings.max_revocations, "{plan}");
         if !plan.held.is_empty() {
-            prop_assert!(!case.allow && held > case.settings.max_revocations, "{plan}");
+            prop_assert!(case.guard == Guard::On && held > case.settings.max_revocations, "{plan}");
             prop_assert_eq!(revocations(&plan).count(), 0, "{}", plan);
         }
         let ours = case.world.ledger.iter().filter(|own| own.grant.window.end() > case.now).count();
@@ -303,7 +299,7 @@ proptest! {
         let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
         let before = Twin::new(case.really, &case.world);
         let mut after = before.clone();
-        let (plan, _) = after.pass(case.now, &case.settings, &case.world, case.allow, &mut healthy);
+        let (plan, _) = after.pass(case.now, &case.settings, &case.world, case.guard, &mut healthy);
         nobody_is_locked_out(&case, &before, &after, &plan)?;
     }
 
@@ -312,7 +308,7 @@ proptest! {
         let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
         let mut twin = Twin::new(case.really, &case.world);
         let pass = |twin: &mut Twin, now| {
-            twin.pass(now, &case.settings, &case.world, case.allow, &mut healthy).0
+            twin.pass(now, &case.settings, &case.world, case.guard, &mut healthy).0
         };
         let mut plan = pass(&mut twin, case.now);
         as_wanted(&case, &twin, 0, &plan)?;

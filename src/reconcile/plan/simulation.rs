@@ -25,7 +25,7 @@ use self::{
     upstream::{ACCOUNTS, RESOURCES, Upstream, account, pair, resource_id, settings},
 };
 use super::{
-    Plan, Settings, plan,
+    Guard, Plan, Settings, plan,
     tests::twin::{Fault, Twin},
 };
 use crate::{
@@ -173,7 +173,8 @@ impl Simulation {
 
     fn pass(&mut self, now: DateTime<Utc>) {
         let minute = (now - self.upstream.start).num_minutes();
-        let allow = self.operator.is_some_and(|at| at <= now);
+        let is_confirmed = self.operator.is_some_and(|at| at <= now);
+        let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
         let due = |at: Option<DateTime<Utc>>| at.filter(|at| *at > now);
         (self.hint, self.operator) = (due(self.hint), due(self.operator));
         self.last_pass = now;
@@ -188,7 +189,7 @@ impl Simulation {
         let writes_down = minute < self.upstream.writes_down;
         let (random, mut troubled) = (&mut self.random, Vec::new());
         let mut writes = 0;
-        let (plan, failed) = self.twin.pass(now, &self.settings, &world, allow, &mut |step| {
+        let (plan, failed) = self.twin.pass(now, &self.settings, &world, guard, &mut |action| {
             let fault = match (writes_down, random.below(300)) {
                 (true, 0..200) | (false, 0) => Fault::Fails,
                 (true, 200..250) | (false, 1) => Fault::RequestLost,
@@ -197,7 +198,7 @@ impl Simulation {
             };
             writes += 1;
             if fault != Fault::None {
-                troubled.push(step.grant().pair());
+                troubled.push(action.grant().pair());
             }
             fault
         });
@@ -208,7 +209,7 @@ impl Simulation {
         self.seen.held += u32::from(!plan.held.is_empty());
         self.seen.deferred += u32::from(!plan.deferred.is_empty());
         if !failed && self.random.below(10) == 0 {
-            self.plan_again(now, &world, allow);
+            self.plan_again(now, &world, guard);
         }
 
         self.wake = plan.next_wake;
@@ -247,10 +248,10 @@ impl Simulation {
     }
 
     /// Planning the result of a pass gives nothing to write.
-    fn plan_again(&self, now: DateTime<Utc>, observed: &World, allow: bool) {
+    fn plan_again(&self, now: DateTime<Utc>, observed: &World, guard: Guard) {
         let mut world = observed.clone();
         self.twin.recall(now, &mut world);
-        let again = plan(now, &self.settings, &world, allow);
+        let again = plan(now, &self.settings, &world, guard);
         assert!(again.pairs.is_empty() && again.relabelled.is_empty(), "seed {}, {now}: {again}", self.seed);
     }
 

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        FOREVER, Finding, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, Source, Window, Windows,
-        later,
+        FOREVER, Finding, FindingKind, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, SkipReason,
+        Skipped, Source, Subject, Window, Windows, instant::to_second, later,
     },
     reconcile::{
-        plan::{Plan, Settings, SkipReason, Skipped, Subject},
+        plan::{Plan, Settings},
         world::{ResourceMatch, World},
     },
 };
@@ -70,7 +70,7 @@ pub fn preflight(
         let gaps = gaps.get(&rule.name).cloned();
         findings.extend(horizon.zip(gaps).map(|(horizon, gaps)| nobody(rule, horizon, gaps)));
     }
-    findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
+    findings.sort_by_key(|finding| (finding.severity, finding.kind));
     findings.dedup();
     findings
 }
@@ -80,13 +80,13 @@ fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &
     let Skipped { subject, reason, rules, first_shift } = skipped;
     let what = match subject {
         Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
-        Subject::Email(_) | Subject::User(_) | Subject::Resource(_) => reason.to_string(),
+        Subject::Email(_) | Subject::User(_) | Subject::Resource(_) | Subject::Other(_) => reason.to_string(),
     };
     let is_person = matches!(subject, Subject::Email(_) | Subject::User(_));
     let when = match first_shift {
         _ if !is_person => String::new(),
-        Some(start) if *start > now => format!("; on call from {}", second(*start)),
-        Some(start) => format!("; on call since {}", second(*start)),
+        Some(start) if *start > now => format!("; on call from {}", to_second(*start)),
+        Some(start) => format!("; on call since {}", to_second(*start)),
         None => "; always on call".to_owned(),
     };
     let aliased = match (subject, reason) {
@@ -95,7 +95,7 @@ fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &
     };
     let names: Vec<&str> = rules.iter().map(String::as_str).collect();
     let (alias, remedy) = if aliased.is_empty() {
-        (String::new(), remedy(*reason).to_owned())
+        (String::new(), reason.remedy().to_owned())
     } else {
         let from = aliased.join(", ");
         let remedy = format!(
@@ -104,35 +104,13 @@ fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &
         (format!(", to which accounts.aliases maps {from}"), remedy)
     };
     let message = format!("{what}{alias}{when} (rules: {})", names.join(", "));
-    Finding::problem(reason.code(), subject, message).mended_by(remedy)
+    Finding::problem((*reason).into(), subject, message).mended_by(remedy)
 }
 
 fn refusal(filter: &str, world: &World) -> Option<String> {
     match world.resources.get(&ResourceSelector::Filter(filter.to_owned())) {
         Some(Observed::Known(ResourceMatch::Refused(words))) => Some(words.clone()),
         _ => None,
-    }
-}
-
-/// What brings back in who or what was left out.
-pub(in crate::reconcile) fn remedy(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::NoAccount => {
-            "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
-        }
-        SkipReason::AccountSuspended => {
-            "lift the suspension in strongDM, or put somebody else on call; existing grants are left to end"
-        }
-        SkipReason::AmbiguousAccount => "leave this address to one strongDM user account",
-        SkipReason::NoEmail => "put a user with a login e-mail on call in PagerDuty",
-        SkipReason::InvalidEmail => "correct the login e-mail in PagerDuty",
-        SkipReason::ResourceNotFound => {
-            "correct the name in the rule (it must be exact, upper and lower case included)"
-        }
-        SkipReason::AmbiguousResource => {
-            "give the resources different names in strongDM, or name them by resource_filters"
-        }
-        SkipReason::FilterRefused => "correct the expression in the rule's resource_filters",
     }
 }
 
@@ -148,7 +126,7 @@ fn filters(rule: &Rule, world: &World) -> Vec<Finding> {
         match found.len() {
             0 => Some(
                 Finding::warning(
-                    "filter_without_match",
+                    FindingKind::FilterWithoutMatch,
                     selector,
                     format!("matches no resource now (rule {name:?})"),
                 )
@@ -156,7 +134,7 @@ fn filters(rule: &Rule, world: &World) -> Vec<Finding> {
             ),
             count if count > MANY => Some(
                 Finding::warning(
-                    "filter_with_many_matches",
+                    FindingKind::FilterWithManyMatches,
                     selector,
                     format!("matches {count} resources (rule {name:?})"),
                 )
@@ -196,7 +174,7 @@ fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
     };
     let sources: Vec<String> = rule.sources().iter().map(Source::to_string).collect();
     let subject = format!("rule {:?}", rule.name);
-    let finding = Finding::warning("gap", subject, format!("{message} ({})", sources.join(", ")));
+    let finding = Finding::warning(FindingKind::Gap, subject, format!("{message} ({})", sources.join(", ")));
     Finding { stretches: gaps, ..finding.mended_by(FILL) }
 }
 
@@ -206,21 +184,22 @@ fn absent_levels(rule: &Rule, world: &World) -> Vec<Finding> {
     let words = |levels: &mut dyn Iterator<Item = u32>| -> String {
         levels.map(|level| level.to_string()).collect::<Vec<_>>().join(", ")
     };
-    let absent =
-        rule.sources().into_iter().filter_map(|source| {
-            let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
-            let seen: BTreeSet<u32> = on_calls.iter().filter_map(|on_call| on_call.level).collect();
-            let absent = words(&mut levels.iter().copied().filter(|level| !seen.contains(level)));
-            if seen.is_empty() || absent.is_empty() {
-                return None;
-            }
-            let seen = words(&mut seen.into_iter());
-            let message = format!("no on-call of {source} is at level {absent} (seen: {seen})");
-            let finding = Finding::warning("level_not_seen", format!("rule {:?}", rule.name), message);
-            Some(finding.mended_by(
+    let absent = rule.sources().into_iter().filter_map(|source| {
+        let Some(Observed::Known(on_calls)) = world.on_calls.get(&source) else { return None };
+        let seen: BTreeSet<u32> = on_calls.iter().filter_map(|on_call| on_call.level).collect();
+        let absent = words(&mut levels.iter().copied().filter(|level| !seen.contains(level)));
+        if seen.is_empty() || absent.is_empty() {
+            return None;
+        }
+        let seen = words(&mut seen.into_iter());
+        let message = format!("no on-call of {source} is at level {absent} (seen: {seen})");
+        let finding = Finding::warning(FindingKind::LevelNotSeen, format!("rule {:?}", rule.name), message);
+        Some(
+            finding.mended_by(
                 "correct escalation_levels in the rule, or put somebody at that level in PagerDuty",
-            ))
-        });
+            ),
+        )
+    });
     absent.collect()
 }
 
@@ -251,21 +230,16 @@ fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
     }
     let (are, get) = if users.len() == 1 { ("is", "gets") } else { ("are", "get") };
     let message = format!("{} {are} always on call there and {get} no access from it", users.join(", "));
-    let finding = Finding::note("always_on_call", format!("rule {:?}", rule.name), message);
+    let finding = Finding::note(FindingKind::AlwaysOnCall, format!("rule {:?}", rule.name), message);
     Some(finding.mended_by("set include_always_on_call = true in the rule, if they should"))
 }
 
 fn stretch(gap: &Window, horizon: Window) -> String {
-    let end = if gap.end() == horizon.end() { "the horizon".to_owned() } else { second(gap.end()) };
+    let end = if gap.end() == horizon.end() { "the horizon".to_owned() } else { to_second(gap.end()) };
     if gap.start() == horizon.start() {
         return format!("now and until {end}");
     }
-    format!("from {} until {end}", second(gap.start()))
-}
-
-/// An instant as people and machines read it.
-pub(in crate::reconcile) fn second(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    format!("from {} until {end}", to_second(gap.start()))
 }
 
 /// A length of time as the configuration writes it, such as `7d` or `1d12h`.

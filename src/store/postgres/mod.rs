@@ -24,7 +24,7 @@ use sqlx::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, migrations, prune};
+use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
@@ -96,7 +96,7 @@ impl Store for Postgres {
     async fn check_writable(&self) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+            sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
             transaction.rollback().await?;
             Ok(())
         })

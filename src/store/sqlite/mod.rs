@@ -26,7 +26,7 @@ use sqlx::{
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue, migrations, prune};
+use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -119,7 +119,7 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn check_writable(&self) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+        sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
         transaction.rollback().await?;
         Ok(())
     }

@@ -21,7 +21,7 @@ fn subscription(id: &str, to: &str) -> Subscription {
 }
 
 fn kinds(listed: &Result<Vec<Subscription>, Error>, secrets: bool) -> Vec<&'static str> {
-    judge(listed, &url(), secrets).into_iter().map(|finding| finding.kind).collect()
+    judge(listed, &url(), secrets).into_iter().map(|finding| finding.kind.as_str()).collect()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn one_that_delivers_almost_to_us_is_named() {
         ("https://elsewhere.example.com/hook", false),
     ] {
         let found = judge(&Ok(vec![subscription("P9", other)]), &url(), true);
-        assert_eq!((found.len(), found[0].kind), (1, "subscription_missing"));
+        assert_eq!((found.len(), found[0].kind), (1, FindingKind::SubscriptionMissing));
         assert_eq!(found[0].message.contains("P9 delivers to"), near, "{other}: {}", found[0].message);
     }
 }

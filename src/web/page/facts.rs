@@ -1,19 +1,21 @@
-//! What the page shows, read from the store and from memory. No upstream is asked.
+//! Gathers what the page shows, from the store and from memory. No upstream is asked.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use url::Url;
 
 use crate::{
     clock,
     metrics::HealthView,
     model::{Finding, Rule},
-    reconcile::report::snapshot::{StatusSnapshot, Stretch, WrongSecret},
+    reconcile::report::{
+        PassReport,
+        snapshot::{StatusSnapshot, WrongSecret},
+    },
     store::{DeliveryRow, LedgerEntry},
     subscription::{State, Watch},
-    web::{error::AppError, router::App},
+    web::{error::AppError, state::AppState},
 };
 
 /// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.
@@ -26,8 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) horizon: chrono::TimeDelta,
     pub(super) ledger: Vec<LedgerEntry>,
-    pub(super) picture: StatusSnapshot,
-    pub(super) passes: Vec<Pass>,
+    pub(super) snapshot: StatusSnapshot,
+    pub(super) passes: Vec<PassReport>,
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
     pub(super) strongdm: HealthView,
@@ -41,7 +43,7 @@ pub(super) struct Facts<'a> {
 pub(super) struct Webhooks {
     /// Where they are delivered to; none if nobody watches that.
     pub(super) url: Option<Url>,
-    /// None before the first look.
+    /// None before PagerDuty was first asked.
     pub(super) state: Option<State>,
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) findings: Arc<[Finding]>,
@@ -49,39 +51,39 @@ pub(super) struct Webhooks {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) async fn gather(app: &'a App) -> Result<Self, AppError> {
+    pub(super) async fn gather(state: &'a AppState) -> Result<Self, AppError> {
         let now = clock::now();
-        let settings = app.reconciler.settings();
-        let reports = app.store.last_passes(PASSES).await?;
-        let picture = app.reconciler.picture().await?;
-        let events = app.store.delivery_page(EVENTS, None).await?.items;
-        let wrong_secret = picture.wrong_secret.clone();
+        let settings = state.reconciler.settings();
+        let reports = state.store.last_passes(PASSES).await?;
+        let snapshot = state.reconciler.snapshots().read().await?;
+        let events = state.store.delivery_page(EVENTS, None).await?.items;
+        let wrong_secret = snapshot.wrong_secret.clone();
         Ok(Self {
             now,
             rules: &settings.rules,
             horizon: settings.horizon,
-            ledger: app.store.ledger(now).await?,
-            picture,
+            ledger: state.store.ledger(now).await?,
+            snapshot,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
-            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &app.watch)),
+            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &state.watch)),
             events,
-            pagerduty: app.metrics.pagerduty.view(),
-            strongdm: app.metrics.strongdm.view(),
+            pagerduty: state.metrics.pagerduty.view(),
+            strongdm: state.metrics.strongdm.view(),
             webhooks: Webhooks {
-                url: app.watch.url(),
-                state: app.watch.state(),
-                looked_at: app.watch.looked_at(),
-                findings: app.watch.findings(),
-                has_secrets: !app.webhook_secrets.current().is_empty(),
+                url: state.watch.url(),
+                state: state.watch.state(),
+                looked_at: state.watch.looked_at(),
+                findings: state.watch.findings(),
+                has_secrets: !state.webhook_secrets.current().await.is_empty(),
             },
         })
     }
 
-    /// Whether some of what the rule looks at did not answer the last time.
-    pub(super) fn unseen(&self, rule: &Rule) -> bool {
+    /// Whether a schedule or policy of the rule could not be observed the last time.
+    pub(super) fn has_unknown_source(&self, rule: &Rule) -> bool {
         let sources = rule.sources();
-        self.picture.sources.iter().any(|sight| sight.error.is_some() && sources.contains(&sight.source))
+        self.snapshot.sources.iter().any(|status| status.error.is_some() && sources.contains(&status.source))
     }
 }
 
@@ -91,48 +93,6 @@ fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], watch: &Watch) -> bool
     let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
     watch.is_gone_since(wrong.at, &wrong.subscription)
         || events.iter().any(|event| event.received_at > wrong.at && names(event))
-}
-
-/// A kept report, as far as the page shows it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Pass {
-    #[serde(rename = "pass_id")]
-    pub(super) id: String,
-    pub(super) trigger: String,
-    pub(super) started_at: DateTime<Utc>,
-    pub(super) finished_at: DateTime<Utc>,
-    pub(super) oncalls: usize,
-    pub(super) created: Vec<Stretch>,
-    pub(super) revoked: Vec<Stretch>,
-    pub(super) unchanged: usize,
-    pub(super) held: Vec<Stretch>,
-    pub(super) deferred: Vec<Stretch>,
-    pub(super) skipped: Vec<serde_json::Map<String, serde_json::Value>>,
-    pub(super) unknown: Vec<serde_json::Map<String, serde_json::Value>>,
-    pub(super) failed: Vec<Failure>,
-}
-
-/// A write that failed.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Failure {
-    pub(super) action: String,
-    pub(super) grant: Stretch,
-    pub(super) error: String,
-}
-
-impl Pass {
-    /// One word for what came of it.
-    pub(super) fn result(&self) -> &'static str {
-        if !self.failed.is_empty() {
-            "failed"
-        } else if !self.unknown.is_empty() {
-            "incomplete"
-        } else if !self.held.is_empty() {
-            "held"
-        } else {
-            "complete"
-        }
-    }
 }
 
 /// Whether an upstream answered the last time, as far as this process asked.

@@ -1,23 +1,28 @@
-//! What happened: the last passes with their reports, and the last events with what each led to.
+//! What happened: the last passes with their reports, and the last webhooks with what each led to.
+
+use std::fmt::Display;
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
-use serde_json::{Map, Value};
 
 use super::{
-    facts::{Facts, Pass},
-    layout::{chip, count, distance, time},
+    facts::Facts,
+    layout::{Tone, chip, count, distance, time},
     query::PageQuery,
 };
-use crate::{reconcile::report::snapshot::Stretch, store::DeliveryRow};
+use crate::{
+    model::Grant,
+    reconcile::report::{Failure, PassReport},
+    store::DeliveryRow,
+};
 
-/// So many rows of a list in a report; the rest is in `/api/audit`.
+/// The rows of a list in a report that are shown; `/api/audit` has the rest.
 const LONGEST: usize = 50;
-/// So many lines of events; equal neighbours share one.
+/// The lines of events that are shown; equal neighbours share one.
 const EVENT_LINES: usize = 20;
 
 /// The last passes that did or found something.
-pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
+pub(super) fn passes(facts: &Facts<'_>, query: &PageQuery) -> Markup {
     let now = facts.now;
     html! {
         section #passes aria-labelledby="passes-title" {
@@ -27,7 +32,7 @@ pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
             }
             @if facts.passes.is_empty() { p.empty { "No pass has done or found anything yet." } }
             @for pass in &facts.passes {
-                details.pass #{ "pass-" (pass.id) } open[look.shows(&pass.id)] {
+                details.pass #{ "pass-" (pass.pass_id) } open[query.opens(&pass.pass_id)] {
                     summary {
                         span.when { (time(now, pass.started_at)) }
                         (result(pass))
@@ -41,16 +46,20 @@ pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
     }
 }
 
-fn result(pass: &Pass) -> Markup {
-    let tone = match pass.result() {
-        "complete" => "good",
-        "held" => "warn",
-        _ => "bad",
+fn result(pass: &PassReport) -> Markup {
+    let (tone, word) = if !pass.failed.is_empty() {
+        (Tone::Bad, "failed")
+    } else if !pass.unknown.is_empty() {
+        (Tone::Bad, "incomplete")
+    } else if !pass.held.is_empty() {
+        (Tone::Warn, "held")
+    } else {
+        (Tone::Good, "complete")
     };
-    chip(tone, pass.result())
+    chip(tone, word)
 }
 
-fn sums(pass: &Pass) -> String {
+fn sums(pass: &PassReport) -> String {
     let mut parts = Vec::new();
     for (number, word) in [
         (pass.created.len(), "granted"),
@@ -69,24 +78,24 @@ fn sums(pass: &Pass) -> String {
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
-fn report(now: DateTime<Utc>, pass: &Pass) -> Markup {
+fn report(now: DateTime<Utc>, pass: &PassReport) -> Markup {
     let took = (pass.finished_at - pass.started_at).num_milliseconds();
     html! {
         div.report {
             p.quiet {
                 (count(pass.oncalls, "on-call")) " seen in " (took) " ms, " (distance(now, pass.started_at)) " · pass "
-                code { (pass.id) }
+                code { (pass.pass_id) }
             }
-            (stretches(now, "Granted", &pass.created))
-            (stretches(now, "Revoked", &pass.revoked))
-            (stretches(now, "Held", &pass.held))
-            (stretches(now, "Deferred", &pass.deferred))
+            (grants(now, "Granted", &pass.created))
+            (grants(now, "Revoked", &pass.revoked))
+            (grants(now, "Held", &pass.held))
+            (grants(now, "Deferred", &pass.deferred))
             (entries("Skipped", &pass.skipped))
             (entries("Unknown", &pass.unknown))
             @if !pass.failed.is_empty() {
                 h3 { "Failed" }
-                ul { @for it in pass.failed.iter().take(LONGEST) {
-                    li { (it.action) " " (it.grant.email) " on " (it.grant.resource) ": " (it.error) }
+                ul { @for Failure { action, grant, error } in pass.failed.iter().take(LONGEST) {
+                    li { (action) " " (grant.email) " on " (grant.resource) ": " (error) }
                 } }
             }
         }
@@ -94,39 +103,32 @@ fn report(now: DateTime<Utc>, pass: &Pass) -> Markup {
 }
 
 /// A list of grants, if there is something in it.
-pub(super) fn stretches(now: DateTime<Utc>, title: &str, stretches: &[Stretch]) -> Markup {
+fn grants(now: DateTime<Utc>, title: &str, grants: &[Grant]) -> Markup {
     html! {
-        @if !stretches.is_empty() {
+        @if !grants.is_empty() {
             h3 { (title) }
             ul {
-                @for it in stretches.iter().take(LONGEST) {
-                    li { (it.email) " on " (it.resource) ", " (time(now, it.start)) " to " (time(now, it.end)) }
+                @for grant in grants.iter().take(LONGEST) {
+                    li {
+                        (grant.email) " on " (grant.resource) ", "
+                        (time(now, grant.window.start())) " to " (time(now, grant.window.end()))
+                    }
                 }
-                @if stretches.len() > LONGEST { li { "and " (stretches.len() - LONGEST) " more" } }
+                @if grants.len() > LONGEST { li { "and " (grants.len() - LONGEST) " more" } }
             }
         }
     }
 }
 
-fn entries(title: &str, entries: &[Map<String, Value>]) -> Markup {
+fn entries<T: Display>(title: &str, entries: &[T]) -> Markup {
     html! {
         @if !entries.is_empty() {
             h3 { (title) }
             ul {
-                @for entry in entries.iter().take(LONGEST) {
-                    li { (entry.iter().map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(", ")) }
-                }
+                @for entry in entries.iter().take(LONGEST) { li { (entry) } }
                 @if entries.len() > LONGEST { li { "and " (entries.len() - LONGEST) " more" } }
             }
         }
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" and "),
-        other => other.to_string(),
     }
 }
 
@@ -163,8 +165,8 @@ pub(super) fn events(facts: &Facts<'_>) -> Markup {
 fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> Markup {
     let Some(newest) = events.first() else { return html! {} };
     let tone = match newest.status.as_str() {
-        "accepted" => "good",
-        _ => "quiet",
+        "accepted" => Tone::Good,
+        _ => Tone::Quiet,
     };
     html! {
         tr {
@@ -177,12 +179,12 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
             td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (newest.schedules.join(", ")) } }
             td { @match &newest.pass_id {
                 Some(id) => {
-                    @match facts.passes.iter().find(|pass| pass.id == *id) {
+                    @match facts.passes.iter().find(|pass| pass.pass_id == *id) {
                         Some(pass) => { a href={ "/?pass=" (id) "#pass-" (id) } { (sums(pass)) } }
                         None => { "an earlier pass" }
                     }
                 }
-                None => { @if newest.status == "accepted" { (chip("warn", "waiting")) } }
+                None => { @if newest.status == "accepted" { (chip(Tone::Warn, "waiting")) } }
             } }
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 
 use crate::{
-    model::{Rule, Windows},
-    reconcile::report::snapshot::{StatusSnapshot, Stretch},
+    model::{Grant, Rule, Window, Windows},
+    reconcile::report::snapshot::StatusSnapshot,
     store::LedgerEntry,
 };
 
@@ -104,7 +104,7 @@ pub(super) struct Bar {
 
 /// How somebody stands now with one resource. The order is that of the page: what needs attention comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum LaneState {
     /// Access that nobody wants any more, but that the guard keeps.
     Held(DateTime<Utc>),
     /// On call now without a grant.
@@ -112,7 +112,7 @@ pub(super) enum Standing {
     /// On call now; the window waits for a grant in its way.
     Deferred,
     /// Access now, for a shift that could not be seen.
-    Fault(DateTime<Utc>),
+    Unsure(DateTime<Utc>),
     InForce(DateTime<Utc>),
     Coming(DateTime<Utc>),
     Unknown,
@@ -124,7 +124,7 @@ pub(super) enum Standing {
 pub(super) struct Lane {
     pub(super) bars: Vec<Bar>,
     pub(super) rules: BTreeSet<String>,
-    grants: Vec<crate::model::Window>,
+    grants: Vec<Window>,
     held_until: Option<DateTime<Utc>>,
     on_call: bool,
     waits: bool,
@@ -135,21 +135,21 @@ pub(super) struct Lane {
 pub(super) type Lanes = BTreeMap<String, Vec<(String, Lane)>>;
 
 impl Lane {
-    pub(super) fn standing(&self, now: DateTime<Utc>) -> Standing {
+    pub(super) fn state(&self, now: DateTime<Utc>) -> LaneState {
         let access: Windows = self.grants.iter().copied().collect();
         let current = access.iter().find(|window| window.contains(now));
         let next = access.iter().find(|window| window.start() > now);
         match (self.held_until, current) {
-            (Some(until), _) => Standing::Held(until),
-            (None, Some(window)) if self.unknown => Standing::Fault(window.end()),
-            (None, Some(window)) => Standing::InForce(window.end()),
-            (None, None) if self.on_call && self.waits => Standing::Deferred,
-            (None, None) if self.on_call => Standing::Missing,
+            (Some(until), _) => LaneState::Held(until),
+            (None, Some(window)) if self.unknown => LaneState::Unsure(window.end()),
+            (None, Some(window)) => LaneState::InForce(window.end()),
+            (None, None) if self.on_call && self.waits => LaneState::Deferred,
+            (None, None) if self.on_call => LaneState::Missing,
             (None, None) => match next {
-                Some(window) => Standing::Coming(window.start()),
-                None if self.waits => Standing::Deferred,
-                None if self.unknown => Standing::Unknown,
-                None => Standing::Past,
+                Some(window) => LaneState::Coming(window.start()),
+                None if self.waits => LaneState::Deferred,
+                None if self.unknown => LaneState::Unknown,
+                None => LaneState::Past,
             },
         }
     }
@@ -159,20 +159,20 @@ impl Lane {
     }
 }
 
-/// Everything in view, as lanes. `sought` keeps only people and resources with this text in their name.
+/// Everything in view, as lanes. `search` keeps only people and resources with this text in their name.
 pub(super) fn lanes(
     span: &Span,
     ledger: &[LedgerEntry],
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
-    sought: &str,
+    search: &str,
 ) -> Lanes {
     let mut lanes: BTreeMap<(String, String), Lane> = BTreeMap::new();
     let mut lane = |resource: &str, email: &str, add: &mut dyn FnMut(&mut Lane)| {
         add(lanes.entry((resource.to_owned(), email.to_owned())).or_default());
     };
-    for want in &picture.wanted {
-        lane(&want.resource, &want.email, &mut |lane| {
+    for want in &snapshot.wanted {
+        lane(&want.resource, want.email.as_str(), &mut |lane| {
             lane.add(span, Kind::Shift, want.start, want.end);
             lane.on_call |= want.start <= span.now && want.end.is_none_or(|end| end > span.now);
             lane.rules.insert(want.rule.clone());
@@ -180,7 +180,7 @@ pub(super) fn lanes(
     }
     for grant in ledger.iter().map(|entry| &entry.own.grant).filter(|grant| grant.id.is_some()) {
         let (start, end) = (grant.window.start(), grant.window.end());
-        let held = picture.held.iter().any(|held| grant.has_id(held.id.as_deref()));
+        let held = snapshot.held.iter().any(|held| held.id == grant.id);
         let kind = match (held, start <= span.now) {
             (true, _) => Kind::Held,
             (false, true) => Kind::InForce,
@@ -196,32 +196,32 @@ pub(super) fn lanes(
             lane.rules.extend(grant.rules.iter().cloned());
         });
     }
-    for Stretch { email, resource, start, end, rules, id: _ } in &picture.deferred {
-        lane(resource, email, &mut |lane| {
-            lane.add(span, Kind::Deferred, *start, Some(*end));
+    for Grant { email, resource, window, rules, .. } in &snapshot.deferred {
+        lane(resource, email.as_str(), &mut |lane| {
+            lane.add(span, Kind::Deferred, window.start(), Some(window.end()));
             lane.waits = true;
             lane.rules.extend(rules.iter().cloned());
         });
     }
-    mark_unknown(span, &mut lanes, picture, rules);
-    by_resource(span, lanes, &sought.to_lowercase())
+    mark_unknown(span, &mut lanes, snapshot, rules);
+    by_resource(span, lanes, &search.to_lowercase())
 }
 
-/// The rules with stretches in view for which they have nobody. `sought` keeps those with this text in their name or
+/// The rules with stretches in view for which they have nobody. `search` keeps those with this text in their name or
 /// in that of a resource.
 pub(super) fn gaps(
     span: &Span,
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
-    sought: &str,
+    search: &str,
 ) -> Vec<(String, Vec<Bar>)> {
-    let sought = sought.to_lowercase();
-    let is_sought = |rule: &&Rule| {
+    let search = search.to_lowercase();
+    let matches = |rule: &&Rule| {
         let resources = rule.resources.iter().map(|resource| resource.to_string().to_lowercase());
-        rule.name.to_lowercase().contains(&sought) || resources.into_iter().any(|name| name.contains(&sought))
+        rule.name.to_lowercase().contains(&search) || resources.into_iter().any(|name| name.contains(&search))
     };
-    let lanes = rules.iter().filter(is_sought).map(|rule| {
-        let gaps = picture.gaps.iter().filter(|gap| gap.rule == rule.name);
+    let lanes = rules.iter().filter(matches).map(|rule| {
+        let gaps = snapshot.gaps.iter().filter(|gap| gap.rule == rule.name);
         let bars = gaps.filter_map(|gap| {
             let (start, end) = (gap.start, gap.end);
             span.place(start, end).map(|place| Bar { kind: Kind::Gap, start, end, place })
@@ -235,14 +235,15 @@ pub(super) fn gaps(
 fn mark_unknown(
     span: &Span,
     lanes: &mut BTreeMap<(String, String), Lane>,
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
 ) {
     for lane in lanes.values_mut() {
         let sources = rules.iter().filter(|rule| lane.rules.contains(&rule.name)).flat_map(Rule::sources);
-        let unseen = picture.sources.iter().filter(|sight| sight.error.is_some());
+        let unseen = snapshot.sources.iter().filter(|status| status.error.is_some());
         let sources: BTreeSet<_> = sources.collect();
-        let since = unseen.filter(|sight| sources.contains(&sight.source)).map(|sight| sight.seen_at).min();
+        let since =
+            unseen.filter(|status| sources.contains(&status.source)).map(|status| status.seen_at).min();
         if let Some(since) = since {
             lane.unknown = true;
             lane.add(span, Kind::Unknown, since.unwrap_or(span.start), None);
@@ -250,18 +251,18 @@ fn mark_unknown(
     }
 }
 
-fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &str) -> Lanes {
+fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, search: &str) -> Lanes {
     let mut groups = Lanes::new();
     for ((resource, email), mut lane) in lanes {
         let something = lane.bars.iter().any(|bar| bar.kind != Kind::Unknown);
-        let is_sought = email.to_lowercase().contains(sought) || resource.to_lowercase().contains(sought);
-        if something && is_sought {
+        let matches = email.to_lowercase().contains(search) || resource.to_lowercase().contains(search);
+        if something && matches {
             lane.bars.sort_by_key(|bar| (bar.kind, bar.start));
             groups.entry(resource).or_default().push((email, lane));
         }
     }
     for group in groups.values_mut() {
-        group.sort_by_cached_key(|(email, lane)| (lane.standing(span.now), email.clone()));
+        group.sort_by_cached_key(|(email, lane)| (lane.state(span.now), email.clone()));
     }
     groups
 }
@@ -269,12 +270,12 @@ fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &st
 #[cfg(test)]
 mod tests {
     use super::{
-        Standing::{Deferred, Fault, Held, InForce, Missing},
+        LaneState::{Deferred, Held, InForce, Missing, Unsure},
         *,
     };
     use crate::{
-        model::{Grant, OwnGrant, Window},
-        reconcile::report::snapshot::{Sight, Want},
+        model::OwnGrant,
+        reconcile::{plan::Wanted, report::snapshot::SourceStatus},
         store::State,
     };
 
@@ -314,9 +315,9 @@ mod tests {
         }
     }
 
-    fn standings(ledger: &[LedgerEntry], picture: &StatusSnapshot) -> Vec<(String, Standing)> {
-        let lanes = lanes(&span(), ledger, picture, &[rule()], "");
-        lanes.into_values().flatten().map(|(email, lane)| (email, lane.standing(at(2)))).collect()
+    fn states(ledger: &[LedgerEntry], snapshot: &StatusSnapshot) -> Vec<(String, LaneState)> {
+        let lanes = lanes(&span(), ledger, snapshot, &[rule()], "");
+        lanes.into_values().flatten().map(|(email, lane)| (email, lane.state(at(2)))).collect()
     }
 
     #[test]
@@ -344,10 +345,10 @@ mod tests {
     fn neighbouring_grants_are_one_access() {
         let ledger =
             [entry("ana@x", 0, 4), entry("ana@x", 4, 9), entry("bo@x", 9, 12), entry("cem@x", 30, 40)];
-        let expected = [("ana@x", Standing::InForce(at(9))), ("bo@x", Standing::Coming(at(9)))];
-        let expected = expected.map(|(email, standing)| (email.to_owned(), standing));
+        let expected = [("ana@x", LaneState::InForce(at(9))), ("bo@x", LaneState::Coming(at(9)))];
+        let expected = expected.map(|(email, state)| (email.to_owned(), state));
         assert_eq!(
-            standings(&ledger, &StatusSnapshot::default()),
+            states(&ledger, &StatusSnapshot::default()),
             expected,
             "who has nothing in view is left out"
         );
@@ -355,35 +356,28 @@ mod tests {
 
     #[test]
     fn held_missing_deferred_and_unseen_come_first() {
-        let stretch = |email: &str, id: Option<&str>| Stretch {
-            id: id.map(str::to_owned),
-            email: email.to_owned(),
-            resource: "db".to_owned(),
-            start: at(0),
-            end: at(8),
-            rules: vec!["r".to_owned()],
-        };
+        let waiting = Grant { id: None, ..entry("wait@x", 0, 8).own.grant };
         let source = rule().sources().remove(0);
-        let want = |email: &str| Want {
-            email: email.to_owned(),
+        let want = |email: &str| Wanted {
+            email: email.parse().unwrap(),
             resource: "db".to_owned(),
             start: at(0),
             end: Some(at(8)),
             rule: "r".to_owned(),
             source: source.clone(),
         };
-        let mut picture = StatusSnapshot {
+        let mut snapshot = StatusSnapshot {
             wanted: vec![want("miss@x"), want("wait@x")],
-            held: vec![stretch("held@x", Some("ag-held@x-0"))],
-            deferred: vec![stretch("wait@x", None)],
+            held: vec![entry("held@x", 0, 8).own.grant],
+            deferred: vec![waiting],
             ..StatusSnapshot::default()
         };
         let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
-        let names = |picture: &StatusSnapshot| {
-            standings(&ledger, picture).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
+        let names = |snapshot: &StatusSnapshot| {
+            states(&ledger, snapshot).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
         };
-        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
-        picture.sources.push(Sight { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
-        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, Fault(at(8))]);
+        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
+        snapshot.sources.push(SourceStatus { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
+        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, Unsure(at(8))]);
     }
 }

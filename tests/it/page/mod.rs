@@ -17,10 +17,12 @@ use sandbox::{
 use serde_json::json;
 
 use self::browser::Browser;
-use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, in_time, rule, wait_until};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, rule, wait_until};
 
-/// A page that takes longer to make is not looked at during an incident. Measured without optimisation.
+/// A page that takes longer to make is not looked at during an incident. Measured without optimisation, in time of the
+/// processor, which does not depend on what else it has to do.
 const PROMPT: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 5;
 const CROWD: usize = 200;
 
 /// Keys as the driver names them.
@@ -200,12 +202,14 @@ async fn two_hundred_people_are_shown_promptly() {
     scene.start().await;
     let said = looked_at(&scene, &browser, "busy").await;
     assert!(said.contains("people have access now"), "{said}");
-    in_time(PROMPT, "the page", async || {
+    let before = scene.cpu_time();
+    for _ in 0..LOOKS {
         let answer = scene.get("/").await;
         assert_eq!(answer.status, 200);
         assert!(answer.text.contains("person.199@example.com"), "somebody is left out");
-    })
-    .await;
+    }
+    let each = (scene.cpu_time() - before) / LOOKS;
+    assert!(each < PROMPT, "the page takes {each:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,14 @@ use std::{
     process::{Command, Output},
 };
 
+use tempfile::TempDir;
+
+/// A directory for a configuration and a store, in memory where that can be had: how long a disk takes for each commit,
+/// while others use it as well, is not what is tested.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
+}
+
 /// The binary in `dir`, where its configuration is, without any variable of ours.
 pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));

@@ -13,7 +13,7 @@ mod service;
 mod subscription;
 
 pub(crate) use self::{
-    command::{code, command, err, out, output},
+    command::{code, command, directory, err, out, output},
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, NO_HEADERS},
     patience::{PATIENCE, in_time, wait_for, wait_until},

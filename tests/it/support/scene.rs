@@ -7,6 +7,7 @@ use std::{
         Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -19,7 +20,7 @@ use sandbox::{
 };
 use tempfile::TempDir;
 
-use super::{Config, command, http, output, service::Service, wait_until};
+use super::{Config, command, directory, http, output, service::Service, wait_until};
 
 /// A person: the PagerDuty ID and the address in strongDM.
 pub(crate) type Person = (&'static str, &'static str);
@@ -58,7 +59,7 @@ impl Scene {
         let strongdm = StrongDm::start(any, clock.clone()).await.expect("a free port");
         let zero = clock.now().trunc_subsecs(0);
         world::seed(&pagerduty, &strongdm, zero);
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = directory();
         let scene = Self {
             pagerduty,
             strongdm,
@@ -145,6 +146,11 @@ impl Scene {
     /// Where the service listens.
     pub(crate) fn url(&self) -> &str {
         &self.service().url
+    }
+
+    /// The time that the service has kept a processor busy.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.service().cpu_time()
     }
 
     /// The messages that the running service has logged, as far as they were read: to be waited for.

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -65,7 +66,7 @@ impl Service {
     }
 
     /// The level and message of all log lines.
-    pub(super) fn leveled(&self) -> Vec<(String, String)> {
+    pub(crate) fn leveled(&self) -> Vec<(String, String)> {
         let log = self.log();
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -81,6 +82,18 @@ impl Service {
             self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
         })
         .await
+    }
+
+    /// The time that it has kept a processor busy.
+    pub(super) fn cpu_time(&self) -> Duration {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(stat).expect("a running process");
+        // The name in parentheses may contain blanks; what the program and the kernel used are the 12th and the 13th
+        // number after it, in hundredths of a second.
+        let (_, numbers) = stat.rsplit_once(") ").expect("a name");
+        let hundredths =
+            numbers.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * hundredths.sum::<u64>())
     }
 
     /// Sends a signal such as `TERM`.

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned, pki_t
 use tempfile::TempDir;
 
 use super::authority::Identity;
-use crate::support::{Config, PATIENCE, Service, command};
+use crate::support::{Config, PATIENCE, Service, command, directory};
 
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 
 /// A directory with a configuration, without upstreams.
 fn prepared(identity: &Identity, clients: Option<(&str, &str)>) -> TempDir {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = directory();
     let mut server = "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n".to_owned();
     if let Some((authorities, name)) = clients {
         fs::write(dir.path().join("client_ca.pem"), authorities).expect("a writable directory");

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use sandbox::{pagerduty::Event, world};
+use sandbox::{
+    pagerduty::{Event, Scope},
+    world,
+};
 
 use crate::support::{Config, Scene, err, out, wait_until};
 
@@ -38,7 +41,7 @@ async fn without_a_file_standard_output_carries_the_secret_and_nothing_else() {
     let subscription = scene.pagerduty.subscriptions().remove(0);
     assert_eq!(out(&made).trim_end(), subscription.endpoint.secrets[0]);
     assert_eq!(subscription.endpoint.url, format!("{url}/webhooks/pagerduty"));
-    assert_eq!(subscription.filter_type, "service_reference");
+    assert_eq!(subscription.scope, Scope::Service("PSPAY01".into()));
     assert_eq!(subscription.events, ["incident.triggered"]);
 
     let missing = scene.webhook(&["create"]).await;

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use sandbox::{pagerduty::Event, world};
+use sandbox::{
+    pagerduty::{Event, Scope},
+    world,
+};
 
 use crate::support::{Config, Scene, err, out, wait_until};
 
@@ -19,7 +22,7 @@ async fn a_rotation_leaves_no_gap_and_one_subscription() {
     let new = scene.pagerduty.subscriptions();
     assert_eq!(new.len(), 1);
     assert_ne!(new[0].id, old[0]);
-    assert_eq!(new[0].filter_id.as_deref(), Some("PSPAY01"), "it is like the old one");
+    assert_eq!(new[0].scope, Scope::Service("PSPAY01".into()), "it is like the old one");
     let secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
     assert_eq!(secrets.lines().count(), 3);
     assert!(out(&rotated).contains("line 2 of secrets, the one before the new one"), "{}", out(&rotated));

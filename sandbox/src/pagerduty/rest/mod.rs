@@ -1,11 +1,13 @@
-//! The REST API: routes only; each file below holds the handlers of one part.
+//! The REST API. This file has the routes; each file below has the handlers of one part.
 
 mod directory;
-pub(crate) mod error;
+mod error;
 mod guard;
 mod json;
 mod oncalls;
-pub(crate) mod query;
+mod overrides;
+mod page;
+mod query;
 mod schedules;
 mod subscriptions;
 
@@ -24,8 +26,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/schedules", get(schedules::list))
         .route("/schedules/{id}", get(schedules::get))
         .route("/schedules/{id}/users", get(schedules::users))
-        .route("/schedules/{id}/overrides", get(schedules::overrides).post(schedules::create_overrides))
-        .route("/schedules/{id}/overrides/{override_id}", delete(schedules::delete_override))
+        .route("/schedules/{id}/overrides", get(overrides::list).post(overrides::create))
+        .route("/schedules/{id}/overrides/{override_id}", delete(overrides::remove))
         .route("/v3/schedules", get(schedules::list_v3))
         .route("/v3/schedules/{id}", get(schedules::get_v3))
         .route("/escalation_policies", get(directory::policies))

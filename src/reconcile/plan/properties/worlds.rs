@@ -10,7 +10,7 @@ use crate::{
     },
     reconcile::{
         plan::{
-            Plan, Settings, plan,
+            Guard, Plan, Settings, plan,
             tests::builders::{
                 always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
             },
@@ -33,14 +33,14 @@ pub(super) struct Case {
     pub(super) now: DateTime<Utc>,
     pub(super) settings: Settings,
     pub(super) world: World,
-    pub(super) allow: bool,
+    pub(super) guard: Guard,
     /// What strongDM really does.
     pub(super) really: SecondGrant,
 }
 
 impl Case {
     pub(super) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, self.allow)
+        plan(self.now, &self.settings, &self.world, self.guard)
     }
 }
 
@@ -79,9 +79,10 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
             (world.ledger, world.foreign) = ledger;
             (world.unsettled, world.refusals) = troubles;
-            let (really, known, allow) = knowledge;
+            let (really, known, is_confirmed) = knowledge;
+            let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
             world.second_grant = known;
-            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, allow, really }
+            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, guard, really }
         })
         .boxed()
 }

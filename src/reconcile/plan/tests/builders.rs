@@ -10,7 +10,7 @@ use crate::{
         ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
-        plan::{Plan, Settings, plan},
+        plan::{Guard, Plan, Settings, plan},
         world::{AccountMatch, ResourceMatch, World},
     },
 };
@@ -222,7 +222,7 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, false)
+        plan(self.now, &self.settings, &self.world, Guard::On)
     }
 
     /// The plan in words.

@@ -5,11 +5,11 @@ use insta::assert_snapshot;
 use super::builders::{Scene, own, shift};
 use crate::{
     model::SecondGrant,
-    reconcile::plan::{Plan, plan},
+    reconcile::plan::{Guard, Plan, plan},
 };
 
 fn counts(plan: &Plan) -> (usize, usize) {
-    (plan.pairs.iter().map(|pair| pair.steps.len()).sum(), plan.held.len())
+    (plan.actions().count(), plan.held.len())
 }
 
 /// Three grants in force and a coming one, of which the rules want none.
@@ -44,12 +44,12 @@ fn as_many_as_allowed_are_not_held_and_coming_grants_do_not_count() {
 #[test]
 fn a_pass_that_is_allowed_to_revokes_them() {
     let scene = reorganised();
-    let allowed = plan(scene.now, &scene.settings, &scene.world, true);
+    let allowed = plan(scene.now, &scene.settings, &scene.world, Guard::Lifted);
     assert_eq!(counts(&allowed), (4, 0));
     let told = allowed.to_string();
     assert_eq!(told.matches("a request released them (allow_mass_revocation)").count(), 3, "{told}");
     let scene = scene.settings(|settings| settings.max_revocations = 2);
-    let needless = plan(scene.now, &scene.settings, &scene.world, true).to_string();
+    let needless = plan(scene.now, &scene.settings, &scene.world, Guard::Lifted).to_string();
     assert!(!needless.contains("released"), "nothing would have been held: {needless}");
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     model::{ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Pair, Refusal, SecondGrant, Window},
     reconcile::{
-        plan::{Action, PairActions, Plan, Settings, plan},
+        plan::{Action, Guard, PairActions, Plan, Settings, plan},
         world::World,
     },
 };
@@ -96,14 +96,14 @@ impl Twin {
         now: DateTime<Utc>,
         settings: &Settings,
         observed: &World,
-        allow: bool,
+        guard: Guard,
         fault: &mut dyn FnMut(&Action) -> Fault,
     ) -> (Plan, bool) {
         let mut failed = false;
         for round in 1.. {
             let mut world = observed.clone();
             self.recall(now, &mut world);
-            let decided = plan(now, settings, &world, allow);
+            let decided = plan(now, settings, &world, guard);
             let outcome = self.carry_out(now, &decided, fault);
             failed |= outcome.failed;
             if !outcome.learned {
@@ -126,12 +126,12 @@ impl Twin {
         }
         let knew = self.knows(now);
         let mut outcome = Outcome::default();
-        for PairActions { pair: _, steps } in &plan.pairs {
+        for PairActions { pair: _, actions } in &plan.pairs {
             let mut undone: Vec<Window> = Vec::new();
-            for step in steps {
-                let window = step.grant().window;
+            for action in actions {
+                let window = action.grant().window;
                 let waits = undone.iter().any(|other| other.overlaps(&window));
-                if waits || !self.write((now, knew), step, fault(step), &mut outcome) {
+                if waits || !self.write((now, knew), action, fault(action), &mut outcome) {
                     undone.push(window);
                 }
             }
@@ -142,12 +142,12 @@ impl Twin {
     fn write(
         &mut self,
         (now, knew): (DateTime<Utc>, SecondGrant),
-        step: &Action,
+        action: &Action,
         fault: Fault,
         outcome: &mut Outcome,
     ) -> bool {
         outcome.failed |= fault != Fault::None;
-        match (step, fault) {
+        match (action, fault) {
             (_, Fault::Fails) => false,
             (Action::Create(new), Fault::None) => {
                 let made = self.create(now, &new.grant);

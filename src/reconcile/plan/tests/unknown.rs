@@ -6,9 +6,9 @@ use super::builders::{
     Scene, filter, named, on_db, own, policy, policy_rule, schedule, schedule_rule, shift,
 };
 use crate::{
-    model::{Observed, Rule, UserId},
+    model::{Observed, Rule, SkipReason, UserId},
     reconcile::{
-        plan::{Action, Plan, SkipReason},
+        plan::{Action, Plan},
         world::{AccountMatch, ResourceMatch},
     },
 };
@@ -19,17 +19,17 @@ fn unknown<T>() -> Observed<T> {
 
 /// Rows that are revoked.
 fn revoked(plan: &Plan) -> Vec<i64> {
-    let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
+    let actions = plan.actions();
     let row = |step: &Action| match step {
         Action::Revoke(revocation) => Some(revocation.row),
         Action::Create(_) => None,
     };
-    steps.filter_map(row).collect()
+    actions.filter_map(row).collect()
 }
 
 fn created(plan: &Plan) -> usize {
-    let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
-    steps.filter(|step| matches!(step, Action::Create(_))).count()
+    let actions = plan.actions();
+    actions.filter(|action| matches!(action, Action::Create(_))).count()
 }
 
 fn skipped(plan: &Plan) -> Vec<SkipReason> {

@@ -15,9 +15,9 @@ use crate::{
 /// The windows that are granted to `who`, in hours.
 fn granted(scene: &Scene, who: &str) -> Vec<Window> {
     let plan = scene.plan();
-    let steps = plan.pairs.iter().flat_map(|pair| &pair.steps);
+    let actions = plan.actions();
     let of_who = |step: &&Action| step.grant().email.as_str().starts_with(who);
-    steps.filter(of_who).map(|step| step.grant().window).collect()
+    actions.filter(of_who).map(|action| action.grant().window).collect()
 }
 
 #[test]

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     model::{Aliases, Resource, Severity},
-    reconcile::{plan::plan, world::AccountMatch},
+    reconcile::{
+        plan::{Guard, plan},
+        world::AccountMatch,
+    },
 };
 
 fn at(hour: i64) -> DateTime<Utc> {
@@ -58,11 +61,11 @@ fn resources(count: usize) -> ResourceMatch {
 
 fn found(settings: &Settings, world: &World) -> Vec<Finding> {
     let now = at(0);
-    preflight(now, settings, world, &plan(now, settings, world, false), &ahead(now, settings, world))
+    preflight(now, settings, world, &plan(now, settings, world, Guard::On), &ahead(now, settings, world))
 }
 
 fn texts(findings: &[Finding], kind: &str) -> Vec<String> {
-    findings.iter().filter(|one| one.kind == kind).map(|one| one.message.clone()).collect()
+    findings.iter().filter(|one| one.kind.as_str() == kind).map(|one| one.message.clone()).collect()
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn an_alias_that_leads_to_nobody_is_told_with_both_addresses() {
     let mut world = world(&settings, vec![shift_of("bo", Some((0, 24)), 1)], resources(1));
     world.accounts.insert(email("bo@typo.example"), Observed::Known(AccountMatch::None));
     let finding = found(&settings, &world).remove(0);
-    assert_eq!((finding.kind, finding.subject.as_str()), ("no_account", "bo@typo.example"));
+    assert_eq!((finding.kind, finding.subject.as_str()), (FindingKind::NoAccount, "bo@typo.example"));
     assert!(finding.message.contains("accounts.aliases maps bo@example.com"), "{finding}");
     assert!(finding.remedy.contains("correct the alias of bo@example.com"), "{finding}");
 }
@@ -163,7 +166,7 @@ fn filters_that_match_nothing_or_very_much_are_warnings() {
     {
         let findings = found(&settings, &world(&settings, Vec::new(), resources(count)));
         let kinds: BTreeSet<&str> =
-            findings.iter().map(|one| one.kind).filter(|kind| *kind != "gap").collect();
+            findings.iter().map(|one| one.kind.as_str()).filter(|kind| *kind != "gap").collect();
         assert_eq!(kinds, kind.into_iter().collect(), "{count}");
     }
     let refused = ResourceMatch::Refused("no such field".to_owned());
@@ -187,11 +190,11 @@ fn direct_targets_are_noted_only_where_the_rule_leaves_them_out() {
 fn a_gap_is_news_once_although_its_ends_move_with_the_clock() {
     let gap = |from: i64, until: i64| Finding {
         stretches: vec![Window::new(at(from), at(until)).unwrap()],
-        ..Finding::warning("gap", "rule \"r\"", "")
+        ..Finding::warning(FindingKind::Gap, "rule \"r\"", "")
     };
     assert!(gap(3, 9).is_among(&[gap(2, 8)]));
     assert!(!gap(9, 12).is_among(&[gap(2, 8)]));
-    let plain = Finding::problem("no_account", "ana@example.com", "on call from then");
+    let plain = Finding::problem(FindingKind::NoAccount, "ana@example.com", "on call from then");
     assert!(plain.is_among(&[Finding { message: "on call since then".to_owned(), ..plain.clone() }]));
-    assert!(!plain.is_among(&[Finding::problem("no_account", "bo@example.com", "")]));
+    assert!(!plain.is_among(&[Finding::problem(FindingKind::NoAccount, "bo@example.com", "")]));
 }

@@ -5,11 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    model::{OnCallSelector, Window},
-    reconcile::{
-        plan::{SkipReason, Skipped, Subject, Unknown},
-        report::{Trigger, preflight::Ahead},
-    },
+    model::{FindingKind, OnCallSelector, Severity, SkipReason, Subject, Window},
+    reconcile::report::{Trigger, preflight::Ahead},
 };
 
 fn at(hour: i64) -> DateTime<Utc> {
@@ -34,30 +31,31 @@ fn rules(names: &[&str]) -> Vec<Rule> {
 
 /// A pass that looked at the schedules of these rules.
 fn pass(hour: i64, looked_at: &[&str]) -> PassReport {
-    let mut report = PassReport::begin("1".to_owned(), Trigger::Manual, false, at(hour));
-    report.asked = looked_at.iter().map(|rule| schedule(rule)).collect();
-    report.ahead = Some(Ahead { until: at(hour + 100), gaps: BTreeMap::new(), others: Vec::new() });
+    let mut report = PassReport::begin("1".to_owned(), Trigger::Manual, at(hour));
+    report.unreported.asked = looked_at.iter().map(|rule| schedule(rule)).collect();
+    report.unreported.ahead =
+        Some(Ahead { until: at(hour + 100), gaps: BTreeMap::new(), others: Vec::new() });
     report
 }
 
 fn with_gap(mut report: PassReport, rule: &str, from: i64, until: i64) -> PassReport {
     let gap = Window::new(at(from), at(until)).unwrap();
-    report.ahead.as_mut().unwrap().gaps.entry(rule.to_owned()).or_default().push(gap);
+    report.unreported.ahead.as_mut().unwrap().gaps.entry(rule.to_owned()).or_default().push(gap);
     report
 }
 
 fn with_skipped(mut report: PassReport, email: &str, rules: &[&str]) -> PassReport {
-    report.skipped.push(SkippedEntry(Skipped {
+    report.skipped.push(Skipped {
         subject: Subject::Email(email.to_owned()),
         reason: SkipReason::NoAccount,
         rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
         first_shift: None,
-    }));
+    });
     report
 }
 
 fn without(mut report: PassReport, about: Asked) -> PassReport {
-    report.unknown.push(UnknownEntry(Unknown { about, error: "502".to_owned().into() }));
+    report.unknown.push(Unknown { about, error: "502".to_owned().into() });
     report
 }
 
@@ -66,11 +64,11 @@ fn gaps(picture: &StatusSnapshot) -> Vec<(&str, i64, Option<i64>)> {
     picture.gaps.iter().map(|gap| (gap.rule.as_str(), hour(gap.start), gap.end.map(hour))).collect()
 }
 
-fn skipped(picture: &StatusSnapshot) -> Vec<(&str, Vec<&str>)> {
+fn skipped(picture: &StatusSnapshot) -> Vec<(String, Vec<&str>)> {
     picture
         .skipped
         .iter()
-        .map(|it| (it.about.as_str(), it.rules.iter().map(String::as_str).collect()))
+        .map(|it| (it.subject.to_string(), it.rules.iter().map(String::as_str).collect()))
         .collect()
 }
 
@@ -93,46 +91,87 @@ fn what_a_pass_did_not_see_stays_until_it_is_over() {
     let picture = StatusSnapshot::default().after(&report, true, &both);
     let narrow = picture.clone().after(&pass(1, &["a"]), false, &both);
     assert_eq!(gaps(&narrow), [("b", 2, Some(6))]);
-    let blind = without(pass(3, &["a", "b"]), Asked::OnCalls(schedule("b")));
+    let blind = without(pass(3, &["a", "b"]), schedule("b").into());
     let blind = picture.clone().after(&blind, true, &both);
     assert_eq!(gaps(&blind), [("b", 2, Some(6))]);
-    let late = without(pass(6, &["a", "b"]), Asked::OnCalls(schedule("b")));
+    let late = without(pass(6, &["a", "b"]), schedule("b").into());
     assert_eq!(gaps(&picture.clone().after(&late, true, &both)), []);
     assert_eq!(gaps(&picture.after(&pass(1, &[]), true, &rules(&["c"]))), [], "the rules are gone");
 }
 
 #[test]
 fn people_without_an_account_are_known_until_somebody_looks() {
+    let ana = || "ana@example.com".to_owned();
     let both = rules(&["a", "b"]);
     let report = with_skipped(pass(0, &["a", "b"]), "ana@example.com", &["a", "b"]);
     let picture = StatusSnapshot::default().after(&report, true, &both);
-    assert!(!picture.skipped[0].remedy.is_empty());
+    assert!(!picture.skipped[0].reason.remedy().is_empty());
     let after = |report: PassReport, full| picture.clone().after(&report, full, &both);
     assert_eq!(skipped(&after(pass(1, &["a", "b"]), true)), []);
-    assert_eq!(skipped(&after(pass(1, &["a"]), false)), [("ana@example.com", vec!["b"])]);
+    assert_eq!(skipped(&after(pass(1, &["a"]), false)), [(ana(), vec!["b"])]);
     let again = with_skipped(pass(1, &["a"]), "ana@example.com", &["a"]);
-    assert_eq!(skipped(&after(again, false)), [("ana@example.com", vec!["a", "b"])]);
+    assert_eq!(skipped(&after(again, false)), [(ana(), vec!["a", "b"])]);
     let email = "ana@example.com".parse().unwrap();
     let blind = without(pass(1, &["a", "b"]), Asked::Account(email));
-    assert_eq!(skipped(&after(blind, true)), [("ana@example.com", vec!["a", "b"])]);
+    assert_eq!(skipped(&after(blind, true)), [(ana(), vec!["a", "b"])]);
+}
+
+/// As version 64b0777 wrote it.
+#[test]
+fn snapshots_of_older_versions_are_read() {
+    let held = json!({
+        "id": "ag-1", "email": "bo@example.com", "resource": "db", "start": at(0), "end": at(1), "rules": ["a"],
+    });
+    let older = json!({
+        "full_at": at(0),
+        "sources": [{"source": {"schedule": "P-a"}, "seen_at": at(0), "error": null}],
+        "wanted": [{
+            "email": "ana@example.com", "resource": "db", "start": at(0), "end": null, "rule": "a",
+            "source": {"schedule": "P-a"},
+        }],
+        "held": [held],
+        "skipped": [{"about": "ana@example.com", "reason": "no account", "rules": ["a"], "first_shift": null}],
+        "gaps": [{"rule": "a", "start": at(1), "end": null}],
+        "others": [{
+            "severity": "note", "kind": "gap", "about": "x", "message": "y", "remedy": "z", "rule": "a",
+        }],
+    });
+    let older = serde_json::from_value::<StatusSnapshot>(older).unwrap();
+    assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
+    assert_eq!((older.sources.len(), older.wanted.len(), gaps(&older)), (1, 1, vec![("a", 1, None)]));
+    assert_eq!(skipped(&older), [("ana@example.com".to_owned(), vec!["a"])]);
+    assert_eq!(older.held, [], "it lacks the account's ID");
+    let after = older.after(&pass(1, &["a"]), true, &rules(&["a"]));
+    assert_eq!(skipped(&after), []);
 }
 
 #[test]
-fn pictures_of_older_and_newer_versions_are_read() {
-    let older = json!({
-        "full_at": at(0),
-        "skipped": [{"about": "ana@example.com", "reason": "no account", "rules": ["a"], "first_shift": null}],
-    });
-    let older: StatusSnapshot = serde_json::from_value(older).unwrap();
-    assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
+fn snapshots_of_newer_versions_are_read() {
     let newer = json!({
-        "gaps": [{"rule": "a", "start": at(1), "end": null, "mood": "calm"}],
-        "others": [{
-            "severity": "catastrophe", "kind": "new", "about": "x", "message": "y", "remedy": "z", "rule": "a",
+        "gaps": [{"rule": "a", "start": at(1), "end": null, "mood": "calm"}, {"team": "b"}],
+        "findings": [{
+            "severity": "catastrophe", "kind": "new", "subject": "x", "message": "y", "remedy": "z", "rule": "a",
         }],
+        "left_out": [{"incident": "Q1", "reason": "not_eligible", "rules": ["a"]}],
         "weather": "fair",
     });
-    let newer: StatusSnapshot = serde_json::from_value(newer).unwrap();
+    let newer = serde_json::from_value::<StatusSnapshot>(newer).unwrap();
     assert_eq!(gaps(&newer), [("a", 1, None)]);
-    assert_eq!(newer.others[0].severity, Severity::Note);
+    let finding = &newer.findings[0].finding;
+    assert_eq!((finding.severity, finding.kind), (Severity::Note, FindingKind::Other));
+    assert_eq!((newer.skipped.len(), newer.skipped[0].reason), (1, SkipReason::Other));
+}
+
+#[test]
+fn a_snapshot_is_read_as_it_was_written() {
+    let report = with_skipped(with_gap(pass(0, &["a"]), "a", 0, 5), "ana@example.com", &["a"]);
+    let mut report = without(report, Asked::Account("bo@example.com".parse().unwrap()));
+    let finding = Finding::warning(FindingKind::LevelNotSeen, "rule \"a\"", "nobody").mended_by("somebody");
+    report.unreported.ahead.as_mut().unwrap().others.push(("a".to_owned(), finding));
+    let written = StatusSnapshot::default().after(&report, true, &rules(&["a"]));
+    assert_eq!(
+        serde_json::from_str::<StatusSnapshot>(&serde_json::to_string(&written).unwrap()).unwrap(),
+        written
+    );
+    assert_eq!((written.findings.len(), written.unknown.len()), (1, 1));
 }

@@ -1,0 +1,52 @@
+//! Which strongDM account somebody on call has.
+
+use super::Settings;
+use crate::{
+    model::{AccountId, Asked, Email, Fault, Observed, SkipReason, Subject, UserId},
+    reconcile::world::{AccountMatch, World},
+};
+
+/// The strongDM account of a person on call, as far as it could be found out.
+pub(super) enum Identity {
+    Account(AccountId, Email),
+    /// The account may not log in.
+    Suspended(AccountId, Email),
+    /// There is no usable account, or not exactly one; with the address, if there is one.
+    Skipped(Subject, SkipReason, Option<Email>),
+    /// A look-up gave no answer; with the address, if that is known.
+    Unknown(Asked, Fault, Option<Email>),
+}
+
+/// The strongDM address under which a PagerDuty user counts, as far as PagerDuty told a usable one.
+pub(super) fn address(settings: &Settings, world: &World, user: &UserId) -> Option<Email> {
+    let Some(Observed::Known(Some(raw))) = world.people.get(user) else { return None };
+    settings.aliases.account_email(raw).ok()
+}
+
+/// Finds the account of a PagerDuty user by the address of both.
+pub(super) fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
+    let unknown_user = |error: Fault| Identity::Unknown(Asked::User(user.clone()), error, None);
+    let raw = match world.people.get(user) {
+        Some(Observed::Known(Some(raw))) => raw,
+        Some(Observed::Known(None)) => {
+            return Identity::Skipped(Subject::User(user.clone()), SkipReason::NoEmail, None);
+        }
+        Some(Observed::Unknown(error)) => return unknown_user(error.clone()),
+        None => return unknown_user("not asked".into()),
+    };
+    let Ok(email) = settings.aliases.account_email(raw) else {
+        return Identity::Skipped(Subject::Email(raw.clone()), SkipReason::InvalidEmail, None);
+    };
+    let skipped = |reason| Identity::Skipped(Subject::Email(email.to_string()), reason, Some(email.clone()));
+    let unknown = |error: Fault| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
+    match world.accounts.get(&email) {
+        Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
+            Identity::Suspended(account.id.clone(), email)
+        }
+        Some(Observed::Known(AccountMatch::One(account))) => Identity::Account(account.id.clone(), email),
+        Some(Observed::Known(AccountMatch::None)) => skipped(SkipReason::NoAccount),
+        Some(Observed::Known(AccountMatch::Many)) => skipped(SkipReason::AmbiguousAccount),
+        Some(Observed::Unknown(error)) => unknown(error.clone()),
+        None => unknown("not asked".into()),
+    }
+}

@@ -1,0 +1,212 @@
+//! The report of a pass: what was seen, decided and done.
+
+use std::{collections::BTreeSet, fmt};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::preflight::Ahead;
+use crate::{
+    model::{Asked, Fault, Grant, Skipped, Source, Unknown, word::words},
+    reconcile::plan::{Action, Plan, Wanted},
+};
+
+/// What one pass did: the answer of `POST /sync`, what `sync` prints, and what the store keeps of a pass. Reports of
+/// other versions are read as well.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PassReport {
+    /// Unique; later passes have larger IDs.
+    pub pass_id: String,
+    /// Why it ran.
+    pub trigger: Trigger,
+    /// Whether it only looked.
+    pub dry_run: bool,
+    /// When it started, in UTC.
+    pub started_at: DateTime<Utc>,
+    /// When it ended, in UTC.
+    pub finished_at: DateTime<Utc>,
+    /// How many on-calls the rules selected.
+    pub oncalls: usize,
+    /// Grants made; in a dry run, those that would be.
+    pub created: Vec<Grant>,
+    /// Grants taken back; in a dry run, those that would be.
+    pub revoked: Vec<Grant>,
+    /// How many grants stayed as they were.
+    pub unchanged: usize,
+    /// Grants that the guard kept from being revoked.
+    pub held: Vec<Grant>,
+    /// Windows that wait for the grant in their way.
+    pub deferred: Vec<Grant>,
+    /// People, resources and filters that nothing could be done about.
+    pub skipped: Vec<Skipped>,
+    /// What could not be observed.
+    pub unknown: Vec<Unknown>,
+    /// Writes that were tried and failed.
+    pub failed: Vec<Failure>,
+    /// What else the pass knew; empty in a report that was read back.
+    #[serde(skip)]
+    pub unreported: Unreported,
+}
+
+/// What a pass knew, and neither answers nor keeps in its report.
+#[derive(Clone, Debug, Default)]
+pub struct Unreported {
+    /// The last plan in words, for people.
+    pub plan: String,
+    /// The next instant at which anything changes by itself.
+    pub next_wake: Option<DateTime<Utc>>,
+    /// What PagerDuty was asked about.
+    pub asked: BTreeSet<Source>,
+    /// Who is entitled to what, as far as it was seen.
+    pub wanted: Vec<Wanted>,
+    /// What the rules do not reach; none if nothing was seen.
+    pub ahead: Option<Ahead>,
+}
+
+words!(
+    /// Why a pass ran.
+    Trigger {
+        /// The service started.
+        Start = "start",
+        /// `sync.interval` went by.
+        Interval = "interval",
+        /// A shift boundary, a renewal or the end of a deferral.
+        Boundary = "boundary",
+        /// An earlier pass failed.
+        Retry = "retry",
+        /// A webhook.
+        Webhook = "webhook",
+        /// The webhook subscription was off for a while.
+        Subscription = "subscription",
+        /// `POST /sync`.
+        Manual = "manual",
+        /// The `sync` command.
+        Command = "command",
+    }
+);
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A write that failed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// What was tried.
+    pub action: Attempt,
+    /// The grant it was about.
+    pub grant: Grant,
+    /// What went wrong, and what mends it where somebody must.
+    #[schema(value_type = String)]
+    pub error: Fault,
+}
+
+words!(
+    /// What a write tries.
+    Attempt {
+        /// To make a grant.
+        Create = "create",
+        /// To take a grant of ours back.
+        Revoke = "revoke",
+    }
+);
+
+impl From<&Action> for Attempt {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::Create(_) => Self::Create,
+            Action::Revoke(_) => Self::Revoke,
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PassReport {
+    /// A report of a pass that has just begun.
+    pub fn begin(pass_id: String, trigger: Trigger, started_at: DateTime<Utc>) -> Self {
+        Self {
+            pass_id,
+            trigger,
+            dry_run: false,
+            started_at,
+            finished_at: started_at,
+            oncalls: 0,
+            created: Vec::new(),
+            revoked: Vec::new(),
+            unchanged: 0,
+            held: Vec::new(),
+            deferred: Vec::new(),
+            skipped: Vec::new(),
+            unknown: Vec::new(),
+            failed: Vec::new(),
+            unreported: Unreported::default(),
+        }
+    }
+
+    /// Takes over what `plan` decided, beside its writes.
+    pub fn take_decisions(&mut self, plan: &Plan) {
+        let Plan { held, deferred, skipped, unknown, unsettled, on_calls, next_wake, wanted, .. } = plan;
+        self.oncalls = *on_calls;
+        self.held.clone_from(held);
+        self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
+        self.skipped.clone_from(skipped);
+        let unsettled = unsettled.iter().map(|pair| Unknown {
+            about: Asked::Write(pair.clone()),
+            error: "strongDM has not said what became of an earlier write".into(),
+        });
+        self.unknown = unknown.iter().cloned().chain(unsettled).collect();
+        self.unreported.plan = plan.to_string();
+        self.unreported.next_wake = *next_wake;
+        self.unreported.wanted.clone_from(wanted);
+    }
+
+    /// Takes over the writes of `plan` as if they had been done.
+    pub fn take_actions(&mut self, plan: &Plan) {
+        for action in plan.actions() {
+            match action {
+                Action::Create(new) => self.created.push(new.grant.clone()),
+                Action::Revoke(revocation) => self.revoked.push(revocation.grant.clone()),
+            }
+        }
+    }
+
+    /// Whether everything was seen and every write that was tried succeeded.
+    pub fn is_complete(&self) -> bool {
+        self.unknown.is_empty() && self.failed.is_empty()
+    }
+
+    /// Whether nothing was written and nothing is amiss.
+    pub fn is_quiet(&self) -> bool {
+        self.is_complete() && self.created.is_empty() && self.revoked.is_empty() && self.held.is_empty()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action, grant, error } = self;
+        write!(f, "{action} {grant}: {error}")
+    }
+}
+
+impl fmt::Display for PassReport {
+    /// For people: the plan in words; in a pass that wrote, what came of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.unreported.plan)?;
+        for failure in &self.failed {
+            writeln!(f, "failed    {failure}")?;
+        }
+        if !self.dry_run {
+            let (created, revoked, failed) = (self.created.len(), self.revoked.len(), self.failed.len());
+            writeln!(f, "done: {created} granted, {revoked} revoked, {failed} failed")?;
+        }
+        Ok(())
+    }
+}
