@@ -34,7 +34,7 @@ pub mod subscription;
 
 pub mod reconcile;
 
-pub mod pagerduty;
+pub(crate) mod pagerduty;
 pub mod store;
 pub(crate) mod strongdm;
 

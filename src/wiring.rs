@@ -101,12 +101,16 @@ pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     Observer::new(settings, pagerduty, strongdm)
 }
 
-fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
+fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
     Arc::new(move |call| {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
-        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
+        metrics.note_request(
+            &ByCall { upstream, operation: call.operation.name(), code },
+            call.seconds,
+            remaining,
+        );
         if let Some(date) = call.server_date {
             let ahead = metrics.pagerduty.note_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
@@ -123,7 +127,7 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
     })
 }
 
-fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
+fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
