@@ -1,18 +1,18 @@
 //! One world, broken in one place at a time.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant, Pair, SecondGrant,
-        Source, later,
+        Account, Aliases, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall, OnCallSelector, OwnGrant,
+        Pair, Resource, ResourceSelector, Rule, SecondGrant, Source, Window, later,
     },
     reconcile::{
-        plan::{Guard, plan},
-        world::AccountMatch,
+        plan::{Guard, Settings, plan},
+        world::{AccountMatch, ResourceMatch, World},
     },
-    store::State,
+    store::{LedgerEntry, State},
 };
 
 fn at(hour: i64) -> DateTime<Utc> {
