@@ -50,7 +50,7 @@ use tokio::{
     sync::Mutex,
 };
 
-#[path = "../tests/support/postgres.rs"]
+#[path = "../tests/it/support/postgres.rs"]
 mod postgres;
 
 /// As many as the service's pool has.

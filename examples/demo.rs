@@ -5,13 +5,13 @@
 
 use std::{
     fs,
-    io::IsTerminal,
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 
 /// Longer than the slowest machine needs; what takes longer is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
+const BOLD: Style = Style::new().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
 const ADMIN_TOKEN: &str = "demo-admin-token";
 const RESOURCES: [&str; 2] = ["prod-postgres", "prod-cluster"];
 const PEOPLE: [(&str, &str); 3] =
@@ -188,7 +190,7 @@ resource_filters = ["tags:team=platform"]
                 None => "-".to_owned(),
             });
             let row = format!("      {name:<12}{:<20}{}", cells[0], cells[1]);
-            say(&if self.has_everything(email) { paint("32", &row) } else { row });
+            say(&if self.has_everything(email) { paint(GREEN, &row) } else { row });
         }
         say("");
     }
@@ -202,7 +204,7 @@ async fn tell(stage: &Stage, listening: oneshot::Receiver<SocketAddr>, once: boo
     stage.pagerduty.set_endpoint(Endpoint::new(&webhook, world::WEBHOOK_SECRET));
 
     let [(ana_name, ana), _, (cem_name, cem)] = PEOPLE;
-    say(&paint("1", "\n  1. The service starts"));
+    say(&paint(BOLD, "\n  1. The service starts"));
     say(&format!(
         "     oncall-grants {service}, PagerDuty {}, strongDM {}",
         stage.pagerduty.url(),
@@ -216,11 +218,11 @@ async fn tell(stage: &Stage, listening: oneshot::Receiver<SocketAddr>, once: boo
     say("     strongDM now lets in:");
     stage.table();
 
-    say(&paint("1", "  2. A shift is swapped"));
+    say(&paint(BOLD, "  2. A shift is swapped"));
     let event = swap(stage, world::CEM)?;
     say(&format!("     {ana_name} gives the rest of this shift to {cem_name}. Nobody tells the service."));
 
-    say(&paint("1", "\n  3. PagerDuty sends a webhook"));
+    say(&paint(BOLD, "\n  3. PagerDuty sends a webhook"));
     say(
         "     An incident pages the team. The event names no person and no schedule; it only says: look again.",
     );
@@ -253,7 +255,7 @@ async fn tell(stage: &Stage, listening: oneshot::Receiver<SocketAddr>, once: boo
         ensure!(right, "{name} has the wrong access");
     }
     if once {
-        say(&paint("32", "\n  Right: the person on call has access, and nobody else.\n"));
+        say(&paint(GREEN, "\n  Right: the person on call has access, and nobody else.\n"));
         return Ok(());
     }
     try_it(stage, &service);
@@ -273,7 +275,7 @@ fn try_it(stage: &Stage, service: &str) {
     let (pagerduty, control, schedule) = (stage.pagerduty.url(), &stage.control, world::SCHEDULE);
     let admin = format!("-H 'Authorization: Bearer {ADMIN_TOKEN}'");
     let json = "-H 'Content-Type: application/json'";
-    say(&paint("1", "\n  4. Your turn (Ctrl-C ends it)"));
+    say(&paint(BOLD, "\n  4. Your turn (Ctrl-C ends it)"));
     let lines = [
         (
             "Who has access now, by the service and by strongDM:",
@@ -340,17 +342,12 @@ fn clock_time(at: DateTime<Utc>) -> String {
     (at + TimeDelta::seconds(30)).format("%H:%M UTC").to_string()
 }
 
-/// Text in a colour or weight, where a person looks at it.
-fn paint(code: &str, text: &str) -> String {
-    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
 }
 
-/// Prints a line; a reader that went away is no error.
+/// Prints a line, in colours where a person looks at it; a reader that went away is no error.
 fn say(text: &str) {
     use std::io::Write;
-    drop(writeln!(std::io::stdout().lock(), "{text}"));
+    drop(writeln!(anstream::stdout().lock(), "{text}"));
 }

@@ -3,41 +3,36 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::{
-    config::{Config, Store, StoreKind},
+    config::Config,
     metrics::{ByCall, ByUpstream, Metrics},
     pagerduty,
-    reconcile::{Reconciler, plan::Settings},
-    store::{SharedStore, postgres::Postgres, sqlite::Sqlite},
+    reconcile::{Intervals, Observer, Reconciler, plan::Settings},
+    store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
-pub async fn own_store(store: &Store) -> anyhow::Result<SharedStore> {
-    open(&store.kind, &store.url).await
-}
-
-/// Opens the store of this kind at this address to work with it.
-pub async fn open(kind: &StoreKind, url: &SecretString) -> anyhow::Result<SharedStore> {
-    Ok(match kind {
-        StoreKind::Sqlite { path } => {
+pub(crate) async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
+    Ok(match address {
+        Address::Sqlite { path } => {
             if !path.exists() {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 tracing::info!("making a new store at {}", path.display());
             }
             Arc::new(Sqlite::open(path).await?)
         }
-        StoreKind::Postgres => Arc::new(Postgres::open(url.expose_secret()).await?),
+        Address::Postgres { url } => Arc::new(Postgres::open(url.expose_secret()).await?),
     })
 }
 
 /// Opens the store to look only, beside a running service.
-pub async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
-    Ok(match &store.kind {
-        StoreKind::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
-        StoreKind::Postgres => match Postgres::open_beside(store.url.expose_secret()).await? {
+pub(crate) async fn open_store_beside(address: &Address) -> anyhow::Result<SharedStore> {
+    Ok(match address {
+        Address::Sqlite { path } => Arc::new(Sqlite::open_beside(path).await?),
+        Address::Postgres { url } => match Postgres::open_beside(url.expose_secret()).await? {
             Some(store) => Arc::new(store),
             None => Arc::new(Sqlite::in_memory().await?),
         },
@@ -46,16 +41,16 @@ pub async fn store_beside(store: &Store) -> anyhow::Result<SharedStore> {
 
 /// The clients of both upstreams.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// PagerDuty; clones share one turn to send.
-    pub pagerduty: pagerduty::Client,
+    pub(crate) pagerduty: pagerduty::Client,
     /// strongDM.
-    pub strongdm: strongdm::Client,
+    pub(crate) strongdm: strongdm::Client,
 }
 
 /// Clients for both upstreams that report to `metrics`.
-pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
-    let options = strongdm::Options { on_call: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
+pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
+    let options = strongdm::Options { observer: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
     let strongdm = strongdm::Client::new(
         tls::client_config(),
         &config.strongdm.api_url,
@@ -67,14 +62,14 @@ pub fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Client
 }
 
 /// A client for PagerDuty that reports to `metrics`.
-pub fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
+pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
     let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
     Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
-pub async fn reconciler(
+pub(crate) async fn reconciler(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
@@ -84,12 +79,18 @@ pub async fn reconciler(
 }
 
 /// A reconciler on `store` with these clients.
-pub async fn reconciler_with(
+pub(crate) async fn reconciler_with(
     config: &Config,
     store: SharedStore,
     metrics: Arc<Metrics>,
     clients: Clients,
 ) -> anyhow::Result<Reconciler> {
+    let intervals = Intervals { full_pass: config.sync.interval, comparison: config.sync.verify_interval };
+    Ok(Reconciler::new(observer(config, clients), intervals, store, metrics).await?)
+}
+
+/// An observer of both upstreams, for whoever only looks.
+pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
     let settings = Settings {
         rules: config.rules.clone(),
@@ -97,16 +98,19 @@ pub async fn reconciler_with(
         horizon: config.sync.horizon,
         max_revocations: config.sync.max_revocations,
     };
-    let intervals = (config.sync.interval, config.sync.verify_interval);
-    Ok(Reconciler::new(settings, intervals, store, pagerduty, strongdm, metrics).await?)
+    Observer::new(settings, pagerduty, strongdm)
 }
 
-fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
+fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
     Arc::new(move |call| {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
-        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
+        metrics.note_request(
+            &ByCall { upstream, operation: call.operation.name(), code },
+            call.seconds,
+            remaining,
+        );
         if let Some(date) = call.server_date {
             let ahead = metrics.pagerduty.note_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
@@ -123,11 +127,11 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
     })
 }
 
-fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
+fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
-        let request = ByCall { upstream, operation: call.operation, code };
+        let request = ByCall { upstream, operation: call.operation.name(), code };
         metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
         if let Some(date) = call.server_date {
             let ahead = metrics.strongdm.note_clock(date);

@@ -1,7 +1,8 @@
-//! A budget of calls that is full again at each full minute.
+//! A rate limit: so many calls in each minute of the clock.
 
 use chrono::{DateTime, Utc};
 
+/// Counts the calls of the running minute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Budget {
     minute: i64,
@@ -18,7 +19,7 @@ pub(crate) struct Left {
 }
 
 impl Budget {
-    /// Counts one call; refused calls are not counted again.
+    /// Counts one call, unless the limit is reached already.
     pub(crate) fn take(&mut self, now: DateTime<Utc>, limit: u32) -> Left {
         let minute = now.timestamp().div_euclid(60);
         if minute != self.minute {

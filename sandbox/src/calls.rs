@@ -1,25 +1,25 @@
-//! The log of what a stand-in was asked, and how many calls were under way at once.
+//! The log of the calls that a stand-in received, and how many were under way at once.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A shared log; clones write to the same one.
 #[derive(Debug)]
-pub struct CallLog<T> {
+pub(crate) struct CallLog<T> {
     inner: Arc<Mutex<Inner<T>>>,
 }
 
 #[derive(Debug)]
 struct Inner<T> {
-    /// How many calls were cleared away, so that numbers stay true.
+    /// How many calls were cleared, so that the numbers of calls under way stay true.
     cleared: usize,
     calls: Vec<T>,
     in_flight: usize,
     max_in_flight: usize,
 }
 
-/// One call under way; dropping it says that the call is over, also when the caller hung up.
+/// One call under way. Dropping it ends the call, also when the caller hung up.
 #[derive(Debug)]
-pub struct InFlight<T> {
+pub(crate) struct InFlight<T> {
     log: CallLog<T>,
     number: usize,
 }
@@ -39,24 +39,24 @@ impl<T> Default for CallLog<T> {
 
 impl<T: Clone> CallLog<T> {
     /// All calls since the last [`clear`](Self::clear), oldest first.
-    pub fn all(&self) -> Vec<T> {
+    pub(crate) fn all(&self) -> Vec<T> {
         self.lock().calls.clone()
     }
 
-    /// Forgets the calls and the maximum of calls in flight.
-    pub fn clear(&self) {
+    /// Forgets the calls and the maximum in flight.
+    pub(crate) fn clear(&self) {
         let mut inner = self.lock();
         inner.cleared += inner.calls.len();
         inner.calls.clear();
         inner.max_in_flight = inner.in_flight;
     }
 
-    /// How many calls were under way at once, at most, since the last clearing.
-    pub fn max_in_flight(&self) -> usize {
+    /// The largest number of calls under way at once since the last [`clear`](Self::clear).
+    pub(crate) fn max_in_flight(&self) -> usize {
         self.lock().max_in_flight
     }
 
-    /// Writes a call down as it arrives.
+    /// Logs a call as it arrives.
     pub(crate) fn enter(&self, call: T) -> InFlight<T> {
         let mut inner = self.lock();
         inner.calls.push(call);
@@ -69,14 +69,14 @@ impl<T: Clone> CallLog<T> {
 }
 
 impl<T> CallLog<T> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner<T>> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         self.inner.lock().expect("no panic while the log is held")
     }
 }
 
 impl<T> InFlight<T> {
-    /// Completes the record of this call, if it was not cleared meanwhile.
-    pub(crate) fn note(&self, change: impl FnOnce(&mut T)) {
+    /// Changes what the log says of this call, unless it was cleared meanwhile.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut T)) {
         let mut inner = self.log.lock();
         let index = self.number.checked_sub(inner.cleared);
         if let Some(call) = index.and_then(|index| inner.calls.get_mut(index)) {

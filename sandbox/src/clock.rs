@@ -33,7 +33,7 @@ impl Clock {
     }
 }
 
-/// The machine's clock, whatever the tests make of ours.
+/// The time by the machine's clock, which no test moves.
 #[expect(clippy::disallowed_methods, reason = "the one place of the sandbox that may read the clock")]
 pub fn real_now() -> DateTime<Utc> {
     Utc::now()

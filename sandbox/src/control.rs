@@ -1,8 +1,8 @@
-//! The part of the `/_sandbox` control API that both stand-ins share: faults and the clock.
+//! The part of the control API that both stand-ins share: faults and the clock.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults};
 
+/// What both stand-ins have.
 #[derive(Clone)]
-struct Shared {
+struct Common {
     faults: Faults,
     clock: Clock,
 }
@@ -20,7 +21,9 @@ struct Shared {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Move {
+    /// How far the clock is ahead of real time (behind, when negative).
     offset_secs: Option<i64>,
+    /// How far the clock moves from where it is.
     advance_secs: Option<i64>,
 }
 
@@ -29,38 +32,38 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(faults: Faults, clock: Cl
     Router::new()
         .route("/_sandbox/faults", get(list).post(add).delete(clear))
         .route("/_sandbox/faults/{id}", delete(remove))
-        .route("/_sandbox/clock", post(shift).get(now))
-        .with_state(Shared { faults, clock })
+        .route("/_sandbox/clock", get(now).post(move_clock))
+        .with_state(Common { faults, clock })
 }
 
-async fn list(State(shared): State<Shared>) -> Json<Value> {
-    let armed = shared.faults.armed();
+async fn list(State(common): State<Common>) -> Json<Value> {
+    let armed = common.faults.armed();
     Json(armed.iter().map(|(id, fault)| json!({"id": id, "fault": fault})).collect())
 }
 
-async fn add(State(shared): State<Shared>, Json(fault): Json<Fault>) -> (StatusCode, Json<Value>) {
-    (StatusCode::CREATED, Json(json!({"id": shared.faults.add(fault)})))
+async fn add(State(common): State<Common>, Json(fault): Json<Fault>) -> (StatusCode, Json<Value>) {
+    (StatusCode::CREATED, Json(json!({"id": common.faults.add(fault)})))
 }
 
-async fn clear(State(shared): State<Shared>) -> StatusCode {
-    shared.faults.clear();
+async fn clear(State(common): State<Common>) -> StatusCode {
+    common.faults.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn remove(State(shared): State<Shared>, Path(id): Path<u64>) -> StatusCode {
-    if shared.faults.remove(id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+async fn remove(State(common): State<Common>, Path(id): Path<u64>) -> StatusCode {
+    if common.faults.remove(id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
-async fn now(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!({"now": shared.clock.now()}))
+async fn now(State(common): State<Common>) -> Json<Value> {
+    Json(json!({"now": common.clock.now()}))
 }
 
-async fn shift(State(shared): State<Shared>, Json(shift): Json<Move>) -> Json<Value> {
-    if let Some(secs) = shift.offset_secs {
-        shared.clock.set_offset(TimeDelta::seconds(secs));
+async fn move_clock(State(common): State<Common>, Json(wanted): Json<Move>) -> Json<Value> {
+    if let Some(secs) = wanted.offset_secs {
+        common.clock.set_offset(TimeDelta::seconds(secs));
     }
-    if let Some(secs) = shift.advance_secs {
-        shared.clock.advance(TimeDelta::seconds(secs));
+    if let Some(secs) = wanted.advance_secs {
+        common.clock.advance(TimeDelta::seconds(secs));
     }
-    Json(json!({"now": shared.clock.now()}))
+    Json(json!({"now": common.clock.now()}))
 }

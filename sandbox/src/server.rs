@@ -1,17 +1,13 @@
-//! The HTTP/1.1 and plaintext HTTP/2 server under both stand-ins. It can be cut, stopped and started again.
+//! The HTTP/1.1 and plaintext HTTP/2 server under both stand-ins. A test can cut its connections, stop and restart it.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
-use http_body::Frame;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -34,23 +30,21 @@ pub struct Server {
 struct Running {
     stop: CancellationToken,
     /// The parent of the open connections' tokens; replaced when all are cut.
-    connections: std::sync::Arc<Mutex<CancellationToken>>,
+    connections: Arc<Mutex<CancellationToken>>,
     task: JoinHandle<()>,
 }
 
 /// The connection that a request came over, in the request's extensions.
 #[derive(Clone, Debug)]
-pub struct Connection {
-    /// Counts all connections of this process.
-    pub number: u64,
-    /// The other end.
-    pub peer: SocketAddr,
+pub(crate) struct Connection {
+    /// Counts the connections of this process.
+    pub(crate) number: u64,
     cut: CancellationToken,
 }
 
 impl Connection {
-    /// Drops the whole connection without another byte.
-    pub async fn cut(&self) -> Infallible {
+    /// Drops the connection without another byte.
+    pub(crate) async fn cut(&self) -> Infallible {
         self.cut.cancel();
         // Returning would give hyper something to send before the connection is dropped.
         std::future::pending().await
@@ -71,7 +65,7 @@ impl Server {
         self.addr
     }
 
-    /// Drops every open connection; new ones are welcome.
+    /// Drops every open connection; clients may connect again.
     pub fn cut_connections(&self) {
         if let Some(running) = &*self.lock() {
             let mut connections = running.connections.lock().expect("no panic while held");
@@ -79,12 +73,11 @@ impl Server {
         }
     }
 
-    /// Closes the port and every connection: connecting is refused from here on.
+    /// Closes the port and every connection: clients that connect are refused.
     pub async fn stop(&self) {
         let running = self.lock().take();
         if let Some(running) = running {
-            running.stop.cancel();
-            running.connections.lock().expect("no panic while held").cancel();
+            running.close();
             let _ = running.task.await;
         }
     }
@@ -97,7 +90,7 @@ impl Server {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().expect("no panic while the server is held")
     }
 }
@@ -105,8 +98,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(running) = self.lock().take() {
-            running.stop.cancel();
-            running.connections.lock().expect("no panic while held").cancel();
+            running.close();
         }
     }
 }
@@ -114,7 +106,7 @@ impl Drop for Server {
 impl Running {
     fn start(listener: TcpListener, router: Router) -> Self {
         let stop = CancellationToken::new();
-        let connections = std::sync::Arc::new(Mutex::new(CancellationToken::new()));
+        let connections = Arc::new(Mutex::new(CancellationToken::new()));
         let task = tokio::spawn({
             let (stop, connections) = (stop.clone(), connections.clone());
             async move {
@@ -123,18 +115,24 @@ impl Running {
                         () = stop.cancelled() => return,
                         accepted = listener.accept() => accepted,
                     };
-                    let Ok((stream, peer)) = accepted else { continue };
+                    let Ok((stream, _)) = accepted else { continue };
                     let cut = connections.lock().expect("no panic while held").child_token();
                     let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                    tokio::spawn(hold(stream, router.clone(), Connection { number, peer, cut }));
+                    tokio::spawn(serve(stream, router.clone(), Connection { number, cut }));
                 }
             }
         });
         Self { stop, connections, task }
     }
+
+    /// Closes the port and every connection.
+    fn close(&self) {
+        self.stop.cancel();
+        self.connections.lock().expect("no panic while held").cancel();
+    }
 }
 
-async fn hold(stream: TcpStream, router: Router, connection: Connection) {
+async fn serve(stream: TcpStream, router: Router, connection: Connection) {
     // Without this, small answers wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let cut = connection.cut.clone();
@@ -151,30 +149,5 @@ async fn hold(stream: TcpStream, router: Router, connection: Connection) {
         result = serving => if let Err(error) = result {
             tracing::debug!(%error, "connection ended");
         }
-    }
-}
-
-/// A body that breaks off in the middle.
-pub(crate) struct Truncated(Option<Bytes>);
-
-impl Truncated {
-    /// The first half of `whole`, then an error that makes the server drop the message.
-    pub(crate) fn half_of(whole: &Bytes) -> Self {
-        Self(Some(whole.slice(..whole.len() / 2)))
-    }
-}
-
-impl http_body::Body for Truncated {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(match self.0.take() {
-            Some(bytes) => Ok(Frame::data(bytes)),
-            None => Err(io::Error::other("the answer was cut off on purpose")),
-        }))
     }
 }

@@ -1,18 +1,11 @@
-//! A small world around `now`, shared by the binary, the demo and tests; and the credentials to enter it.
+//! A small world around `now`, for the binary, the demo and tests; and the credentials that open it.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::pagerduty::{PagerDuty, Policy, Schedule, Service, Shift, Target, User};
 use crate::strongdm::{ResourceKind, StrongDm};
 
-/// The PagerDuty key.
-pub const TOKEN: &str = "sandbox-pagerduty-token";
-/// The public half of the strongDM key.
-pub const ACCESS_KEY: &str = "auth-5a4db0c5a4db0c50";
-/// The secret half of the strongDM key, base64.
-pub const SECRET_KEY: &str = "c2FuZGJveC1zdHJvbmdkbS1zZWNyZXQta2V5LTAwMDE=";
-/// The secret that webhooks are signed with, unless another is set.
-pub const WEBHOOK_SECRET: &str = "c2FuZGJveC13ZWJob29rLXNlY3JldC1mb3ItdGVzdHMtb25seS0wMDAwMDAwMDAx";
+pub use crate::credentials::{ACCESS_KEY, SECRET_KEY, TOKEN, WEBHOOK_SECRET};
 
 /// A layer-based schedule of eight-hour shifts, Ana, Bo and Cem in turn.
 pub const SCHEDULE: &str = "PI7DH85";
@@ -20,9 +13,9 @@ pub const SCHEDULE: &str = "PI7DH85";
 pub const V3_SCHEDULE: &str = "PV3TEAM";
 /// A layer-based schedule that no policy names, so that `/oncalls` does not show it.
 pub const LONELY_SCHEDULE: &str = "PLONELY";
-/// Level 1 is [`SCHEDULE`], level 2 is [`V3_SCHEDULE`], level 3 is Cem himself.
+/// An escalation policy: level 1 is [`SCHEDULE`], level 2 is [`V3_SCHEDULE`], level 3 is Cem himself.
 pub const POLICY: &str = "PT20YPA";
-/// Pages through [`POLICY`].
+/// A service whose incidents follow [`POLICY`].
 pub const SERVICE: &str = "PSPAY01";
 
 /// Ana Lima, `ana@example.com`.
@@ -37,7 +30,7 @@ pub const DENIZ: &str = "PD4DNZ0";
 /// How long each shift of [`SCHEDULE`] takes.
 const TURN: TimeDelta = TimeDelta::hours(8);
 
-/// Fills both stand-ins. Ana's shift began an hour before `now` (cut to the minute).
+/// Fills both stand-ins. Ana's shift began an hour before `now`, cut to the minute.
 pub fn seed(pagerduty: &PagerDuty, strongdm: &StrongDm, now: DateTime<Utc>) {
     let now = now.trunc_subsecs(0);
     let begin = now - TimeDelta::seconds(now.timestamp().rem_euclid(60)) - TimeDelta::hours(1);

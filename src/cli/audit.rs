@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use super::{Ending, print_on};
 use crate::{
     clock,
-    config::{Store, StoreKind},
+    config::Store,
     model::Grant,
-    store::{AuditRow, SharedStore},
+    store::{Address, AuditRow, SharedStore},
     wiring,
 };
 
@@ -61,7 +61,7 @@ impl Since {
 }
 
 pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<Ending> {
-    if let StoreKind::Sqlite { path } = &store.kind {
+    if let Address::Sqlite { path } = &store.address {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         ensure!(
             path.exists(),
@@ -69,7 +69,7 @@ pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<End
             absolute.display(),
         );
     }
-    let store = wiring::store_beside(store).await?;
+    let store = wiring::open_store_beside(&store.address).await?;
     let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
     let exported = export(&store, since, options.format).await;
     store.close().await;

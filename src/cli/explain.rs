@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     model::{Email, instant::instant},
-    reconcile::explain::{Access, Question},
+    reconcile::explain::{Access, Question, explain_now},
     wiring,
 };
 
@@ -47,10 +47,10 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
             return Ok(Ending::Misused);
         }
     };
-    let store = wiring::store_beside(&config.store).await?;
-    let metrics = Arc::new(Metrics::new());
-    let reconciler = wiring::reconciler(config, store.clone(), metrics).await?;
-    let explanation = reconciler.explain(&Question { email, resource, at }).await?;
+    let store = wiring::open_store_beside(&config.store.address).await?;
+    let clients = wiring::clients(config, &Arc::new(Metrics::new()))?;
+    let observer = wiring::observer(config, clients);
+    let explanation = explain_now(&observer, &store, &Question { email, resource, at }).await?;
     match format {
         Format::Text => print(&explanation.to_string()),
         Format::Json => {

@@ -9,9 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Ending, print};
 use crate::{
     clock,
-    config::{self, Store, StoreKind},
-    model::{Grant, NewGrant},
-    store::{AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
+    config::Store,
+    model::{AuditAction, AuditOutcome, Grant, NewGrant},
+    store::{Address, AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
     wiring,
 };
 
@@ -29,13 +29,13 @@ pub(super) struct Options {
 /// Makes the grants that the old store knows ours in the new one. What is known there already is left alone, so that it
 /// may be done again.
 pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<Ending> {
-    let kind = config::store_kind(options.from.expose_secret())
-        .map_err(|message| anyhow::anyhow!("the address of the old store {message}"))?;
-    if let StoreKind::Sqlite { path } = &kind {
+    let from = Address::parse(options.from.expose_secret())
+        .map_err(|error| anyhow::anyhow!("the address of the old store {error}"))?;
+    if let Address::Sqlite { path } = &from {
         ensure!(path.exists(), "there is no store {}", path.display());
     }
-    let old = wiring::open(&kind, &options.from).await?;
-    let new = wiring::own_store(store).await?;
+    let old = wiring::open_store(&from).await?;
+    let new = wiring::open_store(&store.address).await?;
     let imported = between(&old, &new).await;
     old.close().await;
     new.close().await;
@@ -113,8 +113,8 @@ async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::R
         (Some(id), State::Live | State::Revoking) => {
             let audit = AuditEntry {
                 at: clock::now(),
-                action: "adopt",
-                outcome: "done",
+                action: AuditAction::Adopt,
+                outcome: AuditOutcome::Done,
                 grant: grant.clone(),
                 reason: "imported from another store".to_owned(),
                 trigger: "command".to_owned(),

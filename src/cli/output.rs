@@ -1,4 +1,5 @@
-//! What commands print: results to standard output, everything else to standard error.
+//! What commands print: results to standard output, everything else to standard error. Colours reach terminals only, and
+//! never against the user's wish.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -22,7 +23,7 @@ pub(super) fn print(text: &str) {
 /// Prints a part of a result, and says whether it makes sense to go on. A reader that went away is no error of ours; any
 /// other failure is, see [`lost`].
 pub(super) fn print_on(text: &str) -> bool {
-    let mut output = io::stdout().lock();
+    let mut output = anstream::stdout().lock();
     let written = writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush());
     let Err(error) = written else { return true };
     if error.kind() != io::ErrorKind::BrokenPipe {

@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::{Ending, Format, complain, healthcheck, print};
 use crate::{
-    config::{Config, StoreKind},
+    config::Config,
     metrics::Metrics,
     model::ScheduleId,
-    reconcile::{PassRequest, report::Trigger},
-    store::OpenError,
+    reconcile::{PassRequest, Scope, report::Trigger},
+    store::{Address, OpenError},
     wiring,
 };
 
@@ -34,18 +34,18 @@ pub(super) struct Options {
 pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ending> {
     let Options { dry_run, schedules, allow_mass_revocation, format } = options;
     let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId::from).collect();
-    let sources = match crate::reconcile::scope::sources_of(&config.rules, schedules) {
-        Ok(sources) => sources,
+    let scope = match Scope::of_schedules(&config.rules, schedules) {
+        Ok(scope) => scope,
         Err(id) => {
-            complain(&format!("no rule names the schedule {id:?}"));
+            complain(&format!("no rule names the schedule {:?}", id.as_str()));
             return Ok(Ending::Misused);
         }
     };
     let store = if dry_run {
-        wiring::store_beside(&config.store).await?
+        wiring::open_store_beside(&config.store.address).await?
     } else {
         is_the_store_of_the_service(config).await?;
-        match wiring::own_store(&config.store).await {
+        match wiring::open_store(&config.store.address).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
             }
@@ -53,7 +53,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         }
     };
     let reconciler = wiring::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
-    let request = PassRequest { sources, dry_run, allow_mass_revocation };
+    let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
     let report = reconciler.sync_here(Trigger::Command, request).await?;
     match format {
         Format::Text => print(&report.to_string()),
@@ -65,7 +65,7 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
 
 /// Refuses to begin a store beside that of a running service, which would not know the grants made here.
 async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
-    let StoreKind::Sqlite { path } = &config.store.kind else { return Ok(()) };
+    let Address::Sqlite { path } = &config.store.address else { return Ok(()) };
     ensure!(
         path.exists() || !healthcheck::answers(config).await,
         "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \

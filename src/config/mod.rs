@@ -7,7 +7,6 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -18,6 +17,7 @@ use url::Url;
 use self::reader::{Reader, Section};
 use crate::{
     model::{Aliases, Rule},
+    store::Address,
     tls::Tls,
 };
 
@@ -25,7 +25,6 @@ pub use self::{
     error::{Error, Mistake, Place},
     pagerduty::secrets_in,
     secret::is_placeholder,
-    store::store_kind,
 };
 
 mod accounts;
@@ -111,35 +110,21 @@ pub struct StrongDm {
 /// Where this service remembers.
 #[derive(Debug)]
 pub struct Store {
-    /// The address as given, which may hold a password. Default `sqlite:oncall-grants.db`; `ONCALL_GRANTS_STORE_URL`.
-    pub url: SecretString,
-    /// What the address is about.
-    pub kind: StoreKind,
+    /// `url`: the store's address. Default `sqlite:oncall-grants.db`; `ONCALL_GRANTS_STORE_URL`.
+    pub address: Address,
     /// Events, passes, audit and ended grants older than this are pruned. Default 90 days.
     pub keep: TimeDelta,
-}
-
-/// The databases that can hold the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreKind {
-    /// A file of this process alone.
-    Sqlite {
-        /// The file; a relative path starts at the working directory.
-        path: PathBuf,
-    },
-    /// A server that several replicas share.
-    Postgres,
 }
 
 /// When this service looks, how far ahead, and what it does not dare.
 #[derive(Debug)]
 pub struct Sync {
     /// A full pass happens at least this often. Default 1 minute, at most 1 day.
-    pub interval: Duration,
+    pub interval: TimeDelta,
     /// How far ahead shifts are granted. Default 7 days, at most 90 days, not shorter than `interval`.
     pub horizon: TimeDelta,
     /// How often the ledger is compared with strongDM's list. Default 15 minutes, at most 7 days.
-    pub verify_interval: Duration,
+    pub verify_interval: TimeDelta,
     /// A pass that would revoke more active grants than this holds its revocations. Default 20.
     pub max_revocations: usize,
 }

@@ -8,26 +8,10 @@ pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         |candidate: &str| (word.len().max(candidate.len()) / 3).max(if candidate.len() > 3 { 2 } else { 1 });
     known
         .iter()
-        .map(|candidate| (distance(&word, candidate), *candidate))
+        .map(|candidate| (strsim::levenshtein(&word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= tolerated(candidate))
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be added, dropped or replaced to turn one word into the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]

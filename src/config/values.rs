@@ -1,6 +1,6 @@
 //! Kinds of values that several tables share: durations, addresses, lists of names.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use chrono::TimeDelta;
 use url::Url;
@@ -10,13 +10,8 @@ use crate::{model::is_loopback, tls::pem::Flaw};
 
 impl Section<'_> {
     /// The duration under `key`; default and bounds are written as an operator would.
-    pub(super) fn duration(&self, key: &str, default: &str, allowed: RangeInclusive<&str>) -> Duration {
-        self.get(key).and_then(|value| value.duration(allowed)).unwrap_or_else(|| own(default))
-    }
-
-    /// The same as a difference of instants.
     pub(super) fn time_delta(&self, key: &str, default: &str, allowed: RangeInclusive<&str>) -> TimeDelta {
-        TimeDelta::from_std(self.duration(key, default, allowed)).unwrap_or(TimeDelta::MAX)
+        self.get(key).and_then(|value| value.time_delta(allowed)).unwrap_or_else(|| own(default))
     }
 
     /// The file that `key` names; a relative path starts beside the configuration file.
@@ -62,7 +57,7 @@ impl Section<'_> {
 }
 
 impl Value<'_> {
-    fn duration(&self, allowed: RangeInclusive<&str>) -> Option<Duration> {
+    fn time_delta(&self, allowed: RangeInclusive<&str>) -> Option<TimeDelta> {
         let (from, to) = allowed.into_inner();
         let text = self.text("a duration in quotes such as \"90s\", \"15m\" or \"7d\"")?;
         let Ok(duration) = humantime::parse_duration(text) else {
@@ -75,11 +70,11 @@ impl Value<'_> {
             self.mistake("must be whole seconds");
             return None;
         }
-        if duration < own(from) || duration > own(to) {
+        let given = TimeDelta::from_std(duration).ok().filter(|given| (own(from)..=own(to)).contains(given));
+        if given.is_none() {
             self.mistake(format!("must be from {from} to {to}"));
-            return None;
         }
-        Some(duration)
+        given
     }
 
     /// Reads it as the address of a web server, without anything after the port.
@@ -118,8 +113,9 @@ impl Value<'_> {
 }
 
 /// A duration that this program itself writes.
-fn own(text: &str) -> Duration {
-    humantime::parse_duration(text).expect("defaults and bounds are durations")
+fn own(text: &str) -> TimeDelta {
+    let duration = humantime::parse_duration(text).expect("defaults and bounds are durations");
+    TimeDelta::from_std(duration).expect("defaults and bounds are at most a hundred years")
 }
 
 /// Text that people read on a terminal.

@@ -115,11 +115,28 @@ pub struct NewGrant {
     pub causes: Vec<Cause>,
 }
 
+/// The number of a row of our ledger; older grants have smaller numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LedgerRow(i64);
+
+impl LedgerRow {
+    /// The number itself, as the store has it.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<i64> for LedgerRow {
+    fn from(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// A grant of ours with its place in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnGrant {
-    /// Its row in our store; older grants have smaller numbers.
-    pub row: i64,
+    /// Its row in our ledger.
+    pub row: LedgerRow,
     /// The grant; its `id` is always there.
     pub grant: Grant,
     /// Why it was made.

@@ -38,4 +38,17 @@ impl FromStr for Mark {
 
 /// Which schedules were seen under which escalation policies in the last on-call answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links(pub BTreeSet<(ScheduleId, PolicyId)>);
+pub struct Links(BTreeSet<(ScheduleId, PolicyId)>);
+
+impl Links {
+    /// Each schedule beside a policy that it was seen under, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(ScheduleId, PolicyId)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(ScheduleId, PolicyId)> for Links {
+    fn from_iter<I: IntoIterator<Item = (ScheduleId, PolicyId)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}

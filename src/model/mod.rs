@@ -3,6 +3,7 @@
 //! Nothing here talks to a network, a clock or a database, and no foreign format (JSON of PagerDuty, protobuf of
 //! strongDM, SQL) is visible here.
 
+mod audit;
 mod cause;
 mod counts;
 mod email;
@@ -21,12 +22,14 @@ mod window;
 pub(crate) mod word;
 
 pub use self::{
+    audit::{AuditAction, AuditOutcome, Recorded},
     cause::Cause,
     counts::PassCounts,
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{
-        Account, FOREVER, ForeignGrant, Grant, NewGrant, OwnGrant, Pair, Refusal, Resource, SecondGrant,
+        Account, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, Resource,
+        SecondGrant,
     },
     id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
     mark::{Links, Mark},

@@ -9,13 +9,19 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
-use crate::store::{self, Duty, Lease, SharedStore};
+use super::scope::PassRequest;
+use crate::{
+    model::Mark,
+    store::{self, Duty, Lease, SharedStore},
+};
 
 /// A replica that dies in the middle of a pass keeps the others waiting for this long; we promise a minute.
 const LASTS: Duration = Duration::from_secs(30);
@@ -23,6 +29,21 @@ const LASTS: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// The pause after a renewal that the store did not answer.
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the holder of the lease on passes is doing, for other replicas to read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LeaseNote {
+    pub(super) pass_id: String,
+    /// What was asked for; none if nobody can join the pass.
+    pub(super) request: Option<PassRequest>,
+}
+
+impl LeaseNote {
+    /// Of a new pass, which replicas that are asked for the same may join.
+    pub(super) fn of(request: Option<PassRequest>) -> Self {
+        Self { pass_id: Uuid::now_v7().to_string(), request }
+    }
+}
 
 /// The lease on passes, kept until it is released, dropped or lost.
 #[derive(Debug)]
@@ -32,30 +53,32 @@ pub(super) struct PassLease {
     /// Until when it lasts by our own clock. It may last longer by the database's, never shorter: the time runs from
     /// before the question.
     until: watch::Receiver<Instant>,
-    forsaken: AtomicBool,
+    /// Set by whoever runs the pass, read at its end; the pass has this by shared reference only.
+    must_run_out: AtomicBool,
     _keeper: Option<AbortOnDropHandle<()>>,
 }
 
 impl PassLease {
     /// Takes the lease, unless another replica has it; `note` tells the others what for.
-    pub(super) async fn take(store: &SharedStore, note: &str) -> Result<Option<Arc<Self>>, store::Error> {
+    pub(super) async fn take(store: &SharedStore, note: &LeaseNote) -> Result<Option<Self>, store::Error> {
+        let note = serde_json::to_string(note).expect("plain data always serialises");
         let asked = Instant::now();
-        let Some(lease) = store.try_lease(Duty::Passes, LASTS, note).await? else { return Ok(None) };
+        let Some(lease) = store.try_lease(Duty::Passes, LASTS, &note).await? else { return Ok(None) };
         let (until, watched) = watch::channel(asked + LASTS);
         let keeper = lease
             .expires()
             .then(|| AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(store), lease.clone(), until))));
-        Ok(Some(Arc::new(Self {
+        Ok(Some(Self {
             store: Arc::clone(store),
             lease,
             until: watched,
-            forsaken: AtomicBool::default(),
+            must_run_out: AtomicBool::default(),
             _keeper: keeper,
-        })))
+        }))
     }
 
     /// The proof, for writes that only its holder may make.
-    pub(super) fn lease(&self) -> &Lease {
+    pub(super) fn proof(&self) -> &Lease {
         &self.lease
     }
 
@@ -64,14 +87,28 @@ impl PassLease {
         self.lease.expires() && *self.until.borrow() <= Instant::now()
     }
 
-    /// Sees to it that the lease is not released but runs out, so that whoever is next looks at everything.
-    pub(super) fn forsake(&self) {
-        self.forsaken.store(true, Ordering::Relaxed);
+    /// Whether the last holder let it run out, so that nobody knows how far its pass came.
+    pub(super) fn was_abandoned(&self) -> bool {
+        self.lease.was_abandoned()
+    }
+
+    /// Lets the lease run out instead of releasing it, so that whoever takes it next runs a full pass.
+    pub(super) fn let_run_out(&self) {
+        self.must_run_out.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes a full pass due, because one broke off. If the store takes not even this, the lease tells: it is left to
+    /// run out.
+    pub(super) async fn demand_full_pass(&self) {
+        if let Err(error) = self.store.mark(&Mark::Everything).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
+            self.let_run_out();
+        }
     }
 
     /// Lets the others go on. If the store does not hear it, they wait until the lease ends by itself.
-    pub(super) async fn release(self: Arc<Self>) {
-        if self.forsaken.load(Ordering::Relaxed) {
+    pub(super) async fn release(self) {
+        if self.must_run_out.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.store.release(&self.lease).await {

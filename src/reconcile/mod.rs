@@ -1,4 +1,7 @@
-//! From what is wanted to what is there: observe → plan → execute, again and again.
+//! Makes strongDM's grants match PagerDuty's on-calls: observe → plan → execute, again and again.
+//!
+//! `run.rs` and `on_demand.rs` say when a pass runs, `lease.rs` who may run it, and `pass.rs` in which order its stages
+//! follow each other. Each stage is a folder: `observe/`, `plan/`, `execute/`, `compare/`, `report/`.
 //!
 //! # Why nothing is lost, doubled or wrongly revoked
 //!
@@ -53,7 +56,7 @@
 //! over stays over. One does need it, `revoking` to `live`: that a grant was still there is no longer true once the
 //! other replica takes it back. What a pass concludes (cleared marks, the timetable, what is foreign) needs the lease
 //! as well and is dropped without it; instead everything is marked, and whoever is next looks at it all again. That
-//! also puts right what a late pass may overwrite without it: links, attributions and the picture.
+//! also puts right what a late pass may overwrite without it: links, attributions and the status snapshot.
 //!
 //! # Where it is tried
 //!
@@ -61,13 +64,17 @@
 //! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Each row of the second one: the replicas
 //! there that freeze and wake, and the late settlements in `tests/store/`. All of it at random: `tests/it/crash/`.
 
+mod compare;
 mod execute;
 pub mod explain;
+mod facts;
 mod lease;
+mod links;
 mod observe;
 pub mod on_demand;
 mod pass;
 pub mod plan;
+mod reconciler;
 pub mod report;
 mod run;
 pub mod scope;
@@ -75,7 +82,8 @@ mod timetable;
 pub mod world;
 
 pub use self::{
-    observe::survey::Survey,
-    on_demand::PassRequest,
-    run::{LEARNED_FOR, Reconciler},
+    observe::{Observer, Survey},
+    reconciler::Reconciler,
+    scope::{PassRequest, Scope},
+    timetable::Intervals,
 };

@@ -1,24 +1,35 @@
-//! One pass: prepare, observe, plan, execute, conclude; each with its share of the time.
+//! One pass: settle and compare, observe, plan, execute, conclude; each with its share of the time.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
-use tokio::time::{Instant, timeout_at};
+use chrono::{DateTime, Utc};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout_at},
+};
 
 use super::{
-    PassRequest, Reconciler,
-    execute::Context,
+    compare::{CompareError, Comparer},
+    execute::{Context, Executed, Executor, Round},
     lease::PassLease,
-    plan::{Action, Plan, plan},
-    report::{Attempt, Failure, PassReport, Trigger, failure_log::FailureLog, preflight},
-    scope::Scope,
-    timetable::{self, Passed},
+    links::SeenLinks,
+    observe::{Observer, freshness, recorded},
+    plan::{Plan, Settings, plan},
+    report::{
+        PassReport, Trigger,
+        pass_log::{PassLog, is_eventful, summarize},
+        preflight::{ahead, preflight},
+        snapshot_store::Snapshots,
+    },
+    scope::{PassRequest, Scope},
+    timetable::{self, Intervals, Passed},
+    world::World,
 };
 use crate::{
     clock,
-    metrics::ByTrigger,
-    model::{Asked, Grant, Mark, Rule, SecondGrant, Source, StrongDmList, Unknown},
-    store::{self, AuditEntry, Timetable},
+    metrics::{ByTrigger, Metrics},
+    model::{Asked, Mark, Rule, Source, StrongDmList, Unknown},
+    store::{self, GrantQuery, SharedStore, Timetable},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
@@ -32,19 +43,24 @@ const STOP: Duration = Duration::from_secs(115);
 /// How often a pass plans again after it learned something.
 const ROUNDS: usize = 3;
 
-/// Why a write was not begun.
-pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
-
-/// What passes leave for the next one of this process.
-#[derive(Debug, Default)]
-pub(super) struct PassState {
-    held: bool,
-    troubles: FailureLog,
+/// Runs passes through all stages.
+#[derive(Debug)]
+pub(super) struct PassRunner {
+    pub(super) store: SharedStore,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Observer,
+    pub(super) links: SeenLinks,
+    pub(super) snapshots: Snapshots,
+    pub(super) intervals: Intervals,
+    executor: Executor,
+    comparer: Comparer,
+    /// Held during a pass: one at a time in this process. Over all replicas, the lease sees to that.
+    pub(super) passing: AsyncMutex<PassLog>,
 }
 
 /// A pass that is to be run.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct PassOrder {
     pub(super) pass_id: String,
     pub(super) trigger: Trigger,
     pub(super) request: PassRequest,
@@ -52,71 +68,79 @@ pub(super) struct Ask {
     pub(super) timetable: Timetable,
 }
 
-impl Reconciler {
-    /// One pass. Only the store's failure is an error; everything else is in the report.
-    #[tracing::instrument(skip_all, fields(pass.id = ask.pass_id, pass.trigger = %ask.trigger))]
-    pub(super) async fn pass(
-        &self,
-        state: &mut PassState,
-        held: &Arc<PassLease>,
-        ask: Ask,
-    ) -> Result<PassReport, store::Error> {
-        let (began, now) = (Instant::now(), clock::now());
-        let Ask { pass_id, trigger, request, mut timetable } = ask;
-        let mut report = PassReport::begin(pass_id.clone(), trigger, now);
-        let deadline = began + BEGIN_WRITES;
-        let mut context = Context {
-            pass_id,
-            trigger,
-            now,
-            deadline,
-            last_round: false,
-            planned_with: SecondGrant::default(),
-            held: Arc::clone(held),
-        };
-        let scope = request.scope();
+impl PassRunner {
+    pub(super) async fn new(
+        observer: Observer,
+        intervals: Intervals,
+        store: SharedStore,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, store::Error> {
+        let links = SeenLinks::load(store.clone()).await?;
+        freshness::reset(&metrics, observer.settings());
+        let (strongdm, cache) = (observer.strongdm().clone(), Arc::clone(observer.cache()));
+        Ok(Self {
+            links,
+            snapshots: Snapshots::new(store.clone()),
+            intervals,
+            executor: Executor::new(store.clone(), strongdm.clone(), cache, Arc::clone(&metrics)),
+            comparer: Comparer::new(store.clone(), strongdm),
+            passing: AsyncMutex::default(),
+            store,
+            metrics,
+            observer,
+        })
+    }
 
-        let unverified = self.prepare(&mut timetable, &context, began + PREPARE).await?;
+    /// One pass. Only the store's failure is an error; everything else is in the report.
+    #[tracing::instrument(skip_all, fields(pass.id = order.pass_id, pass.trigger = %order.trigger))]
+    pub(super) async fn run(
+        &self,
+        log: &mut PassLog,
+        lease: &PassLease,
+        order: PassOrder,
+    ) -> Result<PassReport, store::Error> {
+        let began = Instant::now();
+        let PassOrder { pass_id, trigger, request, mut timetable } = order;
+        let mut context = Context { pass_id, trigger, now: clock::now(), lease };
+        let mut report = PassReport::begin(context.pass_id.clone(), trigger, context.now);
+
+        let uncompared = self.prepare(&mut timetable, &context, began + PREPARE).await?;
         for round in 1..=ROUNDS {
-            (context.now, context.last_round) = (clock::now(), round == ROUNDS);
-            let observed = self.observe(context.now, &scope);
-            let Ok(world) = timeout_at(began + OBSERVE, observed).await else {
-                self.note_unobserved(&mut report);
+            context.now = clock::now();
+            let Some(world) = self.observe(context.now, &request.scope, began + OBSERVE).await? else {
+                report.unknown.extend(self.unobserved());
                 break;
             };
-            let world = world?;
-            self.note_observed(&world, context.now);
-            context.planned_with = world.second_grant;
-            let decided = plan(context.now, &self.settings, &world, request.guard());
-            report.take_decisions(&decided);
-            report.unreported.asked = world.on_calls.keys().cloned().collect();
-            report.unreported.ahead = Some(preflight::ahead(context.now, &self.settings, &world));
+            let plan = plan(context.now, self.settings(), &world, request.guard);
             if round == 1 {
-                report.unchanged = decided.unchanged;
+                report.unchanged = plan.unchanged;
             }
-            if scope == Scope::All {
-                self.note_links(&world).await?;
-                self.note_ahead(context.now, &world, &decided);
-            }
-            let undone = decided.clone();
-            let executed = timeout_at(began + STOP, self.execute(&context, decided, &mut report)).await;
-            let Ok(learned) = executed else {
-                note_undone(&mut report, &undone);
+            self.take_in(&mut report, log, context.now, &request.scope, &world, &plan).await?;
+            let round = Round {
+                plan,
+                planned_with: world.second_grant,
+                deadline: began + BEGIN_WRITES,
+                is_last: round == ROUNDS,
+            };
+            let executing = self.executor.execute(&context, &round, &mut report);
+            let Ok(executed) = timeout_at(began + STOP, executing).await else {
+                let undone = round.cut_off(&report);
+                report.failed.extend(undone);
                 break;
             };
-            if !learned? {
+            if executed? == Executed::Done {
                 break;
             }
         }
-        report.unknown.extend(unverified);
+        report.unknown.extend(uncompared);
         report.finished_at = clock::now();
-        self.conclude(state, &context, &report, scope == Scope::All, timetable).await?;
+        self.conclude(log, &context, &report, &request.scope, timetable).await?;
         self.measure(&report, began.elapsed());
         Ok(report)
     }
 
-    /// A look without consequences: needs no lease.
-    pub(super) async fn look(
+    /// Observes and plans without consequences: needs no lease.
+    pub(super) async fn dry_run(
         &self,
         pass_id: String,
         trigger: Trigger,
@@ -124,18 +148,20 @@ impl Reconciler {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        let scope = request.scope();
-        match timeout_at(began + OBSERVE, self.observe(now, &scope)).await {
-            Ok(world) => {
-                let decided = plan(now, &self.settings, &world?, request.guard());
-                report.take_decisions(&decided);
-                report.unchanged = decided.unchanged;
-                report.take_actions(&decided);
-            }
-            Err(_) => self.note_unobserved(&mut report),
+        if let Some(world) = self.observe(now, &request.scope, began + OBSERVE).await? {
+            let plan = plan(now, self.settings(), &world, request.guard);
+            report.take_decisions(&plan);
+            report.unchanged = plan.unchanged;
+            report.take_actions(&plan);
+        } else {
+            report.unknown.extend(self.unobserved());
         }
         report.finished_at = clock::now();
         Ok(report)
+    }
+
+    fn settings(&self) -> &Settings {
+        self.observer.settings()
     }
 
     /// Finds out what became of unclear writes, and, when it is time, compares the ledger with strongDM. Returns why
@@ -143,143 +169,120 @@ impl Reconciler {
     async fn prepare(
         &self,
         timetable: &mut Timetable,
-        context: &Context,
+        context: &Context<'_>,
         until: Instant,
     ) -> Result<Option<Unknown>, store::Error> {
-        let asked = matches!(context.trigger, Trigger::Start | Trigger::Manual | Trigger::Command);
-        // A comparison in the future means that the clock was set back.
-        let recent = |at| (TimeDelta::zero()..self.verify_interval).contains(&(context.now - at));
-        let verify = asked || !timetable.verified_at.is_some_and(recent);
+        let is_due = self.intervals.is_comparison_due(context.now, context.trigger, timetable);
         let preparing = timeout_at(until, async {
-            self.settle(context).await?;
-            if verify { self.verify(context).await.map(Some) } else { Ok(None) }
+            self.executor.settle(context).await?;
+            if is_due {
+                self.comparer.compare(context).await?;
+                timetable.verified_at = Some(context.now);
+            }
+            Ok(())
         });
         let error = match preparing.await {
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(None)) => None,
-            Ok(Ok(Some(Ok(())))) => {
-                timetable.verified_at = Some(context.now);
-                None
-            }
-            Ok(Ok(Some(Err(error)))) => Some((&error).into()),
-            Err(_) => Some("it took too long".into()),
+            Ok(Ok(())) => return Ok(None),
+            Ok(Err(CompareError::Store(error))) => return Err(error),
+            Ok(Err(CompareError::Strongdm(error))) => (&error).into(),
+            Err(_) => "it took too long".into(),
         };
-        Ok(error.map(|error| Unknown { about: Asked::List(StrongDmList::Grants), error }))
+        Ok(Some(Unknown { about: Asked::List(StrongDmList::Grants), error }))
+    }
+
+    /// What our store and both upstreams say; none if that took too long.
+    async fn observe(
+        &self,
+        now: DateTime<Utc>,
+        scope: &Scope,
+        until: Instant,
+    ) -> Result<Option<World>, store::Error> {
+        let observing = timeout_at(until, async {
+            let recorded = recorded::read(&self.store, now).await?;
+            Ok(self.observer.observe(now, scope, recorded).await)
+        });
+        observing.await.ok().transpose()
+    }
+
+    /// Every source of a rule as unobserved.
+    fn unobserved(&self) -> impl Iterator<Item = Unknown> {
+        let sources: BTreeSet<Source> = self.settings().rules.iter().flat_map(Rule::sources).collect();
+        sources
+            .into_iter()
+            .map(|source| Unknown { about: source.into(), error: "observing took too long".into() })
+    }
+
+    /// Takes over into the report, the metrics and the store what was seen and decided.
+    async fn take_in(
+        &self,
+        report: &mut PassReport,
+        log: &mut PassLog,
+        now: DateTime<Utc>,
+        scope: &Scope,
+        world: &World,
+        plan: &Plan,
+    ) -> Result<(), store::Error> {
+        freshness::record(&self.metrics, self.settings(), world, now);
+        let ahead = ahead(now, self.settings(), world);
+        if *scope == Scope::All {
+            self.links.replace(world.links()).await?;
+            let found = preflight(now, self.settings(), world, plan, &ahead);
+            log.record_ahead(&self.metrics, found, &plan.unknown);
+        }
+        report.take_decisions(plan);
+        report.unreported.asked = world.on_calls.keys().cloned().collect();
+        report.unreported.ahead = Some(ahead);
+        Ok(())
     }
 
     /// Writes down what the pass leaves for the next one, keeps its report, and says what an operator must know.
     async fn conclude(
         &self,
-        state: &mut PassState,
-        context: &Context,
+        log: &mut PassLog,
+        context: &Context<'_>,
         report: &PassReport,
-        full: bool,
+        scope: &Scope,
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
-        self.keep(self.picture().await?.after(report, full, &self.settings.rules)).await?;
+        let full = *scope == Scope::All;
+        let snapshot = self.snapshots.read().await?.after(report, full, &self.settings().rules);
+        self.snapshots.replace(snapshot).await?;
         let complete = report.is_complete();
-        let standing = &mut timetable.standing;
+        let counts = &mut timetable.standing;
         if full {
-            standing.held = report.held.len();
-            standing.deferred = report.deferred.len();
-            standing.skipped = report.skipped.len();
-            standing.unknown = report.unknown.len();
+            counts.held = report.held.len();
+            counts.deferred = report.deferred.len();
+            counts.skipped = report.skipped.len();
+            counts.unknown = report.unknown.len();
             if complete {
-                standing.last_complete = Some(report.finished_at);
-                self.known_failures.lock().clear();
+                counts.last_complete = Some(report.finished_at);
+                self.executor.forget_failures();
             }
         }
-        standing.grants = self.store.grants(report.finished_at, &store::GrantQuery::default()).await?.len();
-        self.metrics.show(standing);
+        counts.grants = self.store.grants(report.finished_at, &GrantQuery::default()).await?.len();
+        self.metrics.show(counts);
         let (began, ended, next_wake) = (report.started_at, report.finished_at, report.unreported.next_wake);
-        timetable::note(&mut timetable, &Passed { full, began, ended, complete, next_wake });
-        let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
-        if !(routine && report.is_quiet()) {
+        timetable::record(&mut timetable, &Passed { scope, began, ended, complete, next_wake });
+        if is_eventful(report) {
             let text = serde_json::to_string(report).unwrap_or_default();
             self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
         }
-        if !self.store.set_timetable(context.held.lease(), &timetable).await? {
+        if !self.store.set_timetable(context.proof(), &timetable).await? {
             tracing::warn!("another replica took over during this pass; everything is looked at once more");
             // What was settled here late is news to whoever took over.
             self.store.mark(&Mark::Everything).await?;
         }
-
-        let held = !report.held.is_empty();
-        if held && !state.held {
-            tracing::error!(
-                revocations.held = report.held.len(),
-                "{} held, more than max_revocations allows in one pass; check the rules and PagerDuty, then confirm with \
-                 POST /sync and allow_mass_revocation",
-                if report.held.len() == 1 {
-                    "1 revocation is".to_owned()
-                } else {
-                    format!("{} revocations are", report.held.len())
-                },
-            );
-        }
-        // A narrow pass that holds nothing says nothing about the rest.
-        if full || held {
-            state.held = held;
-        }
-        state.troubles.tell(report, full);
+        log.tell(report, scope);
         Ok(())
     }
 
-    /// Counts and logs a pass; the usual one that changed nothing is not worth a line.
     fn measure(&self, report: &PassReport, took: Duration) {
         let result = if report.is_complete() { "complete" } else { "incomplete" };
         let trigger = report.trigger.as_str();
         self.metrics.passes.get_or_create(&ByTrigger { trigger, result }).inc();
         self.metrics.pass_seconds.observe(took.as_secs_f64());
-        let routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
-        if !(routine && report.is_quiet()) {
-            let held = match report.held.len() {
-                0 => String::new(),
-                held => format!(", {held} revocations held"),
-            };
-            tracing::info!(
-                grants.created = report.created.len(),
-                grants.revoked = report.revoked.len(),
-                grants.unchanged = report.unchanged,
-                duration_ms = took.as_millis(),
-                "pass {result}: {} granted, {} revoked, {} unchanged{held}",
-                report.created.len(),
-                report.revoked.len(),
-                report.unchanged,
-            );
-        }
-    }
-
-    fn note_unobserved(&self, report: &mut PassReport) {
-        let sources: BTreeSet<Source> = self.settings.rules.iter().flat_map(Rule::sources).collect();
-        report.unknown.extend(
-            sources
-                .into_iter()
-                .map(|source| Unknown { about: source.into(), error: "observing took too long".into() }),
-        );
-    }
-
-    /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
-    pub(super) fn is_news(&self, audit: &AuditEntry) -> bool {
-        let AuditEntry { action, grant, reason, .. } = audit;
-        let key =
-            format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
-        self.known_failures.lock().insert(key)
-    }
-}
-
-/// Notes the writes of `plan` that were cut off.
-fn note_undone(report: &mut PassReport, plan: &Plan) {
-    for action in plan.actions() {
-        let done = match action {
-            Action::Create(_) => &report.created,
-            Action::Revoke(_) => &report.revoked,
-        };
-        let grant = action.grant();
-        let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
-        if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let (action, grant) = (Attempt::from(action), grant.clone());
-            report.failed.push(Failure { action, grant, error: OUT_OF_TIME.into() });
+        if is_eventful(report) {
+            summarize(report, result, took);
         }
     }
 }

@@ -1,43 +1,22 @@
-//! The reconciler, and the loop that starts passes when they are due.
+//! The loop that starts passes when they are due.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use parking_lot::{Mutex, RwLock};
-use tokio::{
-    sync::{Mutex as AsyncMutex, watch},
-    time::Instant,
-};
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lease::PassLease,
-    observe::cache::Cache,
-    on_demand::{Note, Outcome, PassRequest},
-    pass::{Ask, PassState},
-    plan::Settings,
-    report::{Trigger, snapshot_store::Noticed},
-    scope::Scope,
-    timetable::{self, Agenda, Due, Passed},
+    lease::{LeaseNote, PassLease},
+    pass::{PassOrder, PassRunner},
+    report::{Trigger, pass_log::PassLog},
+    scope::PassRequest,
+    timetable::{self, Due, FirstPass, Passed},
 };
 use crate::{
     clock,
-    metrics::{ByRule, Metrics},
-    model::{Finding, Links, Mark, Rule},
-    pagerduty,
-    store::{self, SharedStore, Workload},
-    strongdm,
+    store::{self, Timetable, Workload},
 };
-
-/// How long a lesson about strongDM's way with a second grant is believed.
-pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
 /// The loop looks at the clock and the store at least this often: wake-ups of other replicas may get lost, clocks
 /// jump, and machines sleep.
@@ -48,138 +27,71 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// The pause after the store could not be asked.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// Brings strongDM in line with PagerDuty.
-pub struct Reconciler {
-    pub(super) settings: Settings,
-    pub(super) store: SharedStore,
-    pub(super) pagerduty: pagerduty::Client,
-    pub(super) strongdm: strongdm::Client,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) cache: Cache,
-    agenda: Agenda,
-    pub(super) verify_interval: TimeDelta,
-    links: RwLock<Arc<Links>>,
+/// The loop, and what it knows from one turn to the next.
+#[derive(Debug)]
+pub(super) struct PassLoop<'r> {
+    runner: &'r PassRunner,
+    came_up_at: DateTime<Utc>,
+    /// The last full pass and comparison before this process came up; none before the store told.
+    found_at_start: Option<[Option<DateTime<Utc>>; 2]>,
+    first_pass: FirstPass,
     /// The last full pass whose links are known here.
-    links_of: Mutex<Option<DateTime<Utc>>>,
-    /// A full pass with a comparison of the ledger has begun since this process came up, here or elsewhere.
-    started: AtomicBool,
-    /// One pass at a time in this process; over all replicas, the lease sees to that.
-    pub(super) passing: AsyncMutex<PassState>,
-    /// Manual passes under way, by what they were asked to do.
-    pub(super) joinable: Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>,
-    /// Failures that were already put into the audit.
-    pub(super) known_failures: Mutex<BTreeSet<String>>,
-    /// What the last full pass found amiss ahead.
-    pub(super) ahead: Mutex<Arc<[Finding]>>,
-    /// What the next picture must show beside what passes saw.
-    pub(super) noticed: Mutex<Noticed>,
-}
-
-impl std::fmt::Debug for Reconciler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reconciler").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-/// When this process came up, and the last full pass and comparison before that.
-struct CameUp {
-    at: DateTime<Utc>,
-    found: OnceLock<[Option<DateTime<Utc>>; 2]>,
+    links_of: Option<DateTime<Utc>>,
 }
 
 /// What came of one turn of the loop.
 enum Turn {
     /// Nothing was due, or another replica is at it.
     Idle,
-    Ran,
+    PassRan,
+    PassFailed(store::Error),
     /// The store does not say what is due.
-    Blind(store::Error),
-    /// The store failed a pass.
-    Failed(store::Error),
+    StoreFailed(store::Error),
 }
 
-impl Reconciler {
-    /// A reconciler that looks at least every `interval` and compares the ledger every `verify_interval`.
-    pub async fn new(
-        settings: Settings,
-        intervals: (Duration, Duration),
-        store: SharedStore,
-        pagerduty: pagerduty::Client,
-        strongdm: strongdm::Client,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, store::Error> {
-        let links = RwLock::new(Arc::new(store.links().await?));
-        // So that a rule that was never observed shows as such.
-        for Rule { name, .. } in &settings.rules {
-            metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
+impl<'r> PassLoop<'r> {
+    /// The loop of a process that has just come up.
+    pub(super) fn new(runner: &'r PassRunner) -> Self {
+        Self {
+            runner,
+            came_up_at: clock::now(),
+            found_at_start: None,
+            first_pass: FirstPass::Pending,
+            links_of: None,
         }
-        let (interval, verify_interval) = intervals;
-        Ok(Self {
-            settings,
-            store,
-            pagerduty,
-            strongdm,
-            metrics,
-            cache: Cache::default(),
-            agenda: Agenda::new(interval),
-            verify_interval: TimeDelta::from_std(verify_interval).unwrap_or(TimeDelta::MAX),
-            links,
-            links_of: Mutex::default(),
-            started: AtomicBool::default(),
-            passing: AsyncMutex::default(),
-            joinable: Mutex::default(),
-            known_failures: Mutex::default(),
-            ahead: Mutex::new(Arc::new([])),
-            noticed: Mutex::default(),
-        })
-    }
-
-    /// The operator's part of the decision.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Which schedule was seen under which escalation policy.
-    pub fn links(&self) -> Arc<Links> {
-        Arc::clone(&self.links.read())
-    }
-
-    pub(super) fn set_links(&self, links: Links) {
-        *self.links.write() = Arc::new(links);
     }
 
     /// Runs passes until `shutdown`; the pass under way is finished first.
-    pub async fn run(&self, shutdown: CancellationToken) {
-        let came_up = CameUp { at: clock::now(), found: OnceLock::new() };
-        let (mut blind, mut failures) = (false, 0);
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let (mut store_failed, mut failures) = (false, 0);
         while !shutdown.is_cancelled() {
             // Registered before looking, so that a mark set in between still wakes us.
-            let news = self.store.news().notified();
+            let news = self.runner.store.news().notified();
             let looked = Instant::now();
-            let turn = self.turn(&came_up).await;
+            let turn = self.turn().await;
             let pause = match &turn {
-                Turn::Ran => {
+                Turn::PassRan => {
                     failures = 0;
                     continue;
                 }
                 Turn::Idle => POLL,
-                Turn::Blind(error) => {
-                    if !blind {
+                Turn::StoreFailed(error) => {
+                    if !store_failed {
                         let error = error as &dyn std::error::Error;
                         tracing::error!(error, "cannot read what is to be looked at; trying again");
                     }
                     STORE_RETRY
                 }
-                Turn::Failed(error) => {
+                Turn::PassFailed(error) => {
                     tracing::error!(error = error as &dyn std::error::Error, "a pass failed");
                     failures += 1;
                     timetable::pause_after(failures - 1).to_std().unwrap_or(STORE_RETRY)
                 }
             };
-            if blind && matches!(turn, Turn::Idle) {
+            if store_failed && matches!(turn, Turn::Idle) {
                 tracing::info!("the store answers again");
             }
-            blind = matches!(turn, Turn::Blind(_));
+            store_failed = matches!(turn, Turn::StoreFailed(_));
             tokio::select! {
                 () = news, if matches!(turn, Turn::Idle) => tokio::time::sleep_until(looked + DEBOUNCE).await,
                 () = tokio::time::sleep(pause) => {}
@@ -187,113 +99,122 @@ impl Reconciler {
             }
         }
         // A pass on request may still be under way.
-        drop(self.passing.lock().await);
+        drop(self.runner.passing.lock().await);
     }
 
-    async fn turn(&self, came_up: &CameUp) -> Turn {
-        let outlook = match self.store.outlook().await {
-            Ok(outlook) => outlook,
-            Err(error) => return Turn::Blind(error),
+    async fn turn(&mut self) -> Turn {
+        let workload = match self.runner.store.outlook().await {
+            Ok(workload) => workload,
+            Err(error) => return Turn::StoreFailed(error),
         };
-        if let Err(error) = self.follow(&outlook, came_up).await {
-            return Turn::Blind(error);
+        if let Err(error) = self.follow(&workload.timetable).await {
+            return Turn::StoreFailed(error);
         }
-        if self.due(&outlook).is_none() {
-            return match self.share().await {
+        if self.pass_due(&workload).is_none() {
+            return match self.store_what_was_noticed().await {
                 Ok(()) => Turn::Idle,
-                Err(error) => Turn::Blind(error),
+                Err(error) => Turn::StoreFailed(error),
             };
         }
-        let mut state = self.passing.lock().await;
-        let note = Note::of_the_loop();
-        let held = match PassLease::take(&self.store, &note.text()).await {
-            Ok(Some(held)) => held,
+        let mut log = self.runner.passing.lock().await;
+        let note = LeaseNote::of(None);
+        let lease = match PassLease::take(&self.runner.store, &note).await {
+            Ok(Some(lease)) => lease,
             Ok(None) => return Turn::Idle,
-            Err(error) => return Turn::Blind(error),
+            Err(error) => return Turn::StoreFailed(error),
         };
-        let turn = self.run_what_is_due(&mut state, &held, note).await;
-        held.release().await;
+        let turn = self.run_what_is_due(&mut log, &lease, note.pass_id).await;
+        lease.release().await;
         turn
     }
 
     /// Takes over what passes elsewhere found out.
-    async fn follow(&self, outlook: &Workload, came_up: &CameUp) -> Result<(), store::Error> {
-        let Workload { timetable, .. } = outlook;
-        let looks = [timetable.last_full, timetable.verified_at];
-        let found = came_up.found.get_or_init(|| looks);
+    async fn follow(&mut self, timetable: &Timetable) -> Result<(), store::Error> {
+        let last = [timetable.last_full, timetable.verified_at];
         // What was found at the start is of an earlier pass, whatever the clock said then.
-        let since = |(now, then): (&Option<_>, &_)| now != then && now.is_some_and(|at| at >= came_up.at);
-        if looks.iter().zip(found).all(since) {
-            self.started.store(true, Ordering::Relaxed);
+        let found = self.found_at_start.get_or_insert(last);
+        let came_up_at = self.came_up_at;
+        let is_since = |(now, then): (&Option<_>, &_)| now != then && now.is_some_and(|at| at >= came_up_at);
+        if last.iter().zip(found.iter()).all(is_since) {
+            self.first_pass = FirstPass::Begun;
         }
-        self.metrics.show(&timetable.standing);
-        let links_of = *self.links_of.lock();
-        if links_of != timetable.last_full {
-            self.set_links(self.store.links().await?);
-            *self.links_of.lock() = timetable.last_full;
+        self.runner.metrics.show(&timetable.standing);
+        if self.links_of != timetable.last_full {
+            self.runner.links.reload().await?;
+            self.links_of = timetable.last_full;
         }
         Ok(())
     }
 
-    fn due(&self, outlook: &Workload) -> Option<Due> {
-        self.agenda.due(clock::now(), self.started.load(Ordering::Relaxed), outlook)
+    fn pass_due(&self, workload: &Workload) -> Option<Due> {
+        self.runner.intervals.pass_due(clock::now(), self.first_pass, workload)
     }
 
     /// Another replica may have done what was due before we got the lease, so this looks again.
-    async fn run_what_is_due(&self, state: &mut PassState, held: &Arc<PassLease>, note: Note) -> Turn {
-        let mut outlook = match self.store.outlook().await {
-            Ok(outlook) => outlook,
+    async fn run_what_is_due(&mut self, log: &mut PassLog, lease: &PassLease, pass_id: String) -> Turn {
+        let runner = self.runner;
+        let mut workload = match runner.store.outlook().await {
+            Ok(workload) => workload,
             Err(error) => {
-                if held.lease().was_abandoned() {
-                    held.forsake();
+                if lease.was_abandoned() {
+                    lease.let_run_out();
                 }
-                return Turn::Blind(error);
+                return Turn::StoreFailed(error);
             }
         };
-        outlook.abandoned = held.lease().was_abandoned();
-        let Some(Due { trigger, full, marks }) = self.due(&outlook) else { return Turn::Idle };
-        let sources = match Scope::of(marks.iter().map(|dirty| dirty.mark.clone())) {
-            Scope::Sources(sources) if !full => sources,
-            Scope::All | Scope::Sources(_) => BTreeSet::new(),
-        };
-        let request = PassRequest { sources, ..PassRequest::default() };
-        let mut timetable = outlook.timetable;
-        let ask = Ask { pass_id: note.pass_id, trigger, request, timetable: timetable.clone() };
+        workload.abandoned = lease.was_abandoned();
+        let Some(Due { trigger, scope, marks }) = self.pass_due(&workload) else { return Turn::Idle };
+        let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
+        let mut timetable = workload.timetable;
+        let order = PassOrder { pass_id, trigger, request, timetable: timetable.clone() };
         let began = clock::now();
         let outcome = async {
-            let report = self.pass(state, held, ask).await?;
+            // Boxed, since the future of a whole pass is large.
+            let report = Box::pin(runner.run(log, lease, order)).await?;
             let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
             if let Some(since) = waiting.filter(|_| report.is_complete()) {
                 let took = (clock::now() - since).as_seconds_f64();
-                self.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
+                runner.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
             }
-            self.store.clear_dirty(held.lease(), &marks, began, &report.pass_id).await
+            runner.store.clear_dirty(lease.proof(), &marks, began, &report.pass_id).await
         };
         match outcome.await {
             Ok(_) => {
                 if trigger == Trigger::Start {
-                    self.started.store(true, Ordering::Relaxed);
+                    self.first_pass = FirstPass::Begun;
                 }
-                Turn::Ran
+                Turn::PassRan
             }
             Err(error) => {
                 let ended = clock::now();
-                let passed = Passed { full, began, ended, complete: false, next_wake: None };
-                timetable::note(&mut timetable, &passed);
-                if !matches!(self.store.set_timetable(held.lease(), &timetable).await, Ok(true)) {
-                    self.look_at_all_again(held).await;
+                let passed = Passed { scope: &scope, began, ended, complete: false, next_wake: None };
+                timetable::record(&mut timetable, &passed);
+                if !matches!(runner.store.set_timetable(lease.proof(), &timetable).await, Ok(true)) {
+                    lease.demand_full_pass().await;
                 }
-                Turn::Failed(error)
+                Turn::PassFailed(error)
             }
         }
     }
 
-    /// Sees to it that a full look follows a pass that broke off. If the store takes not even this, the lease tells:
-    /// it is left to run out.
-    pub(super) async fn look_at_all_again(&self, held: &PassLease) {
-        if let Err(error) = self.store.mark(&Mark::Everything).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not ask for another pass");
-            held.forsake();
+    /// Puts a wrong secret that was noticed here into the store without waiting for the next pass, which may run
+    /// elsewhere.
+    async fn store_what_was_noticed(&self) -> Result<(), store::Error> {
+        let PassRunner { store, snapshots, passing, .. } = self.runner;
+        if !snapshots.is_ahead_of_store() {
+            return Ok(());
         }
+        let _passing = passing.lock().await;
+        let Some(lease) = PassLease::take(store, &LeaseNote::of(None)).await? else { return Ok(()) };
+        let stored = match snapshots.read().await {
+            Ok(snapshot) => snapshots.replace(snapshot).await,
+            Err(error) => Err(error),
+        };
+        if lease.was_abandoned() {
+            // Whoever takes the lease next would not know.
+            lease.demand_full_pass().await;
+        }
+        lease.release().await;
+        stored
     }
 }

@@ -1,13 +1,21 @@
-//! What is to be looked at again: marks that events leave, and the scope of a pass.
+//! What a pass looks at: its scope, what it is asked to do, and the marks that events leave.
 
 use std::collections::BTreeSet;
 
-use crate::model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source};
+use serde::{Deserialize, Serialize};
 
-/// What a pass looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::plan::Guard;
+use crate::{
+    model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source},
+    pagerduty::Hint,
+};
+
+/// What a pass looks at. Written as the list of sources; an empty one means everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "BTreeSet<Source>", into = "BTreeSet<Source>")]
 pub enum Scope {
     /// Every rule.
+    #[default]
     All,
     /// The rules that name one of these, and those that share a resource with them.
     Sources(BTreeSet<Source>),
@@ -26,6 +34,20 @@ impl Scope {
         Self::Sources(sources)
     }
 
+    /// These schedules, or everything if there are none; fails with the first that no rule names.
+    pub fn of_schedules(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<Self, ScheduleId> {
+        let named: BTreeSet<Source> = rules.iter().flat_map(Rule::sources).collect();
+        let mut sources = BTreeSet::new();
+        for id in schedules {
+            let source = Source::Schedule(id.clone());
+            if !named.contains(&source) {
+                return Err(id);
+            }
+            sources.insert(source);
+        }
+        Ok(sources.into())
+    }
+
     /// Whether a rule is looked at because one of its own sources is named.
     pub fn names(&self, rule: &Rule) -> bool {
         match self {
@@ -35,16 +57,54 @@ impl Scope {
     }
 }
 
+impl From<BTreeSet<Source>> for Scope {
+    fn from(sources: BTreeSet<Source>) -> Self {
+        if sources.is_empty() { Self::All } else { Self::Sources(sources) }
+    }
+}
+
+impl From<Scope> for BTreeSet<Source> {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::All => Self::new(),
+            Scope::Sources(sources) => sources,
+        }
+    }
+}
+
+/// What a pass is asked to do; equal requests share a pass. Other replicas, also of other versions, read it in the
+/// lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PassRequest {
+    /// What to look at.
+    #[serde(rename = "sources")]
+    pub scope: Scope,
+    /// Only plan.
+    pub dry_run: bool,
+    /// Whether the pass may revoke any number of grants in force.
+    #[serde(rename = "allow_mass_revocation")]
+    pub guard: Guard,
+}
+
+/// What an event that says this leads to.
+pub(super) fn marks_for(rules: &[Rule], links: &Links, hint: &Hint) -> BTreeSet<Mark> {
+    match hint {
+        Hint::Nothing => BTreeSet::new(),
+        Hint::Everything => BTreeSet::from([Mark::Everything]),
+        Hint::About { schedules, policies } => concerned(rules, links, schedules, policies),
+    }
+}
+
 /// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
 /// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.
-pub fn concerned(
+fn concerned(
     rules: &[Rule],
     links: &Links,
     schedules: &BTreeSet<ScheduleId>,
     policies: &BTreeSet<PolicyId>,
 ) -> BTreeSet<Mark> {
     let linked = |schedule: Option<&ScheduleId>, policy: Option<&PolicyId>| {
-        links.0.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
+        links.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
             (Some(schedule), None) => schedule == seen_schedule && policies.contains(seen_policy),
             (None, Some(policy)) => policy == seen_policy && schedules.contains(seen_schedule),
             _ => false,
@@ -64,20 +124,6 @@ pub fn concerned(
         }
     }
     if marks.is_empty() { BTreeSet::from([Mark::Everything]) } else { marks }
-}
-
-/// The schedules as sources of rules, or the first that no rule names.
-pub fn sources_of(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<BTreeSet<Source>, String> {
-    let named: BTreeSet<Source> = rules.iter().flat_map(Rule::sources).collect();
-    let mut sources = BTreeSet::new();
-    for id in schedules {
-        let source = Source::Schedule(id.clone());
-        if !named.contains(&source) {
-            return Err(id.to_string());
-        }
-        sources.insert(source);
-    }
-    Ok(sources)
 }
 
 #[cfg(test)]
@@ -100,7 +146,7 @@ mod tests {
     }
 
     fn marks(schedules: &[&str], policies: &[&str]) -> Vec<String> {
-        let links = Links(BTreeSet::from([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]));
+        let links = Links::from_iter([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]);
         let schedules = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
         let policies = policies.iter().map(|id| PolicyId::from(*id)).collect();
         concerned(&rules(), &links, &schedules, &policies).iter().map(Mark::to_string).collect()
@@ -118,6 +164,18 @@ mod tests {
     fn an_event_about_strangers_concerns_everything() {
         assert_eq!(marks(&["PS77"], &["PP77"]), ["*"]);
         assert_eq!(marks(&[], &[]), ["*"]);
+    }
+
+    #[test]
+    fn a_request_reads_the_same_in_every_version() {
+        let request = |scope| PassRequest { scope, dry_run: false, guard: Guard::Lifted };
+        let everything = serde_json::to_value(request(Scope::All)).unwrap();
+        let lists = serde_json::json!({ "sources": [], "dry_run": false, "allow_mass_revocation": true });
+        assert_eq!(everything, lists);
+        let narrow = request(Scope::of([Mark::Source(Source::Schedule("PS1".into()))]));
+        let text = serde_json::to_string(&narrow).unwrap();
+        assert_eq!(serde_json::from_str::<PassRequest>(&text).unwrap(), narrow);
+        assert_eq!(serde_json::from_value::<PassRequest>(lists).unwrap(), request(Scope::All));
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! When the next pass is due, and why. Pure: instants in, instants out. What it decides by is in the store, where
 //! all replicas see it.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::report::Trigger;
+use super::{report::Trigger, scope::Scope};
 use crate::store::{DirtyMark, Timetable, Workload};
 
 /// Events about the same thing within this time share a refresh: the first is served at once, the rest together.
@@ -17,32 +15,41 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 /// By how much the clocks of replicas may differ without one of them taking it for a clock that was set back.
 const SKEW: TimeDelta = TimeDelta::seconds(2);
 
-/// Decides when it is time to look.
+/// How often passes look at everything, whatever happens meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Agenda {
-    interval: TimeDelta,
+pub struct Intervals {
+    /// A full pass happens at least this often.
+    pub full_pass: TimeDelta,
+    /// A pass compares the ledger with strongDM's list at least this often.
+    pub comparison: TimeDelta,
+}
+
+/// Whether a full pass with a comparison has begun since this process came up, here or elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstPass {
+    Pending,
+    Begun,
 }
 
 /// A pass that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) trigger: Trigger,
-    /// Look at everything; otherwise only at what `marks` name.
-    pub(super) full: bool,
+    pub(super) scope: Scope,
     /// The marks that the pass serves.
     pub(super) marks: Vec<DirtyMark>,
 }
 
-impl Agenda {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self { interval: TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX) }
-    }
-
-    /// The pass that is due at `now`, if any. `started` says whether a full pass has begun since this process came
-    /// up. A full pass serves all marks.
-    pub(super) fn due(&self, now: DateTime<Utc>, started: bool, outlook: &Workload) -> Option<Due> {
-        let Workload { timetable, dirty, abandoned } = outlook;
-        let full = if !started {
+impl Intervals {
+    /// The pass that is due at `now`, if any. A full pass serves all marks.
+    pub(super) fn pass_due(
+        &self,
+        now: DateTime<Utc>,
+        first_pass: FirstPass,
+        workload: &Workload,
+    ) -> Option<Due> {
+        let Workload { timetable, dirty, abandoned } = workload;
+        let full = if first_pass == FirstPass::Pending {
             Some(Trigger::Start)
         } else if *abandoned {
             Some(Trigger::Retry)
@@ -50,16 +57,30 @@ impl Agenda {
             self.full_pass_due(now, timetable)
         };
         if let Some(trigger) = full {
-            return Some(Due { trigger, full: true, marks: dirty.clone() });
+            return Some(Due { trigger, scope: Scope::All, marks: dirty.clone() });
         }
         let marks: Vec<DirtyMark> = dirty.iter().filter(|dirty| may_look(now, dirty)).cloned().collect();
-        (!marks.is_empty()).then_some(Due { trigger: Trigger::Webhook, full: false, marks })
+        let scope = Scope::of(marks.iter().map(|dirty| dirty.mark.clone()));
+        (!marks.is_empty()).then_some(Due { trigger: Trigger::Webhook, scope, marks })
+    }
+
+    /// Whether a pass at `now` compares the ledger with strongDM's list.
+    pub(super) fn is_comparison_due(
+        &self,
+        now: DateTime<Utc>,
+        trigger: Trigger,
+        timetable: &Timetable,
+    ) -> bool {
+        let is_asked = matches!(trigger, Trigger::Start | Trigger::Manual | Trigger::Command);
+        // A comparison in the future means that the clock was set back.
+        let is_recent = |at| (TimeDelta::zero()..self.comparison).contains(&(now - at));
+        is_asked || !timetable.verified_at.is_some_and(is_recent)
     }
 
     fn full_pass_due(&self, now: DateTime<Utc>, timetable: &Timetable) -> Option<Trigger> {
         let Some(last) = timetable.last_full else { return Some(Trigger::Start) };
         // A last pass in the future means that the clock was set back.
-        if last - now > SKEW || now - last >= self.interval {
+        if last - now > SKEW || now - last >= self.full_pass {
             return Some(Trigger::Interval);
         }
         if timetable.wake.is_some_and(|wake| wake <= now) {
@@ -73,9 +94,10 @@ fn may_look(now: DateTime<Utc>, dirty: &DirtyMark) -> bool {
     dirty.looked_at.is_none_or(|looked| now < looked || now - looked >= SPACING)
 }
 
-/// Notes a pass: whether it looked at everything, whether all went well, and when its plan expects a change.
-pub(super) fn note(timetable: &mut Timetable, pass: &Passed) {
-    let Passed { full, began, ended, complete, next_wake } = *pass;
+/// Records a pass that ended.
+pub(super) fn record(timetable: &mut Timetable, pass: &Passed<'_>) {
+    let Passed { scope, began, ended, complete, next_wake } = *pass;
+    let full = *scope == Scope::All;
     if full {
         timetable.last_full = Some(began);
         timetable.wake = next_wake;
@@ -107,11 +129,13 @@ pub(super) fn pause_after(failures: u32) -> TimeDelta {
 
 /// A pass that ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Passed {
-    pub(super) full: bool,
+pub(super) struct Passed<'s> {
+    pub(super) scope: &'s Scope,
     pub(super) began: DateTime<Utc>,
     pub(super) ended: DateTime<Utc>,
+    /// Whether everything was seen and done.
     pub(super) complete: bool,
+    /// When its plan expects a change.
     pub(super) next_wake: Option<DateTime<Utc>>,
 }
 
@@ -128,45 +152,54 @@ mod tests {
         DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version, looked_at, since: None }
     }
 
-    fn passed(full: bool, began: DateTime<Utc>, complete: bool, next_wake: Option<DateTime<Utc>>) -> Passed {
-        Passed { full, began, ended: began, complete, next_wake }
+    fn passed(
+        scope: &Scope,
+        began: DateTime<Utc>,
+        complete: bool,
+        next_wake: Option<DateTime<Utc>>,
+    ) -> Passed<'_> {
+        Passed { scope, began, ended: began, complete, next_wake }
     }
 
-    fn agenda() -> Agenda {
-        Agenda::new(Duration::from_hours(1))
+    fn narrow() -> Scope {
+        Scope::of([dirty("A", 1, None).mark])
+    }
+
+    fn intervals() -> Intervals {
+        Intervals { full_pass: TimeDelta::hours(1), comparison: TimeDelta::minutes(15) }
     }
 
     fn after_start() -> Workload {
-        let mut outlook = Workload::default();
-        let due = agenda().due(at(0), false, &outlook).unwrap();
-        assert_eq!((due.trigger, due.full), (Trigger::Start, true));
-        note(&mut outlook.timetable, &passed(true, at(0), true, Some(at(50_000))));
-        outlook
+        let mut workload = Workload::default();
+        let due = intervals().pass_due(at(0), FirstPass::Pending, &workload).unwrap();
+        assert_eq!((due.trigger, due.scope), (Trigger::Start, Scope::All));
+        record(&mut workload.timetable, &passed(&Scope::All, at(0), true, Some(at(50_000))));
+        workload
     }
 
-    fn trigger(outlook: &Workload, now: DateTime<Utc>) -> Option<Trigger> {
-        agenda().due(now, true, outlook).map(|due| due.trigger)
+    fn trigger(workload: &Workload, now: DateTime<Utc>) -> Option<Trigger> {
+        intervals().pass_due(now, FirstPass::Begun, workload).map(|due| due.trigger)
     }
 
     #[test]
     fn a_full_pass_is_due_at_boundaries_and_intervals() {
-        let outlook = after_start();
-        assert_eq!(trigger(&outlook, at(49_999)), None);
-        assert_eq!(trigger(&outlook, at(50_000)), Some(Trigger::Boundary));
-        assert_eq!(trigger(&outlook, at(3_600_000)), Some(Trigger::Interval));
+        let workload = after_start();
+        assert_eq!(trigger(&workload, at(49_999)), None);
+        assert_eq!(trigger(&workload, at(50_000)), Some(Trigger::Boundary));
+        assert_eq!(trigger(&workload, at(3_600_000)), Some(Trigger::Interval));
     }
 
     #[test]
     fn every_process_sees_a_full_pass_begin_after_it_came_up() {
-        let due = agenda().due(at(1_000), false, &after_start()).unwrap();
-        assert_eq!((due.trigger, due.full), (Trigger::Start, true));
+        let due = intervals().pass_due(at(1_000), FirstPass::Pending, &after_start()).unwrap();
+        assert_eq!((due.trigger, due.scope), (Trigger::Start, Scope::All));
     }
 
     #[test]
     fn a_pass_that_somebody_abandoned_is_made_up_for() {
-        let outlook = Workload { abandoned: true, ..after_start() };
-        let due = agenda().due(at(1_000), true, &outlook).unwrap();
-        assert_eq!((due.trigger, due.full), (Trigger::Retry, true));
+        let workload = Workload { abandoned: true, ..after_start() };
+        let due = intervals().pass_due(at(1_000), FirstPass::Begun, &workload).unwrap();
+        assert_eq!((due.trigger, due.scope), (Trigger::Retry, Scope::All));
     }
 
     #[test]
@@ -177,46 +210,62 @@ mod tests {
 
     #[test]
     fn a_burst_about_one_schedule_is_served_at_once_and_then_together() {
-        let mut outlook = after_start();
-        outlook.dirty = vec![dirty("A", 1, None)];
-        let first = agenda().due(at(1_000), true, &outlook).unwrap();
-        assert_eq!((first.trigger, first.full), (Trigger::Webhook, false));
-        outlook.dirty = vec![dirty("A", 2, Some(at(1_000)))];
-        assert_eq!(trigger(&outlook, at(1_200)), None, "too soon");
-        outlook.dirty.push(dirty("B", 1, None));
-        let other = agenda().due(at(1_200), true, &outlook).unwrap();
+        let mut workload = after_start();
+        workload.dirty = vec![dirty("A", 1, None)];
+        let first = intervals().pass_due(at(1_000), FirstPass::Begun, &workload).unwrap();
+        assert_eq!((first.trigger, first.scope), (Trigger::Webhook, narrow()));
+        workload.dirty = vec![dirty("A", 2, Some(at(1_000)))];
+        assert_eq!(trigger(&workload, at(1_200)), None, "too soon");
+        workload.dirty.push(dirty("B", 1, None));
+        let other = intervals().pass_due(at(1_200), FirstPass::Begun, &workload).unwrap();
         assert_eq!(other.marks, [dirty("B", 1, None)], "a storm about one does not hold up another");
-        outlook.dirty = vec![dirty("A", 99, Some(at(1_000)))];
-        assert_eq!(agenda().due(at(2_000), true, &outlook).unwrap().marks, outlook.dirty);
+        workload.dirty = vec![dirty("A", 99, Some(at(1_000)))];
+        assert_eq!(
+            intervals().pass_due(at(2_000), FirstPass::Begun, &workload).unwrap().marks,
+            workload.dirty
+        );
     }
 
     #[test]
     fn failures_are_retried_with_a_growing_pause_of_at_most_a_minute() {
-        let mut outlook = after_start();
+        let mut workload = after_start();
         let mut now = at(1_000);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            note(&mut outlook.timetable, &passed(true, now, false, None));
+            record(&mut workload.timetable, &passed(&Scope::All, now, false, None));
             let before = now;
-            while trigger(&outlook, now).is_none() {
+            while trigger(&workload, now).is_none() {
                 now += TimeDelta::seconds(1);
             }
             pauses.push((now - before).num_seconds());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        note(&mut outlook.timetable, &passed(true, now, true, None));
-        assert_eq!(trigger(&outlook, now + TimeDelta::seconds(120)), None);
+        record(&mut workload.timetable, &passed(&Scope::All, now, true, None));
+        assert_eq!(trigger(&workload, now + TimeDelta::seconds(120)), None);
     }
 
     #[test]
     fn a_storm_of_failing_events_puts_no_retry_off() {
-        let mut outlook = after_start();
-        note(&mut outlook.timetable, &passed(true, at(1_000), false, None));
-        note(&mut outlook.timetable, &passed(false, at(1_500), false, None));
-        assert_eq!(trigger(&outlook, at(1_999)), None);
-        assert_eq!(trigger(&outlook, at(2_000)), Some(Trigger::Retry));
-        note(&mut outlook.timetable, &passed(true, at(2_000), false, None));
-        assert_eq!(trigger(&outlook, at(5_999)), None, "a full pass is what the retry was for");
-        assert_eq!(trigger(&outlook, at(6_000)), Some(Trigger::Retry));
+        let mut workload = after_start();
+        record(&mut workload.timetable, &passed(&Scope::All, at(1_000), false, None));
+        record(&mut workload.timetable, &passed(&narrow(), at(1_500), false, None));
+        assert_eq!(trigger(&workload, at(1_999)), None);
+        assert_eq!(trigger(&workload, at(2_000)), Some(Trigger::Retry));
+        record(&mut workload.timetable, &passed(&Scope::All, at(2_000), false, None));
+        assert_eq!(trigger(&workload, at(5_999)), None, "a full pass is what the retry was for");
+        assert_eq!(trigger(&workload, at(6_000)), Some(Trigger::Retry));
+    }
+
+    #[test]
+    fn a_comparison_is_due_when_the_last_is_old_or_somebody_waits_for_the_pass() {
+        let due = |now, trigger, verified_at| {
+            let timetable = Timetable { verified_at, ..Timetable::default() };
+            intervals().is_comparison_due(now, trigger, &timetable)
+        };
+        assert!(due(at(0), Trigger::Webhook, None));
+        assert!(!due(at(899_999), Trigger::Webhook, Some(at(0))));
+        assert!(due(at(900_000), Trigger::Webhook, Some(at(0))));
+        assert!(due(at(1), Trigger::Manual, Some(at(0))));
+        assert!(due(at(-1), Trigger::Interval, Some(at(0))), "the clock was set back");
     }
 }

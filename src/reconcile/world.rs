@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Account, Email, ForeignGrant, Observed, OnCall, OwnGrant, Pair, Refusal, Resource, ResourceSelector,
-    SecondGrant, Source, UserId,
+    Account, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
+    ResourceSelector, SecondGrant, Source, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -28,6 +28,43 @@ pub struct World {
     /// What strongDM was last seen to do with a second grant.
     pub second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
+    pub refusals: Vec<Refusal>,
+}
+
+impl World {
+    /// A world of which nothing but this is known.
+    pub fn of(recorded: Recorded) -> Self {
+        let Recorded { ledger, foreign, unsettled, second_grant, refusals } = recorded;
+        Self { ledger, foreign, unsettled, second_grant, refusals, ..Self::default() }
+    }
+
+    /// The on-calls of all schedules and policies that answered.
+    pub fn seen_on_calls(&self) -> impl Iterator<Item = &OnCall> {
+        self.on_calls.values().flat_map(|answer| match answer {
+            Observed::Known(on_calls) => on_calls.as_slice(),
+            Observed::Unknown(_) => &[],
+        })
+    }
+
+    /// Which schedule was seen under which escalation policy.
+    pub fn links(&self) -> Links {
+        let both = |on_call: &OnCall| on_call.schedule.clone().zip(on_call.policy.clone());
+        self.seen_on_calls().filter_map(both).collect()
+    }
+}
+
+/// The part of the [`World`] that our own store tells, under the same names. Empty for whoever has no store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Our grants that have not ended.
+    pub ledger: Vec<OwnGrant>,
+    /// Grants that somebody else made, as last seen.
+    pub foreign: Vec<ForeignGrant>,
+    /// Pairs for which an earlier write has an unknown outcome.
+    pub unsettled: Vec<Pair>,
+    /// What strongDM was last seen to do with a second grant.
+    pub second_grant: SecondGrant,
+    /// Refusals that still hold.
     pub refusals: Vec<Refusal>,
 }
 

@@ -1,17 +1,18 @@
-//! Counts TLS handshakes and says why one failed: PagerDuty counts each against us, and three in a row make it switch
-//! the subscription off.
+//! Counts TLS handshakes, and logs why one failed: PagerDuty counts each failure against us, and three in a row make it
+//! switch the subscription off.
 
 use std::{io, sync::Arc, time::Duration};
 
 use axum_server::accept::Accept;
 use futures_util::{FutureExt, future::BoxFuture};
-use parking_lot::Mutex;
 use rustls::{CertificateError, Error, OtherError};
-use tokio::time::Instant;
 
-use crate::metrics::{ByResult, Metrics};
+use crate::{
+    metrics::{ByResult, Metrics},
+    telemetry::throttle::LogThrottle,
+};
 
-/// Anybody can cause failures, so they are logged at most this often.
+/// Failed handshakes are logged at most this often: anybody can cause them.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Watches the handshakes of `inner`.
@@ -19,37 +20,28 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Handshakes<A> {
     inner: A,
     metrics: Arc<Metrics>,
-    logged: Arc<Mutex<Option<Instant>>>,
+    throttle: Arc<LogThrottle>,
 }
 
 impl<A> Handshakes<A> {
     /// Reports the handshakes of `inner` to `metrics`.
     pub(crate) fn new(inner: A, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics, logged: Arc::default() }
+        Self { inner, metrics, throttle: Arc::new(LogThrottle::every(LOG_EVERY)) }
     }
 
-    fn note(&self, outcome: Result<(), &io::Error>) {
+    fn record(&self, outcome: Result<(), &io::Error>) {
         let result = match outcome {
             Ok(()) => "done",
             Err(error) => kind(error),
         };
         self.metrics.tls_handshakes.get_or_create(&ByResult { result }).inc();
         let Err(error) = outcome.map_err(reason) else { return };
-        // Port scanners and probes that only connect are no news.
-        if result == "broken_off" || !self.may_log() {
+        // Port scanners and health checks that only connect are no news.
+        if result == "broken_off" || self.throttle.count().is_none() {
             tracing::debug!("a TLS handshake failed: {error}");
         } else {
             tracing::warn!("a TLS handshake failed: {error}");
         }
-    }
-
-    fn may_log(&self) -> bool {
-        let mut logged = self.logged.lock();
-        let may = logged.is_none_or(|at| at.elapsed() >= LOG_EVERY);
-        if may {
-            *logged = Some(Instant::now());
-        }
-        may
     }
 }
 
@@ -90,7 +82,7 @@ where
         let this = self.clone();
         self.inner
             .accept(stream, service)
-            .inspect(move |outcome| this.note(outcome.as_ref().map(|_| ())))
+            .inspect(move |outcome| this.record(outcome.as_ref().map(|_| ())))
             .boxed()
     }
 }

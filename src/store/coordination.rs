@@ -1,62 +1,16 @@
-//! Who does what when: leases on what only one replica may do at a time, and the timetable that all replicas share.
+//! Who does what when: who holds a lease, and the timetable that all replicas share.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
-use super::{DirtyMark, Error, from_json, from_ms, to_json};
+use super::{
+    DirtyMark, Duty, Error, Holder, Lease,
+    column::{from_json, from_ms, to_json},
+    row::row,
+};
 use crate::model::PassCounts;
-
-/// Something that only one replica may do at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// Running passes.
-    Passes,
-    /// Removing old rows.
-    Housekeeping,
-}
-
-impl Duty {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Passes => "passes",
-            Self::Housekeeping => "housekeeping",
-        }
-    }
-}
-
-/// Proof that this process was given a duty; until when is for the database to say.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    pub(super) duty: Duty,
-    /// Differs from that of every other lease of this duty.
-    pub(super) token: i64,
-    pub(super) abandoned: bool,
-    pub(super) expires: bool,
-}
-
-impl Lease {
-    /// Whether the last holder neither renewed nor released it: it died, froze, or was cut off in the middle.
-    pub fn was_abandoned(&self) -> bool {
-        self.abandoned
-    }
-
-    /// Whether it must be renewed; not where one process owns the whole store.
-    pub fn expires(&self) -> bool {
-        self.expires
-    }
-}
-
-/// Whoever holds a lease now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Tells this lease from the next one.
-    pub token: i64,
-    /// What the holder said that it is doing.
-    pub note: String,
-}
 
 /// What passes leave for the next one, wherever that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,15 +62,23 @@ pub trait Coordination {
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
-/// The timetable as it is stored.
-#[derive(FromRow)]
-pub(super) struct TimetableRow {
-    last_full_ms: Option<i64>,
-    wake_ms: Option<i64>,
-    failures: i64,
-    retry_ms: Option<i64>,
-    verified_ms: Option<i64>,
-    standing: String,
+/// The one row of the timetable.
+pub(super) const TIMETABLE: &str =
+    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda";
+
+pub(super) const SET_TIMETABLE: &str = "UPDATE agenda
+     SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
+
+row! {
+    /// The timetable as it is stored.
+    pub(super) struct TimetableRow {
+        last_full_ms: Option<i64>,
+        wake_ms: Option<i64>,
+        failures: i64,
+        retry_ms: Option<i64>,
+        verified_ms: Option<i64>,
+        standing: String,
+    }
 }
 
 impl TimetableRow {

@@ -4,21 +4,24 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Error, from_json, from_ms};
-use crate::model::Grant;
+use super::{
+    Error,
+    column::{from_json, from_ms},
+    row::row,
+};
+use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
 
 /// One thing that was done to a grant, or tried.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// `create`, `revoke`, `adopt` (found again after an unclear answer) or `vanish` (gone without us).
-    pub action: &'static str,
-    /// `done`, `refused`, `failed` or `unclear`.
-    pub outcome: &'static str,
+    /// What was done.
+    pub action: AuditAction,
+    /// What came of it.
+    pub outcome: AuditOutcome,
     /// The grant.
     pub grant: Grant,
     /// Why, in words.
@@ -38,9 +41,11 @@ pub struct AuditRow {
     /// When, in UTC.
     pub at: DateTime<Utc>,
     /// What was done.
-    pub action: String,
+    #[schema(value_type = String)]
+    pub action: Recorded<AuditAction>,
     /// What came of it.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: Recorded<AuditOutcome>,
     /// The grant it was done to.
     #[schema(value_type = Grant)]
     pub grant: Box<RawValue>,
@@ -85,7 +90,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// What people read, and its pruning.
+/// What people read.
 #[async_trait]
 pub trait Journal {
     /// Writes an audit entry that settles nothing, such as a failure.
@@ -109,81 +114,78 @@ pub trait Journal {
 
     /// The reports of the newest passes that were kept.
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
-
-    /// Removes what is older than `before`, and event keys older than `keys_before`, a few rows at a time; says
-    /// whether more is left.
-    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
 }
 
-/// How many rows of a table one step of pruning removes; the statements name the same number.
-pub(super) const PRUNE_STEP: u64 = 500;
+pub(super) const INSERT_AUDIT: &str =
+    "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// One step of pruning: statements, each with the instant before which rows go. None looks at more rows than it may
-/// remove: they take the lowest entries of an index, or the rows that came first.
-pub(super) fn prune_step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 6] {
-    let (ms, seconds) = (before.timestamp_millis(), before.timestamp());
-    [
-        (
-            "DELETE FROM event_keys WHERE key IN
-               (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)",
-            keys_before.timestamp_millis(),
-        ),
-        (
-            "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN
-               (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)",
-            ms,
-        ),
-        (
-            "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)",
-            ms,
-        ),
-        ("DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)", ms),
-        (
-            "DELETE FROM passes WHERE id IN
-               (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)",
-            ms,
-        ),
-        (
-            "DELETE FROM grants WHERE seq IN
-               (SELECT seq FROM grants WHERE end_at < $1 ORDER BY end_at LIMIT 500)",
-            seconds,
-        ),
-    ]
-}
+pub(super) const AUDIT_PAGE: &str =
+    "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+     WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
 
-/// An audit entry as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredAudit {
-    seq: i64,
-    at_ms: i64,
-    action: String,
-    outcome: String,
-    granted: String,
-    reason: String,
-    cause: String,
-    pass_id: String,
+pub(super) const AUDIT_AFTER: &str =
+    "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
+     WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3";
+
+pub(super) const RECORD_PASS: &str =
+    "INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+pub(super) const PASS_REPORT: &str = "SELECT report FROM passes WHERE id = $1";
+
+pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1";
+
+/// Removes entries made before `$1`.
+pub(super) const PRUNE_AUDIT: &str =
+    "DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)";
+
+/// Removes reports of passes that began before `$1`.
+pub(super) const PRUNE_PASSES: &str = "DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)";
+
+row! {
+    /// An audit entry as it is stored.
+    pub(super) struct StoredAudit {
+        seq: i64,
+        at_ms: i64,
+        action: String,
+        outcome: String,
+        granted: String,
+        reason: String,
+        cause: String,
+        pass_id: String,
+    }
 }
 
 impl StoredAudit {
     fn read(self) -> Result<AuditRow, Error> {
         let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
         let grant = from_json("grant", &granted)?;
-        Ok(AuditRow { seq, at: from_ms(at_ms), action, outcome, grant, reason, trigger: cause, pass_id })
+        Ok(AuditRow {
+            seq,
+            at: from_ms(at_ms),
+            action: action.into(),
+            outcome: outcome.into(),
+            grant,
+            reason,
+            trigger: cause,
+            pass_id,
+        })
     }
 }
 
-/// A delivery as it is stored.
-#[derive(FromRow)]
-pub(super) struct StoredDelivery {
-    seq: i64,
-    received_ms: i64,
-    event_id: Option<String>,
-    event_type: Option<String>,
-    webhook_id: Option<String>,
-    subscription: Option<String>,
-    status: String,
-    marks: String,
-    pass_id: Option<String>,
+row! {
+    /// A delivery as it is stored.
+    pub(super) struct StoredDelivery {
+        seq: i64,
+        received_ms: i64,
+        event_id: Option<String>,
+        event_type: Option<String>,
+        webhook_id: Option<String>,
+        subscription: Option<String>,
+        status: String,
+        marks: String,
+        pass_id: Option<String>,
+    }
 }
 
 impl StoredDelivery {

@@ -1,12 +1,18 @@
-//! What was learned from answers and must outlive the process: other people's grants, refusals, strongDM's way with
-//! a second grant, and which schedule was seen under which escalation policy.
+//! What was learned from answers and must outlive the process: other people's grants, refusals, facts, and which
+//! schedule was seen under which escalation policy.
+//!
+//! The links are no fact, although they are read and replaced as a whole: replicas of the version before write them row by
+//! row into a table of their own. Were they a fact here, each side of a rolling upgrade would decide by what only it saw.
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::FromRow;
 
-use super::{Error, Lease, from_ms, from_seconds};
-use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, SecondGrant, Window};
+use super::{
+    Error, Lease,
+    column::{from_ms, from_seconds},
+    row::row,
+};
+use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, Window};
 
 /// The verbs about what was learned.
 #[async_trait]
@@ -24,17 +30,11 @@ pub trait Knowledge {
         now: DateTime<Utc>,
     ) -> Result<(), Error>;
 
-    /// What strongDM was last seen to do with a second grant; the best is assumed once that is too old.
-    async fn second_grant(&self, now: DateTime<Utc>) -> Result<SecondGrant, Error>;
+    /// The value of the fact of this name, if it still holds at `now`; [`Fact`](super::Fact) knows what it means.
+    async fn fact(&self, name: &str, now: DateTime<Utc>) -> Result<Option<String>, Error>;
 
-    /// Remembers what strongDM does with a second grant.
-    async fn learn_second_grant(&self, learned: SecondGrant, until: DateTime<Utc>) -> Result<(), Error>;
-
-    /// What the newest passes saw, in the words of [`crate::reconcile`].
-    async fn picture(&self) -> Result<Option<String>, Error>;
-
-    /// Replaces what the newest passes saw.
-    async fn set_picture(&self, picture: &str) -> Result<(), Error>;
+    /// Replaces the value of a fact, to hold until then; without an end it holds until it is replaced.
+    async fn set_fact(&self, name: &str, value: &str, until: Option<DateTime<Utc>>) -> Result<(), Error>;
 
     /// Refusals without a visible cause that still hold.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
@@ -53,25 +53,56 @@ pub trait Knowledge {
     async fn set_links(&self, links: &Links) -> Result<(), Error>;
 }
 
-/// The name of the fact about second grants.
-pub(super) const SECOND_GRANT: &str = "second_grant";
-/// The name under which the newest picture is kept.
-pub(super) const PICTURE: &str = "picture";
+pub(super) const FOREIGN_GRANTS: &str =
+    "SELECT grant_id, account_id, resource_id, start_at, end_at, first_seen_ms FROM foreign_grants";
+
+pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_id = $1";
+
+pub(super) const FACT: &str = "SELECT value FROM facts WHERE name = $1 AND until_at > $2";
+
+pub(super) const SET_FACT: &str = "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at";
+
+/// A write that changes nothing, to see whether the store takes one.
+pub(super) const TRY_TO_WRITE: &str = "DELETE FROM facts WHERE name = ''";
+
+pub(super) const REFUSALS: &str =
+    "SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1";
+
+pub(super) const SET_REFUSAL: &str =
+    "INSERT INTO refusals (account_id, resource_id, until_at, attempts) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (account_id, resource_id)
+     DO UPDATE SET until_at = excluded.until_at, attempts = excluded.attempts";
+
+pub(super) const FORGET_REFUSAL: &str = "DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2";
+
+pub(super) const LINKS: &str = "SELECT schedule_id, policy_id FROM links";
+
+pub(super) const FORGET_LINKS: &str = "DELETE FROM links";
+
+/// When a fact without an end stops to hold.
+const NEVER: i64 = i64::MAX;
+
+/// The end of a fact as it is stored.
+pub(super) fn fact_until(until: Option<DateTime<Utc>>) -> i64 {
+    until.map_or(NEVER, |until| until.timestamp())
+}
 
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.clamp(0, 9)).min(TimeDelta::minutes(15))
 }
 
-/// Somebody else's grant as it is stored.
-#[derive(FromRow)]
-pub(super) struct ForeignRow {
-    grant_id: String,
-    account_id: String,
-    resource_id: String,
-    start_at: i64,
-    end_at: i64,
-    first_seen_ms: i64,
+row! {
+    /// Somebody else's grant as it is stored.
+    pub(super) struct ForeignRow {
+        grant_id: String,
+        account_id: String,
+        resource_id: String,
+        start_at: i64,
+        end_at: i64,
+        first_seen_ms: i64,
+    }
 }
 
 impl ForeignRow {
@@ -86,12 +117,13 @@ impl ForeignRow {
     }
 }
 
-/// A refusal as it is stored.
-#[derive(FromRow)]
-pub(super) struct RefusalRow {
-    account_id: String,
-    resource_id: String,
-    until_at: i64,
+row! {
+    /// A refusal as it is stored.
+    pub(super) struct RefusalRow {
+        account_id: String,
+        resource_id: String,
+        until_at: i64,
+    }
 }
 
 impl From<RefusalRow> for Refusal {
@@ -103,5 +135,5 @@ impl From<RefusalRow> for Refusal {
 
 /// The links from their stored pairs.
 pub(super) fn read_links(rows: Vec<(String, String)>) -> Links {
-    Links(rows.into_iter().map(|(schedule, policy)| (schedule.into(), policy.into())).collect())
+    rows.into_iter().map(|(schedule, policy)| (schedule.into(), policy.into())).collect()
 }

@@ -3,10 +3,13 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 
-use super::{AuditEntry, Error, Lease, from_json, from_ms, from_seconds};
-use crate::model::{AccountId, Cause, Grant, GrantId, NewGrant, OwnGrant, ResourceId, Window};
+use super::{
+    AuditEntry, Error, Lease,
+    column::{from_json, from_ms, from_seconds},
+    row::row,
+};
+use crate::model::{AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, ResourceId, Window};
 
 /// Where a grant of ours stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,75 +97,115 @@ pub trait Ledger {
         lease: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error>;
+    ) -> Result<Option<LedgerRow>, Error>;
 
     /// Writes down that this live grant is about to be taken back, before the call. False if the lease is lost, or
     /// the grant no longer live: then it must not be taken back.
-    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error>;
+    async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error>;
 
     /// The grant is in strongDM under this ID: made by us, or found again. Ours from now on, even if the row was
     /// given to another grant meanwhile. False if that was known already, also as a grant that is over by now; then
     /// nothing is written.
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
 
     /// The grant was certainly not made; the row goes unless a grant was found for it meanwhile.
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error>;
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error>;
 
     /// No such grant was found after an unclear answer; it may still turn up.
-    async fn settle_lost(&self, row: i64) -> Result<(), Error>;
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error>;
 
     /// The grant is still there although it was to be taken back. Nothing is written if the lease is lost: whoever has
     /// it may be taking the grant back by now.
-    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error>;
+    async fn settle_kept(&self, lease: &Lease, row: LedgerRow) -> Result<(), Error>;
 
     /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error>;
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error>;
 
     /// A grant that was taken for over before `before` is still in strongDM: it is live again, and answered. None if it
     /// is not one that should be over, or was taken for over only since.
     async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
 
     /// Writes down the new attribution of grants that stay.
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error>;
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error>;
 }
 
-/// The columns of [`GrantRow`], for both databases.
+/// The columns of [`GrantRow`].
 macro_rules! grant_columns {
     () => {
         "seq, state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms"
     };
 }
-pub(super) use grant_columns;
 
-/// Brings the row of a grant back that was taken for over, if its window is not and no other row has it.
-macro_rules! find_again {
-    () => {
-        concat!(
-            "UPDATE grants SET state = 'live', ended_at = NULL
-             WHERE seq = (SELECT max(seq) FROM grants WHERE grant_id = $1) AND state = 'ended' AND ended_at < $2
-               AND end_at > $2 AND NOT EXISTS
-                 (SELECT 1 FROM grants AS other WHERE other.grant_id = $1 AND other.state <> 'ended')
-             RETURNING ",
-            $crate::store::ledger::grant_columns!()
-        )
-    };
-}
-pub(super) use find_again;
+/// Every row that is not over at `$1`.
+pub(super) const OPEN_ROWS: &str =
+    concat!("SELECT ", grant_columns!(), " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq");
 
-/// A row of the ledger as it is stored.
-#[derive(FromRow)]
-pub(super) struct GrantRow {
-    seq: i64,
-    state: String,
-    grant_id: Option<String>,
-    account_id: String,
-    email: String,
-    resource_id: String,
-    resource: String,
-    start_at: i64,
-    end_at: i64,
-    causes: String,
-    intended_ms: i64,
+/// What a [`GrantQuery`] asks for: past ones as well, now, only those in force, e-mail address, resource.
+pub(super) const GRANTS: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    " FROM grants WHERE grant_id IS NOT NULL
+       AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
+       AND (NOT $3 OR start_at <= $2)
+       AND (CAST($4 AS TEXT) IS NULL OR email = $4)
+       AND (CAST($5 AS TEXT) IS NULL OR resource = $5)
+     ORDER BY start_at, seq"
+);
+
+pub(super) const IS_OURS: &str = "SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1";
+
+/// Gives the row `$1` the grant `$2`, if it still waits for one.
+pub(super) const MAKE_LIVE: &str =
+    "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')";
+
+/// Gives a copy of the row `$1` the grant `$2`.
+pub(super) const COPY_LIVE: &str = "INSERT INTO grants
+       (state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
+     SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
+     FROM grants WHERE seq = $1";
+
+pub(super) const SETTLE_REFUSED: &str = "DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL";
+
+pub(super) const SETTLE_LOST: &str = "UPDATE grants SET state = 'lost' WHERE seq = $1 AND state = 'creating'";
+
+pub(super) const SETTLE_ENDED: &str =
+    "UPDATE grants SET state = 'ended', ended_at = $2 WHERE seq = $1 AND state IN ('live', 'revoking')";
+
+/// Reopens the newest row of the grant `$1` that was recorded as ended before `$2`, if its window has not ended by then
+/// and no other row has the grant.
+pub(super) const REOPEN: &str = concat!(
+    "UPDATE grants SET state = 'live', ended_at = NULL
+     WHERE seq = (SELECT max(seq) FROM grants WHERE grant_id = $1) AND state = 'ended' AND ended_at < $2
+       AND end_at > $2 AND NOT EXISTS
+         (SELECT 1 FROM grants AS other WHERE other.grant_id = $1 AND other.state <> 'ended')
+     RETURNING ",
+    grant_columns!()
+);
+
+/// Removes rows whose window ended before `$1`.
+pub(super) const PRUNE_GRANTS: &str =
+    "DELETE FROM grants WHERE seq IN (SELECT seq FROM grants WHERE end_at < $1 ORDER BY end_at LIMIT 500)";
+
+row! {
+    /// A row of the ledger as it is stored.
+    pub(super) struct GrantRow {
+        seq: i64,
+        state: String,
+        grant_id: Option<String>,
+        account_id: String,
+        email: String,
+        resource_id: String,
+        resource: String,
+        start_at: i64,
+        end_at: i64,
+        causes: String,
+        intended_ms: i64,
+    }
 }
 
 impl GrantRow {
@@ -183,7 +226,7 @@ impl GrantRow {
             rules,
         };
         Ok(LedgerEntry {
-            own: OwnGrant { row: self.seq, grant, causes },
+            own: OwnGrant { row: self.seq.into(), grant, causes },
             state: State::parse(&self.state)?,
             intended_at: from_ms(self.intended_ms),
         })

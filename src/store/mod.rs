@@ -16,30 +16,37 @@
 //! or have a default. Something is removed or given another meaning no earlier than one version after the last that
 //! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
+mod address;
+mod column;
 mod coordination;
+mod error;
+mod fact;
 mod inbox;
 mod journal;
 mod knowledge;
+mod lease;
 mod ledger;
+mod migrations;
 pub mod postgres;
+mod prune;
+mod row;
 pub mod sqlite;
 
-use std::{
-    borrow::Cow,
-    fmt::Debug,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 pub use self::{
-    coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
+    address::{Address, InvalidAddress},
+    coordination::{Coordination, Timetable, Workload},
+    error::{Error, OpenError},
+    fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
+    lease::{Duty, Holder, Lease},
     ledger::{GrantQuery, Ledger, LedgerEntry, State},
 };
 
@@ -48,6 +55,10 @@ pub use self::{
 pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
     /// Whether the store takes writes now.
     async fn check_writable(&self) -> Result<(), Error>;
+
+    /// Removes one step of what is older than `before`, and of event keys older than `keys_before`: a few rows of each
+    /// table, so that deliveries do not wait behind it. Says whether more is left.
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
 
     /// Closes all connections; waits for writes under way.
     async fn close(&self);
@@ -59,159 +70,3 @@ pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + S
 
 /// The store as everybody shares it.
 pub type SharedStore = Arc<dyn Store>;
-
-/// Why the store could not do what it was asked. The text tells what the database said, since a log line shows no
-/// sources; it is not for callers of the API.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The database refused.
-    #[error("the store failed: {}", words(.0))]
-    Database(sqlx::Error),
-    /// The database cannot be reached, or not now.
-    #[error("the store cannot be reached: {}", words(.0))]
-    Unreachable(sqlx::Error),
-    /// The database took too long.
-    #[error("the store did not answer in time")]
-    Slow,
-    /// A stored value is not what this version writes.
-    #[error("the store holds a {what} that this version cannot read: {value:?}")]
-    Corrupt {
-        /// What kind of value.
-        what: &'static str,
-        /// The value.
-        value: String,
-    },
-    /// More deliveries are waiting for the disk than may.
-    #[error("too many deliveries are waiting for the disk")]
-    Busy,
-    /// A delivery could not be written together with others; the log says why.
-    #[error("deliveries cannot be written now")]
-    NotWritten,
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as Sqlx;
-        match &error {
-            Sqlx::Io(_)
-            | Sqlx::Protocol(_)
-            | Sqlx::Tls(_)
-            | Sqlx::PoolTimedOut
-            | Sqlx::PoolClosed
-            | Sqlx::WorkerCrashed => Self::Unreachable(error),
-            Sqlx::Database(refused) if refused.code().is_some_and(|code| is_outage(&code)) => {
-                Self::Unreachable(error)
-            }
-            _ => Self::Database(error),
-        }
-    }
-}
-
-impl Error {
-    /// Whether the same may well succeed in a moment.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Busy | Self::NotWritten | Self::Slow | Self::Unreachable(_) => true,
-            Self::Database(_) | Self::Corrupt { .. } => false,
-        }
-    }
-}
-
-/// What a database said. Its library repeats each cause in what it is the cause of, so what contains the next text
-/// adds nothing; and a pool that could not connect says only that it waited.
-fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    if let Some(sqlx::Error::PoolTimedOut) = error.downcast_ref() {
-        return "no connection in time: the server is down or refuses, or all connections are busy"
-            .to_owned();
-    }
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = chain.map(ToString::to_string).collect();
-    let adds = |(at, text): &(usize, &String)| texts.get(at + 1).is_none_or(|next| !text.contains(next));
-    let told: Vec<&str> = texts.iter().enumerate().filter(adds).map(|(_, text)| text.as_str()).collect();
-    told.join(": ")
-}
-
-/// PostgreSQL's codes for a lost connection, one too many, a server that starts or stops, and a lock or statement that took
-/// too long.
-fn is_outage(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("57P0") || ["53300", "55P03", "57014"].contains(&code)
-}
-
-/// Why the store could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process owns the file.
-    #[error("{0} is in use by another oncall-grants process")]
-    InUse(PathBuf),
-    /// The lock file or the directory is not accessible.
-    #[error("cannot open the lock file {path}{}", missing_directory(path, source))]
-    Lock {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The database did not open.
-    #[error("cannot open the store {place}: {}", words(reason))]
-    Database {
-        /// The file, or the server and database.
-        place: String,
-        /// What the database said.
-        reason: sqlx::Error,
-    },
-    /// The schema could not be brought up to date.
-    #[error("cannot bring the store {place} up to date: {}", words(reason))]
-    Migration {
-        /// The file, or the server and database.
-        place: String,
-        /// What went wrong.
-        reason: sqlx::migrate::MigrateError,
-    },
-}
-
-/// The system does not say which part of a path is missing.
-fn missing_directory(path: &Path, error: &std::io::Error) -> String {
-    match path.parent() {
-        Some(directory) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!(", because there is no directory {}", directory.display())
-        }
-        Some(_) | None => String::new(),
-    }
-}
-
-/// A text that both databases can hold and find again: PostgreSQL knows no zero character.
-fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
-}
-
-fn from_ms(ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default()
-}
-
-fn from_seconds(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(seconds, 0).unwrap_or_default()
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|_| Error::Corrupt { what, value: text.to_owned() })
-}
-
-fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).expect("plain data always serialises")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_database_said_is_told_once() {
-        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        assert_eq!(words(&sqlx::Error::Io(refused())), "connection refused");
-        let nested = sqlx::Error::Configuration(Box::new(sqlx::Error::Configuration("unknown value".into())));
-        assert_eq!(words(&nested), "unknown value");
-        let unreachable = Error::from(sqlx::Error::PoolTimedOut);
-        assert!(unreachable.may_pass() && !unreachable.to_string().contains("pool"), "{unreachable}");
-    }
-}

@@ -1,8 +1,7 @@
-//! The questions and orders that this program has for strongDM.
+//! The calls that this program makes to strongDM: it lists accounts, resources and grants, and creates and deletes grants.
 
 use std::{fmt, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
@@ -10,7 +9,8 @@ use super::{
     convert,
     error::{Error, tidy},
     filter,
-    grpc::call::{Caller, Options},
+    grant::RemoteGrant,
+    grpc::{call::Caller, options::Options},
     operation::Operation,
     proto::{
         AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse, AccountGrantDeleteRequest,
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
 
-/// A client of strongDM's control plane. Clones share one connection, the rate limit and the turns to write.
+/// A client of strongDM's control plane. Clones share the connection, the rate limit and the limit on writes in flight.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     caller: Arc<Caller>,
 }
 
@@ -32,34 +32,10 @@ impl fmt::Debug for Client {
     }
 }
 
-/// An account grant as strongDM knows it, whoever made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteGrant {
-    /// Its identifier.
-    pub id: GrantId,
-    /// Who has access.
-    pub account: AccountId,
-    /// To what.
-    pub resource: ResourceId,
-    /// From when, in whole seconds; none if strongDM did not say.
-    pub start: Option<DateTime<Utc>>,
-    /// Until when, in whole seconds; none if it never ends.
-    pub end: Option<DateTime<Utc>>,
-}
-
-/// How a grant came to be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleted {
-    /// This call removed it.
-    Now,
-    /// It had ended, or someone else removed it, or an earlier attempt did whose answer was lost.
-    AlreadyGone,
-}
-
 impl Client {
-    /// A client of the control plane at `api_url`; it connects when it is first used. To be called inside a tokio
-    /// runtime. Fails with [`Error::Refused`] for a URL or key that cannot be used.
-    pub fn new(
+    /// A client of the control plane at `api_url`; it connects at the first call. To be called inside a tokio runtime.
+    /// Fails with [`Error::Refused`] for a URL or key that cannot be used.
+    pub(crate) fn new(
         tls: rustls::ClientConfig,
         api_url: &Url,
         access_key: &SecretString,
@@ -70,8 +46,8 @@ impl Client {
         Ok(Self { caller: Arc::new(caller) })
     }
 
-    /// The user accounts with exactly this address: one, unless something is wrong.
-    pub async fn accounts_by_email(&self, email: &Email) -> Result<Vec<Account>, Error> {
+    /// The user accounts with exactly this address; more than one is a mistake in strongDM.
+    pub(crate) async fn accounts_by_email(&self, email: &Email) -> Result<Vec<Account>, Error> {
         let filter = filter::term("email", email.as_str())?;
         let account = |item| {
             let account = convert::account_of(email, item)?;
@@ -80,8 +56,8 @@ impl Client {
         self.caller.list::<AccountListResponse, _, _>(&filter, account).await
     }
 
-    /// The resources of exactly this name: one, unless something is wrong.
-    pub async fn resources_by_name(&self, name: &str) -> Result<Vec<Resource>, Error> {
+    /// The resources of exactly this name; more than one is a mistake in strongDM.
+    pub(crate) async fn resources_by_name(&self, name: &str) -> Result<Vec<Resource>, Error> {
         let filter = filter::term("name", name)?;
         // strongDM ignores case when it searches.
         self.resources(&filter, |resource| resource.name == name).await
@@ -89,7 +65,7 @@ impl Client {
 
     /// The resources that an operator's own filter expression matches now. [`Error::InvalidArgument`] if strongDM does
     /// not understand it.
-    pub async fn resources_by_filter(&self, filter: &str) -> Result<Vec<Resource>, Error> {
+    pub(crate) async fn resources_by_filter(&self, filter: &str) -> Result<Vec<Resource>, Error> {
         if filter.trim().is_empty() {
             return Err(Error::Refused("an empty filter would match every resource".to_owned()));
         }
@@ -108,10 +84,10 @@ impl Client {
         self.caller.list::<ResourceListResponse, _, _>(filter, resource).await
     }
 
-    /// Makes a grant; a [`Window`] has an end, so every grant has.
+    /// Creates a grant; it ends when the [`Window`] does.
     ///
-    /// After [`Error::Unclear`] it may exist: look with [`Client::grants_of`] before trying again.
-    pub async fn create_grant(
+    /// After [`Error::Unclear`] it may exist: list with [`Client::grants_of`] before trying again.
+    pub(crate) async fn create_grant(
         &self,
         account: &AccountId,
         resource: &ResourceId,
@@ -131,34 +107,34 @@ impl Client {
             }),
         };
         let answer: AccountGrantCreateResponse = self.caller.call(Operation::CreateGrant, &request).await?;
-        // strongDM said yes, so something was made; but an answer like these does not tell us what.
+        // strongDM answered OK, so it created something; but answers like these do not say what.
         let unclear = |what: &str| Error::Unclear(format!("the answer to AccountGrants.Create {what}"));
-        let wire = answer.account_grant.ok_or_else(|| unclear("has no grant"))?;
-        let grant = convert::grant(wire).map_err(|_| unclear("has no id"))?;
+        let message = answer.account_grant.ok_or_else(|| unclear("has no grant"))?;
+        let grant = convert::grant(message).map_err(|_| unclear("has no id"))?;
         if grant.account != *account || grant.resource != *resource {
             return Err(unclear("is about another account or resource"));
         }
         Ok(grant)
     }
 
-    /// The grant of this identifier, if there is one.
-    pub async fn get_grant(&self, id: &GrantId) -> Result<Option<RemoteGrant>, Error> {
+    /// The grant of this ID, if there is one.
+    pub(crate) async fn get_grant(&self, id: &GrantId) -> Result<Option<RemoteGrant>, Error> {
         refuse_empty("account grant", id.as_str())?;
         let request = AccountGrantGetRequest { meta: None, id: id.to_string() };
         let answer = self.caller.call::<AccountGrantGetResponse>(Operation::GetGrant, &request).await;
-        let wire = match answer {
+        let message = match answer {
             Ok(answer) => answer.account_grant,
             Err(Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let grant = wire.map(convert::grant).transpose()?.filter(|grant| grant.id == *id);
+        let grant = message.map(convert::grant).transpose()?.filter(|grant| grant.id == *id);
         grant
             .map(Some)
             .ok_or_else(|| Error::Invalid(format!("not the grant {} asked for", tidy(id.as_str(), ""))))
     }
 
-    /// Every grant of this account for this resource, whoever made it.
-    pub async fn grants_of(
+    /// All grants of this account for this resource, whoever created them.
+    pub(crate) async fn grants_of(
         &self,
         account: &AccountId,
         resource: &ResourceId,
@@ -170,8 +146,8 @@ impl Client {
         self.grants(&filter, |grant| grant.account == *account && grant.resource == *resource).await
     }
 
-    /// Every grant there is, whoever made it.
-    pub async fn all_grants(&self) -> Result<Vec<RemoteGrant>, Error> {
+    /// All grants of the organisation, whoever created them.
+    pub(crate) async fn all_grants(&self) -> Result<Vec<RemoteGrant>, Error> {
         self.grants("", |_| true).await
     }
 
@@ -187,13 +163,13 @@ impl Client {
         self.caller.list::<AccountGrantListResponse, _, _>(filter, grant).await
     }
 
-    /// Removes a grant. After [`Error::Unclear`] it may be gone; removing it again is safe.
-    pub async fn delete_grant(&self, id: &GrantId) -> Result<Deleted, Error> {
+    /// Deletes a grant. It is no error if there is none any more: it ended, somebody else deleted it, or an earlier attempt
+    /// did and its answer was lost. After [`Error::Unclear`] the grant may be gone; deleting it again is safe.
+    pub(crate) async fn delete_grant(&self, id: &GrantId) -> Result<(), Error> {
         refuse_empty("account grant", id.as_str())?;
         let request = AccountGrantDeleteRequest { meta: None, id: id.to_string() };
         match self.caller.call::<AccountGrantDeleteResponse>(Operation::DeleteGrant, &request).await {
-            Ok(_) => Ok(Deleted::Now),
-            Err(Error::NotFound(_)) => Ok(Deleted::AlreadyGone),
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -1,17 +1,17 @@
-//! From strongDM's messages to our types and back. Pure.
+//! Converts strongDM's messages into our types, and our types into its messages. Pure.
 
 use chrono::{DateTime, Utc};
 use prost::Message;
 use prost_types::Timestamp;
 
 use super::{
-    client::RemoteGrant,
     error::Error,
+    grant::RemoteGrant,
     proto::{self, AccountGrant, ResourceFields, User, account},
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId};
 
-/// The user account with exactly this address; services, tokens and everyone else are nobody.
+/// The account, if it is a user's and has exactly this address; accounts of services and tokens never match.
 pub(super) fn account_of(email: &Email, account: proto::Account) -> Result<Option<Account>, Error> {
     match account.account {
         Some(account::Account::User(user)) if email.matches(&user.email) => {
@@ -23,7 +23,7 @@ pub(super) fn account_of(email: &Email, account: proto::Account) -> Result<Optio
     }
 }
 
-/// The old fields still count, because it is not known who fills which.
+/// The deprecated fields still count, because it is not documented which of them strongDM fills.
 fn suspended(user: &User) -> bool {
     user.suspended
         || user.suspended_ro
@@ -33,8 +33,8 @@ fn suspended(user: &User) -> bool {
 
 /// A resource of whatever kind.
 ///
-/// On the wire it is a oneof: its only field's number is the kind, and the payload has the same numbers for what every
-/// kind has. So new kinds need no new code, and host names or credentials of a resource are never read.
+/// On the wire it is a oneof: its only field's number is the kind, and the fields that every kind has bear the same numbers
+/// in every payload. So new kinds need no new code, and host names or credentials of a resource are never read.
 pub(super) fn resource(item: &[u8]) -> Result<Resource, Error> {
     let payload = payload(item).ok_or_else(|| Error::Invalid("a resource is malformed".to_owned()))?;
     let ResourceFields { id, name } = ResourceFields::decode(payload)
@@ -42,7 +42,7 @@ pub(super) fn resource(item: &[u8]) -> Result<Resource, Error> {
     Ok(Resource { id: ResourceId::from(identifier("resource", id)?), name })
 }
 
-/// What the last field holds, as of several members of a oneof the last one counts.
+/// The content of the last field: of several members of a oneof, the last one counts.
 fn payload(mut item: &[u8]) -> Option<&[u8]> {
     const LENGTH_DELIMITED: u64 = 2;
     let mut last = None;
@@ -72,7 +72,7 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// A grant as strongDM tells it.
+/// A grant as strongDM lists it.
 pub(super) fn grant(grant: AccountGrant) -> Result<RemoteGrant, Error> {
     let AccountGrant { id, resource_id, account_id, start_from, valid_until, access_rule: _ } = grant;
     Ok(RemoteGrant {
@@ -88,8 +88,8 @@ fn identifier(of: &str, id: String) -> Result<String, Error> {
     if id.is_empty() { Err(Error::Invalid(format!("an {of} without an id"))) } else { Ok(id) }
 }
 
-/// Whole seconds; the epoch means not set, as in strongDM's own clients. A year that we cannot express is as far away
-/// as we can say, rather than unset.
+/// The instant of a message, in whole seconds; none if it is the epoch, which means not set, as in strongDM's own clients.
+/// A year out of our range becomes the farthest instant that we can express, rather than unset.
 pub(super) fn instant(at: Option<Timestamp>) -> Option<DateTime<Utc>> {
     let Timestamp { seconds, nanos } = at?;
     if (seconds, nanos) == (0, 0) {
@@ -99,7 +99,7 @@ pub(super) fn instant(at: Option<Timestamp>) -> Option<DateTime<Utc>> {
     Some(DateTime::from_timestamp(seconds, 0).unwrap_or(farthest))
 }
 
-/// For sending; whole seconds.
+/// The instant as it is sent, in whole seconds.
 pub(super) fn timestamp(at: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: at.timestamp(), nanos: 0 }
 }

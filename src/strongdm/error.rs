@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::operation::right;
+use super::operation::Operation;
 use crate::model::Fault;
 
-/// Why strongDM did not do, or did not tell, what it was asked.
+/// Why a call to strongDM failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The API key or its signature was not accepted; nothing was done.
+pub(crate) enum Error {
+    /// strongDM did not accept the API key or the signature; nothing was done.
     #[error(
         "strongDM does not accept the API key (UNAUTHENTICATED: wrong key or control plane, or this machine's date is \
          wrong)"
@@ -17,11 +17,11 @@ pub enum Error {
     /// The API key may not do this; nothing was done.
     #[error(
         "the strongDM API key lacks the permission for {operation}, the right {} (PERMISSION_DENIED)",
-        right(operation)
+        .operation.right()
     )]
     PermissionDenied {
-        /// What was asked, `AccountGrants.Create` for example.
-        operation: &'static str,
+        /// The method that was called.
+        operation: Operation,
     },
     /// What the request names does not exist.
     #[error("strongDM did not find it: {0}")]
@@ -38,7 +38,7 @@ pub enum Error {
         /// When the budget is filled again, if strongDM said so.
         until: Option<DateTime<Utc>>,
     },
-    /// A read failed, or a write surely did not happen. Later may be better.
+    /// A read failed, or a write surely did not happen. A later attempt may succeed.
     #[error("strongDM is not available: {0}")]
     Unavailable(String),
     /// A write whose outcome is unknown: it may have happened. Look before writing again.
@@ -54,21 +54,22 @@ pub enum Error {
 
 impl Error {
     /// Whether a write may have happened although it failed.
-    pub fn is_unclear(&self) -> bool {
+    pub(crate) fn is_unclear(&self) -> bool {
         matches!(self, Self::Unclear(_) | Self::Invalid(_))
     }
 
-    /// The same if an earlier attempt at the same write may have happened: that this one did not says nothing then.
-    pub(super) fn judged_after(self, doubtful: bool) -> Self {
+    /// The same error, but unclear if an earlier attempt at the same write is: that this attempt was not executed says
+    /// nothing about the earlier one.
+    pub(super) fn unclear_if(self, earlier_is_unclear: bool) -> Self {
         match self {
             Self::NotFound(_) | Self::Unclear(_) | Self::Invalid(_) => self,
-            other if doubtful => Self::Unclear(other.to_string()),
+            other if earlier_is_unclear => Self::Unclear(other.to_string()),
             other => other,
         }
     }
 
     /// What somebody must do about it; empty if it may well pass by itself.
-    pub fn remedy(&self) -> String {
+    pub(crate) fn remedy(&self) -> String {
         match self {
             Self::Unauthenticated => "compare strongdm.access_key and strongdm.secret_key (SDM_API_ACCESS_KEY, \
                                       SDM_API_SECRET_KEY) with an API key that has not expired, strongdm.api_url with \
@@ -76,7 +77,7 @@ impl Error {
                                       refused on another UTC day"
                 .to_owned(),
             Self::PermissionDenied { operation } => {
-                format!("tick {} for the API key in strongDM", right(operation))
+                format!("tick {} for the API key in strongDM", operation.right())
             }
             Self::NotFound(_)
             | Self::AlreadyExists
@@ -100,10 +101,10 @@ fn end_of(at: Option<&DateTime<Utc>>) -> String {
     at.map(|at| format!(" until {}", at.format("%FT%TZ"))).unwrap_or_default()
 }
 
-/// Longest foreign text that goes into an error, in characters; strongDM's own messages are one sentence.
+/// The most characters of strongDM's texts that go into an error; its own messages are one sentence.
 const LONGEST: usize = 300;
 
-/// Foreign text made fit for logs: one line, bounded, without the secret.
+/// A text of strongDM made fit for logs: one line, bounded, without the secret.
 pub(super) fn tidy(text: &str, secret: &str) -> String {
     let text = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "[access key]") };
     let mut tidy: String = text
@@ -135,15 +136,15 @@ mod tests {
     #[test]
     fn a_missing_right_is_named_as_the_admin_ui_names_it() {
         for (operation, right) in [
-            ("AccountGrants.Create", "grant:write"),
-            ("AccountGrants.Delete", "grant:write"),
-            ("AccountGrants.List", "grant:read"),
-            ("AccountGrants.Get", "grant:read"),
-            ("Accounts.List", "user:list"),
-            ("Resources.List", "datasource:list"),
+            (Operation::CreateGrant, "grant:write"),
+            (Operation::DeleteGrant, "grant:write"),
+            (Operation::ListGrants, "grant:read"),
+            (Operation::GetGrant, "grant:read"),
+            (Operation::ListAccounts, "user:list"),
+            (Operation::ListResources, "datasource:list"),
         ] {
             let Fault { error, remedy } = (&Error::PermissionDenied { operation }).into();
-            assert!(error.contains(operation) && error.contains("PERMISSION_DENIED"), "{error}");
+            assert!(error.contains(operation.name()) && error.contains("PERMISSION_DENIED"), "{error}");
             assert_eq!(remedy, format!("tick {right} for the API key in strongDM"));
         }
     }

@@ -1,4 +1,4 @@
-//! Building strongDM filter expressions. Pure.
+//! Builds strongDM filter expressions. Pure.
 //!
 //! A quoted value cannot break out of its term, but `*` stays a wildcard even in quotes and there is no way to escape
 //! it, so values that hold one are refused here.

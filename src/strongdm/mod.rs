@@ -1,31 +1,30 @@
-//! What this program uses of strongDM: looking up accounts and resources, and making, finding and removing account
-//! grants. Our types go in and come out; protobuf and gRPC stay inside this folder.
+//! The client of strongDM's API: looks up accounts and resources, and creates, lists and deletes account grants. Our types
+//! go in and come out; protobuf and gRPC stay inside this folder.
 //!
-//! Reading order: `client` (what can be asked), `call` (one request with its signature, deadlines and retries),
-//! `outcome` (what a failure means and whether it may be tried again), then the pure parts.
+//! Reading order: `client` (the calls), `error` (how they fail), `filter` and `convert` (our types to messages and back),
+//! then `grpc` (how a call is signed, sent and retried).
 
 mod client;
+mod error;
+mod grant;
+mod operation;
 
 mod convert;
-mod error;
 mod filter;
-mod operation;
 
 mod grpc;
 
 #[allow(unreachable_pub, clippy::pedantic, reason = "generated; documented in proto/strongdm.proto")]
 mod proto {
-    include!(concat!(env!("OUT_DIR"), "/v1.rs"));
+    include!("gen/v1.rs");
 }
 
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    client::{Client, Deleted, RemoteGrant},
+pub(crate) use self::{
+    client::Client,
     error::Error,
-    grpc::{
-        call::{CallOutcome, Observer, Options, Timing},
-        sign::{InvalidSecretKey, decode_secret_key},
-    },
+    grant::RemoteGrant,
+    grpc::options::{CallObserver, Options},
 };

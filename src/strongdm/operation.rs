@@ -1,10 +1,12 @@
-//! The strongDM methods in use.
+//! The methods of strongDM's API that this program calls.
+
+use std::fmt;
 
 use http::uri::PathAndQuery;
 
 /// One method of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     ListAccounts,
     ListResources,
     CreateGrant,
@@ -25,8 +27,8 @@ pub(super) enum Kind {
 }
 
 impl Operation {
-    /// The name as it is signed and counted.
-    pub(super) fn name(self) -> &'static str {
+    /// The name as it is signed, logged and counted.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ListAccounts => "Accounts.List",
             Self::ListResources => "Resources.List",
@@ -49,6 +51,7 @@ impl Operation {
         })
     }
 
+    /// What the method does to strongDM.
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::ListAccounts | Self::ListResources | Self::GetGrant | Self::ListGrants => Kind::Read,
@@ -56,15 +59,21 @@ impl Operation {
             Self::DeleteGrant => Kind::Delete,
         }
     }
+
+    /// The right that the API key needs for it, as strongDM's Admin UI calls it.
+    pub(super) fn right(self) -> &'static str {
+        match self {
+            Self::ListAccounts => "user:list",
+            Self::ListResources => "datasource:list",
+            Self::CreateGrant | Self::DeleteGrant => "grant:write",
+            Self::GetGrant | Self::ListGrants => "grant:read",
+        }
+    }
 }
 
-/// The right that a method of this name needs, as strongDM's Admin UI calls it.
-pub(super) fn right(operation: &str) -> &'static str {
-    match operation {
-        "Accounts.List" => "user:list",
-        "Resources.List" => "datasource:list",
-        "AccountGrants.Create" | "AccountGrants.Delete" => "grant:write",
-        _ => "grant:read",
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -104,7 +105,7 @@ pub struct Watched {
     /// Remembers its state.
     pub watch: Arc<Watch>,
     /// Whether any webhook secret is known; one may appear while the service runs.
-    pub has_secrets: Box<dyn Fn() -> bool + Send + Sync>,
+    pub has_secrets: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
 impl Watched {
@@ -112,14 +113,14 @@ impl Watched {
     pub async fn watch(&self, shutdown: CancellationToken) {
         loop {
             let mut listed = self.client.subscriptions().await;
-            let off = self.take_in(&listed);
+            let off = self.take_in(&listed).await;
             if self.enable(&off).await {
                 let pass = self.reconciler.sync_here(Trigger::Subscription, PassRequest::default()).await;
                 if let Err(error) = pass {
                     tracing::error!("the pass after switching the webhook subscription on failed: {error}");
                 }
                 listed = self.client.subscriptions().await;
-                self.take_in(&listed);
+                self.take_in(&listed).await;
             }
             let pause = if matches!(listed, Err(Error::Forbidden(_))) { EVERY_IF_FORBIDDEN } else { EVERY };
             tokio::select! {
@@ -130,8 +131,8 @@ impl Watched {
     }
 
     /// Takes in what was seen; answers the IDs of those that PagerDuty switched off.
-    fn take_in(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
-        let findings = judge(listed, &self.url, (self.has_secrets)());
+    async fn take_in(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
+        let findings = judge(listed, &self.url, (self.has_secrets)().await);
         let known = self.watch.findings();
         for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
             match finding.kind {

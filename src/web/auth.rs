@@ -1,4 +1,4 @@
-//! Who may use the operator's routes: whoever shows the admin token.
+//! Lets only holders of the admin token use the operator's routes.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{error::AppError, router::App};
+use super::{error::AppError, state::AppState};
 
 /// Lets a request through if it carries the admin token.
 pub(super) async fn require_admin(
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Result<Response, AppError> {
-    if is_admin(&app.admin_token, request.headers()) {
+    if is_admin(&state.admin_token, request.headers()) {
         Ok(next.run(request).await)
     } else {
         Err(AppError::NotAdmin)
@@ -29,14 +29,14 @@ pub(super) async fn require_admin(
 }
 
 fn is_admin(token: &SecretString, headers: &HeaderMap) -> bool {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| shown_token(value.as_bytes()));
-    // Digests have one length, so comparing them tells nothing about the token's.
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| given_token(value.as_bytes()));
+    // Digests have one length, so the time that comparing them takes tells nothing about the token's length.
     let expected = Sha256::digest(token.expose_secret());
-    shown.is_some_and(|shown| Sha256::digest(shown).as_slice().ct_eq(expected.as_slice()).into())
+    given.is_some_and(|given| Sha256::digest(given).as_slice().ct_eq(expected.as_slice()).into())
 }
 
 /// The token of a Bearer header, or the password of a Basic one, whatever the user name.
-fn shown_token(header: &[u8]) -> Option<Vec<u8>> {
+fn given_token(header: &[u8]) -> Option<Vec<u8>> {
     let at = header.iter().position(|byte| *byte == b' ')?;
     let (scheme, credentials) = (&header[..at], header[at..].trim_ascii());
     if scheme.eq_ignore_ascii_case(b"bearer") {

@@ -1,4 +1,4 @@
-//! Reading bodies of strangers: bounded each, and all together.
+//! Reads request bodies. Strangers may send them, so each is bounded, and so is what all of them take together.
 
 use std::time::Duration;
 
@@ -12,33 +12,34 @@ use tokio::{
 
 use super::error::AppError;
 
-/// What unread bodies may take of memory together. PagerDuty's events have a few kilobytes, so this is thousands of
-/// them; beyond it, senders are asked to come again.
-const TOGETHER: usize = 32 * 1024 * 1024;
-/// A connection that is closed while the sender still sends breaks off, and the answer with it. So what exceeds a limit
-/// is read and dropped, up to this much and this long.
-const DROPPED: usize = 16 * 1024 * 1024;
-const DROPPED_WITHIN: Duration = Duration::from_millis(500);
+/// The memory, in bytes, that all bodies may take together. PagerDuty's events have a few kilobytes, so this is thousands
+/// of them; beyond it, senders are asked to come again.
+const BUDGET: usize = 32 * 1024 * 1024;
+/// If we close a connection while the sender still sends, the sender may never read our answer. So we read the rest of a
+/// refused body and drop it, up to this many bytes and for this long.
+const DRAIN: usize = 16 * 1024 * 1024;
+const DRAIN_WITHIN: Duration = Duration::from_millis(500);
 
-/// The memory that bodies may take together.
+/// The memory that all bodies may take together.
 #[derive(Debug)]
 pub(super) struct BodyBudget(Semaphore);
 
 impl Default for BodyBudget {
     fn default() -> Self {
-        Self(Semaphore::new(TOGETHER))
+        Self(Semaphore::new(BUDGET))
     }
 }
 
-/// A body and its share of the budget, which is free again when this is dropped.
-pub(super) struct Held<'b> {
+/// A body in memory. Dropping it gives its share of the budget back.
+pub(super) struct BufferedBody<'b> {
     pub(super) bytes: Bytes,
     _share: Option<SemaphorePermit<'b>>,
 }
 
 impl BodyBudget {
-    /// Reads a body of at most `largest` bytes. What is counted is what arrived, so announcing much costs nobody.
-    pub(super) async fn read(&self, mut body: Body, largest: usize) -> Result<Held<'_>, AppError> {
+    /// Reads a body of at most `largest` bytes. The budget counts what has arrived, so a sender that announces much and
+    /// sends nothing costs nobody.
+    pub(super) async fn read(&self, mut body: Body, largest: usize) -> Result<BufferedBody<'_>, AppError> {
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let (mut bytes, mut share) = (BytesMut::new(), None::<SemaphorePermit<'_>>);
         let refusal = loop {
@@ -46,7 +47,7 @@ impl BodyBudget {
                 break AppError::TooLarge(largest);
             }
             let Some(frame) = body.frame().await else {
-                return Ok(Held { bytes: bytes.freeze(), _share: share });
+                return Ok(BufferedBody { bytes: bytes.freeze(), _share: share });
             };
             let frame = frame.map_err(|_| AppError::BadRequest("the body broke off".to_owned()))?;
             let Ok(chunk) = frame.into_data() else { continue };
@@ -62,17 +63,17 @@ impl BodyBudget {
             bytes.extend_from_slice(&chunk);
         };
         drop((bytes, share));
-        // Whether all of it came makes no difference to the answer.
-        let _ = timeout(DROPPED_WITHIN, drop_rest(body)).await;
+        // Whether the rest came in time makes no difference to the answer.
+        let _ = timeout(DRAIN_WITHIN, drain(body)).await;
         Err(refusal)
     }
 }
 
-async fn drop_rest(mut body: Body) {
-    let mut dropped = 0;
-    while dropped < DROPPED {
+async fn drain(mut body: Body) {
+    let mut drained = 0;
+    while drained < DRAIN {
         match body.frame().await {
-            Some(Ok(frame)) => dropped += frame.data_ref().map_or(0, Bytes::len),
+            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
             Some(Err(_)) | None => return,
         }
     }

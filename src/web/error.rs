@@ -1,4 +1,4 @@
-//! How requests fail: one type, one JSON shape. Internals are logged, never returned.
+//! The one error type of all handlers, and the JSON that it is answered with. Internals are logged, never returned.
 
 use axum::{
     Json,
@@ -6,13 +6,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 
+use super::answers::ErrorBody;
 use crate::{reconcile::on_demand::SyncError, store::Error};
 
-/// Why a request is not answered as asked. The text tells the caller what to do.
+/// Why a request failed. The text tells the caller what to do.
 #[derive(Debug)]
-pub(super) enum AppError {
+pub(crate) enum AppError {
     /// 400: the request is malformed.
     BadRequest(String),
     /// 401: no valid signature.
@@ -25,17 +25,19 @@ pub(super) enum AppError {
     NotFound(String),
     /// 404: no rule names the schedule.
     UnknownSchedule(String),
-    /// 405: the route exists, but not for this method; it is for those named here.
+    /// 405: the route does not take this method; it takes those named here.
     MethodNotAllowed(String),
     /// 413: the body is larger than allowed.
     TooLarge(usize),
     /// 503: come again in some seconds.
     Unavailable(String),
+    /// 504: PagerDuty or strongDM did not answer within the time that the route has.
+    UpstreamTimeout,
     /// 500: our fault; the cause is in the log.
     Internal,
 }
 
-/// When a sender should come again: a store that is busy or being restarted is back within seconds.
+/// The seconds after which a sender should come again: a busy or restarted store is back by then.
 const RETRY_AFTER: &str = "5";
 
 impl AppError {
@@ -46,33 +48,35 @@ impl AppError {
     }
 }
 
-/// Names the methods of a route to whoever used another one. Only outside of the routes their `Allow` is known.
+/// Puts the methods that a route takes into the text of a 405. Axum sets `Allow` only outside of the routes' layers.
 pub(super) async fn name_methods(response: Response) -> Response {
     let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok());
     let Some(methods) = allow.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) else {
         return response;
     };
-    let told = AppError::MethodNotAllowed(methods.to_owned()).into_response();
+    let described = AppError::MethodNotAllowed(methods.to_owned()).into_response();
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, told.into_body())
+    Response::from_parts(parts, described.into_body())
 }
 
-/// Gives the bare refusals of layers the shape of all errors.
-pub(super) async fn in_words(response: Response) -> Response {
+/// Gives a body to the refusals that layers answer without one.
+pub(super) async fn describe_bare_refusal(response: Response) -> Response {
     match response.status() {
         _ if response.headers().contains_key(header::CONTENT_TYPE) => response,
         StatusCode::FORBIDDEN => AppError::CrossSite.into_response(),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+        StatusCode::SERVICE_UNAVAILABLE => {
             AppError::Unavailable("answering took too long".to_owned()).into_response()
         }
+        StatusCode::GATEWAY_TIMEOUT => AppError::UpstreamTimeout.into_response(),
         _ => response,
     }
 }
 
-impl IntoResponse for AppError {
-    fn into_response(self) -> Response {
-        let (status, code, message) = match self {
+impl AppError {
+    /// The status, the code for programs, and the text for people.
+    fn describe(self) -> (StatusCode, &'static str, String) {
+        match self {
             Self::BadRequest(message) => (StatusCode::BAD_REQUEST, "bad_request", message),
             Self::BadSignature => (
                 StatusCode::UNAUTHORIZED,
@@ -85,11 +89,11 @@ impl IntoResponse for AppError {
                 "unauthorized",
                 "send the admin token: Authorization: Bearer <admin_token>".to_owned(),
             ),
-            Self::CrossSite => {
-                let message =
-                    "requests from other sites are refused; send it from here or with curl".to_owned();
-                (StatusCode::FORBIDDEN, "cross_site", message)
-            }
+            Self::CrossSite => (
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "requests from other sites are refused; send it from here or with curl".to_owned(),
+            ),
             Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message),
             Self::UnknownSchedule(id) => (
                 StatusCode::NOT_FOUND,
@@ -108,17 +112,30 @@ impl IntoResponse for AppError {
                 format!("the body is larger than {} KiB", limit / 1024),
             ),
             Self::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
-            Self::Internal => {
-                let message = "this is a defect or the store failed; the log says more".to_owned();
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-            }
-        };
-        let mut response = (status, Json(json!({ "error": code, "message": message }))).into_response();
+            Self::UpstreamTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "PagerDuty or strongDM took too long to answer; /readyz has their last errors".to_owned(),
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "this is a defect or the store failed; the log says more".to_owned(),
+            ),
+        }
+    }
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let asks_for_token = matches!(self, Self::NotAdmin);
+        let (status, error, message) = self.describe();
+        let mut response = (status, Json(ErrorBody { error, message })).into_response();
         let headers = response.headers_mut();
-        if code == "unauthorized" {
-            let ask = HeaderValue::from_static(r#"Basic realm="oncall-grants", charset="UTF-8""#);
+        if asks_for_token {
+            let basic = HeaderValue::from_static(r#"Basic realm="oncall-grants", charset="UTF-8""#);
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            headers.append(header::WWW_AUTHENTICATE, ask);
+            headers.append(header::WWW_AUTHENTICATE, basic);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
@@ -127,7 +144,6 @@ impl IntoResponse for AppError {
     }
 }
 
-/// For whoever finds the store gone.
 const NO_STORE: &str = "the store cannot be reached now";
 
 impl From<Error> for AppError {
@@ -151,7 +167,7 @@ impl From<SyncError> for AppError {
     }
 }
 
-/// A query that cannot be read, in the words of the API; `parameters` are all there are, with what each must be.
+/// Says what is wrong with a query. `parameters` are all that the route has, with what each must be.
 pub(super) fn query_refused(rejection: &QueryRejection, parameters: &[(&str, &str)]) -> AppError {
     let text = rejection.body_text();
     let about = |(name, must): &&(&str, &str)| -> Option<String> {

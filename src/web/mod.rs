@@ -1,8 +1,9 @@
-//! What is served over HTTP: the webhook, health, metrics, and the operator's routes.
+//! The HTTP side: the webhook, the operator's routes and page, health and metrics.
 //!
-//! A handler may read the store, take a delivery in, or ask the reconciler for a pass. It never talks to PagerDuty
-//! or strongDM itself, so a webhook is answered however they fare.
+//! A handler may read the store, store a delivery, or ask the reconciler for a pass or an explanation. Only explanations
+//! and passes wait for PagerDuty and strongDM, so a webhook is answered however they fare.
 
+mod answers;
 mod api;
 mod auth;
 mod body;
@@ -10,9 +11,8 @@ mod error;
 mod openapi;
 mod page;
 mod router;
+mod state;
 mod webhook;
 
-pub use self::{
-    router::{App, layered, router},
-    webhook::secrets::WebhookSecrets,
-};
+pub use self::router::layered;
+pub(crate) use self::{router::router, state::AppState, webhook::secrets::WebhookSecrets};

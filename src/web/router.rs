@@ -1,10 +1,7 @@
 //! Every route and every layer on one screen.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,7 +12,6 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use secrecy::SecretString;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
@@ -26,91 +22,43 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     api::{explain, health, listings, sync},
     auth,
-    body::BodyBudget,
     error::{self, AppError},
-    openapi, page,
-    webhook::{self, RefusedSignatures, secrets::WebhookSecrets},
-};
-use crate::{
-    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch,
-    telemetry::throttle::LogThrottle,
+    openapi::{self, Document},
+    page,
+    state::AppState,
+    webhook::receive,
 };
 
-/// No route but those that run a pass has a reason to take longer.
+/// A route that asks the store alone answers within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// An explanation asks PagerDuty and strongDM, and a call to either may take 30 s. Both may stall.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Routes with their description, which `/openapi.json` is made of.
-pub(super) type Routes = OpenApiRouter<Arc<App>>;
-
-/// What handlers share.
-#[derive(Debug)]
-pub struct App {
-    /// Where deliveries go and listings come from.
-    pub store: SharedStore,
-    /// Runs passes.
-    pub reconciler: Arc<Reconciler>,
-    /// Counts and measures.
-    pub metrics: Arc<Metrics>,
-    /// Any of these may have signed a webhook.
-    pub webhook_secrets: WebhookSecrets,
-    /// What is known of the subscription that delivers to us.
-    pub watch: Arc<Watch>,
-    /// What an operator must show.
-    pub admin_token: SecretString,
-    /// Set when the service is about to stop: the load balancer must look elsewhere.
-    pub stopping: AtomicBool,
-    pub(super) bodies: BodyBudget,
-    pub(super) refused_signatures: RefusedSignatures,
-    pub(super) without_event: LogThrottle,
-}
-
-impl App {
-    /// What handlers share, in a service that has just started.
-    pub fn new(
-        store: SharedStore,
-        reconciler: Arc<Reconciler>,
-        metrics: Arc<Metrics>,
-        webhook_secrets: impl Into<WebhookSecrets>,
-        admin_token: SecretString,
-    ) -> Self {
-        Self {
-            store,
-            reconciler,
-            metrics,
-            webhook_secrets: webhook_secrets.into(),
-            watch: Arc::default(),
-            admin_token,
-            stopping: AtomicBool::new(false),
-            bodies: BodyBudget::default(),
-            refused_signatures: RefusedSignatures::default(),
-            without_event: LogThrottle::default(),
-        }
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-}
+type Routes = OpenApiRouter<Arc<AppState>>;
 
 /// The whole HTTP side.
-pub fn router(app: Arc<App>) -> Router {
+pub(crate) fn router(state: Arc<AppState>) -> Router {
     let admin = actions()
-        .merge(listings().layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN)))
+        .merge(listings().layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE)))
+        .merge(explanations().layer(within(EXPLAIN_WITHIN, StatusCode::GATEWAY_TIMEOUT)))
         // Browsers send Basic credentials along with requests that other sites cause.
         .layer(CsrfLayer::new())
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_admin));
-    let open = open().layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN));
-    layered(Router::from(admin.merge(open)).with_state(app))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), auth::require_admin));
+    let open = open().layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE));
+    let (routes, _) = described(admin.merge(open));
+    layered(Router::from(routes.with_state(state)))
 }
 
-/// What every route is wrapped in. One stack, outermost first: each layer by itself would cost each request a box.
+/// Wraps every route in what all have in common, outermost first. It is one stack, since each layer by itself would cost
+/// each request a box.
 pub fn layered(routes: Router) -> Router {
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(trace))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .layer(CatchPanicLayer::custom(|_| AppError::internal(&"a handler panicked").into_response()))
-        .layer(middleware::map_response(error::in_words));
+        .layer(middleware::map_response(error::describe_bare_refusal));
     let routes = routes
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
@@ -118,32 +66,50 @@ pub fn layered(routes: Router) -> Router {
     Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
 }
 
-/// What an operator does; a pass takes its time.
-pub(super) fn actions() -> Routes {
-    Routes::new().routes(routes!(sync::sync)).routes(routes!(page::preview)).routes(routes!(page::confirm))
+/// What an operator does. A pass takes as long as it takes.
+fn actions() -> Routes {
+    Routes::new()
+        .routes(routes!(sync::sync))
+        .routes(routes!(page::sync::preview))
+        .routes(routes!(page::sync::confirm))
 }
 
 /// What an operator looks at.
-pub(super) fn listings() -> Routes {
+fn listings() -> Routes {
     Routes::new()
         .routes(routes!(listings::grants))
         .routes(routes!(listings::audit))
         .routes(routes!(listings::events))
-        .routes(routes!(explain::explain))
-        .routes(routes!(page::index))
-        .routes(routes!(page::why))
-        .routes(routes!(page::style))
-        .routes(routes!(page::script))
+        .routes(routes!(page::index::index))
+        .routes(routes!(page::why::why))
+        .routes(routes!(page::index::style))
+        .routes(routes!(page::index::script))
+}
+
+/// What an operator asks that PagerDuty and strongDM must answer.
+fn explanations() -> Routes {
+    Routes::new().routes(routes!(explain::explain))
 }
 
 /// What needs no admin token.
-pub(super) fn open() -> Routes {
+fn open() -> Routes {
     Routes::new()
-        .routes(routes!(webhook::receive))
+        .routes(routes!(receive::receive))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
-        .routes(routes!(openapi::document))
+}
+
+/// Adds the route that describes `routes` and itself, and returns what it answers.
+fn described(routes: Routes) -> (Routes, Document) {
+    let own = OpenApiRouter::new().routes(routes!(openapi::document));
+    let all = routes.get_openapi().clone().merge_from(own.get_openapi().clone());
+    let document = Document::of(all);
+    (routes.merge(own.with_state(document.clone())), document)
+}
+
+fn within(limit: Duration, late: StatusCode) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(late, limit)
 }
 
 fn always(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
@@ -167,3 +133,6 @@ async fn trace(request: Request, next: Next) -> Response {
     .instrument(span)
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,18 +194,26 @@ async fn a_pass_for_one_schedule_leaves_the_others_unasked() {
 #[tokio::test]
 async fn requests_that_come_during_a_pass_join_it() {
     let scene = Scene::running(Config::default()).await;
-    let before = scene.refreshes();
-    let gate = scene.pagerduty.faults().gate("GET /oncalls");
-    let syncs = join_all((0..5).map(async |_| scene.synced().await));
-    let opened = async {
-        gate.arrived().await;
-        // The others were sent before these, so they have arrived after them.
-        for _ in 0..30 {
-            scene.get("/healthz").await;
+    let mut refreshes = Vec::new();
+    // On a busy machine one of them may come only when the pass is over.
+    while refreshes.len() < 5 {
+        let before = scene.refreshes();
+        let gate = scene.pagerduty.faults().gate("GET /oncalls");
+        let syncs = join_all((0..5).map(async |_| scene.synced().await));
+        let opened = async {
+            gate.arrived().await;
+            // The others were sent before these, so they have arrived after them.
+            for _ in 0..30 {
+                scene.get("/healthz").await;
+            }
+            gate.open();
+        };
+        let (reports, ()) = futures_util::future::join(syncs, opened).await;
+        refreshes.push(scene.refreshes() - before);
+        if refreshes.last() == Some(&1) {
+            assert!(reports.iter().all(|report| report["pass_id"] == reports[0]["pass_id"]), "{reports:#?}");
+            return;
         }
-        gate.open();
-    };
-    let (reports, ()) = futures_util::future::join(syncs, opened).await;
-    assert!(reports.iter().all(|report| report["pass_id"] == reports[0]["pass_id"]), "{reports:#?}");
-    assert_eq!(scene.refreshes() - before, 1);
+    }
+    panic!("five requests led to {refreshes:?} refreshes");
 }

@@ -11,9 +11,11 @@ use sandbox::{
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, SqliteConnection};
 
-use crate::support::{ANA, BO, CEM, Config, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, Scene, in_time, rule, wait_until};
 
 const DB: &str = "prod-postgres";
+/// What answers may take whatever goes on elsewhere.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// The requests to `/oncalls` so far, decoded.
 fn questions(scene: &Scene) -> Vec<String> {
@@ -28,14 +30,10 @@ async fn a_webhook_is_answered_within_a_second_while_both_upstreams_stall() {
     scene.pagerduty.faults().add(everything());
     scene.strongdm.faults().add(everything());
     for _ in 0..5 {
-        let began = Instant::now();
-        scene.deliver(&scene.about(SCHEDULE)).await;
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        in_time(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
     }
     for path in ["/healthz", "/readyz", "/metrics", "/api/grants", "/api/events"] {
-        let began = Instant::now();
-        assert_eq!(scene.get(path).await.status, 200);
-        assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+        in_time(PROMPT, path, async || assert_eq!(scene.get(path).await.status, 200)).await;
     }
 }
 
@@ -98,9 +96,10 @@ async fn an_event_makes_only_what_it_is_about_be_asked() {
         scene.pagerduty.clear_requests();
         scene.deliver(&event).await;
         scene.all_served().await;
-        let questions = questions(&scene);
-        assert_eq!(questions.len(), 1, "{what}: {questions:?}");
-        assert_eq!(named(&questions[0]), expected, "{what}");
+        // What was asked less than a second ago is asked by a pass of its own.
+        let mut asked: Vec<&str> = questions(&scene).iter().flat_map(|question| named(question)).collect();
+        asked.sort_unstable();
+        assert_eq!(asked, expected, "{what}: each of them once");
     }
     assert_eq!(scene.writes().1, 0);
 }
@@ -135,11 +134,12 @@ async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says
     other.execute("BEGIN IMMEDIATE").await.expect("a lock");
 
     let event = scene.about(SCHEDULE);
-    let began = Instant::now();
-    let answer = scene.post_signed(event.body()).await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    answer.assert_error(503, "unavailable");
-    assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    in_time(PROMPT, "a refusal", async || {
+        let answer = scene.post_signed(event.body()).await;
+        answer.assert_error(503, "unavailable");
+        assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    })
+    .await;
     let ready = scene.get("/readyz").await;
     assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("store_unavailable")));
     assert_eq!(scene.get("/healthz").await.status, 200);

@@ -1,6 +1,8 @@
 //! The configurations that are handed out for deployments, and what the command line prints for shells and `man`.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
+
+use crate::support::{command, err, out};
 
 const PLACES: [&str; 3] = [
     "oncall-grants.example.toml",
@@ -9,9 +11,7 @@ const PLACES: [&str; 3] = [
 ];
 
 fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
-    command
+    command(Path::new(env!("CARGO_MANIFEST_DIR")), &[])
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn every_configuration_that_is_handed_out_is_accepted() {
             ("SDM_API_SECRET_KEY", "c2VjcmV0LWtleS1vZi10aGUtdGVzdHM="),
         ];
         let output = check.envs(secrets).output().expect("the binary can be run");
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = err(&output);
         assert!(output.status.success(), "{place}: {said}");
     }
 }
@@ -39,12 +39,12 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     for shell in ["bash", "zsh", "fish"] {
         let output = binary().args(["completions", shell]).output().expect("the binary can be run");
         assert!(output.status.success());
-        let text = String::from_utf8(output.stdout).expect("text");
+        let text = out(&output);
         assert!(text.contains("oncall-grants") && text.contains("dry-run"), "{shell}: {text}");
     }
     let output = binary().arg("man").output().expect("the binary can be run");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let page = String::from_utf8(output.stdout).expect("text");
+    let page = out(&output);
     assert!(page.contains(".TH oncall-grants 1") && page.contains("EXIT STATUS"), "{page}");
 
     let directory = tempfile::tempdir().expect("a directory");

@@ -7,7 +7,7 @@ use sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, rule};
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, out, rule};
 
 const DB: &str = "prod-postgres";
 
@@ -48,7 +48,7 @@ async fn a_whole_chain_is_told_from_the_rule_to_the_last_check() {
     assert_eq!(answer["history"][0]["action"], "create");
 
     let output = scene.run(&["explain", "--email", ANA.1, "--resource", DB]).await;
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let text = out(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(
         text.contains(r#"prod-postgres: yes - has access to prod-postgres by rule "payments""#),

@@ -6,7 +6,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule};
 
 const DB: &str = "prod-postgres";
 const EVE: Person = ("PE5EVE1", "eve@example.com");
@@ -26,14 +26,10 @@ async fn scene() -> Scene {
     scene
 }
 
-/// Waits until the log has told of held revocations so often; it must not tell more often.
+/// The log tells of held revocations so often, and not more often.
 async fn told(scene: &Scene, times: usize) {
-    let (lines, _) = wait_until("the log tells of held revocations", async || {
-        let lines = scene.messages().iter().filter(|message| message.contains("are held")).count();
-        (lines >= times).then_some(lines)
-    })
-    .await;
-    assert_eq!(lines, times, "one line, however many passes");
+    let lines = scene.logged(times, "are held").await;
+    assert_eq!(lines.len(), times, "one line, however many passes");
 }
 
 #[tokio::test]
@@ -101,7 +97,7 @@ async fn a_guard_of_none_holds_every_revocation_and_a_swap_gives_access_all_the_
     scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
-    let (answer, _) = wait_until("it is held", async || Some(scene.sync().await)).await;
+    let answer = scene.sync().await;
     assert_eq!((answer.status, answer.count("held")), (409, 1));
     let held = &answer.json()["held"][0];
     assert_eq!((&held["email"], &held["resource"]), (&json!(ANA.1), &json!(DB)));

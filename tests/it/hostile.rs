@@ -1,14 +1,16 @@
 //! Strangers who are slow or loud do not keep PagerDuty out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sandbox::world::SCHEDULE;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{Config, Scene};
+use crate::support::{Config, PATIENCE, Scene, in_time};
 
 /// As many as fit beside everything else, should this process not be allowed more than 4096 descriptors.
 const SLOW: usize = 1000;
@@ -25,18 +27,15 @@ async fn connect(scene: &Scene, said: &str) -> TcpStream {
 
 async fn answers_promptly(scene: &Scene) {
     for _ in 0..5 {
-        let began = Instant::now();
-        assert_eq!(scene.get("/healthz").await.status, 200);
-        assert!(began.elapsed() < PROMPT, "/healthz took {:?}", began.elapsed());
-        let began = Instant::now();
-        scene.deliver(&scene.about("PI7DH85")).await;
-        assert!(began.elapsed() < PROMPT, "a webhook took {:?}", began.elapsed());
+        in_time(PROMPT, "/healthz", async || assert_eq!(scene.get("/healthz").await.status, 200)).await;
+        in_time(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
     }
 }
 
 #[tokio::test]
 async fn a_thousand_slow_connections_leave_room_for_webhooks() {
-    rlimit::increase_nofile_limit(4096).expect("a readable limit");
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("what is allowed");
     let scene = Scene::running(Config::default()).await;
     let half_head = "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\n";
     let half_body = format!("{half_head}content-length: 100000\r\n\r\nxxxx");
@@ -45,9 +44,8 @@ async fn a_thousand_slow_connections_leave_room_for_webhooks() {
     answers_promptly(&scene).await;
     // Their time is limited: the first of them hears so, or is hung up on.
     let mut answer = Vec::new();
-    let patience = Duration::from_secs(20);
-    let ended = tokio::time::timeout(patience, slow[0].read_to_end(&mut answer)).await;
-    assert!(ended.is_ok(), "a connection without a request was kept for {patience:?}");
+    let ended = tokio::time::timeout(PATIENCE, slow[0].read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "a connection without a request was kept for {PATIENCE:?}");
 }
 
 #[tokio::test]

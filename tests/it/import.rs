@@ -6,7 +6,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Database, Scene};
+use crate::support::{ANA, BO, CEM, Config, Database, Scene, err, out};
 
 const DB: &str = "prod-postgres";
 const OLD: &str = "sqlite:oncall-grants.db";
@@ -34,7 +34,7 @@ async fn what_one_store_knows_is_ours_in_the_next() {
     scene.strongdm.faults().clear();
     for (taken, known) in [(2, 0), (0, 2)] {
         let output = scene.run(&["import", "--from", OLD]).await;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = out(&output);
         assert!(
             said.starts_with(&format!("taken over: {taken} grants, {known} were known already")),
             "{said}"
@@ -60,7 +60,7 @@ async fn a_store_that_is_not_there_is_not_taken_for_an_empty_one() {
     let scene = Scene::set(Config::default()).await;
     let output = scene.run(&["import", "--from", "sqlite:elsewhere.db"]).await;
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = err(&output);
     assert!(said.contains("there is no store elsewhere.db"), "{said}");
 }
 
@@ -75,7 +75,7 @@ async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     let empty = scene.run(&["audit"]).await;
     assert_eq!(empty.status.code(), Some(1), "no store is not an empty audit");
     let import = scene.run(&["import", "--from", "sqlite:old.db"]).await;
-    assert!(String::from_utf8_lossy(&import.stdout).starts_with("taken over: 2 grants"), "{import:?}");
+    assert!(out(&import).starts_with("taken over: 2 grants"), "{import:?}");
     let audit = scene.run(&["audit", "--format", "jsonl"]).await;
-    assert_eq!((audit.status.code(), String::from_utf8_lossy(&audit.stdout).lines().count()), (Some(0), 2));
+    assert_eq!((audit.status.code(), out(&audit).lines().count()), (Some(0), 2));
 }

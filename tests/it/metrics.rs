@@ -1,10 +1,10 @@
 //! What `/metrics` says while things happen; names and help texts are tested where they are defined.
 
-use std::{fmt::Debug, str::FromStr};
+use std::{fmt::Debug, str::FromStr, time::Instant};
 
 use sandbox::{pagerduty::sign, world::SCHEDULE};
 
-use crate::support::{BO, CEM, Config, PLAIN, Scene, wait_until};
+use crate::support::{BO, CEM, Config, NO_HEADERS, Scene, wait_until};
 
 const DB: &str = "prod-postgres";
 
@@ -24,12 +24,13 @@ async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
     let served = "webhook_to_grant_duration_seconds_count";
     assert_eq!(value::<u64>(&scene, served).await, 0);
     let observed: i64 = value(&scene, r#"rule_observed_timestamp_seconds{rule="payments"}"#).await;
-    assert!((scene.now().timestamp() - observed).abs() < 60, "{observed}");
+    assert!((scene.zero.timestamp()..=scene.now().timestamp()).contains(&observed), "{observed}");
     assert_eq!(value::<u64>(&scene, r#"grant_writes_total{action="create",result="done"}"#).await, 2);
 
     scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
     let event = scene.about(SCHEDULE).body();
     let signature = sign("the-new-secret", event.as_ref());
+    let sent = Instant::now();
     scene.post_webhook(event, [("X-PagerDuty-Signature", signature.as_str())]).await;
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
     scene.all_served().await;
@@ -39,7 +40,7 @@ async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
     })
     .await;
     let took: f64 = value(&scene, "webhook_to_grant_duration_seconds_sum").await;
-    assert!(took > 0.0 && took < 5.0, "{took}");
+    assert!(took > 0.0 && took < sent.elapsed().as_secs_f64(), "{took}");
     for nothing in ["waiting_webhooks", "oldest_waiting_webhook_age_seconds"] {
         assert!(value::<f64>(&scene, nothing).await < f64::EPSILON, "{nothing}");
     }
@@ -66,6 +67,6 @@ async fn webhooks_that_nobody_signed_show() {
     let scene = Scene::running(Config::default()).await;
     let refused = r#"webhooks_total{result="bad_signature",secret="none"}"#;
     assert_eq!(value::<u64>(&scene, refused).await, 0, "so that the first one is an increase");
-    scene.post_webhook("{}", PLAIN).await;
+    scene.post_webhook("{}", NO_HEADERS).await;
     assert_eq!(value::<u64>(&scene, refused).await, 1);
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use reqwest::Method;
@@ -12,21 +12,9 @@ use sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ANA, CEM, Config, DENIZ, Scene, rule, wait_until};
+use crate::support::{ANA, CEM, Config, DENIZ, Scene, code, err, free_port, out, rule, wait_until};
 
 const DB: &str = "prod-postgres";
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("no signal")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("UTF-8")
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("UTF-8")
-}
 
 #[tokio::test]
 async fn one_process_owns_the_store_and_others_may_look() {
@@ -207,9 +195,7 @@ async fn mistakes_in_the_files_that_are_named_end_with_2_before_anything_starts(
 #[tokio::test]
 async fn the_health_check_asks_where_the_configuration_says() {
     let mut scene = Scene::set(Config::default()).await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    let port = free_port();
     let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
     scene.write_config(&text.replace("127.0.0.1:0", &format!("0.0.0.0:{port}")));
     assert_eq!(code(&scene.run(&["healthcheck"]).await), 1, "nobody is there yet");

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sandbox::{
+    pagerduty::Shift,
     strongdm::SecondGrant::{self, RefusesAny, RefusesOverlapping, TakesAll},
     world::SCHEDULE,
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule};
+use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule, wait_until};
 
 const WORLDS: [SecondGrant; 3] = [TakesAll, RefusesOverlapping, RefusesAny];
 const RESOURCES: [&str; 2] = ["prod-postgres", "prod-web-1"];
@@ -148,24 +149,38 @@ async fn foreign_grants_are_never_touched_in_any_world() {
 
 #[tokio::test]
 async fn a_deferred_window_is_granted_the_moment_the_one_in_its_way_ends() {
+    let mut late = Vec::new();
+    // On a busy machine there may be too little time before the end, or after it.
+    for seconds in [8, 16, 32] {
+        late.push(lateness_of_a_deferred_window(seconds).await);
+        // A second by contract; the rest is for a busy machine.
+        if late.iter().flatten().any(|late| *late < Duration::from_secs(2)) {
+            return;
+        }
+    }
+    panic!("it took {late:?}");
+}
+
+/// How long after the end of the window in its way, which ends after so many seconds, a deferred one is granted; none
+/// if that ended before the service had deferred anything.
+async fn lateness_of_a_deferred_window(seconds: i64) -> Option<Duration> {
     let mut scene = Scene::set(Config::default()).await;
     scene.strongdm.configure(|settings| settings.second_grant = RefusesAny);
-    let second = |seconds| scene.second(seconds);
-    let shift = |from, to| sandbox::pagerduty::Shift::new(ANA.0, second(from), second(to));
-    scene.pagerduty.set_shifts(SCHEDULE, vec![shift(-60, 8), shift(10, 120)]);
+    let (end, next) = (scene.second(seconds), scene.second(seconds + 2));
+    scene.pagerduty.set_shifts(
+        SCHEDULE,
+        vec![Shift::new(ANA.0, scene.second(-60), end), Shift::new(ANA.0, next, scene.second(600))],
+    );
     scene.start().await;
-    assert_eq!(scene.synced().await["deferred"].as_array().expect("a list").len(), 1);
-    assert!(scene.now() < scene.second(8), "this machine is too slow for this test");
-
+    let deferred = scene.synced().await["deferred"].as_array().expect("a list").len();
+    if scene.now() >= end {
+        return None;
+    }
+    assert_eq!(deferred, 1);
     // The interval is an hour: nothing but the end of the first one makes it look.
-    crate::support::wait_until("the deferred window is granted", async || {
-        let grants = scene.strongdm.grants();
-        grants.iter().any(|grant| grant.start == scene.second(10)).then_some(())
+    let granted = wait_until("the deferred window is granted", async || {
+        scene.strongdm.all_grants().into_iter().find(|grant| grant.start == next)
     })
     .await;
-    let grants = scene.strongdm.all_grants();
-    let granted = grants.iter().find(|grant| grant.start == scene.second(10)).expect("it is there");
-    let late = (granted.created_at - scene.second(8)).to_std().expect("not before the first one ends");
-    // A second by contract; the rest is for a busy machine.
-    assert!(late < Duration::from_secs(2), "it took {late:?}");
+    Some((granted.created_at - end).to_std().expect("not before the first one ends"))
 }

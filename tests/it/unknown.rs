@@ -1,5 +1,7 @@
 //! What cannot be observed revokes nothing, is reported, and is made good by itself once PagerDuty answers again.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use sandbox::{
     faults::{Action, Fault},
@@ -7,7 +9,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, Scene, out, rule};
 
 const DB: &str = "prod-postgres";
 
@@ -64,9 +66,10 @@ async fn a_stalling_pagerduty_ends_a_pass_in_bounded_time_and_revokes_nothing() 
     let scene = Scene::running(Config::default()).await;
     scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::Stall).until_cleared());
     scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let answer = scene.sync().await;
-    assert!(began.elapsed().as_secs() < 35, "{:?}", began.elapsed());
+    // One question may take half a minute, with all its repetitions.
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert_eq!((answer.status, answer.count("unknown")), (502, 1), "{}", answer.text);
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     scene.pagerduty.faults().clear();
@@ -140,15 +143,10 @@ async fn a_person_whose_address_cannot_be_had_protects_what_may_be_theirs() {
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
 }
 
-/// Waits until the log has told so many errors of what could not be seen or done; it must not tell more.
+/// The log tells so many errors of what could not be seen or done, and no more.
 async fn could_not(scene: &Scene, times: usize) -> Vec<String> {
-    let (told, _) = wait_until("the log tells what could not be seen or done", async || {
-        let errors = scene.errors().into_iter();
-        let told: Vec<String> = errors.filter(|message| message.starts_with("could not ")).collect();
-        (told.len() >= times).then_some(told)
-    })
-    .await;
-    assert_eq!(told.len(), times, "{told:#?}");
+    let told = scene.logged_errors(times, "could not ").await;
+    assert!(told.len() == times && told.iter().all(|message| message.starts_with("could not ")), "{told:#?}");
     told
 }
 
@@ -172,7 +170,7 @@ async fn a_refused_key_is_an_error_that_is_told_once_with_what_mends_it() {
             .is_some_and(|told| told.contains("UNAUTHENTICATED"))
     );
     let output = scene.run(&["explain", "--email", ANA.1, "--resource", DB]).await;
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let text = out(&output);
     assert!(
         text.contains("prod-postgres: unknown - ") && text.contains("-> compare strongdm.access_key"),
         "{text}"
@@ -181,10 +179,7 @@ async fn a_refused_key_is_an_error_that_is_told_once_with_what_mends_it() {
 
     scene.strongdm.configure(|settings| settings.keys = keys);
     scene.synced().await;
-    wait_until("the log tells that it is over", async || {
-        scene.messages().contains(&"everything is seen and done again".to_owned()).then_some(())
-    })
-    .await;
+    scene.logged(1, "everything is seen and done again").await;
 
     let refused = r#"{"error":{"message":"no","code":2006}}"#;
     scene.pagerduty.faults().add(Fault::on("", Action::http(401, refused)).until_cleared());

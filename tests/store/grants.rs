@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use oncall_grants::{
-    model::{Grant, GrantId},
+    model::{Grant, GrantId, LedgerRow},
     store::{GrantQuery, Lease, SharedStore, State},
 };
 
@@ -145,7 +145,7 @@ async fn what_is_not_live_is_not_revoked(store: SharedStore) {
     assert!(!store.intend_revoke(&lease, row).await.unwrap());
 }
 
-async fn live(store: &SharedStore, lease: &Lease, id: &str) -> i64 {
+async fn live(store: &SharedStore, lease: &Lease, id: &str) -> LedgerRow {
     let row = store.intend_create(lease, &new_grant(), at(0)).await.unwrap().unwrap();
     store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap();
     row

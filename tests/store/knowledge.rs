@@ -1,26 +1,38 @@
 //! What was learned from answers.
 
-use std::collections::BTreeSet;
-
 use oncall_grants::{
     model::{ForeignGrant, Links, Pair, SecondGrant, Window},
-    store::SharedStore,
+    store::{Fact, SharedStore},
 };
 
 use crate::{at, lease, on_both};
 
 on_both! {
-    lessons_expire_and_refusals_grow,
+    facts_hold_until_their_end,
+    a_fact_in_the_words_of_another_version_is_as_good_as_none,
+    refusals_grow,
     foreign_grants_keep_the_moment_they_were_first_seen,
     links_are_replaced,
 }
 
-async fn lessons_expire_and_refusals_grow(store: SharedStore) {
-    assert_eq!(store.second_grant(at(0)).await.unwrap(), SecondGrant::Taken);
-    store.learn_second_grant(SecondGrant::Refused, at(100)).await.unwrap();
-    assert_eq!(store.second_grant(at(99)).await.unwrap(), SecondGrant::Refused);
-    assert_eq!(store.second_grant(at(100)).await.unwrap(), SecondGrant::Taken);
+const LESSON: Fact<SecondGrant> = Fact::named("second_grant");
 
+async fn facts_hold_until_their_end(store: SharedStore) {
+    let known = async |second| LESSON.read(&store, at(second)).await.unwrap();
+    assert_eq!(known(0).await, None);
+    LESSON.write(&store, &SecondGrant::Refused, Some(at(100))).await.unwrap();
+    assert_eq!(known(99).await, Some(SecondGrant::Refused));
+    assert_eq!(known(100).await, None);
+    LESSON.write(&store, &SecondGrant::Taken, None).await.unwrap();
+    assert_eq!(known(1_000_000_000).await, Some(SecondGrant::Taken));
+}
+
+async fn a_fact_in_the_words_of_another_version_is_as_good_as_none(store: SharedStore) {
+    store.set_fact("second_grant", r#""taken_on_tuesdays""#, None).await.unwrap();
+    assert_eq!(LESSON.read(&store, at(0)).await.unwrap(), None);
+}
+
+async fn refusals_grow(store: SharedStore) {
     let pair = Pair { account: "a-1".into(), resource: "rs-1".into() };
     let mut pauses = Vec::new();
     for _ in 0..12 {
@@ -54,8 +66,8 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
 
 async fn links_are_replaced(store: SharedStore) {
     let links =
-        |pairs: &[(&str, &str)]| Links(pairs.iter().map(|(s, p)| ((*s).into(), (*p).into())).collect());
-    for wanted in [links(&[("S1", "P1"), ("S2", "P1")]), links(&[("S2", "P2")]), Links(BTreeSet::new())] {
+        |pairs: &[(&str, &str)]| Links::from_iter(pairs.iter().map(|(s, p)| ((*s).into(), (*p).into())));
+    for wanted in [links(&[("S1", "P1"), ("S2", "P1")]), links(&[("S2", "P2")]), Links::default()] {
         store.set_links(&wanted).await.unwrap();
         assert_eq!(store.links().await.unwrap(), wanted);
     }

@@ -5,8 +5,9 @@ mod coordination;
 mod deliveries;
 mod grants;
 mod knowledge;
+mod migrations;
 mod postgres;
-#[path = "../support/postgres.rs"]
+#[path = "../it/support/postgres.rs"]
 mod postgres_server;
 mod sqlite;
 
@@ -14,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use oncall_grants::{
-    model::{AccountId, Cause, Grant, Mark, NewGrant, ResourceId, Source, Window},
+    model::{AccountId, AuditAction, AuditOutcome, Cause, Grant, Mark, NewGrant, ResourceId, Source, Window},
     store::{AuditEntry, Delivery, DirtyMark, Duty, Lease, SharedStore, postgres::Postgres, sqlite::Sqlite},
 };
 
@@ -110,8 +111,8 @@ fn new_grant() -> NewGrant {
 fn audit(grant: &Grant) -> AuditEntry {
     AuditEntry {
         at: at(1),
-        action: "create",
-        outcome: "done",
+        action: AuditAction::Create,
+        outcome: AuditOutcome::Done,
         grant: grant.clone(),
         reason: "because".to_owned(),
         trigger: "manual".to_owned(),

@@ -1,10 +1,10 @@
-//! A gate that holds calls until a test lets them go.
+//! A gate that holds calls until a test releases them.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds matching calls; clones are the same gate.
+/// Holds the calls that arrive at it; clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate {
     state: Arc<watch::Sender<State>>,
@@ -24,12 +24,12 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Waits until one call, at least, has ever arrived at the gate.
+    /// Waits for the first call to arrive.
     pub async fn arrived(&self) {
         self.arrivals(1).await;
     }
 
-    /// Waits until this many calls have arrived in all, those let go included.
+    /// Waits until this many calls have arrived in all, including those that were released.
     pub async fn arrivals(&self, count: usize) {
         let mut state = self.state.subscribe();
         let _ = state.wait_for(|state| state.arrived >= count).await;
@@ -40,17 +40,18 @@ impl Gate {
         self.state.borrow().arrived
     }
 
-    /// Lets the next call go: the oldest one held, or else the next to come.
+    /// Releases the oldest call that is held, or else the next to arrive.
     pub fn release_one(&self) {
         self.state.send_modify(|state| state.released += 1);
     }
 
-    /// Lets all calls go, now and from now on.
+    /// Releases all calls, now and from now on.
     pub fn open(&self) {
         self.state.send_modify(|state| state.open = true);
     }
 
-    pub(crate) async fn pass(&self) {
+    /// Waits until the gate releases this call.
+    pub(super) async fn pass(&self) {
         let mut state = self.state.subscribe();
         let mut ticket = 0;
         self.state.send_modify(|state| {

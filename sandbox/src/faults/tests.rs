@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{Action, Fault, Faults};
 
 #[tokio::test]
-async fn a_fault_meets_its_calls_as_often_as_told() {
+async fn a_fault_applies_to_its_calls_as_often_as_told() {
     let faults = Faults::default();
     faults.add(Fault::on("GET /oncalls", Action::Cut).containing("PX").times(2));
 
@@ -15,7 +15,7 @@ async fn a_fault_meets_its_calls_as_often_as_told() {
         ("GET /oncalls", "schedule_ids[]=PX"),
         ("GET /oncalls", "schedule_ids[]=PX"),
     ] {
-        ends.push(faults.judge(call, facts).before.pass().await.is_some());
+        ends.push(faults.inject(call, facts).before.run().await.is_some());
     }
 
     assert_eq!(ends, [false, true, false, true, false]);
@@ -27,8 +27,8 @@ async fn a_path_alone_means_any_method() {
     let faults = Faults::default();
     faults.add(Fault::on("/users", Action::Cut).until_cleared());
 
-    assert!(faults.judge("DELETE /users/PX", "").before.pass().await.is_some());
-    assert!(faults.judge("GET /schedules", "").before.pass().await.is_none());
+    assert!(faults.inject("DELETE /users/PX", "").before.run().await.is_some());
+    assert!(faults.inject("GET /schedules", "").before.run().await.is_none());
 }
 
 #[tokio::test]
@@ -37,8 +37,8 @@ async fn a_gate_holds_until_released_and_waits_combine_with_an_end() {
     let gate = faults.gate("AccountGrants.Create");
     faults.add(Fault::on("AccountGrants.Create", Action::Cut).after_work());
 
-    let verdict = faults.judge("AccountGrants.Create", "");
-    let held = tokio::spawn(async move { verdict.before.pass().await.is_none() });
+    let injection = faults.inject("AccountGrants.Create", "");
+    let held = tokio::spawn(async move { injection.before.run().await.is_none() });
     gate.arrived().await;
     assert!(!held.is_finished());
     gate.release_one();
@@ -52,10 +52,10 @@ async fn clearing_lets_stalled_calls_go() {
     let faults = Faults::default();
     faults.add(Fault::on("", Action::Stall));
     faults.set_latency(Duration::from_millis(1));
-    let verdict = faults.judge("GET /users", "");
+    let injection = faults.inject("GET /users", "");
 
     faults.clear();
 
-    assert!(verdict.before.pass().await.is_none());
+    assert!(injection.before.run().await.is_none());
     assert!(faults.armed().is_empty());
 }

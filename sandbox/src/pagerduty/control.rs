@@ -1,31 +1,34 @@
-//! The control API of the stand-in, for people with curl; on the port of the REST API and without a key.
+//! The control API, for people with curl: on the port of the REST API, without a key.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::model::{Shift, User, World};
+use super::account::{Account, User};
+use super::deliver;
+use super::schedule::Shift;
 use super::settings::Settings;
 use super::state::Shared;
-use super::webhook::{Endpoint, Event};
-use super::{PagerDuty, subscriptions};
+use super::webhook::endpoint::Endpoint;
+use super::webhook::event::Event;
 
 type Handle = State<Arc<Shared>>;
 
 pub(super) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
-        .route("/_sandbox/world", get(world).put(replace_world))
+        .route("/_sandbox/world", get(account).put(replace_account))
         .route("/_sandbox/users", post(put_user))
-        .route("/_sandbox/users/{id}", axum::routing::delete(delete_user))
+        .route("/_sandbox/users/{id}", delete(delete_user))
         .route("/_sandbox/schedules/{id}/shifts", put(put_shifts))
         .route("/_sandbox/swap", post(swap))
         .route("/_sandbox/endpoint", put(put_endpoint))
-        .route("/_sandbox/webhook", post(webhook))
+        .route("/_sandbox/webhook", post(deliver_event))
         .route("/_sandbox/emit", post(emit))
         .route("/_sandbox/deliveries", get(deliveries))
         .route("/_sandbox/settings", get(settings).put(put_settings))
@@ -34,26 +37,24 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .merge(crate::control::routes(shared.faults.clone(), shared.clock.clone()))
 }
 
-async fn world(State(shared): Handle) -> Json<World> {
-    Json(shared.lock().world.clone())
+async fn account(State(shared): Handle) -> Json<Account> {
+    Json(shared.lock().account.clone())
 }
 
-async fn replace_world(State(shared): Handle, Json(world): Json<World>) -> StatusCode {
-    shared.lock().world = world;
+async fn replace_account(State(shared): Handle, Json(account): Json<Account>) -> StatusCode {
+    shared.lock().account = account;
     StatusCode::NO_CONTENT
 }
 
 /// Adds a user, or replaces the one of the same ID.
 async fn put_user(State(shared): Handle, Json(user): Json<User>) -> StatusCode {
-    let world = &mut shared.lock().world;
-    world.users.retain(|known| known.id != user.id);
-    world.users.push(user);
+    shared.lock().account.put_user(user);
     StatusCode::NO_CONTENT
 }
 
 async fn delete_user(State(shared): Handle, Path(id): Path<String>) -> StatusCode {
     let now = shared.clock.now();
-    match shared.lock().world.users.iter_mut().find(|user| user.id == id) {
+    match shared.lock().account.user_mut(&id) {
         Some(user) => {
             user.deleted_at = Some(now);
             StatusCode::NO_CONTENT
@@ -67,7 +68,7 @@ async fn put_shifts(
     Path(id): Path<String>,
     Json(shifts): Json<Vec<Shift>>,
 ) -> StatusCode {
-    match shared.lock().world.schedule_mut(&id) {
+    match shared.lock().account.schedule_mut(&id) {
         Some(schedule) => {
             schedule.shifts = shifts;
             StatusCode::NO_CONTENT
@@ -81,26 +82,34 @@ async fn put_shifts(
 struct Swap {
     schedule: String,
     user: String,
-    /// Tells the endpoint of it as well.
+    /// Delivers an incident as well, which makes the receiver look at the schedule.
     #[serde(default)]
     deliver: bool,
 }
 
-/// Gives the rest of the running shift to another person.
+/// Gives the rest of the running shift to another user.
 async fn swap(State(shared): Handle, Json(swap): Json<Swap>) -> Result<Json<Value>, (StatusCode, String)> {
     let now = shared.clock.now();
-    let shift = PagerDuty::swap_in(&shared, &swap.schedule, &swap.user, now)
+    let shift = shared
+        .lock()
+        .swap_shift(&swap.schedule, &swap.user, now)
         .ok_or_else(|| (StatusCode::NOT_FOUND, "no such schedule, or nobody is on call in it\n".into()))?;
     let mut answer = json!({"shift": shift});
     if swap.deliver {
-        let policy =
-            shared.lock().world.policies.iter().find(|p| p.uses(&swap.schedule)).map(|p| p.id.clone());
-        let event = Event::incident("incident.triggered", now, &policy.unwrap_or_default(), "PSPAY01");
+        let event = incident_about(&shared.lock().account, &swap.schedule, now);
         // The shift is swapped all the same when nobody listens.
-        let told = deliver(&shared, &event).await;
-        answer["webhook"] = told.unwrap_or_else(|(_, error)| json!({"error": error.trim_end()}));
+        let delivered = deliver_once(&shared, &event).await;
+        answer["webhook"] = delivered.unwrap_or_else(|(_, error)| json!({"error": error.trim_end()}));
     }
     Ok(Json(answer))
+}
+
+/// An incident that pages through this schedule, as far as any policy names it.
+fn incident_about(account: &Account, schedule: &str, now: DateTime<Utc>) -> Event {
+    let policy = account.policies.iter().find(|policy| policy.uses(schedule));
+    let policy = policy.map_or("", |policy| &policy.id);
+    let service = account.services.iter().find(|service| service.policy == policy);
+    Event::incident("incident.triggered", now, policy, service.map_or("", |service| &service.id))
 }
 
 async fn put_endpoint(State(shared): Handle, Json(endpoint): Json<Endpoint>) -> StatusCode {
@@ -108,40 +117,41 @@ async fn put_endpoint(State(shared): Handle, Json(endpoint): Json<Endpoint>) -> 
     StatusCode::NO_CONTENT
 }
 
+/// The part of an event that a person chooses.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct NewEvent {
     event_type: String,
     #[serde(default)]
     data: Value,
 }
 
-impl Wanted {
+impl NewEvent {
     fn event(self, shared: &Shared) -> Event {
         Event::new(&self.event_type, shared.clock.now(), self.data)
     }
 }
 
 /// Delivers to the endpoint, once, and shows the answer.
-async fn webhook(
+async fn deliver_event(
     State(shared): Handle,
-    Json(wanted): Json<Wanted>,
+    Json(new): Json<NewEvent>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
-    let event = wanted.event(&shared);
-    deliver(&shared, &event).await.map(Json)
+    let event = new.event(&shared);
+    deliver_once(&shared, &event).await.map(Json)
 }
 
-async fn deliver(shared: &Shared, event: &Event) -> Result<Value, (StatusCode, String)> {
-    match PagerDuty::deliver_in(shared, event).await {
+async fn deliver_once(shared: &Shared, event: &Event) -> Result<Value, (StatusCode, String)> {
+    match deliver::once(shared, event).await {
         Ok(answer) => Ok(json!({"event_id": event.id, "status": answer.status, "body": answer.body})),
         Err(error) => Err((StatusCode::BAD_GATEWAY, format!("{error:#}\n"))),
     }
 }
 
-/// Queues for the subscriptions that want it.
-async fn emit(State(shared): Handle, Json(wanted): Json<Wanted>) -> Json<Value> {
-    let event = wanted.event(&shared);
-    Json(json!({"event_id": event.id, "subscriptions": subscriptions::emit(&shared, &event)}))
+/// Queues for the subscriptions that ask for it.
+async fn emit(State(shared): Handle, Json(new): Json<NewEvent>) -> Json<Value> {
+    let event = new.event(&shared);
+    Json(json!({"event_id": event.id, "subscriptions": deliver::emit(&shared, &event)}))
 }
 
 async fn deliveries(State(shared): Handle) -> Json<Value> {
@@ -152,11 +162,11 @@ async fn settings(State(shared): Handle) -> Json<Settings> {
     Json(shared.lock().settings.clone())
 }
 
-/// Replaces all settings but the keys; what is left out falls back to its default.
+/// Replaces all settings but the keys. A setting that is left out gets its default.
 async fn put_settings(State(shared): Handle, Json(mut settings): Json<Settings>) -> StatusCode {
-    let mut inner = shared.lock();
-    settings.tokens = std::mem::take(&mut inner.settings.tokens);
-    inner.settings = settings;
+    let mut state = shared.lock();
+    settings.tokens = std::mem::take(&mut state.settings.tokens);
+    state.settings = settings;
     StatusCode::NO_CONTENT
 }
 

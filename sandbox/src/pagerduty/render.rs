@@ -1,13 +1,10 @@
-//! From shifts and overrides to who is on call when.
+//! Renders a schedule: from shifts and overrides to who is on call when.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::model::{Generation, Policy, Schedule, Shift, Target, World};
+use super::schedule::{Generation, Schedule, Shift};
 
-/// `/oncalls` computes shifts this far into the future and no further.
-const HORIZON: TimeDelta = TimeDelta::days(90);
-
-/// A stretch of time to look at; both ends may be the same instant.
+/// The range that a request asks about; both ends may be the same instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     pub(crate) since: DateTime<Utc>,
@@ -28,18 +25,7 @@ impl Range {
     }
 }
 
-/// One line of `/oncalls`.
-#[derive(Clone, Debug)]
-pub(crate) struct OnCall<'a> {
-    pub(crate) policy: &'a Policy,
-    pub(crate) level: usize,
-    pub(crate) schedule: Option<&'a Schedule>,
-    pub(crate) user: String,
-    pub(crate) start: Option<DateTime<Utc>>,
-    pub(crate) end: Option<DateTime<Utc>>,
-}
-
-/// The shifts as the schedule's own endpoints show them: split by overrides, not joined.
+/// The entries of the final schedule, as the schedule's own endpoints show them: split by overrides, not joined.
 pub(crate) fn final_entries(schedule: &Schedule) -> Vec<Shift> {
     if schedule.generation == Generation::Shifts {
         let mut entries = schedule.shifts.clone();
@@ -54,12 +40,12 @@ pub(crate) fn final_entries(schedule: &Schedule) -> Vec<Shift> {
     layered(schedule.shifts.iter().chain(&overrides))
 }
 
-/// What the layers alone say, without the overrides.
+/// The entries of the layers alone, without the overrides.
 pub(crate) fn layer_entries(schedule: &Schedule) -> Vec<Shift> {
     layered(&schedule.shifts)
 }
 
-/// The unbroken stretches of each person in one schedule, gaps left out, by start.
+/// The unbroken stretches of each person in one schedule, without gaps, by start.
 pub(crate) fn unbroken(schedule: &Schedule) -> Vec<Shift> {
     let mut joined: Vec<Shift> = Vec::new();
     for entry in final_entries(schedule).into_iter().filter(|entry| entry.user.is_some()) {
@@ -75,39 +61,14 @@ pub(crate) fn unbroken(schedule: &Schedule) -> Vec<Shift> {
     joined
 }
 
-/// Every on-call of the account in the range: policy by policy, level by level, then by start.
-pub(crate) fn on_calls(world: &World, now: DateTime<Utc>, range: Range) -> Vec<OnCall<'_>> {
-    let mut found = Vec::new();
-    for policy in &world.policies {
-        for (index, targets) in policy.levels.iter().enumerate() {
-            for target in targets {
-                let line = |schedule, user, start, end| OnCall {
-                    policy,
-                    level: index + 1,
-                    schedule,
-                    user,
-                    start,
-                    end,
-                };
-                match target {
-                    Target::User(user) => found.push(line(None, user.clone(), None, None)),
-                    Target::Schedule(id) => {
-                        let Some(schedule) = world.schedule(id) else { continue };
-                        let shifts = unbroken(schedule);
-                        let visible =
-                            shifts.into_iter().filter(|s| range.overlaps(s) && s.start < now + HORIZON);
-                        found.extend(visible.filter_map(|shift| {
-                            Some(line(Some(schedule), shift.user?, Some(shift.start), shift.end))
-                        }));
-                    }
-                }
-            }
-        }
-    }
-    found
+/// Makes a layer-based schedule a shift-based one, which keeps its ID and who is on call when.
+pub(crate) fn upgrade(schedule: &mut Schedule) {
+    schedule.shifts = final_entries(schedule);
+    schedule.overrides.clear();
+    schedule.generation = Generation::Shifts;
 }
 
-/// Puts one shift over the other; a later one takes its time from those before it.
+/// Lays the shifts over each other: a later one takes its time from those before it.
 fn layered<'a>(shifts: impl IntoIterator<Item = &'a Shift>) -> Vec<Shift> {
     let mut entries: Vec<Shift> = Vec::new();
     for over in shifts {

@@ -1,44 +1,59 @@
-//! What the stand-in does where the documentation leaves a choice, and its limits.
+//! The accepted keys, the rate limits, and a choice for each question that the documentation leaves open.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::ApiToken;
+use crate::credentials;
 
-/// The settings; change them at any time through the handle.
+/// The settings of the stand-in. A test changes them at any time through the handle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The keys that are let in.
+    /// The accepted keys.
     #[serde(skip)]
     pub tokens: Vec<ApiToken>,
-    /// The account's zone, as an offset: what `/oncalls` renders in when no `time_zone` is given.
+    /// The offset of the account's zone, in which `/oncalls` renders times unless the request names another.
     pub render_offset_minutes: i32,
-    /// Cuts `/oncalls` entries at since and until, which the documentation neither promises nor excludes.
+    /// Cuts `/oncalls` entries at `since` and `until`; the documentation neither promises nor excludes it.
     pub cut_oncalls: bool,
-    /// Answers 404 instead of 400 when a schedule is asked for at the other generation's endpoint.
+    /// Answers 404 instead of 400 to a request for a schedule at the other generation's endpoint.
     pub wrong_generation_is_404: bool,
-    /// Requests a minute over all keys.
+    /// Requests a minute over all keys; more are answered 429.
     pub budget: u32,
-    /// Requests a minute to `/oncalls`, which has a limit of its own.
+    /// Requests a minute to `/oncalls`, which has a rate limit of its own.
     pub oncalls_budget: u32,
-    /// Whether 429 comes with `ratelimit-*` headers and a body; sometimes it does not.
+    /// Sends `ratelimit-*` headers and a body with 429; the real service sometimes leaves them out.
     pub explain_429: bool,
-    /// How deliveries to subscriptions are tried again.
+    /// How the stand-in retries deliveries to subscriptions.
     pub retries: Retries,
 }
 
-/// The rules of webhook delivery; the documented ones with short waits.
+/// The retry rules of webhook deliveries: the documented ones with shorter waits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retries {
-    /// The waits between attempts after 429, 5xx, a timeout or no connection; then the delivery is given up.
+    /// The waits before each retry, in milliseconds, after 429, 5xx, a timeout or no connection. When they are used up,
+    /// the delivery is dropped.
     pub waits_ms: Vec<u64>,
-    /// How long an answer may take.
+    /// How long the receiver may take to answer, in milliseconds.
     pub timeout_ms: u64,
-    /// So many dropped deliveries in a row switch the subscription off.
+    /// The number of dropped deliveries in a row that disables the subscription.
     pub disable_after: u32,
+}
+
+/// A REST API key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// The text of the key.
+    pub token: String,
+    /// Answers 403 to writes.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Answers 403 to paths that start with one of these.
+    #[serde(default)]
+    pub denied: BTreeSet<String>,
 }
 
 impl Retries {
@@ -55,12 +70,9 @@ impl Default for Retries {
 
 impl Default for Settings {
     fn default() -> Self {
+        let token = ApiToken { token: credentials::TOKEN.into(), read_only: false, denied: BTreeSet::new() };
         Self {
-            tokens: vec![ApiToken {
-                token: crate::world::TOKEN.into(),
-                read_only: false,
-                denied: std::collections::BTreeSet::default(),
-            }],
+            tokens: vec![token],
             render_offset_minutes: 0,
             cut_oncalls: false,
             wrong_generation_is_404: false,

@@ -2,68 +2,97 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::account::Account;
+use super::render;
+use super::request::Request;
+use super::schedule::{Generation, Override, Shift};
+use super::settings::Settings;
+use super::webhook::endpoint::{self, Endpoint};
+use super::webhook::subscription::{Delivery, Subscription};
 use crate::budget::Budget;
 use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::faults::Faults;
 
-use super::Request;
-use super::model::World;
-use super::settings::Settings;
-use super::subscriptions::{Delivery, Subscription};
-use super::webhook::{self, Endpoint};
-
+/// One stand-in.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) log: CallLog<Request>,
-    inner: Mutex<Inner>,
+    /// Sends all webhooks.
+    pub(crate) client: reqwest::Client,
+    state: Mutex<State>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) world: World,
+/// What changes with requests, tests and people.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) account: Account,
     pub(crate) settings: Settings,
     pub(crate) budget: Budget,
     pub(crate) oncalls_budget: Budget,
     pub(crate) subscriptions: Vec<Subscription>,
+    /// Every attempt to deliver to a subscription.
     pub(crate) deliveries: Vec<Delivery>,
-    /// Where single deliveries go that no subscription asks for.
+    /// The receiver of single deliveries, which need no subscription.
     pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) client: reqwest::Client,
     last_id: u32,
 }
 
 impl Shared {
+    /// An empty account.
     pub(crate) fn new(clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             clock,
             faults: Faults::default(),
             log: CallLog::default(),
-            inner: Mutex::new(Inner {
-                world: World::default(),
-                settings: Settings::default(),
-                budget: Budget::default(),
-                oncalls_budget: Budget::default(),
-                subscriptions: Vec::new(),
-                deliveries: Vec::new(),
-                endpoint: None,
-                client: webhook::client(),
-                last_id: 0,
-            }),
+            client: endpoint::client(),
+            state: Mutex::default(),
         })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no panic while the state is held")
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while the state is held")
     }
 }
 
-impl Inner {
-    /// Seven characters, like the account's own.
+impl State {
+    /// An ID of seven characters, like the account's own.
     pub(crate) fn next_id(&mut self, prefix: &str) -> String {
         self.last_id += 1;
         format!("{prefix}{:0width$}", self.last_id, width = 7 - prefix.len())
+    }
+
+    pub(crate) fn subscription_mut(&mut self, id: &str) -> Option<&mut Subscription> {
+        self.subscriptions.iter_mut().find(|subscription| subscription.id == id)
+    }
+
+    /// Gives what is left of the shift that runs at `at` to another user; returns the new shift.
+    ///
+    /// Nothing if there is no such schedule, or nobody is on call in it.
+    pub(crate) fn swap_shift(&mut self, schedule: &str, user: &str, at: DateTime<Utc>) -> Option<Shift> {
+        let override_id = self.next_id("PO");
+        let at = at.trunc_subsecs(0);
+        let schedule = self.account.schedule_mut(schedule)?;
+        let running = render::final_entries(schedule)
+            .into_iter()
+            .find(|shift| shift.user.is_some() && shift.covers(at))?;
+        let swapped = Shift { user: Some(user.into()), start: at, end: running.end };
+        match (schedule.generation, running.end) {
+            (Generation::Layers, Some(end)) => {
+                schedule.overrides.push(Override { id: override_id, user: user.into(), start: at, end });
+            }
+            // An override must end, so an endless shift is changed itself.
+            (Generation::Layers | Generation::Shifts, _) => {
+                if let Some(shift) = schedule.shifts.iter_mut().find(|shift| **shift == running) {
+                    shift.end = Some(at);
+                }
+                schedule.shifts.push(swapped.clone());
+            }
+        }
+        Some(swapped)
     }
 }

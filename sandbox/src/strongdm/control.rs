@@ -1,5 +1,6 @@
-//! The control API of the stand-in, for people with curl; on a port of its own.
+//! The control API, for people with curl: on a port of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -9,10 +10,10 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::resource::ResourceKind;
+use super::account;
+use super::resource::{Resource, ResourceKind};
 use super::settings::Settings;
-use super::state::Shared;
-use super::{StrongDm, accounts};
+use super::state::{Counts, Shared};
 
 type Handle = State<Arc<Shared>>;
 
@@ -32,7 +33,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
 
 #[derive(Deserialize)]
 struct Which {
-    /// Ended and removed grants too.
+    /// Shows ended and removed grants as well.
     #[serde(default)]
     all: bool,
 }
@@ -40,12 +41,12 @@ struct Which {
 /// The grants with the names of their account and resource.
 async fn grants(State(shared): Handle, Query(which): Query<Which>) -> Json<Value> {
     let now = shared.clock.now();
-    let inner = shared.lock();
-    let shown = inner.grants.values().filter(|grant| which.all || grant.live(now));
+    let organization = &shared.lock().organization;
+    let shown = organization.grants.values().filter(|grant| which.all || grant.live(now));
     let rows = shown.map(|grant| {
         let mut row = json!(grant);
-        row["account"] = json!(inner.account(&grant.account_id).map(accounts::label));
-        row["resource"] = json!(inner.resource(&grant.resource_id).map(super::resource::Resource::name));
+        row["account"] = json!(organization.account(&grant.account_id).map(account::label));
+        row["resource"] = json!(organization.resource(&grant.resource_id).map(Resource::name));
         row["in_force"] = json!(grant.covers(now));
         row
     });
@@ -54,17 +55,17 @@ async fn grants(State(shared): Handle, Query(which): Query<Which>) -> Json<Value
 
 async fn delete_grant(State(shared): Handle, Path(id): Path<String>) -> StatusCode {
     let now = shared.clock.now();
-    found(shared.lock().remove_grants(now, |grant| grant.id == id) > 0)
+    found(shared.lock().organization.remove_grants(now, |grant| grant.id == id) > 0)
 }
 
 async fn list_accounts(State(shared): Handle) -> Json<Value> {
-    let inner = shared.lock();
-    let rows = inner.accounts.values().map(|account| {
+    let organization = &shared.lock().organization;
+    let rows = organization.accounts.values().map(|account| {
         json!({
-            "id": accounts::id(account),
-            "name": accounts::label(account),
-            "type": accounts::values(account, "type"),
-            "suspended": accounts::suspended(account),
+            "id": account::id(account),
+            "name": account::label(account),
+            "type": account::values(account, "type"),
+            "suspended": account::suspended(account),
         })
     });
     Json(rows.collect())
@@ -77,21 +78,21 @@ struct NewAccount {
 }
 
 async fn add_account(State(shared): Handle, Json(new): Json<NewAccount>) -> Json<Value> {
-    Json(json!({"id": StrongDm::add_user_in(&shared, &new.email)}))
+    Json(json!({"id": shared.lock().organization.add_user(&new.email, shared.clock.now())}))
 }
 
 async fn delete_account(State(shared): Handle, Path(email): Path<String>) -> StatusCode {
-    found(StrongDm::remove_account_in(&shared, &email))
+    found(shared.lock().organization.remove_account(&email, shared.clock.now()))
 }
 
 async fn list_resources(State(shared): Handle) -> Json<Value> {
-    let inner = shared.lock();
-    let rows = inner.resources.values().map(|resource| {
+    let organization = &shared.lock().organization;
+    let rows = organization.resources.values().map(|resource| {
         json!({
             "id": resource.id(),
             "name": resource.name(),
             "type": resource.values("type"),
-            "tags": resource.tags().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "tags": resource.tags().into_iter().collect::<BTreeMap<_, _>>(),
         })
     });
     Json(rows.collect())
@@ -103,16 +104,16 @@ struct NewResource {
     name: String,
     kind: ResourceKind,
     #[serde(default)]
-    tags: std::collections::BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
 }
 
 async fn add_resource(State(shared): Handle, Json(new): Json<NewResource>) -> Json<Value> {
     let tags = new.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Vec<_>>();
-    Json(json!({"id": StrongDm::add_resource_in(&shared, new.kind, &new.name, &tags)}))
+    Json(json!({"id": shared.lock().organization.add_resource(new.kind, &new.name, &tags)}))
 }
 
 async fn delete_resource(State(shared): Handle, Path(name): Path<String>) -> StatusCode {
-    found(StrongDm::remove_resource_in(&shared, &name))
+    found(shared.lock().organization.remove_resource(&name, shared.clock.now()))
 }
 
 async fn calls(State(shared): Handle) -> Json<Value> {
@@ -123,7 +124,7 @@ async fn calls(State(shared): Handle) -> Json<Value> {
 
 async fn forget_calls(State(shared): Handle) -> StatusCode {
     shared.log.clear();
-    shared.lock().counts = super::Counts::default();
+    shared.lock().counts = Counts::default();
     StatusCode::NO_CONTENT
 }
 
@@ -131,11 +132,11 @@ async fn settings(State(shared): Handle) -> Json<Settings> {
     Json(shared.lock().settings.clone())
 }
 
-/// Replaces all settings but the keys; what is left out falls back to its default.
+/// Replaces all settings but the keys. A setting that is left out gets its default.
 async fn put_settings(State(shared): Handle, Json(mut settings): Json<Settings>) -> StatusCode {
-    let mut inner = shared.lock();
-    settings.keys = std::mem::take(&mut inner.settings.keys);
-    inner.settings = settings;
+    let mut state = shared.lock();
+    settings.keys = std::mem::take(&mut state.settings.keys);
+    state.settings = settings;
     StatusCode::NO_CONTENT
 }
 

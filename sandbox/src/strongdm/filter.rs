@@ -1,19 +1,27 @@
 //! The filter language: `field:value` terms that must all match, except that several `id:` mean any of them.
 
-/// A filter that was read and whose fields are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A filter whose fields are all known.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// Patterns of which one must match; empty if there was no `id:`.
     ids: Vec<String>,
     terms: Vec<(String, String)>,
     tags: Vec<(String, Option<String>)>,
+    empty: EmptyValue,
+}
+
+/// What `field:""` matches: nobody documents it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmptyValue {
+    MatchesAll,
+    MatchesNothing,
 }
 
 impl Filter {
-    /// Reads a filter over a list that has these fields (written small, without underscores).
-    pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Self, String> {
+    /// Reads a filter over a list that has these fields, in lower case and without underscores.
+    pub(crate) fn parse(text: &str, fields: &[&str], empty: EmptyValue) -> Result<Self, String> {
         let mut reader = Reader { rest: text };
-        let mut filter = Self::default();
+        let mut filter = Self { ids: Vec::new(), terms: Vec::new(), tags: Vec::new(), empty };
         while !reader.at_end() {
             let field = reader.field()?;
             if matches!(field.as_str(), "tag" | "tags") && fields.contains(&"tags") {
@@ -33,15 +41,10 @@ impl Filter {
     }
 
     /// Whether a row matches: `values` gives a field's values, `tags` its tags.
-    pub(crate) fn matches(
-        &self,
-        empty_matches_all: bool,
-        values: impl Fn(&str) -> Vec<String>,
-        tags: &[(String, String)],
-    ) -> bool {
+    pub(crate) fn matches(&self, values: impl Fn(&str) -> Vec<String>, tags: &[(String, String)]) -> bool {
         let one_of = |pattern: &str, field: &str| {
             if pattern.is_empty() {
-                return empty_matches_all;
+                return self.empty == EmptyValue::MatchesAll;
             }
             values(field).iter().any(|value| glob(&pattern.to_lowercase(), &value.to_lowercase()))
         };

@@ -1,6 +1,5 @@
-//! What every call passes before its service sees it: the log, the faults, the signature, the rights, the budget.
+//! What every call passes before its service: the log, the faults, the signature, the permission, the rate limit.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,14 +8,17 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::TimeDelta;
-use prost::Message;
+use chrono::{DateTime, TimeDelta, Utc};
 use tonic::{Code, Status};
 
-use super::state::{Shared, rate_limit, time};
-use super::{Call, auth, status, v1};
+use super::call::{Call, facts};
+use super::rate_limit::{self, Bucket};
+use super::settings::{ApiKey, Settings};
+use super::state::Shared;
+use super::{signature, status};
 use crate::budget::Left;
-use crate::faults::answer;
+use crate::clock::real_now;
+use crate::faults::{Action, answer};
 use crate::server::Connection;
 
 /// gRPC's default limit for one message.
@@ -42,9 +44,9 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         facts,
         code: None,
     });
-    let verdict = shared.faults.judge(&method, &readable);
-    let mut response = match verdict.before.pass().await {
-        Some(action) => answer::end(action, &connection, now, Response::default()).await,
+    let injection = shared.faults.inject(&method, &readable);
+    let mut response = match injection.before.run().await {
+        Some(action) => end(action, &connection, now, Response::default()).await,
         None => match admit(&shared, &method, &parts.headers, message) {
             Ok(left) => {
                 parts.extensions.insert(left);
@@ -53,13 +55,23 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
             Err(refusal) => refusal.into_http(),
         },
     };
-    if let Some(action) = verdict.after.pass().await {
-        response = answer::end(action, &connection, now, response).await;
+    if let Some(action) = injection.after.run().await {
+        response = end(action, &connection, now, response).await;
     }
     let code =
         response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()).into());
-    flight.note(|call| call.code = Some(code));
+    flight.update(|call| call.code = Some(code));
     response
+}
+
+/// Ends a call as a fault says. Only here does a gRPC status get strongDM's details.
+async fn end(action: Action, connection: &Connection, now: DateTime<Utc>, answer: Response) -> Response {
+    match action {
+        Action::Grpc { message, reset_in_secs: Some(secs), .. } => {
+            status::injected_rate_limit(&message, now + TimeDelta::seconds(secs)).into_http()
+        }
+        action => answer::end(action, connection, answer).await,
+    }
 }
 
 /// The message without its five bytes of frame; nothing if it is compressed or not exactly one.
@@ -73,90 +85,69 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
+/// Checks the key, the signature, the permission and the rate limit.
 fn admit(shared: &Shared, method: &str, headers: &HeaderMap, message: Option<&[u8]>) -> Result<Left, Status> {
-    let mut inner = shared.lock();
-    let refuse = |message| Err(inner.refuse(Code::Unauthenticated, message));
-    let key = text(headers, "x-sdm-authentication");
-    let Some(key) = inner.settings.keys.iter().find(|known| Some(known.access_key.as_str()) == key) else {
-        return refuse("cannot find auth GUID");
+    let now = shared.clock.now();
+    let mut state = shared.lock();
+    let key = authenticated(&state.settings, now, method, headers, message)
+        .map_err(|error| state.refuse(Code::Unauthenticated, &error))?;
+    let Some((permission, bucket)) = needs(method) else {
+        // The router does not know the method either, and answers so.
+        return Ok(state.reads.clone().take(now, u32::MAX));
     };
-    for name in ["x-sdm-api-version", "x-sdm-user-agent"] {
-        if text(headers, name).is_none() {
-            return refuse(&format!("{name} is missing"));
-        }
+    if !key.permissions.contains(permission) {
+        return Err(state.refuse(Code::PermissionDenied, "permission denied"));
     }
-    let Some(message) = message else { return refuse("the message cannot be read") };
-    let today = if inner.settings.date_follows_clock { shared.clock.now() } else { crate::clock::real_now() }
-        .date_naive();
-    let around = i64::from(inner.settings.accept_neighbour_days);
-    let signed = text(headers, "x-sdm-signature");
-    let fits = |days: i64| {
-        let date = today + TimeDelta::days(days);
-        signed.is_some() && auth::sign(&key.secret_key, date, method, message).as_deref() == signed
+    let Settings { read_budget, write_budget, explain_rate_limit, .. } = state.settings;
+    let left = match bucket {
+        Bucket::Reads => state.reads.take(now, read_budget),
+        Bucket::Writes => state.writes.take(now, write_budget),
     };
-    if !(-around..=around).any(fits) {
-        return refuse("invalid signature");
+    if !left.exceeded {
+        return Ok(left);
     }
-    let Some((needed, writes)) = needs(method) else {
-        // Whatever has no right to its name is left to the router, which does not know it.
-        return Ok(inner.reads.clone().take(shared.clock.now(), u32::MAX));
-    };
-    if !key.permissions.contains(needed) {
-        return Err(inner.refuse(Code::PermissionDenied, "permission denied"));
-    }
-    let (now, settings) = (shared.clock.now(), inner.settings.clone());
-    let (left, bucket) = if writes {
-        (inner.writes.take(now, settings.write_budget), "writes")
+    let message = "Sorry! You've made too many requests, try again";
+    Err(if explain_rate_limit {
+        status::rate_limited(message, &rate_limit::metadata(left, bucket))
     } else {
-        (inner.reads.take(now, settings.read_budget), "reads")
-    };
-    if left.exceeded {
-        let details = settings.explain_rate_limit.then(|| rate_limit(left, bucket));
-        return Err(status::rate_limited("Sorry! You've made too many requests, try again", details));
-    }
-    Ok(left)
-}
-
-/// The permission that a method needs, and whether it writes.
-fn needs(method: &str) -> Option<(&'static str, bool)> {
-    Some(match method {
-        "Accounts.Get" | "Accounts.List" => ("user:list", false),
-        "Resources.Get" | "Resources.List" => ("datasource:list", false),
-        "AccountGrants.Get" | "AccountGrants.List" => ("grant:read", false),
-        "AccountGrants.Create" | "AccountGrants.Delete" => ("grant:write", true),
-        "AccountGrantsHistory.List" => ("audit:accountgrants", false),
-        "Roles.List" => ("role:list", false),
-        _ => return None,
+        Status::resource_exhausted(message)
     })
 }
 
-/// What a request says, for the log and for matching faults.
-fn facts(method: &str, message: &[u8]) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
-    let mut add = |name: &str, value: String| {
-        if !value.is_empty() {
-            facts.insert(name.to_owned(), value);
-        }
-    };
-    if method.ends_with(".List") {
-        // All list requests have the same two fields.
-        let request = v1::AccountListRequest::decode(message).unwrap_or_default();
-        let meta = request.meta.unwrap_or_default();
-        add("filter", request.filter);
-        add("cursor", meta.cursor);
-        add("limit", if meta.limit == 0 { String::new() } else { meta.limit.to_string() });
-    } else if method == "AccountGrants.Create" {
-        let request = v1::AccountGrantCreateRequest::decode(message).unwrap_or_default();
-        let grant = request.account_grant.unwrap_or_default();
-        let shown =
-            |stamp| time(stamp, true).ok().flatten().map(|time| time.to_rfc3339()).unwrap_or_default();
-        add("start_from", shown(grant.start_from.as_ref()));
-        add("valid_until", shown(grant.valid_until.as_ref()));
-        add("account_id", grant.account_id);
-        add("resource_id", grant.resource_id);
-        add("access_rule", grant.access_rule);
-    } else {
-        add("id", v1::AccountGetRequest::decode(message).unwrap_or_default().id);
+/// The key that signed the request.
+fn authenticated<'a>(
+    settings: &'a Settings,
+    now: DateTime<Utc>,
+    method: &str,
+    headers: &HeaderMap,
+    message: Option<&[u8]>,
+) -> Result<&'a ApiKey, String> {
+    let key = text(headers, "x-sdm-authentication");
+    let key = settings.keys.iter().find(|known| Some(known.access_key.as_str()) == key);
+    let key = key.ok_or("cannot find auth GUID")?;
+    for name in ["x-sdm-api-version", "x-sdm-user-agent"] {
+        text(headers, name).ok_or_else(|| format!("{name} is missing"))?;
     }
-    facts
+    let message = message.ok_or("the message cannot be read")?;
+    let today = if settings.date_follows_clock { now } else { real_now() }.date_naive();
+    let around = i64::from(settings.accept_neighbour_days);
+    let signed = text(headers, "x-sdm-signature");
+    let fits = |days: i64| {
+        let date = today + TimeDelta::days(days);
+        signed.is_some() && signature::sign(&key.secret_key, date, method, message).as_deref() == signed
+    };
+    if (-around..=around).any(fits) { Ok(key) } else { Err("invalid signature".into()) }
+}
+
+/// The permission that a method needs, and the rate limit that it counts against.
+fn needs(method: &str) -> Option<(&'static str, Bucket)> {
+    Some(match method {
+        "Accounts.Get" | "Accounts.List" => ("user:list", Bucket::Reads),
+        "Resources.Get" | "Resources.List" => ("datasource:list", Bucket::Reads),
+        "AccountGrants.Get" | "AccountGrants.List" => ("grant:read", Bucket::Reads),
+        "AccountGrants.Create" | "AccountGrants.Delete" => ("grant:write", Bucket::Writes),
+        "AccountGrantsHistory.List" => ("audit:accountgrants", Bucket::Reads),
+        "Roles.List" => ("role:list", Bucket::Reads),
+        _ => return None,
+    })
 }

@@ -17,6 +17,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// The page that a list request asks for.
     pub(crate) fn read(
         meta: Option<&ListRequestMetadata>,
         filter: &str,

@@ -1,11 +1,11 @@
-//! Resources: several types with fields of their own, and the fields that all of them share.
+//! Resources: several types with fields of their own, and the fields that they share.
 
 use serde::{Deserialize, Serialize};
 
 use super::v1;
 use v1::resource::Resource as Typed;
 
-/// The types that can be made; each has its own number on the wire.
+/// The type of a resource; each has its own number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
@@ -88,10 +88,6 @@ impl Resource {
 
     pub(crate) fn name(&self) -> &str {
         each!(&self.0, message => &message.name)
-    }
-
-    pub(crate) fn rename(&mut self, name: &str) {
-        each!(&mut self.0, message => message.name = name.into());
     }
 
     pub(crate) fn set_id(&mut self, id: String) {

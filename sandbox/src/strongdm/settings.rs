@@ -1,55 +1,57 @@
-//! What the stand-in does where the documentation leaves a choice, and its limits.
+//! The accepted keys, the rate limits, and a choice for each question that the documentation leaves open.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// The settings; change them at any time through the handle.
+use crate::credentials;
+
+/// The settings of the stand-in. A test changes them at any time through the handle.
 #[expect(clippy::struct_excessive_bools, reason = "each is a question that the documentation leaves open")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The API keys that are let in.
+    /// The accepted API keys.
     #[serde(skip)]
     pub keys: Vec<ApiKey>,
-    /// What happens to a second grant for one account and resource.
+    /// The answer to a second grant for one account and resource.
     pub second_grant: SecondGrant,
     /// Refuses a start that lies more than a minute in the past.
     pub refuse_past_start: bool,
     /// Refuses a grant to a suspended account.
     pub refuse_suspended: bool,
-    /// Keeps nanoseconds; else times are cut to microseconds.
+    /// Keeps the nanoseconds of times; otherwise cuts them to microseconds.
     pub keep_nanos: bool,
-    /// Errors carry `grpc-status-details-bin`.
+    /// Sends `grpc-status-details-bin` with errors.
     pub error_details: bool,
-    /// `RESOURCE_EXHAUSTED` carries the details that say when to come back.
+    /// Sends the details that say when to come back with `RESOURCE_EXHAUSTED`.
     pub explain_rate_limit: bool,
-    /// A filter value of `""` matches everything; else nothing.
+    /// Lets a filter value of `""` match everything; otherwise it matches nothing.
     pub empty_value_matches_all: bool,
-    /// Signatures are checked against the stand-in's clock; else against real time.
+    /// Checks the day of signatures against the stand-in's clock; otherwise against real time.
     pub date_follows_clock: bool,
-    /// Signatures of the day before and after are taken as well.
+    /// Accepts signatures of the day before and after as well.
     pub accept_neighbour_days: bool,
-    /// The size of a page when the client asks for none.
+    /// The size of a page if the client asks for none.
     pub default_page: usize,
     /// The largest page.
     pub max_page: usize,
-    /// Reads a minute.
+    /// Reads a minute; more are answered `RESOURCE_EXHAUSTED`.
     pub read_budget: u32,
-    /// Writes a minute.
+    /// Writes a minute, likewise.
     pub write_budget: u32,
 }
 
-/// What happens to a second grant for one account and resource: nobody documents it.
+/// The answer to a second grant for one account and resource: nobody documents it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondGrant {
-    /// It is made.
+    /// Makes it.
     #[default]
     TakesAll,
-    /// `ALREADY_EXISTS` if the two overlap.
+    /// Answers `ALREADY_EXISTS` if the two overlap.
     RefusesOverlapping,
-    /// `ALREADY_EXISTS` as long as the first one has not ended.
+    /// Answers `ALREADY_EXISTS` until the first one has ended.
     RefusesAny,
 }
 
@@ -75,12 +77,12 @@ impl ApiKey {
     }
 }
 
-/// What the service needs, and nothing else.
+/// The permissions that the service needs, and no others.
 pub const LEAST_PERMISSIONS: [&str; 4] = ["datasource:list", "user:list", "grant:read", "grant:write"];
 
 impl Default for Settings {
     fn default() -> Self {
-        let key = ApiKey::new(crate::world::ACCESS_KEY, crate::world::SECRET_KEY, &LEAST_PERMISSIONS);
+        let key = ApiKey::new(credentials::ACCESS_KEY, credentials::SECRET_KEY, &LEAST_PERMISSIONS);
         Self {
             keys: vec![key],
             second_grant: SecondGrant::default(),

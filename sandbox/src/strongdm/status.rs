@@ -1,11 +1,11 @@
-//! gRPC errors, with or without the details that the real service sends at times.
+//! gRPC errors with the details that the real service sends at times.
 
 use chrono::{DateTime, Utc};
 use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
-use super::v1;
+use super::{timestamp, v1};
 
 /// `google.rpc.Status`, which travels in `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, Message)]
@@ -18,11 +18,8 @@ struct RpcStatus {
     details: Vec<Any>,
 }
 
-/// An error of the service itself.
-pub(crate) fn refuse(code: Code, message: &str, with_details: bool) -> Status {
-    if !with_details {
-        return Status::new(code, message);
-    }
+/// An error with the details of its code.
+pub(super) fn detailed(code: Code, message: &str) -> Status {
     let entity = String::new();
     let detail = match code {
         Code::NotFound => any("NotFoundError", &v1::NotFoundError { entity }),
@@ -32,34 +29,32 @@ pub(crate) fn refuse(code: Code, message: &str, with_details: bool) -> Status {
         Code::PermissionDenied => any("PermissionError", &v1::PermissionError {}),
         _ => any("InternalError", &v1::InternalError {}),
     };
-    with(code, message, vec![detail])
+    with_details(code, message, vec![detail])
 }
 
-/// Too many calls; the details, if any, say when to come back.
-pub(crate) fn rate_limited(message: &str, limit: Option<v1::RateLimitMetadata>) -> Status {
-    let Some(limit) = limit else { return Status::new(Code::ResourceExhausted, message) };
+/// Too many calls, with details that say when to come back.
+pub(super) fn rate_limited(message: &str, limit: &v1::RateLimitMetadata) -> Status {
     let error = v1::RateLimitError { rate_limit: Some(limit.clone()) };
-    let details = vec![any("RateLimitMetadata", &limit), any("RateLimitError", &error)];
-    with(Code::ResourceExhausted, message, details)
+    let details = vec![any("RateLimitMetadata", limit), any("RateLimitError", &error)];
+    with_details(Code::ResourceExhausted, message, details)
 }
 
-/// An error that a fault puts in.
-pub(crate) fn fault(code: i32, message: String, reset_at: Option<DateTime<Utc>>) -> Status {
-    let Some(reset_at) = reset_at else { return Status::new(Code::from(code), message) };
+/// Too many calls because a fault says so.
+pub(super) fn injected_rate_limit(message: &str, reset_at: DateTime<Utc>) -> Status {
     let limit = v1::RateLimitMetadata {
         limit: 500,
         remaining: 0,
-        reset_at: Some(super::state::stamp(reset_at)),
+        reset_at: Some(timestamp::write(reset_at)),
         bucket: "fault".into(),
     };
-    rate_limited(&message, Some(limit))
+    rate_limited(message, &limit)
 }
 
 fn any(name: &str, message: &impl Message) -> Any {
     Any { type_url: format!("type.googleapis.com/v1.{name}"), value: message.encode_to_vec() }
 }
 
-fn with(code: Code, message: &str, details: Vec<Any>) -> Status {
+fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
     let status = RpcStatus { code: code.into(), message: message.into(), details };
     Status::with_details(code, message, status.encode_to_vec().into())
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 use prost::Message;
 use sandbox::clock::Clock;
 use sandbox::pagerduty::PagerDuty;
-use sandbox::strongdm::{StrongDm, auth, v1};
+use sandbox::strongdm::{StrongDm, sign, v1};
 use sandbox::world::{self, ACCESS_KEY, SECRET_KEY, TOKEN};
 use serde_json::Value;
 use tonic::transport::Channel;
@@ -105,7 +105,7 @@ pub(crate) fn signed<M: Message>(method: &str, message: M) -> Request<M> {
 }
 
 pub(crate) fn signed_on<M: Message>(date: NaiveDate, method: &str, message: M) -> Request<M> {
-    let signature = auth::sign(SECRET_KEY, date, method, &message.encode_to_vec()).unwrap();
+    let signature = sign(SECRET_KEY, date, method, &message.encode_to_vec()).unwrap();
     let mut request = Request::new(message);
     let metadata = request.metadata_mut();
     metadata.insert("x-sdm-authentication", ACCESS_KEY.parse().unwrap());

@@ -16,8 +16,11 @@ use crate::{
     config::{Config, PagerDuty},
     metrics::Metrics,
     model::{Finding, FindingKind, Severity, Unknown, is_loopback},
-    reconcile::{Survey, report::preflight::preflight},
-    store::{DeliveryRow, SharedStore, sqlite::Sqlite},
+    reconcile::{
+        Survey,
+        report::preflight::{ahead, preflight},
+    },
+    store::{DeliveryRow, SharedStore},
     subscription, wiring,
 };
 
@@ -43,7 +46,7 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
     }
     report.findings.sort_by_key(|finding| finding.severity);
     match format {
-        Format::Text => print(&report.text(report::colours())),
+        Format::Text => print(&report.text()),
         Format::Json => print(&serde_json::to_string_pretty(&report.json())?),
     }
     let problem = report.findings.iter().any(|finding| finding.severity == Severity::Problem);
@@ -154,13 +157,12 @@ async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Bes
     probed.findings.extend(wrong.filter(|_| !is_gone).map(wrong_secret::finding));
     report.findings.extend(probe::clocks(&metrics));
     if probed.pagerduty_answers {
-        // An empty store: what matters here is what the rules mean, not what was done before.
-        let empty = Arc::new(Sqlite::in_memory().await?);
-        let reconciler = wiring::reconciler_with(config, empty, metrics, clients).await?;
-        let survey = patiently("PagerDuty and strongDM", reconciler.survey()).await?;
+        let observer = wiring::observer(config, clients);
+        let survey = patiently("PagerDuty and strongDM", observer.survey()).await;
         report.findings.extend(unobserved(&survey, &probed));
         let Survey { at, world, plan } = &survey;
-        report.findings.extend(preflight(*at, reconciler.settings(), world, plan));
+        let (at, settings) = (*at, observer.settings());
+        report.findings.extend(preflight(at, settings, world, plan, &ahead(at, settings, world)));
         report.take_access(plan);
     }
     report.findings.extend(probed.findings);

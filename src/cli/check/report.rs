@@ -3,9 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    io::IsTerminal,
 };
 
+use anstyle::AnsiColor;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -35,12 +35,6 @@ struct Access {
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     windows: usize,
-}
-
-/// Whether to colour: on a terminal only, and never against the user's wish.
-pub(super) fn colours() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !unwanted && std::io::stdout().is_terminal()
 }
 
 impl Report {
@@ -96,17 +90,18 @@ impl Report {
         })
     }
 
-    pub(super) fn text(&self, coloured: bool) -> String {
+    /// Coloured, for [`print`](super::print).
+    pub(super) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.file, counted(self.rules, "rule"));
         for (severity, title, colour) in [
-            (Severity::Problem, "Problems", "31"),
-            (Severity::Warning, "Warnings", "33"),
-            (Severity::Note, "Notes", "36"),
+            (Severity::Problem, "Problems", AnsiColor::Red),
+            (Severity::Warning, "Warnings", AnsiColor::Yellow),
+            (Severity::Note, "Notes", AnsiColor::Cyan),
         ] {
-            self.write_group(&mut text, severity, &painted(title, colour, coloured));
+            self.write_group(&mut text, severity, &painted(title, colour));
         }
         if !self.access.is_empty() {
-            let _ = writeln!(text, "\n{}", painted("Access within the horizon", "32", coloured));
+            let _ = writeln!(text, "\n{}", painted("Access within the horizon", AnsiColor::Green));
             let width = self.access.keys().map(|email| email.chars().count()).max().unwrap_or(0);
             for (email, access) in &self.access {
                 let _ = writeln!(text, "  {email:width$}  {}", access.words());
@@ -157,8 +152,9 @@ impl Access {
     }
 }
 
-fn painted(text: &str, colour: &str, coloured: bool) -> String {
-    if coloured { format!("\u{1b}[1;{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+fn painted(text: &str, colour: AnsiColor) -> String {
+    let style = colour.on_default().bold();
+    format!("{style}{text}{style:#}")
 }
 
 fn second(at: DateTime<Utc>) -> String {

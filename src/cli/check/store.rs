@@ -8,15 +8,14 @@ use std::{
 };
 
 use rustix::fs::{Access, access};
-use secrecy::ExposeSecret;
 use tokio::{net::TcpStream, time::timeout};
-use url::Url;
 
 use crate::{
-    config::{Config, StoreKind},
+    clock,
+    config::Config,
     model::{Finding, FindingKind, Grant, instant::to_second},
-    reconcile::report::snapshot::{StatusSnapshot, WrongSecret},
-    store::SharedStore,
+    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret},
+    store::{Address, SharedStore},
     wiring,
 };
 
@@ -34,7 +33,7 @@ pub(super) struct Beside {
 
 /// Looks at the store; it comes back open if there is one that can be read.
 pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option<Beside> {
-    if let StoreKind::Sqlite { path } = &config.store.kind {
+    if let Address::Sqlite { path } = &config.store.address {
         match file(path) {
             Ok(File::There) => {}
             Ok(File::NotYet(finding)) | Err(finding) => {
@@ -43,25 +42,28 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
             }
         }
     }
-    let opened = match Box::pin(wiring::store_beside(&config.store)).await {
-        Ok(store) => store.picture().await.map(|picture| (store, picture)).map_err(anyhow::Error::from),
+    let opened = match Box::pin(wiring::open_store_beside(&config.store.address)).await {
+        Ok(store) => match STATUS_SNAPSHOT.read(&store, clock::now()).await {
+            Ok(snapshot) => Ok((store, snapshot.unwrap_or_default())),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error),
     };
     match opened {
-        Ok((store, picture)) => {
-            let snapshot = StatusSnapshot::read(picture.as_deref());
+        Ok((store, snapshot)) => {
             findings.extend(left_undone(&snapshot));
             Some(Beside { store, wrong_secret: snapshot.wrong_secret })
         }
         Err(error) => {
-            let remedy = match config.store.kind {
-                StoreKind::Sqlite { .. } => "correct store.url, or move the file away if it is none of ours",
-                StoreKind::Postgres => {
+            let remedy = match config.store.address {
+                Address::Sqlite { .. } => "correct store.url, or move the file away if it is none of ours",
+                Address::Postgres { .. } => {
                     "correct store.url (user, password, host, port, database), and see that the server can be reached \
                      from here"
                 }
             };
-            let why = unreachable(config).await.map(|why| format!(" ({why})")).unwrap_or_default();
+            let why =
+                unreachable(&config.store.address).await.map(|why| format!(" ({why})")).unwrap_or_default();
             findings.push(
                 Finding::problem(FindingKind::Store, "store", format!("{error:#}{why}")).mended_by(remedy),
             );
@@ -71,10 +73,8 @@ pub(super) async fn look(config: &Config, findings: &mut Vec<Finding>) -> Option
 }
 
 /// Why nobody answers at the database's address: the driver, which tries again and again, only says that it waited.
-async fn unreachable(config: &Config) -> Option<String> {
-    let url = Url::parse(config.store.url.expose_secret()).ok()?;
-    let (host, port) = (url.host_str().filter(|host| !host.is_empty())?, url.port().unwrap_or(5432));
-    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+async fn unreachable(address: &Address) -> Option<String> {
+    let connecting = TcpStream::connect(address.server()?);
     match timeout(CONNECT_WITHIN, connecting).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),

@@ -95,7 +95,7 @@ async fn heard(config: &Config) -> anyhow::Result<BTreeSet<String>> {
         Err(silence @ Silence::WithoutStore) => return Err(silence.into()),
         Err(Silence::WantsCertificate | Silence::Nobody) => {}
     }
-    let store = Box::pin(wiring::store_beside(&config.store)).await?;
+    let store = Box::pin(wiring::open_store_beside(&config.store.address)).await?;
     let heard = heard_of(&store).await;
     store.close().await;
     heard.context("the store does not tell")

@@ -140,7 +140,7 @@ fn in_words(doing: &str, takes: &str, error: &Error) -> anyhow::Error {
             "PagerDuty allows ten subscriptions per account, service and team; delete one (see: oncall-grants webhook \
              list), or use --filter"
         }
-        Error::Unavailable(_) | Error::Troubled(_) | Error::Invalid(_) => {
+        Error::Unavailable(_) | Error::Server(_) | Error::Invalid(_) => {
             "whether it was done is uncertain; see with oncall-grants webhook list"
         }
         Error::BadRequest(_) | Error::RateLimited { .. } => "",

@@ -1,27 +1,37 @@
 //! Carries out a plan: each write once, intended in the store before the call and settled after it. Nothing is
 //! chosen here.
 
+mod context;
+mod round;
+mod second_grant;
 mod settle;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use self::settle::as_foreign;
+pub(super) use self::{
+    context::Context,
+    round::{Executed, Round},
+    settle::{adopt, as_foreign},
+};
+
+use self::{round::OUT_OF_TIME, second_grant::Refused};
 use super::{
-    LEARNED_FOR, Reconciler,
-    lease::PassLease,
-    pass::OUT_OF_TIME,
-    plan::{Action, PairActions, Plan, Revocation},
-    report::{Attempt, Failure, PassReport, Trigger},
+    facts::{LEARNED_FOR, SECOND_GRANT},
+    observe::cache::Cache,
+    plan::{Action, PairActions, Revocation},
+    report::{Attempt, Failure, PassReport},
 };
 use crate::{
     clock,
-    metrics::ByAction,
-    model::{Fault, ForeignGrant, Grant, GrantId, NewGrant, SecondGrant, Window},
-    store::{self, AuditEntry, LedgerEntry, State},
-    strongdm::{Error, RemoteGrant},
+    metrics::{ByAction, Metrics},
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
+    store::{self, AuditEntry, LedgerEntry, SharedStore, State},
+    strongdm::{self, Error, RemoteGrant},
 };
 
 /// Pairs that are written to at once; strongDM's documented budget is some hundred writes a minute.
@@ -30,41 +40,15 @@ const PAIRS_AT_ONCE: usize = 4;
 /// Why a write was not begun: the lease on passes, or the row, is no longer as it was.
 const TAKEN_OVER: &str = "another replica took over";
 
-/// The pass that a write belongs to.
-#[derive(Clone, Debug)]
-pub(in crate::reconcile) struct Context {
-    pub(in crate::reconcile) pass_id: String,
-    pub(in crate::reconcile) trigger: Trigger,
-    /// The instant for which the pass decides.
-    pub(in crate::reconcile) now: DateTime<Utc>,
-    /// No write is begun after it.
-    pub(in crate::reconcile) deadline: tokio::time::Instant,
-    /// What is learned now is too late for this pass.
-    pub(in crate::reconcile) last_round: bool,
-    /// What the plan knew about strongDM's way with a second grant.
-    pub(in crate::reconcile) planned_with: SecondGrant,
-    /// The proof that no other replica runs a pass; without it no write is begun.
-    pub(in crate::reconcile) held: Arc<PassLease>,
-}
-
-impl Context {
-    pub(in crate::reconcile) fn audit(
-        &self,
-        action: &'static str,
-        outcome: &'static str,
-        grant: &Grant,
-        reason: &str,
-    ) -> AuditEntry {
-        AuditEntry {
-            at: clock::now(),
-            action,
-            outcome,
-            grant: grant.clone(),
-            reason: reason.to_owned(),
-            trigger: self.trigger.to_string(),
-            pass_id: self.pass_id.clone(),
-        }
-    }
+/// Writes to strongDM.
+#[derive(Debug)]
+pub(super) struct Executor {
+    store: SharedStore,
+    strongdm: strongdm::Client,
+    cache: Arc<Cache>,
+    metrics: Arc<Metrics>,
+    /// Failures that are in the audit already. Several pairs are written to at once.
+    audited: Mutex<BTreeSet<String>>,
 }
 
 /// What came of the actions of one account and resource.
@@ -85,19 +69,37 @@ enum Written {
     Failed(Fault),
 }
 
-impl Reconciler {
-    /// Carries out the writes of `plan` and notes them in `report`. Returns whether something was learned, so that
-    /// planning again makes sense.
-    pub(in crate::reconcile) async fn execute(
+impl Executor {
+    pub(super) fn new(
+        store: SharedStore,
+        strongdm: strongdm::Client,
+        cache: Arc<Cache>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { store, strongdm, cache, metrics, audited: Mutex::default() }
+    }
+
+    /// Finds out what became of every write that has no known outcome, as far as strongDM answers.
+    pub(super) async fn settle(&self, context: &Context<'_>) -> Result<(), store::Error> {
+        settle::all(&self.store, &self.strongdm, context).await
+    }
+
+    /// Lets a failure that comes back be audited again.
+    pub(super) fn forget_failures(&self) {
+        self.audited.lock().clear();
+    }
+
+    /// Carries out the writes of a plan and records them in `report`.
+    pub(super) async fn execute(
         &self,
-        context: &Context,
-        plan: Plan,
+        context: &Context<'_>,
+        round: &Round,
         report: &mut PassReport,
-    ) -> Result<bool, store::Error> {
-        let mut outcomes = stream::iter(plan.pairs)
-            .map(|pair| self.execute_pair(context, pair))
-            .buffer_unordered(PAIRS_AT_ONCE);
-        let mut learned = false;
+    ) -> Result<Executed, store::Error> {
+        let pairs: Vec<_> =
+            round.plan.pairs.iter().map(|pair| self.execute_pair(context, round, pair)).collect();
+        let mut outcomes = stream::iter(pairs).buffer_unordered(PAIRS_AT_ONCE);
+        let mut executed = Executed::Done;
         let mut error = None;
         while let Some(outcome) = outcomes.next().await {
             match outcome {
@@ -105,7 +107,9 @@ impl Reconciler {
                     report.created.extend(outcome.created);
                     report.revoked.extend(outcome.revoked);
                     report.failed.extend(outcome.failed);
-                    learned |= outcome.learned;
+                    if outcome.learned {
+                        executed = Executed::PlanAgain;
+                    }
                 }
                 Err(failed) => error = Some(failed),
             }
@@ -114,32 +118,27 @@ impl Reconciler {
             return Err(error);
         }
         // Last, since nobody waits for it.
-        self.store.relabel(&plan.relabelled).await?;
-        Ok(learned)
+        self.store.relabel(&round.plan.relabelled).await?;
+        Ok(executed)
     }
 
-    async fn execute_pair(&self, context: &Context, pair: PairActions) -> Result<Outcome, store::Error> {
+    async fn execute_pair(
+        &self,
+        context: &Context<'_>,
+        round: &Round,
+        pair: &PairActions,
+    ) -> Result<Outcome, store::Error> {
         let mut outcome = Outcome::default();
         let mut undone: Vec<Window> = Vec::new();
-        for step in pair.actions {
+        for step in &pair.actions {
             let window = step.grant().window;
             if undone.iter().any(|other| other.overlaps(&window)) {
                 undone.push(window);
                 continue;
             }
-            let (attempt, grant) = (Attempt::from(&step), step.grant().clone());
+            let attempt = Attempt::from(step);
             let action = attempt.as_str();
-            let written = if context.held.is_lost() {
-                Written::Failed(TAKEN_OVER.into())
-            } else if tokio::time::Instant::now() > context.deadline {
-                Written::Failed(OUT_OF_TIME.into())
-            } else {
-                match &step {
-                    Action::Create(new) => self.create(context, new).await?,
-                    Action::Revoke(revocation) => self.revoke(context, revocation).await?,
-                }
-            };
-            let result = match written {
+            let result = match self.write(context, round, step).await? {
                 Written::Done(grant) => {
                     match step {
                         Action::Create(_) => outcome.created.push(grant),
@@ -147,7 +146,7 @@ impl Reconciler {
                     }
                     "done"
                 }
-                Written::Learned(_) if !context.last_round => {
+                Written::Learned(_) if !round.is_last => {
                     self.metrics.grant_writes.get_or_create(&ByAction { action, result: "refused" }).inc();
                     // What follows was planned without knowing this.
                     outcome.learned = true;
@@ -155,7 +154,7 @@ impl Reconciler {
                 }
                 Written::Learned(error) | Written::Failed(error) => {
                     undone.push(window);
-                    outcome.failed.push(Failure { action: attempt, grant, error });
+                    outcome.failed.push(Failure { action: attempt, grant: step.grant().clone(), error });
                     "failed"
                 }
             };
@@ -164,16 +163,39 @@ impl Reconciler {
         Ok(outcome)
     }
 
-    async fn create(&self, context: &Context, new: &NewGrant) -> Result<Written, store::Error> {
+    async fn write(
+        &self,
+        context: &Context<'_>,
+        round: &Round,
+        step: &Action,
+    ) -> Result<Written, store::Error> {
+        if context.lease.is_lost() {
+            return Ok(Written::Failed(TAKEN_OVER.into()));
+        }
+        if Instant::now() > round.deadline {
+            return Ok(Written::Failed(OUT_OF_TIME.into()));
+        }
+        match step {
+            Action::Create(new) => self.create(context, round, new).await,
+            Action::Revoke(revocation) => self.revoke(context, revocation).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        context: &Context<'_>,
+        round: &Round,
+        new: &NewGrant,
+    ) -> Result<Written, store::Error> {
         let Grant { account_id, resource_id, window, .. } = &new.grant;
         let reason = new.causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let Some(row) = self.store.intend_create(context.held.lease(), new, context.now).await? else {
+        let Some(row) = self.store.intend_create(context.proof(), new, context.now).await? else {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         };
         match self.strongdm.create_grant(account_id, resource_id, *window).await {
             Ok(remote) => {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
-                let audit = context.audit("create", "done", &grant, &reason);
+                let audit = context.audit(AuditAction::Create, AuditOutcome::Done, &grant, &reason);
                 self.store.settle_created(row, &remote.id, &audit).await?;
                 self.store.forget_refusal(&new.grant.pair()).await?;
                 tracing::info!(
@@ -183,43 +205,49 @@ impl Reconciler {
                     grant.resource,
                 );
                 if remote.end.is_none_or(|end| end > window.end()) {
-                    return self.undo_endless(context, row, &grant).await;
+                    return self.take_back_endless(context, row, &grant).await;
                 }
                 Ok(Written::Done(grant))
             }
             Err(Error::AlreadyExists) => {
-                let audit = context.audit("create", "refused", &new.grant, "strongDM refused a second grant");
+                let audit = context.audit(
+                    AuditAction::Create,
+                    AuditOutcome::Refused,
+                    &new.grant,
+                    "strongDM refused a second grant",
+                );
                 self.store.settle_refused(row, Some(&audit)).await?;
-                self.learn_from_refusal(context, &new.grant).await
+                self.learn_from_refusal(context, round, &new.grant).await
             }
             Err(error @ Error::NotFound(_)) => {
                 self.cache.forget(&new.grant.pair());
-                self.fail_creation(context, row, &new.grant, &error).await?;
+                self.record_failed_creation(context, row, &new.grant, &error).await?;
                 Ok(Written::Learned((&error).into()))
             }
             Err(error) if error.is_unclear() => {
-                let audit = context.audit("create", "unclear", &new.grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Create, AuditOutcome::Unclear, &new.grant, &error.to_string());
                 self.store.audit(&audit).await?;
                 let entry =
                     self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
-                self.look_again(context, entry, &error).await
+                self.find_outcome(context, entry, &error).await
             }
             Err(error) => {
-                self.fail_creation(context, row, &new.grant, &error).await?;
+                self.record_failed_creation(context, row, &new.grant, &error).await?;
                 Ok(Written::Failed((&error).into()))
             }
         }
     }
 
-    /// After an unclear answer: whether the grant was made all the same.
-    async fn look_again(
+    /// Finds out, after an unclear answer, whether the grant was made all the same.
+    async fn find_outcome(
         &self,
-        context: &Context,
+        context: &Context<'_>,
         entry: Option<LedgerEntry>,
         error: &Error,
     ) -> Result<Written, store::Error> {
         let Some(entry) = entry else { return Ok(Written::Failed(error.into())) };
-        self.settle_creation(context, &entry).await?;
+        settle::creation(&self.store, &self.strongdm, context, &entry).await?;
         let ledger = self.store.ledger(context.now).await?;
         let found = ledger
             .into_iter()
@@ -227,47 +255,47 @@ impl Reconciler {
         Ok(found.map_or_else(|| Written::Failed(error.into()), |found| Written::Done(found.own.grant)))
     }
 
-    async fn fail_creation(
+    async fn record_failed_creation(
         &self,
-        context: &Context,
-        row: i64,
+        context: &Context<'_>,
+        row: LedgerRow,
         grant: &Grant,
         error: &Error,
     ) -> Result<(), store::Error> {
-        let audit = context.audit("create", "failed", grant, &error.to_string());
+        let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
         self.store.settle_refused(row, self.is_news(&audit).then_some(&audit)).await
     }
 
     /// A grant that would outlive its window must not stay, whoever is to blame.
-    async fn undo_endless(
+    async fn take_back_endless(
         &self,
-        context: &Context,
-        row: i64,
+        context: &Context<'_>,
+        row: LedgerRow,
         grant: &Grant,
     ) -> Result<Written, store::Error> {
         let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
         tracing::error!("{error}: {grant}");
         if let Some(id) = &grant.id {
             // Whoever has the lease by now knows only the end that was asked for.
-            self.store.intend_revoke(context.held.lease(), row).await?;
+            self.store.intend_revoke(context.proof(), row).await?;
             if self.strongdm.delete_grant(id).await.is_ok() {
-                let audit = context.audit("revoke", "done", grant, error);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, error);
                 self.store.settle_ended(row, context.now, &audit).await?;
             }
         }
         Ok(Written::Failed(error.into()))
     }
 
-    async fn revoke(&self, context: &Context, revocation: &Revocation) -> Result<Written, store::Error> {
+    async fn revoke(&self, context: &Context<'_>, revocation: &Revocation) -> Result<Written, store::Error> {
         let Revocation { row, grant, .. } = revocation;
         let Some(id) = &grant.id else { return Ok(Written::Failed("the grant has no ID".into())) };
-        if !self.store.intend_revoke(context.held.lease(), *row).await? {
+        if !self.store.intend_revoke(context.proof(), *row).await? {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         }
         match self.strongdm.delete_grant(id).await {
-            Ok(_) => {
+            Ok(()) => {
                 let why = revocation.audit_reason();
-                let audit = context.audit("revoke", "done", grant, &why);
+                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
                 tracing::info!(
@@ -280,9 +308,10 @@ impl Reconciler {
             Err(error) => {
                 // After an unclear answer the row stays as it is, and the next pass looks.
                 if !error.is_unclear() {
-                    self.store.settle_kept(context.held.lease(), *row).await?;
+                    self.store.settle_kept(context.proof(), *row).await?;
                 }
-                let audit = context.audit("revoke", "failed", grant, &error.to_string());
+                let audit =
+                    context.audit(AuditAction::Revoke, AuditOutcome::Failed, grant, &error.to_string());
                 if self.is_news(&audit) {
                     self.store.audit(&audit).await?;
                 }
@@ -292,8 +321,13 @@ impl Reconciler {
     }
 
     /// Finds out what made strongDM refuse a second grant, and remembers it.
-    async fn learn_from_refusal(&self, context: &Context, grant: &Grant) -> Result<Written, store::Error> {
-        let (pair, window) = (grant.pair(), &grant.window);
+    async fn learn_from_refusal(
+        &self,
+        context: &Context<'_>,
+        round: &Round,
+        grant: &Grant,
+    ) -> Result<Written, store::Error> {
+        let pair = grant.pair();
         let remote = match self.strongdm.grants_of(&pair.account, &pair.resource).await {
             Ok(remote) => remote,
             Err(error) => {
@@ -304,7 +338,7 @@ impl Reconciler {
         for entry in self.store.ledger(context.now).await? {
             if entry.own.grant.joins(&pair)
                 && entry.state == State::Lost
-                && self.adopt(context, &entry, &remote).await?
+                && adopt(&self.store, context, &entry, &remote).await?
             {
                 return Ok(Written::Learned("an earlier grant turned up".into()));
             }
@@ -314,24 +348,23 @@ impl Reconciler {
         let in_the_way: Vec<ForeignGrant> =
             remote.iter().filter_map(|found| as_foreign(found, now)).collect();
         let foreign = self.not_ours(&remote, now).await?;
-        self.store.set_foreign_grants(context.held.lease(), Some(&pair), &foreign, now).await?;
-        let learned = if in_the_way.is_empty() {
-            self.store.remember_refusal(&pair, now).await?;
-            None
-        } else if in_the_way.iter().any(|other| other.window.overlaps(window)) {
-            Some(SecondGrant::RefusedIfOverlapping)
-        } else {
-            Some(SecondGrant::Refused)
+        self.store.set_foreign_grants(context.proof(), Some(&pair), &foreign, now).await?;
+        let refused = Refused {
+            window: grant.window,
+            in_the_way: &in_the_way,
+            foreign: &foreign,
+            known: SECOND_GRANT.read(&self.store, now).await?.unwrap_or_default(),
+            planned_with: round.planned_with,
         };
-        if let Some(learned) = learned {
-            let known = self.store.second_grant(now).await?;
-            self.store.learn_second_grant(learned.max(known), now + LEARNED_FOR).await?;
-            if learned > known {
-                tracing::info!(second_grant = ?learned, "learned what strongDM does with a second grant");
-            } else if learned <= context.planned_with && foreign.is_empty() {
-                // Nothing new for the planner: without a pause it would try the same again.
-                self.store.remember_refusal(&pair, now).await?;
+        let lesson = refused.lesson();
+        if let Some(second_grant) = lesson.second_grant {
+            SECOND_GRANT.write(&self.store, &second_grant, Some(now + LEARNED_FOR)).await?;
+            if lesson.is_new {
+                tracing::info!(?second_grant, "learned what strongDM does with a second grant");
             }
+        }
+        if lesson.needs_pause {
+            self.store.remember_refusal(&pair, now).await?;
         }
         Ok(Written::Learned("strongDM refused a second grant".into()))
     }
@@ -343,11 +376,18 @@ impl Reconciler {
     ) -> Result<Vec<ForeignGrant>, store::Error> {
         let mut foreign = Vec::new();
         for found in remote {
-            let id: &GrantId = &found.id;
-            if !self.store.is_ours(id).await? {
+            if !self.store.is_ours(&found.id).await? {
                 foreign.extend(as_foreign(found, now));
             }
         }
         Ok(foreign)
+    }
+
+    /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
+    fn is_news(&self, audit: &AuditEntry) -> bool {
+        let AuditEntry { action, grant, reason, .. } = audit;
+        let key =
+            format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
+        self.audited.lock().insert(key)
     }
 }

@@ -8,7 +8,10 @@ use super::{
     question::{Known, Past},
 };
 use crate::{
-    model::{FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, instant::to_second, later},
+    model::{
+        AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId,
+        instant::to_second, later,
+    },
     reconcile::plan::Action,
     store::{LedgerEntry, State},
 };
@@ -130,8 +133,8 @@ impl<'k> Coverage<'k> {
 
     /// The newest attempt, if it failed.
     fn failed(&self) -> Option<&Past> {
-        let newest = self.history.iter().find(|past| past.action == "create");
-        newest.copied().filter(|past| past.outcome != "done")
+        let newest = self.history.iter().find(|past| past.action.is(AuditAction::Create));
+        newest.copied().filter(|past| !past.outcome.is(AuditOutcome::Done))
     }
 
     /// What to do about it, by the code that strongDM gave.
@@ -158,10 +161,10 @@ fn was_gone(grant: &Grant, at: DateTime<Utc>, history: &[&Past]) -> bool {
     let id = grant.id.as_ref().map(GrantId::as_str);
     let mut of_it = history
         .iter()
-        .filter(|past| past.grant_id.as_deref() == id && id.is_some() && past.outcome == "done");
-    of_it.any(|past| match past.action.as_str() {
-        "revoke" | "vanish" => past.at <= at,
-        "create" | "adopt" => past.at > at,
-        _ => false,
+        .filter(|past| past.grant_id.as_deref() == id && id.is_some() && past.outcome.is(AuditOutcome::Done));
+    of_it.any(|past| match past.action.known() {
+        Some(AuditAction::Revoke | AuditAction::Vanish) => past.at <= at,
+        Some(AuditAction::Create | AuditAction::Adopt) => past.at > at,
+        None => false,
     }) || grant.window.end() >= FOREVER
 }

@@ -1,4 +1,5 @@
-//! Why somebody has, or lacks, access: the chain from rule to grant, and the link that is missing. Pure.
+//! Why somebody has, or lacks, access: the chain from rule to grant, and the link that is missing. Pure, apart from
+//! `gather.rs`, which asks both upstreams and the store.
 //!
 //! `person.rs` finds out who is meant, and `subject.rs` which resources. `chain.rs` follows one rule through one
 //! schedule or policy, with `on_call.rs` for the shift and `grant.rs` for the grant at the end; all of them tell what
@@ -7,6 +8,7 @@
 
 mod answer;
 mod chain;
+mod gather;
 mod grant;
 mod link;
 mod on_call;
@@ -19,6 +21,7 @@ mod words;
 pub use self::{
     answer::{Access, Answer, Explanation, explain},
     chain::Chain,
+    gather::explain_now,
     link::{Link, LinkKind, LinkState},
     person::{AccountStatus, AccountView},
     question::{Known, Past, Question},

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    model::{Email, Grant, ResourceId, Window},
+    model::{AuditAction, AuditOutcome, Email, Grant, Recorded, ResourceId, Window},
     reconcile::{
         plan::{Plan, Settings},
         world::World,
@@ -51,9 +51,11 @@ pub struct Past {
     /// When, in UTC.
     pub at: DateTime<Utc>,
     /// What.
-    pub action: String,
+    #[schema(value_type = String)]
+    pub action: Recorded<AuditAction>,
     /// What came of it.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: Recorded<AuditOutcome>,
     /// Why, in words.
     pub reason: String,
     /// The resource's name.

@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall, OnCallSelector, OwnGrant,
-        Pair, Resource, ResourceSelector, Rule, SecondGrant, Source, Window, later,
+        Account, Aliases, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed,
+        OnCall, OnCallSelector, OwnGrant, Pair, Recorded, Resource, ResourceSelector, Rule, SecondGrant,
+        Source, Window, later,
     },
     reconcile::{
         plan::{Guard, Settings, plan},
@@ -57,7 +58,7 @@ fn grant(start: i64, end: i64) -> Grant {
 }
 
 fn entry(grant: Grant, state: State) -> LedgerEntry {
-    LedgerEntry { own: OwnGrant { row: 1, grant, causes: Vec::new() }, state, intended_at: at(-1) }
+    LedgerEntry { own: OwnGrant { row: 1.into(), grant, causes: Vec::new() }, state, intended_at: at(-1) }
 }
 
 impl Story {
@@ -265,8 +266,8 @@ fn what_was_done_is_told_with_its_grant_and_window() {
     let mut story = Story::new();
     story.history.push(Past {
         at: at(-1),
-        action: "create".to_owned(),
-        outcome: "done".to_owned(),
+        action: Recorded::Known(AuditAction::Create),
+        outcome: Recorded::Known(AuditOutcome::Done),
         reason: "because".to_owned(),
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
@@ -295,8 +296,8 @@ fn the_last_failure_is_the_reason_of_a_missing_grant() {
     story.ledger.clear();
     story.history.push(Past {
         at: at(-1),
-        action: "create".to_owned(),
-        outcome: "failed".to_owned(),
+        action: Recorded::Known(AuditAction::Create),
+        outcome: Recorded::Known(AuditOutcome::Failed),
         reason: "lacks the permission".to_owned(),
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
@@ -312,17 +313,17 @@ fn the_past_is_told_from_what_was_made_and_taken_back() {
     let mut story = Story::new();
     story.made = std::mem::take(&mut story.ledger).into_iter().map(|entry| entry.own.grant).collect();
     story.made[0].window = Window::new(at(-9), at(-1)).unwrap();
-    let past = |hour, action: &str| Past {
+    let past = |hour, action: AuditAction| Past {
         at: at(hour),
-        action: action.to_owned(),
-        outcome: "done".to_owned(),
+        action: Recorded::Known(action),
+        outcome: Recorded::Known(AuditOutcome::Done),
         reason: String::new(),
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         grant_id: Some("ag-1".to_owned()),
         window: None,
     };
-    story.history = vec![past(-4, "revoke"), past(-8, "create")];
+    story.history = vec![past(-4, AuditAction::Revoke), past(-8, AuditAction::Create)];
     for (hour, access) in [(-9, Access::No), (-6, Access::Yes), (-3, Access::No)] {
         let told = story.ask("ana@example.com", Some("db"), hour);
         // PagerDuty was not asked about that time, so only a grant can tell.

@@ -3,18 +3,23 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    metrics::ByRule,
+    metrics::{ByRule, Metrics},
     model::{Observed, OnCall, Rule},
-    reconcile::{Reconciler, plan::Settings, world::World},
+    reconcile::{plan::Settings, world::World},
 };
 
-impl Reconciler {
-    /// Notes for every rule of which everything was seen that it was seen at `now`.
-    pub(in crate::reconcile) fn note_observed(&self, world: &World, now: DateTime<Utc>) {
-        for rule in self.settings.rules.iter().filter(|rule| is_observed(&self.settings, world, rule)) {
-            let label = ByRule { rule: rule.name.clone() };
-            self.metrics.rule_observed.get_or_create(&label).set(now.timestamp());
-        }
+/// Records for every rule of which everything was observed that this was at `now`.
+pub(crate) fn record(metrics: &Metrics, settings: &Settings, world: &World, now: DateTime<Utc>) {
+    for rule in settings.rules.iter().filter(|rule| is_observed(settings, world, rule)) {
+        let label = ByRule { rule: rule.name.clone() };
+        metrics.rule_observed.get_or_create(&label).set(now.timestamp());
+    }
+}
+
+/// Shows each rule as never observed.
+pub(crate) fn reset(metrics: &Metrics, settings: &Settings) {
+    for Rule { name, .. } in &settings.rules {
+        metrics.rule_observed.get_or_create(&ByRule { rule: name.clone() }).set(0);
     }
 }
 

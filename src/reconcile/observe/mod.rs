@@ -1,91 +1,119 @@
-//! Gathers the [`World`] of a pass. Reads our ledger first and the on-calls after it, so that the decision is made
-//! with the freshest wish; looks up people and accounts last, because only the on-calls say who they are.
+//! Observes: asks PagerDuty and strongDM for what a pass needs to know, and puts the [`World`] together. Writes
+//! nothing, and has no store: what our own records say is read before (`recorded.rs`) and passed in.
 
-pub(crate) mod cache;
-mod freshness;
+pub(super) mod cache;
+pub(super) mod freshness;
+mod on_calls;
+pub(super) mod recorded;
 mod remedy;
-pub(super) mod survey;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
+use self::cache::Cache;
 use super::{
-    Reconciler,
+    plan::{Guard, Plan, Settings, plan},
     scope::Scope,
-    world::{AccountMatch, ResourceMatch, World},
+    world::{AccountMatch, Recorded, ResourceMatch, World},
 };
 use crate::{
-    model::{Email, Fault, Links, Observed, OnCall, ResourceSelector, Rule, Source, UserId, Window},
-    pagerduty,
-    store::{self, State},
-    strongdm,
+    clock,
+    model::{Email, Observed, OnCall, ResourceSelector, Rule, Source, UserId, Window},
+    pagerduty, strongdm,
 };
 
 /// Reads of strongDM in flight at once; its documented budget is thousands a minute.
 const LOOK_UPS: usize = 8;
 
-impl Reconciler {
-    /// Everything the planner needs to know for `scope`. Only the store's failure is an error: what upstreams do
-    /// not answer is part of the world.
-    pub(in crate::reconcile) async fn observe(
-        &self,
-        now: DateTime<Utc>,
-        scope: &Scope,
-    ) -> Result<World, store::Error> {
-        self.observe_in(now, scope, self.asked_window(now)).await
+/// Asks both upstreams for what the rules depend on.
+#[derive(Debug)]
+pub struct Observer {
+    settings: Settings,
+    pagerduty: pagerduty::Client,
+    strongdm: strongdm::Client,
+    /// Shared with whoever writes: a refused write shows that an answer was wrong.
+    cache: Arc<Cache>,
+}
+
+/// What was observed without consequences.
+#[derive(Debug)]
+pub struct Survey {
+    /// For which instant it was planned.
+    pub at: DateTime<Utc>,
+    /// What was seen.
+    pub world: World,
+    /// What would be done if nothing had been done before.
+    pub plan: Plan,
+}
+
+impl Observer {
+    /// An observer that has not asked anything yet.
+    pub(crate) fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
+        Self { settings, pagerduty, strongdm, cache: Arc::default() }
     }
 
-    /// The same, asking PagerDuty about another stretch of time.
-    pub(in crate::reconcile) async fn observe_in(
+    /// The operator's part of the decision.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The client for strongDM.
+    pub(super) fn strongdm(&self) -> &strongdm::Client {
+        &self.strongdm
+    }
+
+    /// The answers of earlier observations.
+    pub(super) fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Everything the planner needs to know for `scope`. What upstreams do not answer is part of the world.
+    pub(super) async fn observe(&self, now: DateTime<Utc>, scope: &Scope, recorded: Recorded) -> World {
+        self.observe_window(now, scope, self.asked_window(now), recorded).await
+    }
+
+    /// The same, asking PagerDuty about another stretch of time. People and accounts come last, because only the
+    /// on-calls say who they are.
+    pub(super) async fn observe_window(
         &self,
         now: DateTime<Utc>,
         scope: &Scope,
         asked: Window,
-    ) -> Result<World, store::Error> {
-        let mut world = World::default();
-        // At once, since somebody may be waiting for access.
-        let (ledger, foreign, second_grant, refusals) = tokio::try_join!(
-            self.store.ledger(now),
-            self.store.foreign_grants(),
-            self.store.second_grant(now),
-            self.store.refusals(now),
-        )?;
-        for entry in ledger {
-            let grant = &entry.own.grant;
-            if matches!(entry.state, State::Creating | State::Revoking) {
-                world.unsettled.push(grant.pair());
-            }
-            if grant.id.is_some() {
-                world.ledger.push(entry.own);
-            }
-        }
-        world.foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
-        world.second_grant = second_grant;
-        world.refusals = refusals;
-
+        recorded: Recorded,
+    ) -> World {
+        let mut world = World::of(recorded);
         world.resources = self.resources(now).await;
         let rules = in_scope(&self.settings.rules, scope, &world.resources);
         let sources: BTreeSet<Source> = rules.iter().flat_map(|rule| rule.sources()).collect();
-        world.on_calls = self.on_calls(asked, &sources).await;
-        let on_calls: Vec<&OnCall> = known(&world.on_calls).collect();
+        world.on_calls = on_calls::ask(&self.pagerduty, &self.settings.rules, asked, &sources).await;
+        let on_calls: Vec<&OnCall> = world.seen_on_calls().collect();
         world.people = self.people(now, &on_calls).await;
         world.accounts = self.accounts(now, &world.people).await;
-        Ok(world)
+        world
     }
 
-    /// Remembers which schedule was seen under which escalation policy, for events that name only one of them.
-    pub(in crate::reconcile) async fn note_links(&self, world: &World) -> Result<(), store::Error> {
-        let seen =
-            known(&world.on_calls).filter_map(|on_call| on_call.schedule.clone().zip(on_call.policy.clone()));
-        let seen = Links(seen.collect());
-        let before = self.links();
-        if seen != *before {
-            self.store.set_links(&seen).await?;
-            self.set_links(seen);
-        }
-        Ok(())
+    /// Observes everything and plans as if nothing had been done before, for somebody who wants to know what the rules
+    /// mean.
+    pub async fn survey(&self) -> Survey {
+        let at = clock::now();
+        let world = self.observe(at, &Scope::All, Recorded::default()).await;
+        let plan = plan(at, &self.settings, &world, Guard::On);
+        Survey { at, world, plan }
+    }
+
+    /// The window PagerDuty is asked about: wide enough for shifts that the rules' margins bring into view.
+    pub(super) fn asked_window(&self, now: DateTime<Utc>) -> Window {
+        let margin =
+            |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
+        let since = now - margin(|rule| rule.end_late);
+        // PagerDuty computes shifts for 90 days ahead at most.
+        let ahead = (self.settings.horizon + margin(|rule| rule.start_early)).min(TimeDelta::days(90));
+        Window::new(since, now + ahead).expect("the horizon is longer than a second")
     }
 
     async fn resources(&self, now: DateTime<Utc>) -> BTreeMap<ResourceSelector, Observed<ResourceMatch>> {
@@ -126,101 +154,6 @@ impl Reconciler {
         };
         self.cache.resources.put(selector.clone(), answer.clone(), now);
         Observed::Known(answer)
-    }
-
-    async fn on_calls(
-        &self,
-        window: Window,
-        sources: &BTreeSet<Source>,
-    ) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
-        let (schedules, policies): (Vec<Source>, Vec<Source>) =
-            sources.iter().cloned().partition(|source| matches!(source, Source::Schedule(_)));
-        let mut answers = BTreeMap::new();
-        for of in [schedules, policies] {
-            if of.is_empty() {
-                continue;
-            }
-            match self.pagerduty.on_calls(&of, window).await {
-                Ok(on_calls) => answers.extend(self.sorted(&of, on_calls, window).await),
-                // One schedule that may not be asked about, or whose entries make no sense, must not hide the others.
-                Err(error) if (error.is_client_error() || error.is_invalid()) && of.len() > 1 => {
-                    for source in of {
-                        let one = std::slice::from_ref(&source);
-                        match self.pagerduty.on_calls(one, window).await {
-                            Ok(on_calls) => answers.extend(self.sorted(one, on_calls, window).await),
-                            Err(error) => {
-                                let unseen = self.why_not(&error, &source);
-                                answers.insert(source, Observed::Unknown(unseen));
-                            }
-                        }
-                    }
-                }
-                Err(error) => {
-                    answers.extend(of.into_iter().map(|source| {
-                        let unseen = self.why_not(&error, &source);
-                        (source, Observed::Unknown(unseen))
-                    }));
-                }
-            }
-        }
-        answers
-    }
-
-    /// Deals the entries of one answer out to what was asked. `/oncalls` answers nothing both for a schedule without
-    /// anyone and for one that it cannot see, so nothing is believed only after asking for the thing itself.
-    async fn sorted(
-        &self,
-        of: &[Source],
-        on_calls: Vec<OnCall>,
-        window: Window,
-    ) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
-        let mut by_source: BTreeMap<Source, Vec<OnCall>> =
-            of.iter().map(|source| (source.clone(), Vec::new())).collect();
-        for on_call in on_calls {
-            for source in of {
-                let belongs = match source {
-                    Source::Schedule(id) => on_call.schedule.as_ref() == Some(id),
-                    Source::Policy(id) => on_call.policy.as_ref() == Some(id),
-                };
-                if belongs {
-                    by_source.entry(source.clone()).or_default().push(on_call.clone());
-                }
-            }
-        }
-        let mut answers = BTreeMap::new();
-        for (source, on_calls) in by_source {
-            let answer = match (&source, on_calls.is_empty()) {
-                (_, false) => Ok(on_calls),
-                (Source::Schedule(id), true) => self.pagerduty.schedule(id, window).await,
-                (Source::Policy(id), true) => self.pagerduty.policy(id).await.map(|_| on_calls),
-            };
-            let answer = match answer {
-                Ok(on_calls) => {
-                    Observed::Known(on_calls.into_iter().map(|on_call| uncut(on_call, window)).collect())
-                }
-                Err(error) => Observed::Unknown(remedy::source(&error, &source, &self.settings.rules)),
-            };
-            answers.insert(source, answer);
-        }
-        answers
-    }
-
-    /// Why `/oncalls` did not tell about `source`.
-    fn why_not(&self, error: &pagerduty::Error, source: &Source) -> Fault {
-        match error {
-            pagerduty::Error::NotFound(_) => remedy::source(error, source, &self.settings.rules),
-            _ => remedy::on_calls(error),
-        }
-    }
-
-    /// The window PagerDuty is asked about: wide enough for shifts that the rules' margins bring into view.
-    pub(in crate::reconcile) fn asked_window(&self, now: DateTime<Utc>) -> Window {
-        let margin =
-            |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
-        let since = now - margin(|rule| rule.end_late);
-        // PagerDuty computes shifts for 90 days ahead at most.
-        let ahead = (self.settings.horizon + margin(|rule| rule.start_early)).min(TimeDelta::days(90));
-        Window::new(since, now + ahead).expect("the horizon is longer than a second")
     }
 
     async fn people(
@@ -278,11 +211,8 @@ impl Reconciler {
             .await
     }
 
-    pub(in crate::reconcile) async fn account(
-        &self,
-        now: DateTime<Utc>,
-        email: &Email,
-    ) -> Observed<AccountMatch> {
+    /// The strongDM account with this address.
+    pub(super) async fn account(&self, now: DateTime<Utc>, email: &Email) -> Observed<AccountMatch> {
         if let Some(answer) = self.cache.accounts.get(email, now) {
             return Observed::Known(answer);
         }
@@ -297,22 +227,6 @@ impl Reconciler {
         self.cache.accounts.put(email.clone(), answer.clone(), now);
         Observed::Known(answer)
     }
-}
-
-fn known(on_calls: &BTreeMap<Source, Observed<Vec<OnCall>>>) -> impl Iterator<Item = &OnCall> {
-    on_calls.values().flat_map(|answer| match answer {
-        Observed::Known(on_calls) => on_calls.as_slice(),
-        Observed::Unknown(_) => &[],
-    })
-}
-
-/// An end that lies exactly where the question ended is no shift's end but the answer's: it counts as open, so that
-/// a moving window does not look like a shift that grows.
-fn uncut(mut on_call: OnCall, asked: Window) -> OnCall {
-    if on_call.start.is_some() && on_call.end == Some(asked.end()) {
-        on_call.end = None;
-    }
-    on_call
 }
 
 /// The rules that `scope` names and those that could justify the same grants, because they share a resource with

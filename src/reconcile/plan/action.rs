@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Cause, Email, Grant, NewGrant, Pair, Skipped, Source, Unknown};
+use crate::model::{Cause, Email, Grant, LedgerRow, NewGrant, Pair, Skipped, Source, Unknown};
 
 /// What is to be done, and what was decided not to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Plan {
     /// Pairs left alone, because an earlier write to them has an unknown outcome.
     pub unsettled: Vec<Pair>,
     /// Grants that stay but are wanted for other causes than the store says.
-    pub relabelled: Vec<(i64, Vec<Cause>)>,
+    pub relabelled: Vec<(LedgerRow, Vec<Cause>)>,
     /// How many grants stay as they are.
     pub unchanged: usize,
     /// Who is certainly entitled to what, for people to look at.
@@ -71,7 +71,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// Its row in our store.
-    pub row: i64,
+    pub row: LedgerRow,
     /// The grant.
     pub grant: Grant,
     /// Why.

@@ -9,7 +9,9 @@ use super::{
     claims::{Claim, Claims},
 };
 use crate::{
-    model::{Cause, Email, ForeignGrant, Grant, NewGrant, OwnGrant, Pair, SecondGrant, Window, later},
+    model::{
+        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, later,
+    },
     reconcile::world::World,
 };
 
@@ -42,7 +44,7 @@ pub(super) struct Decision {
     pub(super) create: Vec<NewGrant>,
     pub(super) revoke: Vec<Revocation>,
     pub(super) deferred: Vec<Deferred>,
-    pub(super) relabelled: Vec<(i64, Vec<Cause>)>,
+    pub(super) relabelled: Vec<(LedgerRow, Vec<Cause>)>,
     /// How many grants of ours stay.
     pub(super) kept: usize,
     /// When the pair is to be looked at again, beside the boundaries of what is wanted or deferred.
@@ -127,7 +129,7 @@ impl PairFacts<'_> {
     }
 
     /// The new attribution of a grant that stays, if it changed. One that nobody is known to want keeps its own.
-    pub(super) fn relabel(&self, own: &OwnGrant) -> Option<(i64, Vec<Cause>)> {
+    pub(super) fn relabel(&self, own: &OwnGrant) -> Option<(LedgerRow, Vec<Cause>)> {
         let causes = self.causes(own.grant.window.from(self.now)?);
         (!causes.is_empty() && causes != own.causes).then_some((own.row, causes))
     }

@@ -20,7 +20,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Grant, GrantId, NewGrant, OnCallSelector, OwnGrant, Pair, SecondGrant, Window},
+    model::{Grant, GrantId, LedgerRow, NewGrant, OnCallSelector, OwnGrant, Pair, SecondGrant, Window},
     reconcile::world::World,
 };
 
@@ -137,7 +137,7 @@ proptest! {
     fn nothing_foreign_unknown_or_unchanged_is_revoked(case in any_case()) {
         let plan = case.plan();
         let oracle = case.oracle();
-        let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
+        let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         for Revocation { row, grant, reason, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
             prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
@@ -177,7 +177,7 @@ proptest! {
     fn creations_are_wanted_bounded_and_free_of_conflict(case in any_case()) {
         let plan = case.plan();
         let oracle = case.oracle();
-        let revoked: BTreeSet<i64> = revocations(&plan).map(|revocation| revocation.row).collect();
+        let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         let ends = case.settings.rules.iter().flat_map(|rule| {
             let on_calls = case.world.on_calls.values().flat_map(|answer| match answer {
                 crate::model::Observed::Known(on_calls) => on_calls.as_slice(),

@@ -9,7 +9,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Failure, PassReport};
-use crate::model::{Fault, Unknown};
+use crate::{
+    model::{Fault, Unknown},
+    reconcile::scope::Scope,
+};
 
 /// A failure that lasts is told again after this, and after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_mins(10);
@@ -20,7 +23,7 @@ const NAMED: usize = 3;
 
 /// What was told, by what failed in which way.
 #[derive(Debug, Default)]
-pub(in crate::reconcile) struct FailureLog(BTreeMap<Kind, Told>);
+pub(super) struct FailureLog(BTreeMap<Kind, Told>);
 
 /// Failures of one kind are told in one line. Numbers do not count: they are often instants and seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,29 +48,29 @@ struct Line {
 }
 
 impl FailureLog {
-    /// Tells what is new or due again in `report`. Only a `full` pass shows that something is over.
-    pub(in crate::reconcile) fn tell(&mut self, report: &PassReport, full: bool) {
+    /// Tells what is new or due again in `report`. Only a pass of all rules shows that something is over.
+    pub(super) fn tell(&mut self, report: &PassReport, scope: &Scope) {
         let was_told = !self.0.is_empty();
-        for Line { text, is_error } in self.lines(report, full, Instant::now()) {
+        for Line { text, is_error } in self.lines(report, scope, Instant::now()) {
             if is_error {
                 tracing::error!("{text}");
             } else {
                 tracing::warn!("{text}");
             }
         }
-        if full && was_told && report.is_complete() {
+        if *scope == Scope::All && was_told && report.is_complete() {
             tracing::info!("everything is seen and done again");
         }
     }
 
-    fn lines(&mut self, report: &PassReport, full: bool, now: Instant) -> Vec<Line> {
+    fn lines(&mut self, report: &PassReport, scope: &Scope, now: Instant) -> Vec<Line> {
         let mut found: BTreeMap<Kind, (Fault, BTreeSet<String>)> = BTreeMap::new();
-        for (attempt, subject, unseen) in troubles_of(report) {
-            let error = unseen.error.chars().filter(|c| !c.is_ascii_digit()).collect();
+        for (attempt, subject, fault) in failures_of(report) {
+            let error = fault.error.chars().filter(|c| !c.is_ascii_digit()).collect();
             let kind = Kind { attempt, error };
-            found.entry(kind).or_insert_with(|| (unseen.clone(), BTreeSet::new())).1.insert(subject);
+            found.entry(kind).or_insert_with(|| (fault.clone(), BTreeSet::new())).1.insert(subject);
         }
-        if full {
+        if *scope == Scope::All {
             self.0.retain(|kind, told| {
                 let still = found.get(kind).map(|(_, about)| about);
                 // What is well again is news when it fails again.
@@ -76,14 +79,14 @@ impl FailureLog {
             });
         }
         let mut lines = Vec::new();
-        for (kind, (unseen, about)) in found {
+        for (kind, (fault, about)) in found {
             let pause = match self.0.get(&kind) {
                 None => FIRST_PAUSE,
                 Some(told) if !about.is_subset(&told.about) => told.pause,
                 Some(told) if now - told.at >= told.pause => (told.pause * 2).min(LONGEST_PAUSE),
                 Some(_) => continue,
             };
-            lines.push(Line { text: line(&kind, &about, &unseen), is_error: !unseen.remedy.is_empty() });
+            lines.push(Line { text: line(&kind, &about, &fault), is_error: !fault.remedy.is_empty() });
             let known = self.0.remove(&kind).map(|told| told.about).unwrap_or_default();
             self.0.insert(kind, Told { about: known.into_iter().chain(about).collect(), at: now, pause });
         }
@@ -91,23 +94,23 @@ impl FailureLog {
     }
 }
 
-fn troubles_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
-    let unseen =
+fn failures_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
+    let unobserved =
         report.unknown.iter().map(|Unknown { about, error }| ("observe", about.to_string(), error.clone()));
     let undone = report.failed.iter().map(|Failure { action, grant, error }| {
         let subject = format!("access of {} to {}", grant.email, grant.resource);
         (action.as_str(), subject, error.clone())
     });
-    unseen.chain(undone).collect()
+    unobserved.chain(undone).collect()
 }
 
-fn line(kind: &Kind, about: &BTreeSet<String>, unseen: &Fault) -> String {
+fn line(kind: &Kind, about: &BTreeSet<String>, fault: &Fault) -> String {
     let named: Vec<&str> = about.iter().take(NAMED).map(String::as_str).collect();
     let more = about.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (attempt, named) = (kind.attempt, named.join(", "));
     let stays = if attempt == "observe" { "; grants that depend on it stay until their end" } else { "" };
-    format!("could not {attempt} {named}{more}: {unseen}{stays}")
+    format!("could not {attempt} {named}{more}: {fault}{stays}")
 }
 
 #[cfg(test)]
@@ -133,12 +136,12 @@ mod tests {
 
     #[test]
     fn a_failure_that_lasts_is_told_once_for_all_it_hits_and_again_after_growing_pauses() {
-        let mut troubles = FailureLog::default();
+        let mut log = FailureLog::default();
         let refused = report(&[("P1", "refused"), ("P2", "refused"), ("P3", "refused"), ("P4", "refused")]);
         let began = Instant::now();
         let mut told = Vec::new();
         for minute in 0..=24 * 60 {
-            let lines = troubles.lines(&refused, true, began + Duration::from_mins(minute));
+            let lines = log.lines(&refused, &Scope::All, began + Duration::from_mins(minute));
             told.extend(lines.into_iter().map(|line| (minute, line)));
         }
         let minutes: Vec<u64> = told.iter().map(|(minute, _)| *minute).collect();
@@ -150,17 +153,18 @@ mod tests {
 
     #[test]
     fn what_is_new_or_comes_back_is_told_at_once_and_changing_numbers_are_no_news() {
-        let mut troubles = FailureLog::default();
+        let mut log = FailureLog::default();
         let now = Instant::now();
-        let mut count = |unknown: &[(&str, &str)], full| troubles.lines(&report(unknown), full, now).len();
-        assert_eq!(count(&[("P1", "free again in 3 s")], true), 1);
-        assert_eq!(count(&[("P1", "free again in 12 s")], true), 0);
-        assert_eq!(count(&[("P1", "refused")], true), 1, "another failure");
-        assert_eq!(count(&[("P1", "refused"), ("P2", "refused")], true), 1, "another schedule");
-        assert_eq!(count(&[("P2", "refused")], true), 0);
-        assert_eq!(count(&[], false), 0);
-        assert_eq!(count(&[("P2", "refused")], true), 0, "a narrow pass saw nothing of it");
-        assert_eq!(count(&[], true), 0);
-        assert_eq!(count(&[("P2", "refused")], true), 1, "it was over in between");
+        let mut count = |unknown: &[(&str, &str)], scope| log.lines(&report(unknown), scope, now).len();
+        assert_eq!(count(&[("P1", "free again in 3 s")], &Scope::All), 1);
+        assert_eq!(count(&[("P1", "free again in 12 s")], &Scope::All), 0);
+        assert_eq!(count(&[("P1", "refused")], &Scope::All), 1, "another failure");
+        assert_eq!(count(&[("P1", "refused"), ("P2", "refused")], &Scope::All), 1, "another schedule");
+        assert_eq!(count(&[("P2", "refused")], &Scope::All), 0);
+        let narrow = Scope::of([]);
+        assert_eq!(count(&[], &narrow), 0);
+        assert_eq!(count(&[("P2", "refused")], &Scope::All), 0, "a narrow pass saw nothing of it");
+        assert_eq!(count(&[], &Scope::All), 0);
+        assert_eq!(count(&[("P2", "refused")], &Scope::All), 1, "it was over in between");
     }
 }

@@ -54,17 +54,23 @@ pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
 
 /// Everyone who is going to be on call without access, every resource that a rule does not find, and every stretch
 /// for which a rule has nobody.
-pub fn preflight(now: DateTime<Utc>, settings: &Settings, world: &World, plan: &Plan) -> Vec<Finding> {
+pub fn preflight(
+    now: DateTime<Utc>,
+    settings: &Settings,
+    world: &World,
+    plan: &Plan,
+    ahead: &Ahead,
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         plan.skipped.iter().map(|skipped| left_out(now, settings, skipped, world)).collect();
-    let Ahead { until, mut gaps, others } = ahead(now, settings, world);
-    findings.extend(others.into_iter().map(|(_, finding)| finding));
-    let horizon = Window::new(now, until);
+    let Ahead { until, gaps, others } = ahead;
+    findings.extend(others.iter().map(|(_, finding)| finding.clone()));
+    let horizon = Window::new(now, *until);
     for rule in &settings.rules {
-        let gaps = gaps.remove(&rule.name);
+        let gaps = gaps.get(&rule.name).cloned();
         findings.extend(horizon.zip(gaps).map(|(horizon, gaps)| nobody(rule, horizon, gaps)));
     }
-    findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
+    findings.sort_by_key(|finding| (finding.severity, finding.kind));
     findings.dedup();
     findings
 }

@@ -13,7 +13,11 @@ use super::PassReport;
 use crate::{
     model::{Asked, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
     reconcile::plan::Wanted,
+    store::Fact,
 };
+
+/// The newest one, under the name that it has had since the first version.
+pub const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
 
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,11 +114,6 @@ fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<V
 }
 
 impl StatusSnapshot {
-    /// Reads what the store keeps. One that cannot be read at all is as good as none: the next pass writes it anew.
-    pub fn read(stored: Option<&str>) -> Self {
-        stored.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    }
-
     /// What is known after a pass with this report; `full` if it looked at all rules.
     #[must_use]
     pub fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {

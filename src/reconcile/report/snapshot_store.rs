@@ -1,73 +1,65 @@
-//! The picture in the store: what passes saw, and what this process alone noticed, for people on any replica.
+//! The status snapshot in the store: what passes saw, and what this process alone noticed, for people on any replica.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
-use super::snapshot::{StatusSnapshot, WrongSecret};
+use super::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret};
 use crate::{
-    reconcile::{Reconciler, lease::PassLease, on_demand::Note},
-    store,
+    clock,
+    store::{self, SharedStore},
 };
 
 /// Anybody can send webhooks that are refused; more often than this they lead to no write.
-const SHARE_EVERY: TimeDelta = TimeDelta::minutes(1);
+const WRITE_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// Reads and replaces the snapshot.
+#[derive(Debug)]
+pub struct Snapshots {
+    store: SharedStore,
+    /// Set by webhooks, written by passes.
+    noticed: Mutex<Noticed>,
+}
 
 /// A wrong secret that this process noticed.
 #[derive(Debug, Default)]
-pub(in crate::reconcile) struct Noticed {
+struct Noticed {
     newest: Option<WrongSecret>,
-    /// The newest that the store has.
-    kept: Option<DateTime<Utc>>,
+    /// When the newest came that the store knows of.
+    stored: Option<DateTime<Utc>>,
 }
 
-impl Reconciler {
-    /// What the newest passes saw, also those of other replicas; nothing before the first.
-    pub async fn picture(&self) -> Result<StatusSnapshot, store::Error> {
-        let kept = self.store.picture().await?;
-        let mut picture = StatusSnapshot::read(kept.as_deref());
-        let here = self.noticed.lock().newest.clone();
-        if here.as_ref().map(|here| here.at) > picture.wrong_secret.as_ref().map(|there| there.at) {
-            picture.wrong_secret = here;
-        }
-        Ok(picture)
+impl Snapshots {
+    pub(crate) fn new(store: SharedStore) -> Self {
+        Self { store, noticed: Mutex::default() }
     }
 
-    /// Replaces the picture; only for whoever holds the lease, or what another one saw would be lost.
-    pub(in crate::reconcile) async fn keep(&self, picture: StatusSnapshot) -> Result<(), store::Error> {
-        self.store.set_picture(&serde_json::to_string(&picture).unwrap_or_default()).await?;
-        let kept = picture.wrong_secret.map(|wrong| wrong.at);
-        self.noticed.lock().kept = kept;
+    /// What the newest passes saw, also those of other replicas; nothing before the first.
+    pub async fn read(&self) -> Result<StatusSnapshot, store::Error> {
+        let mut snapshot = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
+        let here = self.noticed.lock().newest.clone();
+        if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
+            snapshot.wrong_secret = here;
+        }
+        Ok(snapshot)
+    }
+
+    /// Replaces the snapshot; only for whoever holds the lease, or what another one saw would be lost.
+    pub(crate) async fn replace(&self, snapshot: StatusSnapshot) -> Result<(), store::Error> {
+        STATUS_SNAPSHOT.write(&self.store, &snapshot, None).await?;
+        self.noticed.lock().stored = snapshot.wrong_secret.map(|wrong| wrong.at);
         Ok(())
     }
 
-    /// Notes a webhook in the name of our own subscription that was signed with a secret that we do not have.
-    pub fn note_wrong_secret(&self, subscription: &str, at: DateTime<Utc>) {
-        let newest = Some(WrongSecret { subscription: subscription.to_owned(), at });
-        self.noticed.lock().newest = newest;
+    /// Records a webhook in the name of our own subscription that was signed with a secret that we do not have.
+    pub fn record_wrong_secret(&self, subscription: &str, at: DateTime<Utc>) {
+        self.noticed.lock().newest = Some(WrongSecret { subscription: subscription.to_owned(), at });
     }
 
-    /// Puts what was noticed here into the store without waiting for the next pass, which may run elsewhere.
-    pub(in crate::reconcile) async fn share(&self) -> Result<(), store::Error> {
-        let is_news = {
-            let noticed = self.noticed.lock();
-            let newest = noticed.newest.as_ref().map(|wrong| wrong.at);
-            newest.is_some_and(|at| noticed.kept.is_none_or(|kept| at - kept >= SHARE_EVERY))
-        };
-        if !is_news {
-            return Ok(());
-        }
-        let _passing = self.passing.lock().await;
-        let Some(held) = PassLease::take(&self.store, &Note::of_the_loop().text()).await? else {
-            return Ok(());
-        };
-        let kept = match self.picture().await {
-            Ok(picture) => self.keep(picture).await,
-            Err(error) => Err(error),
-        };
-        if held.lease().was_abandoned() {
-            // Whoever takes the lease next would not know.
-            self.look_at_all_again(&held).await;
-        }
-        held.release().await;
-        kept
+    /// Whether something was noticed here that the store should know without waiting for the next pass, which may run
+    /// elsewhere.
+    pub(crate) fn is_ahead_of_store(&self) -> bool {
+        let noticed = self.noticed.lock();
+        let newest = noticed.newest.as_ref().map(|wrong| wrong.at);
+        newest.is_some_and(|at| noticed.stored.is_none_or(|stored| at - stored >= WRITE_EVERY))
     }
 }

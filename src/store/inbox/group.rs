@@ -9,26 +9,27 @@ use std::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::store::{Accepted, Delivery, plain, to_json};
+use super::{Accepted, Delivery};
+use crate::store::column::{plain, to_json};
 
 /// Keys above this length are kept as digests: PostgreSQL's index takes no more than some 2,700 bytes.
 const LONGEST_KEY: usize = 512;
 
 /// Deliveries that share a transaction.
-pub(in crate::store) struct Group<'d> {
+pub(crate) struct Group<'d> {
     deliveries: &'d [&'d Delivery],
     /// Their keys as they are stored, in the same order.
     keys: Vec<Cow<'d, str>>,
 }
 
 impl<'d> Group<'d> {
-    pub(in crate::store) fn of(deliveries: &'d [&'d Delivery]) -> Self {
+    pub(crate) fn of(deliveries: &'d [&'d Delivery]) -> Self {
         let keys = deliveries.iter().map(|delivery| stored_key(&delivery.key)).collect();
         Self { deliveries, keys }
     }
 
     /// The keys to remember, each once and in order: `[[key, seen_ms], …]`.
-    pub(in crate::store) fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         let mut first: BTreeMap<&str, i64> = BTreeMap::new();
         for (key, delivery) in self.keys.iter().zip(self.deliveries) {
             first.entry(key).or_insert(delivery.received_at.timestamp_millis());
@@ -37,7 +38,7 @@ impl<'d> Group<'d> {
     }
 
     /// What becomes of each delivery, if these keys were `unknown` before: new is the first of each.
-    pub(in crate::store) fn outcomes(&self, unknown: Vec<String>) -> Vec<Accepted> {
+    pub(crate) fn outcomes(&self, unknown: Vec<String>) -> Vec<Accepted> {
         let mut unknown: BTreeSet<String> = unknown.into_iter().collect();
         let both = self.keys.iter().zip(self.deliveries);
         let outcomes = both.map(|(key, delivery)| match unknown.remove(key.as_ref()) {
@@ -49,7 +50,7 @@ impl<'d> Group<'d> {
     }
 
     /// The marks that the new ones set, in order: `[[mark, how often, since_ms], …]`; none if they set none.
-    pub(in crate::store) fn marks(&self, outcomes: &[Accepted]) -> Option<String> {
+    pub(crate) fn marks(&self, outcomes: &[Accepted]) -> Option<String> {
         let mut marks: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         let both = self.deliveries.iter().zip(outcomes);
         for (delivery, _) in both.filter(|(_, outcome)| **outcome == Accepted::New) {
@@ -66,7 +67,7 @@ impl<'d> Group<'d> {
 
     /// The rows of the deliveries; `versions` are those that their marks now have. Each is `[received_ms, event_id,
     /// event_type, webhook_id, subscription, status, marks, versions]`, the last two being texts that hold JSON.
-    pub(in crate::store) fn rows(&self, outcomes: &[Accepted], versions: &BTreeMap<String, i64>) -> String {
+    pub(crate) fn rows(&self, outcomes: &[Accepted], versions: &BTreeMap<String, i64>) -> String {
         let both = self.deliveries.iter().zip(outcomes);
         to_json(&both.map(|(delivery, outcome)| row(delivery, *outcome, versions)).collect::<Vec<_>>())
     }

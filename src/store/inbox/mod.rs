@@ -1,22 +1,19 @@
 //! Deliveries and the dirty marks they leave; many deliveries share one commit.
 
-pub(super) mod group;
+mod group;
+mod queue;
 
 use std::collections::BTreeSet;
 
+use super::{Error, Lease, column::from_ms, row::row};
+use crate::model::Mark;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
-use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Lease, from_ms};
-use crate::model::Mark;
-
-/// How many deliveries may wait for the disk before the sender is asked to come again: PagerDuty gives up on an
-/// answer after 5 s, and a slow disk still commits some hundred groups a second.
-const QUEUE: usize = 1024;
-/// How many deliveries share a commit at most; beyond this the sync is no longer what costs.
-const GROUP: usize = 256;
+pub(super) use self::{
+    group::Group,
+    queue::{Queue, WriteGroup},
+};
 
 /// A signed webhook, reduced to what is kept of it.
 #[derive(Clone, Debug)]
@@ -112,83 +109,31 @@ pub trait Inbox {
 }
 
 /// Counts the [`Backlog`], however large it is, from the few marks that are dirty.
-pub(in crate::store) const BACKLOG: &str =
-    "SELECT CAST(coalesce(sum(version - done), 0) AS BIGINT), min(since_ms)
+pub(super) const BACKLOG: &str = "SELECT CAST(coalesce(sum(version - done), 0) AS BIGINT), min(since_ms)
      FROM dirty WHERE version > done";
 
 /// The marks that are dirty.
-pub(in crate::store) const DIRTY: &str =
+pub(super) const DIRTY: &str =
     "SELECT mark, version, looked_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
 
-/// A way to write a group of deliveries in one transaction.
-#[async_trait]
-pub(in crate::store) trait WriteGroup: Send + Sync + 'static {
-    async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error>;
-}
+/// Removes the keys of events that were last seen before `$1`.
+pub(super) const PRUNE_EVENT_KEYS: &str = "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)";
 
-type Waiting = (Delivery, oneshot::Sender<Result<Accepted, Error>>);
+/// Removes deliveries that arrived before `$1`.
+pub(super) const PRUNE_DELIVERIES: &str = "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)";
 
-/// The way to the one task that writes deliveries.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Queue(mpsc::Sender<Waiting>);
+/// Removes the memory of looks that began before `$1`.
+pub(super) const PRUNE_LOOKS: &str =
+    "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
 
-impl Queue {
-    pub(in crate::store) fn start(writer: impl WriteGroup) -> Self {
-        let (sender, mut receiver) = mpsc::channel::<Waiting>(QUEUE);
-        tokio::spawn(async move {
-            let mut group = Vec::with_capacity(GROUP);
-            while receiver.recv_many(&mut group, GROUP).await > 0 {
-                write_all(&writer, &mut group).await;
-            }
-        });
-        Self(sender)
+row! {
+    /// A dirty mark as it is stored.
+    pub(super) struct DirtyRow {
+        mark: String,
+        version: i64,
+        looked_ms: Option<i64>,
+        since_ms: Option<i64>,
     }
-
-    /// Waits until the delivery is durable.
-    pub(in crate::store) async fn accept(&self, delivery: Delivery) -> Result<Accepted, Error> {
-        let (reply, outcome) = oneshot::channel();
-        self.0.try_send((delivery, reply)).map_err(|_| Error::Busy)?;
-        outcome.await.map_err(|_| Error::Busy)?
-    }
-}
-
-/// Writes the group and answers all who wait. A sender may have hung up; its delivery is stored all the same.
-async fn write_all(writer: &impl WriteGroup, group: &mut Vec<Waiting>) {
-    let deliveries: Vec<&Delivery> = group.iter().map(|(delivery, _)| delivery).collect();
-    match writer.write(&deliveries).await {
-        Ok(outcomes) => {
-            for ((_, reply), outcome) in group.drain(..).zip(outcomes) {
-                drop(reply.send(Ok(outcome)));
-            }
-        }
-        // One delivery that the database cannot take must not fail those beside it.
-        Err(Error::Database(_)) if group.len() > 1 => {
-            for (delivery, reply) in group.drain(..) {
-                let outcome = writer.write(&[&delivery]).await;
-                drop(reply.send(outcome.map(|outcomes| outcomes[0])));
-            }
-        }
-        // Trying each by itself would only keep them all waiting for a database that is not there.
-        Err(error) => {
-            tracing::error!(
-                deliveries = group.len(),
-                error = &error as &dyn std::error::Error,
-                "cannot write deliveries"
-            );
-            for (_, reply) in group.drain(..) {
-                drop(reply.send(Err(Error::NotWritten)));
-            }
-        }
-    }
-}
-
-/// A dirty mark as it is stored.
-#[derive(FromRow)]
-pub(in crate::store) struct DirtyRow {
-    mark: String,
-    version: i64,
-    looked_ms: Option<i64>,
-    since_ms: Option<i64>,
 }
 
 impl From<DirtyRow> for DirtyMark {

@@ -8,7 +8,7 @@ use sqlx::Row;
 use super::{Postgres, is_held, notify, within};
 use crate::store::{
     Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
-    coordination::TimetableRow,
+    coordination::{SET_TIMETABLE, TIMETABLE, TimetableRow},
     inbox::{DIRTY, DirtyRow},
 };
 
@@ -84,11 +84,7 @@ impl Coordination for Postgres {
         within(async {
             let mut connection = self.pool.acquire().await?;
             let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&mut *connection).await?;
-            let timetable: TimetableRow = sqlx::query_as(
-                "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
-            )
-            .fetch_one(&mut *connection)
-            .await?;
+            let timetable: TimetableRow = sqlx::query_as(TIMETABLE).fetch_one(&mut *connection).await?;
             let abandoned = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM leases
                    WHERE name = $1 AND owner IS NOT NULL AND until <= clock_timestamp())",
@@ -109,18 +105,15 @@ impl Coordination for Postgres {
                 return Ok(false);
             }
             let [last_full, wake, retry, verified] = timetable.instants();
-            sqlx::query(
-                "UPDATE agenda SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4,
-                   verified_ms = $5, standing = $6",
-            )
-            .bind(last_full)
-            .bind(wake)
-            .bind(i64::from(timetable.failures))
-            .bind(retry)
-            .bind(verified)
-            .bind(timetable.standing_text())
-            .execute(&mut *transaction)
-            .await?;
+            sqlx::query(SET_TIMETABLE)
+                .bind(last_full)
+                .bind(wake)
+                .bind(i64::from(timetable.failures))
+                .bind(retry)
+                .bind(verified)
+                .bind(timetable.standing_text())
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
             Ok(true)
         })

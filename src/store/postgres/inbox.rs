@@ -12,8 +12,8 @@ use crate::{
     model::Mark,
     store::{
         Accepted, Delivery, DirtyMark, Error, Inbox, Lease,
-        inbox::{BACKLOG, Backlog, WriteGroup, group::Group},
-        to_json,
+        column::to_json,
+        inbox::{BACKLOG, Backlog, Group, WriteGroup},
     },
 };
 

@@ -6,11 +6,13 @@ use sqlx::PgConnection;
 
 use super::{Postgres, is_held, within};
 use crate::{
-    model::{ForeignGrant, Links, Pair, Refusal, SecondGrant},
+    model::{ForeignGrant, Links, Pair, Refusal},
     store::{
-        Error, Knowledge, Lease, from_json,
-        knowledge::{ForeignRow, PICTURE, RefusalRow, SECOND_GRANT, pause_after, read_links},
-        to_json,
+        Error, Knowledge, Lease,
+        knowledge::{
+            FACT, FOREIGN_GRANTS, FORGET_LINKS, FORGET_REFUSAL, ForeignRow, LINKS, REFUSALS, RefusalRow,
+            SET_FACT, SET_REFUSAL, fact_until, pause_after, read_links,
+        },
     },
 };
 
@@ -18,11 +20,7 @@ use crate::{
 impl Knowledge for Postgres {
     async fn foreign_grants(&self) -> Result<Vec<(ForeignGrant, DateTime<Utc>)>, Error> {
         within(async {
-            let rows: Vec<ForeignRow> = sqlx::query_as(
-                "SELECT grant_id, account_id, resource_id, start_at, end_at, first_seen_ms FROM foreign_grants",
-            )
-            .fetch_all(&self.pool)
-            .await?;
+            let rows: Vec<ForeignRow> = sqlx::query_as(FOREIGN_GRANTS).fetch_all(&self.pool).await?;
             Ok(rows.into_iter().filter_map(ForeignRow::read).collect())
         })
         .await
@@ -57,54 +55,18 @@ impl Knowledge for Postgres {
         .await
     }
 
-    async fn second_grant(&self, now: DateTime<Utc>) -> Result<SecondGrant, Error> {
+    async fn fact(&self, name: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
         within(async {
-            let value: Option<String> =
-                sqlx::query_scalar("SELECT value FROM facts WHERE name = $1 AND until_at > $2")
-                    .bind(SECOND_GRANT)
-                    .bind(now.timestamp())
-                    .fetch_optional(&self.pool)
-                    .await?;
-            value.map_or_else(|| Ok(SecondGrant::default()), |value| from_json("fact", &value))
+            let fact = sqlx::query_scalar(FACT).bind(name).bind(now.timestamp());
+            Ok(fact.fetch_optional(&self.pool).await?)
         })
         .await
     }
 
-    async fn learn_second_grant(&self, learned: SecondGrant, until: DateTime<Utc>) -> Result<(), Error> {
+    async fn set_fact(&self, name: &str, value: &str, until: Option<DateTime<Utc>>) -> Result<(), Error> {
         within(async {
-            sqlx::query(
-                "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at",
-            )
-            .bind(SECOND_GRANT)
-            .bind(to_json(&learned))
-            .bind(until.timestamp())
-            .execute(&self.pool)
-            .await?;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn picture(&self) -> Result<Option<String>, Error> {
-        within(async {
-            let query = sqlx::query_scalar("SELECT value FROM facts WHERE name = $1").bind(PICTURE);
-            Ok(query.fetch_optional(&self.pool).await?)
-        })
-        .await
-    }
-
-    async fn set_picture(&self, picture: &str) -> Result<(), Error> {
-        within(async {
-            sqlx::query(
-                "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )
-            .bind(PICTURE)
-            .bind(picture)
-            .bind(i64::MAX)
-            .execute(&self.pool)
-            .await?;
+            let fact = sqlx::query(SET_FACT).bind(name).bind(value).bind(fact_until(until));
+            fact.execute(&self.pool).await?;
             Ok(())
         })
         .await
@@ -113,10 +75,7 @@ impl Knowledge for Postgres {
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error> {
         within(async {
             let rows: Vec<RefusalRow> =
-                sqlx::query_as("SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1")
-                    .bind(now.timestamp())
-                    .fetch_all(&self.pool)
-                    .await?;
+                sqlx::query_as(REFUSALS).bind(now.timestamp()).fetch_all(&self.pool).await?;
             Ok(rows.into_iter().map(Refusal::from).collect())
         })
         .await
@@ -133,17 +92,13 @@ impl Knowledge for Postgres {
             .fetch_optional(&mut *transaction)
             .await?;
             let attempts = attempts.unwrap_or_default();
-            sqlx::query(
-                "INSERT INTO refusals (account_id, resource_id, until_at, attempts) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (account_id, resource_id)
-                 DO UPDATE SET until_at = excluded.until_at, attempts = excluded.attempts",
-            )
-            .bind(pair.account.as_str())
-            .bind(pair.resource.as_str())
-            .bind((now + pause_after(attempts)).timestamp())
-            .bind(attempts + 1)
-            .execute(&mut *transaction)
-            .await?;
+            sqlx::query(SET_REFUSAL)
+                .bind(pair.account.as_str())
+                .bind(pair.resource.as_str())
+                .bind((now + pause_after(attempts)).timestamp())
+                .bind(attempts + 1)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await?;
             Ok(())
         })
@@ -152,7 +107,7 @@ impl Knowledge for Postgres {
 
     async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error> {
         within(async {
-            sqlx::query("DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2")
+            sqlx::query(FORGET_REFUSAL)
                 .bind(pair.account.as_str())
                 .bind(pair.resource.as_str())
                 .execute(&self.pool)
@@ -163,20 +118,15 @@ impl Knowledge for Postgres {
     }
 
     async fn links(&self) -> Result<Links, Error> {
-        within(async {
-            let rows =
-                sqlx::query_as("SELECT schedule_id, policy_id FROM links").fetch_all(&self.pool).await?;
-            Ok(read_links(rows))
-        })
-        .await
+        within(async { Ok(read_links(sqlx::query_as(LINKS).fetch_all(&self.pool).await?)) }).await
     }
 
     async fn set_links(&self, links: &Links) -> Result<(), Error> {
         let (schedules, policies): (Vec<&str>, Vec<&str>) =
-            links.0.iter().map(|(schedule, policy)| (schedule.as_str(), policy.as_str())).unzip();
+            links.iter().map(|(schedule, policy)| (schedule.as_str(), policy.as_str())).unzip();
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM links").execute(&mut *transaction).await?;
+            sqlx::query(FORGET_LINKS).execute(&mut *transaction).await?;
             sqlx::query(
                 "INSERT INTO links (schedule_id, policy_id) SELECT * FROM unnest($1::text[], $2::text[])
                  ON CONFLICT DO NOTHING",

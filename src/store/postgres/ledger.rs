@@ -6,11 +6,15 @@ use sqlx::{PgConnection, Row};
 
 use super::{Postgres, journal, within};
 use crate::{
-    model::{Cause, Grant, GrantId, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
-        ledger::{GrantRow, find_again, grant_columns},
-        plain, to_json,
+        column::{plain, to_json},
+        knowledge::FORGET_FOREIGN,
+        ledger::{
+            COPY_LIVE, GRANTS, GrantRow, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            SETTLE_REFUSED,
+        },
     },
 };
 
@@ -18,14 +22,8 @@ use crate::{
 impl Ledger for Postgres {
     async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
         within(async {
-            let rows: Vec<GrantRow> = sqlx::query_as(concat!(
-                "SELECT ",
-                grant_columns!(),
-                " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq"
-            ))
-            .bind(now.timestamp())
-            .fetch_all(&self.pool)
-            .await?;
+            let rows: Vec<GrantRow> =
+                sqlx::query_as(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.pool).await?;
             rows.into_iter().map(GrantRow::read).collect()
         })
         .await
@@ -33,23 +31,14 @@ impl Ledger for Postgres {
 
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
         within(async {
-            let rows: Vec<GrantRow> = sqlx::query_as(concat!(
-                "SELECT ",
-                grant_columns!(),
-                " FROM grants WHERE grant_id IS NOT NULL
-                   AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
-                   AND (NOT $3 OR start_at <= $2)
-                   AND ($4::text IS NULL OR email = $4)
-                   AND ($5::text IS NULL OR resource = $5)
-                 ORDER BY start_at, seq"
-            ))
-            .bind(which.wants_past())
-            .bind(now.timestamp())
-            .bind(which.active)
-            .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
-            .bind(which.resource.as_deref().map(plain))
-            .fetch_all(&self.pool)
-            .await?;
+            let rows: Vec<GrantRow> = sqlx::query_as(GRANTS)
+                .bind(which.wants_past())
+                .bind(now.timestamp())
+                .bind(which.active)
+                .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
+                .bind(which.resource.as_deref().map(plain))
+                .fetch_all(&self.pool)
+                .await?;
             rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
         })
         .await
@@ -57,8 +46,8 @@ impl Ledger for Postgres {
 
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
         within(async {
-            let row = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1").bind(id.as_str());
-            Ok(row.fetch_optional(&self.pool).await?.is_some())
+            let row = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&self.pool).await?;
+            Ok(row.is_some())
         })
         .await
     }
@@ -68,7 +57,7 @@ impl Ledger for Postgres {
         lease: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error> {
+    ) -> Result<Option<LedgerRow>, Error> {
         let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         within(async {
             let row = sqlx::query(
@@ -92,12 +81,12 @@ impl Ledger for Postgres {
             .bind(lease.token)
             .fetch_optional(&self.pool)
             .await?;
-            row.map(|row| Ok(row.try_get("seq")?)).transpose()
+            row.map(|row| Ok(row.try_get::<i64, _>("seq")?.into())).transpose()
         })
         .await
     }
 
-    async fn intend_revoke(&self, lease: &Lease, row: i64) -> Result<bool, Error> {
+    async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error> {
         within(async {
             let update = sqlx::query(
                 "WITH held AS (
@@ -106,22 +95,21 @@ impl Ledger for Postgres {
                  )
                  UPDATE grants SET state = 'revoking' FROM held WHERE seq = $1 AND state = 'live'",
             );
-            let update = update.bind(row).bind(lease.duty.as_str()).bind(lease.token);
+            let update = update.bind(row.number()).bind(lease.duty.as_str()).bind(lease.token);
             Ok(update.execute(&self.pool).await?.rows_affected() > 0)
         })
         .await
     }
 
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
             // Whoever settles the same row waits here, and then sees what was settled.
             sqlx::query("SELECT 1 FROM grants WHERE seq = $1 FOR UPDATE")
-                .bind(row)
+                .bind(row.number())
                 .execute(&mut *transaction)
                 .await?;
-            let known = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1").bind(id.as_str());
-            let known = known.fetch_optional(&mut *transaction).await?;
+            let known = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&mut *transaction).await?;
             if known.is_some() {
                 return Ok(false);
             }
@@ -133,13 +121,10 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL")
-                .bind(row)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
             if let Some(audit) = audit {
                 journal::insert(&mut transaction, audit).await?;
             }
@@ -149,17 +134,15 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error> {
         within(async {
-            let update =
-                sqlx::query("UPDATE grants SET state = 'lost' WHERE seq = $1 AND state = 'creating'");
-            update.bind(row).execute(&self.pool).await?;
+            sqlx::query(SETTLE_LOST).bind(row.number()).execute(&self.pool).await?;
             Ok(())
         })
         .await
     }
 
-    async fn settle_kept(&self, lease: &Lease, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, lease: &Lease, row: LedgerRow) -> Result<(), Error> {
         within(async {
             let update = sqlx::query(
                 "WITH held AS (
@@ -168,20 +151,21 @@ impl Ledger for Postgres {
                  )
                  UPDATE grants SET state = 'live' FROM held WHERE seq = $1 AND state = 'revoking'",
             );
-            update.bind(row).bind(lease.duty.as_str()).bind(lease.token).execute(&self.pool).await?;
+            update.bind(row.number()).bind(lease.duty.as_str()).bind(lease.token).execute(&self.pool).await?;
             Ok(())
         })
         .await
     }
 
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            let update = sqlx::query(
-                "UPDATE grants SET state = 'ended', ended_at = $2
-                 WHERE seq = $1 AND state IN ('live', 'revoking')",
-            );
-            let update = update.bind(row).bind(at.timestamp());
+            let update = sqlx::query(SETTLE_ENDED).bind(row.number()).bind(at.timestamp());
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
@@ -194,7 +178,7 @@ impl Ledger for Postgres {
 
     async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
         within(async {
-            let row: Option<GrantRow> = sqlx::query_as(find_again!())
+            let row: Option<GrantRow> = sqlx::query_as(REOPEN)
                 .bind(id.as_str())
                 .bind(before.timestamp())
                 .fetch_optional(&self.pool)
@@ -204,12 +188,12 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error> {
         if relabelled.is_empty() {
             return Ok(());
         }
         let (rows, causes): (Vec<i64>, Vec<String>) =
-            relabelled.iter().map(|(row, causes)| (*row, to_json(causes))).unzip();
+            relabelled.iter().map(|(row, causes)| (row.number(), to_json(causes))).unzip();
         within(async {
             sqlx::query(
                 "UPDATE grants SET causes = new.causes
@@ -226,26 +210,11 @@ impl Ledger for Postgres {
 }
 
 /// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
-async fn become_ours(connection: &mut PgConnection, row: i64, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(
-        "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')",
-    );
-    let settled = update.bind(row).bind(id.as_str()).execute(&mut *connection).await?.rows_affected();
-    if settled == 0 {
-        sqlx::query(
-            "INSERT INTO grants (state, grant_id, account_id, email, resource_id, resource, start_at, end_at,
-               causes, intended_ms)
-             SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
-             FROM grants WHERE seq = $1",
-        )
-        .bind(row)
-        .bind(id.as_str())
-        .execute(&mut *connection)
-        .await?;
+async fn become_ours(connection: &mut PgConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
+    if update.execute(&mut *connection).await?.rows_affected() == 0 {
+        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
     }
-    sqlx::query("DELETE FROM foreign_grants WHERE grant_id = $1")
-        .bind(id.as_str())
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())
 }

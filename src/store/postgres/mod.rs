@@ -17,16 +17,14 @@ mod notify;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
-    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
@@ -62,7 +60,7 @@ impl Postgres {
             Ok(migrating) => migrating,
             Err(error) => return Err(failed(cause(options, error).await)),
         };
-        let migrated = migrations().run(&migrating).await;
+        let migrated = migrations::postgres().run(&migrating).await;
         migrated.map_err(|reason| OpenError::Migration { place: place.clone(), reason })?;
         migrating.close().await;
         let pool = pool(options.clone()).await.map_err(failed)?;
@@ -98,11 +96,20 @@ impl Store for Postgres {
     async fn check_writable(&self) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+            sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
             transaction.rollback().await?;
             Ok(())
         })
         .await
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = within(async { Ok(sqlx::query(statement).bind(limit).execute(&self.pool).await?) });
+            more |= done.await?.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {
@@ -112,14 +119,6 @@ impl Store for Postgres {
     fn news(&self) -> &Notify {
         &self.news
     }
-}
-
-/// The migrations, also where a newer version has already added some.
-fn migrations() -> Migrator {
-    let Migrator { migrations, .. } = &MIGRATIONS;
-    let mut tolerant = Migrator::with_migrations(migrations.to_vec());
-    tolerant.set_ignore_missing(true);
-    tolerant
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Sqlite;
 use crate::store::{
     Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
-    coordination::TimetableRow,
+    coordination::{SET_TIMETABLE, TIMETABLE, TimetableRow},
     inbox::{DIRTY, DirtyRow},
 };
 
@@ -31,29 +31,22 @@ impl Coordination for Sqlite {
 
     async fn outlook(&self) -> Result<Workload, Error> {
         let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
-        let timetable: TimetableRow = sqlx::query_as(
-            "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda",
-        )
-        .fetch_one(&self.reader)
-        .await?;
+        let timetable: TimetableRow = sqlx::query_as(TIMETABLE).fetch_one(&self.reader).await?;
         let dirty = dirty.into_iter().map(DirtyMark::from).collect();
         Ok(Workload { timetable: timetable.read()?, dirty, abandoned: false })
     }
 
     async fn set_timetable(&self, _: &Lease, timetable: &Timetable) -> Result<bool, Error> {
         let [last_full, wake, retry, verified] = timetable.instants();
-        sqlx::query(
-            "UPDATE agenda
-             SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6",
-        )
-        .bind(last_full)
-        .bind(wake)
-        .bind(i64::from(timetable.failures))
-        .bind(retry)
-        .bind(verified)
-        .bind(timetable.standing_text())
-        .execute(&self.writer)
-        .await?;
+        sqlx::query(SET_TIMETABLE)
+            .bind(last_full)
+            .bind(wake)
+            .bind(i64::from(timetable.failures))
+            .bind(retry)
+            .bind(verified)
+            .bind(timetable.standing_text())
+            .execute(&self.writer)
+            .await?;
         Ok(true)
     }
 }

@@ -2,30 +2,27 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::Sqlite;
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
-    journal::{self, PRUNE_STEP},
-    to_json,
+    column::to_json,
+    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, PASS_REPORT, RECORD_PASS},
 };
 
 pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {
     let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
-    sqlx::query(
-        "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(at.timestamp_millis())
-    .bind(action)
-    .bind(outcome)
-    .bind(to_json(grant))
-    .bind(reason)
-    .bind(trigger)
-    .bind(pass_id)
-    .execute(connection)
-    .await?;
+    sqlx::query(INSERT_AUDIT)
+        .bind(at.timestamp_millis())
+        .bind(action.as_str())
+        .bind(outcome.as_str())
+        .bind(to_json(grant))
+        .bind(reason)
+        .bind(trigger)
+        .bind(pass_id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -37,14 +34,11 @@ impl Journal for Sqlite {
     }
 
     async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error> {
-        let stored = sqlx::query_as(
-            "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
-             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
-        )
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.reader)
-        .await?;
+        let stored = sqlx::query_as(AUDIT_PAGE)
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.reader)
+            .await?;
         journal::audit_page(stored, limit)
     }
 
@@ -54,15 +48,12 @@ impl Journal for Sqlite {
         after: i64,
         since: DateTime<Utc>,
     ) -> Result<Vec<AuditRow>, Error> {
-        let stored = sqlx::query_as(
-            "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
-             WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(after)
-        .bind(since.timestamp_millis())
-        .bind(limit)
-        .fetch_all(&self.reader)
-        .await?;
+        let stored = sqlx::query_as(AUDIT_AFTER)
+            .bind(after)
+            .bind(since.timestamp_millis())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
         journal::read_audit(stored)
     }
 
@@ -87,7 +78,7 @@ impl Journal for Sqlite {
     }
 
     async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
-        sqlx::query("INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        sqlx::query(RECORD_PASS)
             .bind(id)
             .bind(started_at.timestamp_millis())
             .bind(report)
@@ -97,22 +88,10 @@ impl Journal for Sqlite {
     }
 
     async fn pass_report(&self, id: &str) -> Result<Option<String>, Error> {
-        let row = sqlx::query("SELECT report FROM passes WHERE id = $1").bind(id);
-        let row = row.fetch_optional(&self.reader).await?;
-        row.map(|row| Ok(row.try_get("report")?)).transpose()
+        Ok(sqlx::query_scalar(PASS_REPORT).bind(id).fetch_optional(&self.reader).await?)
     }
 
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {
-        let rows = sqlx::query_scalar("SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1");
-        Ok(rows.bind(i64::from(limit)).fetch_all(&self.reader).await?)
-    }
-
-    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
-        let mut more = false;
-        for (statement, limit) in journal::prune_step(before, keys_before) {
-            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
-            more |= done.rows_affected() >= PRUNE_STEP;
-        }
-        Ok(more)
+        Ok(sqlx::query_scalar(LAST_PASSES).bind(i64::from(limit)).fetch_all(&self.reader).await?)
     }
 }

@@ -6,52 +6,41 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Sqlite, journal};
 use crate::{
-    model::{Cause, Grant, GrantId, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
         AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
-        ledger::{GrantRow, find_again, grant_columns},
-        to_json,
+        column::to_json,
+        knowledge::FORGET_FOREIGN,
+        ledger::{
+            COPY_LIVE, GRANTS, GrantRow, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            SETTLE_REFUSED,
+        },
     },
 };
 
 #[async_trait]
 impl Ledger for Sqlite {
     async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
-        let rows: Vec<GrantRow> = sqlx::query_as(concat!(
-            "SELECT ",
-            grant_columns!(),
-            " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq"
-        ))
-        .bind(now.timestamp())
-        .fetch_all(&self.reader)
-        .await?;
+        let rows: Vec<GrantRow> =
+            sqlx::query_as(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.reader).await?;
         rows.into_iter().map(GrantRow::read).collect()
     }
 
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
-        let rows: Vec<GrantRow> = sqlx::query_as(concat!(
-            "SELECT ",
-            grant_columns!(),
-            " FROM grants WHERE grant_id IS NOT NULL
-               AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
-               AND (NOT $3 OR start_at <= $2)
-               AND ($4 IS NULL OR email = $4)
-               AND ($5 IS NULL OR resource = $5)
-             ORDER BY start_at, seq"
-        ))
-        .bind(which.wants_past())
-        .bind(now.timestamp())
-        .bind(which.active)
-        .bind(which.email.as_ref().map(|email| email.to_lowercase()))
-        .bind(&which.resource)
-        .fetch_all(&self.reader)
-        .await?;
+        let rows: Vec<GrantRow> = sqlx::query_as(GRANTS)
+            .bind(which.wants_past())
+            .bind(now.timestamp())
+            .bind(which.active)
+            .bind(which.email.as_ref().map(|email| email.to_lowercase()))
+            .bind(&which.resource)
+            .fetch_all(&self.reader)
+            .await?;
         rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
     }
 
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1").bind(id.as_str());
-        Ok(row.fetch_optional(&self.reader).await?.is_some())
+        let row = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&self.reader).await?;
+        Ok(row.is_some())
     }
 
     async fn intend_create(
@@ -59,7 +48,7 @@ impl Ledger for Sqlite {
         _: &Lease,
         new: &NewGrant,
         now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Error> {
+    ) -> Result<Option<LedgerRow>, Error> {
         let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         let row = sqlx::query(
             "INSERT INTO grants
@@ -76,18 +65,17 @@ impl Ledger for Sqlite {
         .bind(now.timestamp_millis())
         .fetch_one(&self.writer)
         .await?;
-        Ok(Some(row.try_get("seq")?))
+        Ok(Some(row.try_get::<i64, _>("seq")?.into()))
     }
 
-    async fn intend_revoke(&self, _: &Lease, row: i64) -> Result<bool, Error> {
+    async fn intend_revoke(&self, _: &Lease, row: LedgerRow) -> Result<bool, Error> {
         let update = sqlx::query("UPDATE grants SET state = 'revoking' WHERE seq = $1 AND state = 'live'");
-        Ok(update.bind(row).execute(&self.writer).await?.rows_affected() > 0)
+        Ok(update.bind(row.number()).execute(&self.writer).await?.rows_affected() > 0)
     }
 
-    async fn settle_created(&self, row: i64, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let known = sqlx::query("SELECT 1 FROM grants WHERE grant_id = $1").bind(id.as_str());
-        let known = known.fetch_optional(&mut *transaction).await?;
+        let known = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&mut *transaction).await?;
         if known.is_some() {
             return Ok(false);
         }
@@ -97,12 +85,9 @@ impl Ledger for Sqlite {
         Ok(true)
     }
 
-    async fn settle_refused(&self, row: i64, audit: Option<&AuditEntry>) -> Result<(), Error> {
+    async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL")
-            .bind(row)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
         if let Some(audit) = audit {
             journal::insert(&mut transaction, audit).await?;
         }
@@ -110,25 +95,26 @@ impl Ledger for Sqlite {
         Ok(())
     }
 
-    async fn settle_lost(&self, row: i64) -> Result<(), Error> {
-        let update = sqlx::query("UPDATE grants SET state = 'lost' WHERE seq = $1 AND state = 'creating'");
-        update.bind(row).execute(&self.writer).await?;
+    async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error> {
+        sqlx::query(SETTLE_LOST).bind(row.number()).execute(&self.writer).await?;
         Ok(())
     }
 
-    async fn settle_kept(&self, _: &Lease, row: i64) -> Result<(), Error> {
+    async fn settle_kept(&self, _: &Lease, row: LedgerRow) -> Result<(), Error> {
         let update = sqlx::query("UPDATE grants SET state = 'live' WHERE seq = $1 AND state = 'revoking'");
-        update.bind(row).execute(&self.writer).await?;
+        update.bind(row.number()).execute(&self.writer).await?;
         Ok(())
     }
 
-    async fn settle_ended(&self, row: i64, at: DateTime<Utc>, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_ended(
+        &self,
+        row: LedgerRow,
+        at: DateTime<Utc>,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let update = sqlx::query(
-            "UPDATE grants SET state = 'ended', ended_at = $2 WHERE seq = $1 AND state IN ('live', 'revoking')",
-        );
-        let ended = update.bind(row).bind(at.timestamp()).execute(&mut *transaction).await?.rows_affected();
-        if ended == 0 {
+        let update = sqlx::query(SETTLE_ENDED).bind(row.number()).bind(at.timestamp());
+        if update.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
         journal::insert(&mut transaction, audit).await?;
@@ -137,7 +123,7 @@ impl Ledger for Sqlite {
     }
 
     async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
-        let row: Option<GrantRow> = sqlx::query_as(find_again!())
+        let row: Option<GrantRow> = sqlx::query_as(REOPEN)
             .bind(id.as_str())
             .bind(before.timestamp())
             .fetch_optional(&self.writer)
@@ -145,14 +131,14 @@ impl Ledger for Sqlite {
         row.map(|row| Ok(row.read()?.own.grant)).transpose()
     }
 
-    async fn relabel(&self, relabelled: &[(i64, Vec<Cause>)]) -> Result<(), Error> {
+    async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error> {
         if relabelled.is_empty() {
             return Ok(());
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for (row, causes) in relabelled {
             let update = sqlx::query("UPDATE grants SET causes = $2 WHERE seq = $1");
-            update.bind(row).bind(to_json(causes)).execute(&mut *transaction).await?;
+            update.bind(row.number()).bind(to_json(causes)).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -160,26 +146,11 @@ impl Ledger for Sqlite {
 }
 
 /// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
-async fn become_ours(connection: &mut SqliteConnection, row: i64, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(
-        "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')",
-    );
-    let settled = update.bind(row).bind(id.as_str()).execute(&mut *connection).await?.rows_affected();
-    if settled == 0 {
-        sqlx::query(
-            "INSERT INTO grants (state, grant_id, account_id, email, resource_id, resource, start_at, end_at,
-               causes, intended_ms)
-             SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
-             FROM grants WHERE seq = $1",
-        )
-        .bind(row)
-        .bind(id.as_str())
-        .execute(&mut *connection)
-        .await?;
+async fn become_ours(connection: &mut SqliteConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
+    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
+    if update.execute(&mut *connection).await?.rows_affected() == 0 {
+        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
     }
-    sqlx::query("DELETE FROM foreign_grants WHERE grant_id = $1")
-        .bind(id.as_str())
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())
 }

@@ -19,16 +19,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     SqlitePool,
-    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -65,7 +63,10 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        MIGRATIONS.run(&writer).await.map_err(|reason| OpenError::Migration { place: place(), reason })?;
+        migrations::sqlite()
+            .run(&writer)
+            .await
+            .map_err(|reason| OpenError::Migration { place: place(), reason })?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -104,7 +105,7 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
-        MIGRATIONS.run(&pool).await?;
+        migrations::sqlite().run(&pool).await?;
         Ok(Self::on(pool.clone(), pool))
     }
 
@@ -118,9 +119,18 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn check_writable(&self) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM facts WHERE name = ''").execute(&mut *transaction).await?;
+        sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
         transaction.rollback().await?;
         Ok(())
+    }
+
+    async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, limit) in prune::step(before, keys_before) {
+            let done = sqlx::query(statement).bind(limit).execute(&self.writer).await?;
+            more |= done.rows_affected() >= prune::STEP;
+        }
+        Ok(more)
     }
 
     async fn close(&self) {

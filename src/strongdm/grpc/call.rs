@@ -1,15 +1,15 @@
-//! One call: encode once, then sign, send and judge until it is done, hopeless or out of time.
+//! One call: encoded once, then signed, sent and its outcome classified until it succeeds, fails for good or is out of
+//! time.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::FutureExt;
 use prost::Message;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, sleep, timeout},
 };
 use tonic::{
@@ -24,9 +24,10 @@ use super::{
     channel,
     codec::RawCodec,
     messages::Answer,
+    options::{CallObserver, CallOutcome, Options, Timing},
     outcome::{Failure, Next},
-    rate_limit::{self, Pace, RateLimit},
-    sign,
+    rate_limit::{RateLimit, RateLimits, wait_until},
+    sign::{SigningDate, sign},
 };
 use crate::{
     clock,
@@ -45,130 +46,32 @@ const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 /// Few enough to stay far from strongDM's 500 writes a minute, enough to keep up with a shift change.
 const WRITES_IN_FLIGHT: usize = 4;
 
-/// What is not a matter of the account: names, patience and who listens.
-#[derive(Clone)]
-pub struct Options {
-    /// How this program introduces itself.
-    pub user_agent: String,
-    /// How long things may take.
-    pub timing: Timing,
-    /// Hears of every request that was sent.
-    pub on_call: Observer,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            user_agent: concat!("oncall-grants/", env!("CARGO_PKG_VERSION")).to_owned(),
-            timing: Timing::default(),
-            on_call: Arc::new(|_| {}),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user_agent, timing, on_call: _ } = self;
-        f.debug_struct("Options")
-            .field("user_agent", user_agent)
-            .field("timing", timing)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Bounds on how long things take.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// For a connection with its TLS handshake.
-    pub connect: Duration,
-    /// For one request and its answer.
-    pub attempt: Duration,
-    /// For a call with all its attempts; a page of a list is a call. Waiting for a turn to write comes before.
-    pub call: Duration,
-    /// For all pages of a list.
-    pub list: Duration,
-    /// For the rate limit.
-    pub longest_wait: Duration,
-    /// Before the second attempt; doubles from there, with jitter.
-    pub first_pause: Duration,
-    /// Attempts of one call.
-    pub attempts: usize,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            attempt: Duration::from_secs(10),
-            call: Duration::from_secs(30),
-            list: Duration::from_secs(90),
-            longest_wait: Duration::from_secs(15),
-            first_pause: Duration::from_millis(300),
-            attempts: 3,
-        }
-    }
-}
-
-impl Timing {
-    fn pauses(&self) -> impl Iterator<Item = Duration> {
-        ExponentialBuilder::new()
-            .with_min_delay(self.first_pause)
-            .with_max_delay(self.longest_wait)
-            .with_max_times(self.attempts.saturating_sub(1))
-            .with_jitter()
-            .build()
-    }
-
-    /// With less time than this an attempt has no fair chance, and cutting it off would leave a write unclear.
-    fn fair_chance(&self) -> Duration {
-        self.attempt / 5
-    }
-}
-
-/// Is told of every request that was sent, retries included. Must not block.
-pub type Observer = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
-
-/// How one request to strongDM went.
-#[derive(Clone, Debug)]
-pub struct CallOutcome<'a> {
-    /// What was asked, `AccountGrants.Create` for example.
-    pub operation: &'static str,
-    /// Whether it was done. `NotFound`, `AlreadyExists` and `InvalidArgument` are answers of a healthy strongDM.
-    pub result: Result<(), &'a Error>,
-    /// gRPC's name of the code, or `CONNECT`, `TRANSPORT`, `TIMEOUT`, `DECODE` where there was none.
-    pub code: &'static str,
-    /// How long it took.
-    pub seconds: f64,
-    /// What is left of the rate limit, if the answer said so.
-    pub ratelimit_remaining: Option<i64>,
-    /// What strongDM's clock showed, if the answer said so: signatures fail if ours shows another day.
-    pub server_date: Option<DateTime<Utc>>,
-}
-
-/// Everything that a call needs.
-pub(in crate::strongdm) struct Caller {
+/// Calls methods of strongDM's API: holds the connection, the API key, and what is known of the rate limit.
+pub(crate) struct Caller {
     channel: Channel,
-    /// For taking it out of foreign texts.
+    /// So that it can be removed from texts that come from strongDM.
     access_key: SecretString,
-    /// What is the same in every request.
+    /// The headers that all requests share.
     metadata: MetadataMap,
     secret_key: SecretSlice<u8>,
-    pace: Pace,
+    rate_limits: RateLimits,
     writes: Semaphore,
-    pub(in crate::strongdm) timing: Timing,
-    on_call: Observer,
+    pub(super) timing: Timing,
+    observer: CallObserver,
 }
 
 impl Caller {
-    pub(in crate::strongdm) fn new(
+    /// Connects at the first call. To be called inside a tokio runtime. [`Error::Refused`] for a URL or key that cannot
+    /// be used.
+    pub(crate) fn new(
         tls: rustls::ClientConfig,
         api_url: &Url,
         access_key: &SecretString,
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
-        let Options { user_agent, timing, on_call } = options;
-        let text = |what: &str, value: &str| {
+        let Options { user_agent, timing, observer } = options;
+        let header = |what: &str, value: &str| {
             MetadataValue::<Ascii>::try_from(value)
                 .map_err(|_| Error::Refused(format!("the {what} holds a character that no header may hold")))
         };
@@ -176,66 +79,55 @@ impl Caller {
         if access_key.expose_secret().is_empty() || secret_key.expose_secret().is_empty() {
             return Err(Error::Refused("the strongDM API key is empty".to_owned()));
         }
-        let mut key = text("strongDM access key", access_key.expose_secret())?;
+        let mut key = header("strongDM access key", access_key.expose_secret())?;
         key.set_sensitive(true);
         let mut metadata = MetadataMap::new();
         metadata.insert("x-sdm-authentication", key);
         metadata.insert("x-sdm-api-version", MetadataValue::from_static(API_VERSION));
-        metadata.insert("x-sdm-user-agent", text("user agent", &user_agent)?);
+        metadata.insert("x-sdm-user-agent", header("user agent", &user_agent)?);
         Ok(Self {
             channel: channel::open(tls, api_url, &user_agent, timing.connect)?,
             access_key,
             metadata,
             secret_key,
-            pace: Pace::default(),
+            rate_limits: RateLimits::default(),
             writes: Semaphore::new(WRITES_IN_FLIGHT),
             timing,
-            on_call,
+            observer,
         })
     }
 
-    /// Asks strongDM, again where that is safe and promising.
-    pub(in crate::strongdm) async fn call<A: Answer>(
+    /// Calls a method, and retries where that is safe and may succeed.
+    pub(crate) async fn call<A: Answer>(
         &self,
         operation: Operation,
         message: &impl Message,
     ) -> Result<A, Error> {
-        let kind = operation.kind();
         let body = Bytes::from(message.encode_to_vec());
-        let _turn = match kind {
-            Kind::Read => None,
-            Kind::Create | Kind::Delete => {
-                Some(self.writes.acquire().await.expect("the semaphore is never closed"))
-            }
-        };
+        let _turn = self.write_turn(operation.kind()).await;
         let deadline = Instant::now() + self.timing.call;
-        if kind != Kind::Read {
-            let now = clock::now();
-            let until = self.pace.low_until(kind, now);
-            sleep(rate_limit::wait(until, now, self.timing.longest_wait)).await;
-        }
+        self.respect_rate_limit(operation.kind()).await;
         let mut pauses = self.timing.pauses();
-        let (mut date, mut doubtful) = (SigningDate::Today, false);
+        let (mut date, mut unclear) = (SigningDate::Today, false);
         loop {
-            let now = clock::now();
-            let signed = date.on(now);
-            let mut failure = match self.attempt(operation, body.clone(), signed, deadline).await {
+            let signed_with = date.at(clock::now());
+            let mut failure = match self.attempt(operation, body.clone(), signed_with, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            doubtful |= failure.error.is_unclear();
-            failure.error = failure.error.judged_after(doubtful);
+            unclear |= failure.error.is_unclear();
+            failure.error = failure.error.unclear_if(unclear);
             let Some(pause) = pauses.next() else { return Err(failure.error) };
             let now = clock::now();
             let pause = match failure.next {
                 Next::GiveUp => return Err(failure.error),
-                Next::Again => pause,
+                Next::Retry => pause,
                 // With the pause on top, so that not everyone comes back in the same instant.
-                Next::AfterLimit => {
-                    let until = self.pace.reset_at(kind, now);
-                    pause + rate_limit::wait(until, now, self.timing.longest_wait)
+                Next::RetryAfterReset => {
+                    let reset = self.rate_limits.next_reset(operation.kind(), now);
+                    pause + wait_until(reset, now, self.timing.longest_wait)
                 }
-                Next::SignAgain => match date.resigned(signed, now) {
+                Next::SignAgain => match date.after_refusal(signed_with, now) {
                     Some(other) => {
                         date = other;
                         Duration::ZERO
@@ -243,20 +135,35 @@ impl Caller {
                     None => return Err(failure.error),
                 },
             };
-            if Instant::now() + pause + self.timing.fair_chance() > deadline {
+            if Instant::now() + pause + self.timing.shortest_attempt() > deadline {
                 return Err(failure.error);
             }
-            tracing::debug!(
-                operation = operation.name(),
-                code = failure.code,
-                ?pause,
-                "asking strongDM again"
-            );
+            let code = failure.stage.code();
+            tracing::debug!(operation = operation.name(), code, ?pause, "asking strongDM again");
             sleep(pause).await;
         }
     }
 
-    /// Signs, sends and judges once, and tells the observer.
+    /// Waits until a write may be sent; reads need no turn.
+    async fn write_turn(&self, kind: Kind) -> Option<SemaphorePermit<'_>> {
+        match kind {
+            Kind::Read => None,
+            Kind::Create | Kind::Delete => {
+                Some(self.writes.acquire().await.expect("the semaphore is never closed"))
+            }
+        }
+    }
+
+    /// Delays a write while the budget for writes is almost used up.
+    async fn respect_rate_limit(&self, kind: Kind) {
+        if kind != Kind::Read {
+            let now = clock::now();
+            let until = self.rate_limits.low_until(kind, now);
+            sleep(wait_until(until, now, self.timing.longest_wait)).await;
+        }
+    }
+
+    /// Signs and sends once, classifies the outcome, and tells the observer.
     async fn attempt<A: Answer>(
         &self,
         operation: Operation,
@@ -265,18 +172,18 @@ impl Caller {
         deadline: Instant,
     ) -> Result<A, Failure> {
         let started = Instant::now();
-        let patience = self.timing.attempt.min(deadline.saturating_duration_since(started));
-        let sent = timeout(patience, self.send(operation, body, date)).await;
+        let limit = self.timing.attempt.min(deadline.saturating_duration_since(started));
+        let sent = timeout(limit, self.send(operation, body, date)).await;
         let (server_date, mut result) = match &sent {
-            Err(_elapsed) => (None, Err(Failure::timeout(operation, patience))),
+            Err(_elapsed) => (None, Err(Failure::timeout(operation, limit))),
             Ok(Err(status)) => {
                 let secret = self.access_key.expose_secret();
-                (clock(status.metadata()), Err(Failure::of(operation, status, secret)))
+                (server_date(status.metadata()), Err(Failure::of(operation, status, secret)))
             }
             Ok(Ok(response)) => {
                 let answer = A::decode(response.get_ref().clone());
                 let answer = answer.map_err(|error| Failure::undecodable(operation, &error));
-                (clock(response.metadata()), answer)
+                (server_date(response.metadata()), answer)
             }
         };
         let kind = operation.kind();
@@ -285,15 +192,15 @@ impl Caller {
             Err(failure) => failure.limit,
         };
         if let Some(limit) = limit {
-            self.pace.note(kind, limit);
+            self.rate_limits.record(kind, limit);
         }
         if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
-            *until = self.pace.reset_at(kind, clock::now());
+            *until = self.rate_limits.next_reset(kind, clock::now());
         }
-        (self.on_call)(&CallOutcome {
-            operation: operation.name(),
+        (self.observer)(&CallOutcome {
+            operation,
             result: result.as_ref().map(|_| ()).map_err(|failure| &failure.error),
-            code: result.as_ref().map_or_else(|failure| failure.code, |_| "OK"),
+            code: result.as_ref().map_or_else(|failure| failure.stage.code(), |_| "OK"),
             seconds: started.elapsed().as_secs_f64(),
             ratelimit_remaining: limit.map(|limit| limit.remaining),
             server_date,
@@ -307,7 +214,7 @@ impl Caller {
         body: Bytes,
         date: NaiveDate,
     ) -> Result<Response<Bytes>, Status> {
-        let signature = sign::sign(self.secret_key.expose_secret(), date, operation.name(), &body);
+        let signature = sign(self.secret_key.expose_secret(), date, operation.name(), &body);
         let mut signature = MetadataValue::<Ascii>::try_from(signature).expect("base64 is ASCII");
         signature.set_sensitive(true);
         let mut request = Request::new(body);
@@ -324,33 +231,8 @@ impl Caller {
     }
 }
 
-/// Which date to sign with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SigningDate {
-    /// What the clock shows at each attempt.
-    Today,
-    /// A refused signature's other chance; there is only one.
-    Other(NaiveDate),
-}
-
-impl SigningDate {
-    fn on(self, now: DateTime<Utc>) -> NaiveDate {
-        match self {
-            Self::Today => now.date_naive(),
-            Self::Other(date) => date,
-        }
-    }
-
-    fn resigned(self, refused: NaiveDate, now: DateTime<Utc>) -> Option<Self> {
-        match self {
-            Self::Today => sign::other_date(refused, now).map(Self::Other),
-            Self::Other(_) => None,
-        }
-    }
-}
-
 /// The time in an HTTP `date` header.
-fn clock(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
+fn server_date(metadata: &MetadataMap) -> Option<DateTime<Utc>> {
     let date = metadata.get("date")?.to_str().ok()?;
     DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
 }
@@ -360,33 +242,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_date_has_one_other_chance() {
-        let midnight = DateTime::from_timestamp(86_400 * 20_000, 0).unwrap();
-        let (today, yesterday) = (midnight.date_naive(), midnight.date_naive().pred_opt().unwrap());
-        let first = SigningDate::Today;
-        assert_eq!(first.on(midnight), today);
-        let second = first.resigned(yesterday, midnight).unwrap();
-        assert_eq!(second.on(midnight), today);
-        let second = first.resigned(today, midnight).unwrap();
-        assert_eq!(second.on(midnight), yesterday);
-        assert_eq!(second.resigned(yesterday, midnight), None);
-    }
-
-    #[test]
     fn the_clock_of_the_server_is_read() {
         let mut metadata = MetadataMap::new();
-        assert_eq!(clock(&metadata), None);
+        assert_eq!(server_date(&metadata), None);
         metadata.insert("date", MetadataValue::from_static("Sun, 22 Nov 2026 11:58:00 GMT"));
-        assert_eq!(clock(&metadata), "2026-11-22T11:58:00Z".parse().ok());
+        assert_eq!(server_date(&metadata), "2026-11-22T11:58:00Z".parse().ok());
         metadata.insert("date", MetadataValue::from_static("soon"));
-        assert_eq!(clock(&metadata), None);
-    }
-
-    #[test]
-    fn pauses_grow_and_end() {
-        let pauses: Vec<Duration> = Timing::default().pauses().collect();
-        assert_eq!(pauses.len(), 2);
-        assert!(pauses[0] >= Duration::from_millis(300) && pauses[1] >= Duration::from_millis(600));
+        assert_eq!(server_date(&metadata), None);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The HTTP/2 connection to strongDM: made when first needed, and never waited for without end.
+//! The HTTP/2 connection to strongDM: opened when first needed, with a limit on every wait for it.
 
 use std::time::Duration;
 
@@ -10,25 +10,20 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::ServiceBuilder;
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
-use crate::strongdm::error::Error;
+use crate::{model::is_loopback, strongdm::error::Error};
 
-/// How long an open call may hear nothing before the connection is asked whether it lives, and how long that may take.
-/// Together less than one attempt, so that a dead connection is gone before the next one. Without an open call nothing
-/// is asked: gRPC servers hang up on clients that do.
+/// After how long without data during a call an HTTP/2 ping is sent, and how long its answer may take. Together less than
+/// one attempt, so that a dead connection is closed before the next one. Without an open call no ping is sent: gRPC
+/// servers hang up on clients that do.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(4));
 
-/// Idle connections are watched by TCP instead.
+/// Keep-alive of idle connections, by TCP: time before the first probe, time between probes, number of probes.
 const TCP_KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
 /// A channel to `url`, which connects lazily. To be called inside a tokio runtime.
-pub(in crate::strongdm) fn open(
-    tls: ClientConfig,
-    url: &Url,
-    agent: &str,
-    connect: Duration,
-) -> Result<Channel, Error> {
+pub(super) fn open(tls: ClientConfig, url: &Url, agent: &str, connect: Duration) -> Result<Channel, Error> {
     let refused = |why: &str| Error::Refused(format!("{why} in the strongDM API URL"));
     match url.scheme() {
         "https" => {}
@@ -44,8 +39,8 @@ pub(in crate::strongdm) fn open(
         .http2_keep_alive_interval(interval)
         .keep_alive_timeout(timeout)
         .keep_alive_while_idle(false);
-    // The endpoint's own timeouts do not cover the connecting, so a peer that takes the connection and then keeps
-    // silent would hang every call. The error's type is what tells "never sent" from "perhaps done" later.
+    // The endpoint's own timeouts do not cover connecting, so a peer that accepts the connection and then stays silent
+    // would hang every call. Later, the error's type tells "never sent" from "perhaps executed".
     let connector =
         ServiceBuilder::new().map_err(ConnectError).timeout(connect).service(connector(tls, connect));
     Ok(Channel::new(connector, endpoint))
@@ -63,15 +58,6 @@ fn connector(mut tls: ClientConfig, connect: Duration) -> HttpsConnector<HttpCon
     tcp.set_keepalive_retries(Some(retries));
     tls.alpn_protocols.clear();
     HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2().wrap_connector(tcp)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-/// Leaves encoding and decoding of messages to the caller.
+/// Leaves the encoding and decoding of messages to the caller.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::strongdm) struct RawCodec;
+pub(crate) struct RawCodec;
 
 impl Codec for RawCodec {
     type Encode = Bytes;

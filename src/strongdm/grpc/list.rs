@@ -10,21 +10,21 @@ use crate::strongdm::{error::Error, proto::ListRequestMetadata};
 /// Items per page. strongDM's default is 50; its maximum is not documented.
 const PAGE: i32 = 100;
 
-/// No list of ours is this long: a cursor that never ends must not keep a pass from ending.
+/// No real list is this long: a cursor that never ends must not keep a pass from ending.
 const MOST_PAGES: usize = 1000;
 
 impl Caller {
-    /// Every item that `read` keeps, once each, in order of their keys.
+    /// Every item that `convert` keeps, once each, in order of their keys.
     ///
-    /// All or nothing: a page that fails or an item that cannot be read fails the list. Pages are read at different
-    /// times, so an item may show up twice; then the later word counts.
-    pub(in crate::strongdm) async fn list<P: Page, K: Ord, T>(
+    /// All or nothing: a page that fails or an item that cannot be converted fails the list. Pages are read at different
+    /// times, so an item may be listed twice; then the later one counts.
+    pub(crate) async fn list<P: Page, K: Ord, T>(
         &self,
         filter: &str,
-        read: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+        convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Vec<T>, Error> {
         let longest = self.timing.list;
-        timeout(longest, self.pages::<P, K, T>(filter, read)).await.unwrap_or_else(|_elapsed| {
+        timeout(longest, self.pages::<P, K, T>(filter, convert)).await.unwrap_or_else(|_elapsed| {
             Err(Error::Unavailable(format!("{} did not end within {longest:?}", P::OPERATION.name())))
         })
     }
@@ -32,23 +32,23 @@ impl Caller {
     async fn pages<P: Page, K: Ord, T>(
         &self,
         filter: &str,
-        read: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+        convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Vec<T>, Error> {
         let invalid = |what: &str| Error::Invalid(format!("{} {what}", P::OPERATION.name()));
         let mut found = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut cursors = BTreeSet::new();
         let mut cursor = String::new();
         for _ in 0..MOST_PAGES {
             let meta = ListRequestMetadata { cursor: cursor.clone(), page: 0, limit: PAGE };
             let page: P = self.call(P::OPERATION, &P::request(filter, meta)).await?;
             let (items, next) = page.into_parts();
             for item in items {
-                found.extend(read(item)?);
+                found.extend(convert(item)?);
             }
             if next.is_empty() {
                 return Ok(found.into_values().collect());
             }
-            if !seen.insert(next.clone()) {
+            if !cursors.insert(next.clone()) {
                 return Err(invalid("goes round in circles"));
             }
             cursor = next;

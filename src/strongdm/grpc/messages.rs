@@ -1,4 +1,4 @@
-//! What the generated messages have in common, as traits for the generic call and the generic list.
+//! What the generated messages have in common: traits for the generic call and the generic list.
 
 use crate::strongdm::{
     operation::Operation,
@@ -10,8 +10,8 @@ use crate::strongdm::{
     },
 };
 
-/// An answer; each tells how much of the rate limit is left.
-pub(in crate::strongdm) trait Answer: prost::Message + Default {
+/// An answer; each says how much of the rate limit is left.
+pub(crate) trait Answer: prost::Message + Default {
     fn rate_limit(&self) -> Option<&RateLimitMetadata>;
 }
 
@@ -35,7 +35,7 @@ answers!(
 );
 
 /// One page of a list.
-pub(in crate::strongdm) trait Page: Answer {
+pub(crate) trait Page: Answer {
     type Request: prost::Message;
     type Item;
     const OPERATION: Operation;

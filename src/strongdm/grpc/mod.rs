@@ -1,16 +1,16 @@
-//! One signed gRPC request, and pages of them: how a call is encoded, signed, sent, retried and judged.
+//! gRPC towards strongDM: how a call is encoded, signed, sent and retried, and what its failure means.
 //!
-//! Reading order: `call` (one request with its signature, deadlines and retries), `list` (all pages), `outcome` (what a
-//! failure means and whether it may be tried again), then the pure parts.
+//! Reading order: `call` (one request with its signature, time limits and retries), `list` (all pages), `outcome` (what
+//! a failure means and whether the request may be sent again), then the parts that these use.
 
 pub(super) mod call;
 mod list;
+pub(super) mod options;
 
-pub(super) mod outcome;
+mod outcome;
 mod rate_limit;
-
 pub(super) mod sign;
 
-pub(super) mod channel;
+mod channel;
 pub(super) mod codec;
-pub(super) mod messages;
+mod messages;

@@ -1,7 +1,7 @@
-//! What a failed attempt means for the caller, and whether it may be sent again. Pure.
+//! What a failed attempt means for the caller, and whether the request may be sent again. Pure.
 //!
-//! Judged by where the failure arose and by the gRPC code, never by text, as the texts are not promised. The question
-//! behind it all is whether a write may have happened: a grant must not be made twice.
+//! Where the attempt failed and the gRPC code decide, never the text, because texts are not promised. The question behind
+//! it all is whether a write may have happened: a grant must not be made twice.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -18,48 +18,63 @@ use crate::strongdm::{
 
 /// A failed attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::strongdm) struct Failure {
+pub(super) struct Failure {
     /// What the caller is told if this was the last attempt.
-    pub(in crate::strongdm) error: Error,
-    /// What to do first.
-    pub(in crate::strongdm) next: Next,
-    /// For counting.
-    pub(in crate::strongdm) code: &'static str,
+    pub(super) error: Error,
+    /// What may be done about it.
+    pub(super) next: Next,
+    /// Where it failed.
+    pub(super) stage: Stage,
     /// What strongDM said about the rate limit.
-    pub(in crate::strongdm) limit: Option<RateLimit>,
+    pub(super) limit: Option<RateLimit>,
 }
 
 /// What may be done after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::strongdm) enum Next {
-    /// The same again would fail again, or might do it twice.
+pub(super) enum Next {
+    /// The same request would fail again, or might be executed twice.
     GiveUp,
     /// Send it again after a pause.
-    Again,
+    Retry,
     /// Send it again when the rate limit allows.
-    AfterLimit,
+    RetryAfterReset,
     /// Sign it with another date, if there is one, and send it again.
     SignAgain,
 }
 
 /// Where an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// There was no connection: strongDM never saw the request.
     Connecting,
-    /// The connection broke or the answer could not be received: strongDM may have done it.
-    Underway,
-    /// strongDM answered with a code.
+    /// The connection broke or the answer could not be received: strongDM may have executed the request.
+    InFlight,
+    /// No answer came in time: strongDM may have executed the request.
+    TimedOut,
+    /// strongDM answered with a status other than OK.
     Answered(Code),
+    /// strongDM answered OK, with a message that cannot be decoded.
+    Decoding,
 }
 
 impl Stage {
-    /// A status that came over the wire has no source; one that was made here has. Its code says little: the HTTP/2
-    /// library's own troubles can look like any code.
+    /// A status that came over the wire has no source; one that was made on this side has. The code of the latter says
+    /// little: errors of the HTTP/2 library can look like any code.
     fn of(status: &Status) -> Self {
         let Some(source) = status.source() else { return Self::Answered(status.code()) };
         let mut chain = causes(source);
-        if chain.any(<dyn StdError>::is::<ConnectError>) { Self::Connecting } else { Self::Underway }
+        if chain.any(<dyn StdError>::is::<ConnectError>) { Self::Connecting } else { Self::InFlight }
+    }
+
+    /// The word for it in metrics and logs: gRPC's own where strongDM answered with a code.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Connecting => "CONNECT",
+            Self::InFlight => "TRANSPORT",
+            Self::TimedOut => "TIMEOUT",
+            Self::Answered(code) => name(code),
+            Self::Decoding => "DECODE",
+        }
     }
 }
 
@@ -69,66 +84,61 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 
 impl Failure {
     /// A call that ended with a status other than OK.
-    pub(in crate::strongdm) fn of(operation: Operation, status: &Status, secret: &str) -> Self {
+    pub(super) fn of(operation: Operation, status: &Status, secret: &str) -> Self {
         let stage = Stage::of(status);
         let limit = rate_limit(status.details());
-        let until = limit.and_then(|limit| limit.reset_at);
-        let code = match stage {
-            Stage::Connecting => "CONNECT",
-            Stage::Underway => "TRANSPORT",
-            Stage::Answered(code) => name(code),
-        };
-        let text = tidy(&in_words(describe(stage, status)), secret);
-        let (error, next) = judge(operation, stage, text, until);
-        Self { error, next, code, limit }
+        let text = tidy(&explained(describe(stage, status)), secret);
+        Self::classified(operation, stage, text, limit)
     }
 
     /// A call without any answer.
-    pub(in crate::strongdm) fn timeout(operation: Operation, after: Duration) -> Self {
-        let text = format!("no answer within {after:.1?}");
-        let (error, next) = judge(operation, Stage::Underway, text, None);
-        Self { error, next, code: "TIMEOUT", limit: None }
+    pub(super) fn timeout(operation: Operation, after: Duration) -> Self {
+        Self::classified(operation, Stage::TimedOut, format!("no answer within {after:.1?}"), None)
     }
 
     /// An answer that cannot be decoded. For a write it may well be a yes.
-    pub(in crate::strongdm) fn undecodable(operation: Operation, error: &prost::DecodeError) -> Self {
-        let text = format!("malformed: {error}");
-        let error = match operation.kind() {
-            Kind::Read => Error::Invalid(text),
-            Kind::Create | Kind::Delete => Error::Unclear(text),
-        };
-        Self { error, next: Next::GiveUp, code: "DECODE", limit: None }
+    pub(super) fn undecodable(operation: Operation, error: &prost::DecodeError) -> Self {
+        Self::classified(operation, Stage::Decoding, format!("malformed: {error}"), None)
+    }
+
+    fn classified(operation: Operation, stage: Stage, text: String, limit: Option<RateLimit>) -> Self {
+        let until = limit.and_then(|limit| limit.reset_at);
+        let (error, next) = classify(operation, stage, text, until);
+        Self { error, next, stage, limit }
     }
 }
 
-fn judge(operation: Operation, stage: Stage, text: String, until: Option<DateTime<Utc>>) -> (Error, Next) {
+fn classify(operation: Operation, stage: Stage, text: String, until: Option<DateTime<Utc>>) -> (Error, Next) {
+    let kind = operation.kind();
     match stage {
-        Stage::Connecting => (Error::Unavailable(text), Next::Again),
-        Stage::Underway => unclear(operation.kind(), text, true),
+        Stage::Connecting => (Error::Unavailable(text), Next::Retry),
+        Stage::InFlight | Stage::TimedOut => maybe_executed(kind, text, Next::Retry),
+        Stage::Decoding if kind == Kind::Read => (Error::Invalid(text), Next::GiveUp),
+        Stage::Decoding => (Error::Unclear(text), Next::GiveUp),
         Stage::Answered(code) => match code {
             Code::Unauthenticated => (Error::Unauthenticated, Next::SignAgain),
-            Code::PermissionDenied => (Error::PermissionDenied { operation: operation.name() }, Next::GiveUp),
+            Code::PermissionDenied => (Error::PermissionDenied { operation }, Next::GiveUp),
             Code::NotFound => (Error::NotFound(text), Next::GiveUp),
             Code::AlreadyExists => (Error::AlreadyExists, Next::GiveUp),
             Code::InvalidArgument | Code::FailedPrecondition => (Error::InvalidArgument(text), Next::GiveUp),
-            Code::ResourceExhausted => (Error::RateLimited { until }, Next::AfterLimit),
+            Code::ResourceExhausted => (Error::RateLimited { until }, Next::RetryAfterReset),
             // A proxy between us and strongDM that loses the answer ends in UNKNOWN.
             Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Unknown => {
-                unclear(operation.kind(), text, true)
+                maybe_executed(kind, text, Next::Retry)
             }
             Code::Ok
             | Code::Cancelled
             | Code::Aborted
             | Code::OutOfRange
             | Code::Unimplemented
-            | Code::DataLoss => unclear(operation.kind(), text, false),
+            | Code::DataLoss => maybe_executed(kind, text, Next::GiveUp),
         },
     }
 }
 
-/// A read has just failed; a write may have happened. Deleting twice is harmless, creating twice is not.
-fn unclear(kind: Kind, text: String, may_pass: bool) -> (Error, Next) {
-    let next = if may_pass { Next::Again } else { Next::GiveUp };
+/// A read has just failed; a write may have happened. Deleting twice is harmless, creating twice is not: a creation is
+/// never sent again, whatever `next` says.
+fn maybe_executed(kind: Kind, text: String, next: Next) -> (Error, Next) {
     match kind {
         Kind::Read => (Error::Unavailable(text), next),
         Kind::Delete => (Error::Unclear(text), next),
@@ -140,7 +150,7 @@ fn describe(stage: Stage, status: &Status) -> String {
     match stage {
         Stage::Answered(code) if status.message().is_empty() => name(code).to_owned(),
         Stage::Answered(code) => format!("{}: {}", name(code), status.message()),
-        Stage::Connecting | Stage::Underway => {
+        Stage::Connecting | Stage::InFlight | Stage::TimedOut | Stage::Decoding => {
             let mut texts: Vec<String> =
                 status.source().map(causes).into_iter().flatten().map(ToString::to_string).collect();
             // Wrappers that only repeat what they wrap.
@@ -150,9 +160,9 @@ fn describe(stage: Stage, status: &Status) -> String {
     }
 }
 
-/// Says what it means if whatever answers is no gRPC service. Nothing is decided by it: a gateway in front of strongDM
+/// Adds what it means if whatever answers is no gRPC service. Nothing is decided by it: a gateway in front of strongDM
 /// that has lost it answers alike, apart from its status.
-fn in_words(text: String) -> String {
+fn explained(text: String) -> String {
     let of_http = ["invalid compression flag", "grpc-status header missing", "frame with invalid size"];
     let of_a_gateway = ["502", "503", "504"];
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -223,7 +233,7 @@ mod tests {
             let name = operation.name();
             for (code, error, next) in [
                 (Code::Unauthenticated, Error::Unauthenticated, Next::SignAgain),
-                (Code::PermissionDenied, Error::PermissionDenied { operation: name }, Next::GiveUp),
+                (Code::PermissionDenied, Error::PermissionDenied { operation }, Next::GiveUp),
                 (Code::NotFound, Error::NotFound("NOT_FOUND: why".into()), Next::GiveUp),
                 (Code::AlreadyExists, Error::AlreadyExists, Next::GiveUp),
                 (Code::InvalidArgument, Error::InvalidArgument("INVALID_ARGUMENT: why".into()), Next::GiveUp),
@@ -232,7 +242,7 @@ mod tests {
                     Error::InvalidArgument("FAILED_PRECONDITION: why".into()),
                     Next::GiveUp,
                 ),
-                (Code::ResourceExhausted, Error::RateLimited { until: None }, Next::AfterLimit),
+                (Code::ResourceExhausted, Error::RateLimited { until: None }, Next::RetryAfterReset),
             ] {
                 assert_eq!(answered(operation, code), (error, next), "{name} {code:?}");
             }
@@ -253,7 +263,7 @@ mod tests {
             (Code::DataLoss, false),
         ] {
             let text = format!("{}: why", name(code));
-            let next = if again { Next::Again } else { Next::GiveUp };
+            let next = if again { Next::Retry } else { Next::GiveUp };
             assert_eq!(answered(READ, code), (Error::Unavailable(text.clone()), next), "{code:?}");
             assert_eq!(answered(DELETE, code), (Error::Unclear(text.clone()), next), "{code:?}");
             assert_eq!(answered(CREATE, code), (Error::Unclear(text), Next::GiveUp), "{code:?}");
@@ -267,7 +277,7 @@ mod tests {
             let status = Status::from_error(Box::new(ConnectError(Box::new(refused()))));
             let failure = Failure::of(operation, &status, "");
             assert_eq!(failure.error, Error::Unavailable("connection refused".into()));
-            assert_eq!((failure.next, failure.code), (Next::Again, "CONNECT"));
+            assert_eq!((failure.next, failure.stage.code()), (Next::Retry, "CONNECT"));
         }
     }
 
@@ -277,14 +287,14 @@ mod tests {
         for code in [Code::Unknown, Code::ResourceExhausted, Code::PermissionDenied, Code::NotFound] {
             let mut status = Status::new(code, "h2");
             status.set_source(std::sync::Arc::new(lost()));
-            let judged = |operation| {
+            let classified = |operation| {
                 let Failure { error, next, .. } = Failure::of(operation, &status, "");
                 (error, next)
             };
             let text = "connection reset".to_owned();
-            assert_eq!(judged(READ), (Error::Unavailable(text.clone()), Next::Again));
-            assert_eq!(judged(DELETE), (Error::Unclear(text.clone()), Next::Again));
-            assert_eq!(judged(CREATE), (Error::Unclear(text), Next::GiveUp));
+            assert_eq!(classified(READ), (Error::Unavailable(text.clone()), Next::Retry));
+            assert_eq!(classified(DELETE), (Error::Unclear(text.clone()), Next::Retry));
+            assert_eq!(classified(CREATE), (Error::Unclear(text), Next::GiveUp));
         }
     }
 
@@ -293,7 +303,7 @@ mod tests {
         let failure = Failure::timeout(CREATE, Duration::from_secs(10));
         assert_eq!(failure.error, Error::Unclear("no answer within 10.0s".into()));
         assert_eq!(failure.next, Next::GiveUp);
-        assert_eq!(Failure::timeout(READ, Duration::from_secs(10)).next, Next::Again);
+        assert_eq!(Failure::timeout(READ, Duration::from_secs(10)).next, Next::Retry);
     }
 
     #[test]

@@ -9,47 +9,48 @@ use crate::strongdm::{convert, operation::Kind, proto::RateLimitMetadata};
 
 /// The state of one budget of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::strongdm) struct RateLimit {
-    pub(in crate::strongdm) limit: i64,
-    pub(in crate::strongdm) remaining: i64,
-    pub(in crate::strongdm) reset_at: Option<DateTime<Utc>>,
+pub(super) struct RateLimit {
+    pub(super) limit: i64,
+    pub(super) remaining: i64,
+    /// When the budget is refilled; none if strongDM did not say.
+    pub(super) reset_at: Option<DateTime<Utc>>,
 }
 
 impl From<&RateLimitMetadata> for RateLimit {
-    fn from(wire: &RateLimitMetadata) -> Self {
-        let RateLimitMetadata { limit, remaining, reset_at, bucket: _ } = wire;
+    fn from(message: &RateLimitMetadata) -> Self {
+        let RateLimitMetadata { limit, remaining, reset_at, bucket: _ } = message;
         Self { limit: *limit, remaining: *remaining, reset_at: convert::instant(*reset_at) }
     }
 }
 
-/// Calls of other programs may share the budget, and four of our own writes may be on their way: leave this many.
+/// Other programs may draw on the same budget, and four of our own writes may be in flight: leave this many.
 const RESERVE: i64 = 5;
 
 impl RateLimit {
-    /// Whether hardly anything is left; never true of a small budget that is still whole.
+    /// Whether hardly anything is left; never true of a small budget that nobody has drawn on.
     fn is_low(&self) -> bool {
         self.remaining <= (self.limit / 10).clamp(0, RESERVE)
     }
 
-    /// Until when it is as it is.
-    fn until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When the budget is refilled, if that is still to come.
+    fn next_reset(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.reset_at.filter(|reset_at| *reset_at > now)
     }
 }
 
-/// The latest word on each budget: strongDM counts reads and writes apart.
+/// The last known state of both budgets: strongDM counts reads and writes separately.
 #[derive(Debug, Default)]
-pub(in crate::strongdm) struct Pace {
-    limits: Mutex<Limits>,
+pub(super) struct RateLimits {
+    limits: Mutex<Budgets>,
 }
 
 #[derive(Debug, Default)]
-struct Limits {
+struct Budgets {
     reads: Option<RateLimit>,
     writes: Option<RateLimit>,
 }
 
-impl Limits {
+impl Budgets {
     fn of(&mut self, kind: Kind) -> &mut Option<RateLimit> {
         match kind {
             Kind::Read => &mut self.reads,
@@ -58,9 +59,9 @@ impl Limits {
     }
 }
 
-impl Pace {
-    /// Remembers what an answer said. Answers may overtake each other, so within one stretch the lowest counts.
-    pub(in crate::strongdm) fn note(&self, kind: Kind, new: RateLimit) {
+impl RateLimits {
+    /// Records what an answer said. Answers may overtake each other, so until the reset the lowest counts.
+    pub(super) fn record(&self, kind: Kind, new: RateLimit) {
         let mut limits = self.limits.lock();
         let known = limits.of(kind);
         let overtaken = known.is_some_and(|known| {
@@ -72,14 +73,14 @@ impl Pace {
         }
     }
 
-    /// Until when to hold back because the budget is almost used up.
-    pub(in crate::strongdm) fn low_until(&self, kind: Kind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.known(kind).filter(RateLimit::is_low)?.until(now)
+    /// When the budget is refilled, if it is almost used up until then.
+    pub(super) fn low_until(&self, kind: Kind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.known(kind).filter(RateLimit::is_low)?.next_reset(now)
     }
 
-    /// When the budget is filled again, as far as known.
-    pub(in crate::strongdm) fn reset_at(&self, kind: Kind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.known(kind)?.until(now)
+    /// When the budget is refilled, as far as known.
+    pub(super) fn next_reset(&self, kind: Kind, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.known(kind)?.next_reset(now)
     }
 
     fn known(&self, kind: Kind) -> Option<RateLimit> {
@@ -88,11 +89,7 @@ impl Pace {
 }
 
 /// How long it is until then, but no longer than `longest`: clocks differ, and a call must end.
-pub(in crate::strongdm) fn wait(
-    until: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-    longest: Duration,
-) -> Duration {
+pub(super) fn wait_until(until: Option<DateTime<Utc>>, now: DateTime<Utc>, longest: Duration) -> Duration {
     let wait = until.map(|until| (until - now).to_std().unwrap_or_default());
     wait.unwrap_or_default().min(longest)
 }
@@ -122,28 +119,28 @@ mod tests {
             (left(4, 0, 60), 0, Some(60)),
             (RateLimit { limit: 500, remaining: 0, reset_at: None }, 0, None),
         ] {
-            let pace = Pace::default();
-            pace.note(Kind::Create, limit);
-            assert_eq!(pace.low_until(Kind::Delete, at(now)), until.map(at), "{limit:?} at {now}");
-            assert_eq!(pace.low_until(Kind::Read, at(now)), None);
+            let limits = RateLimits::default();
+            limits.record(Kind::Create, limit);
+            assert_eq!(limits.low_until(Kind::Delete, at(now)), until.map(at), "{limit:?} at {now}");
+            assert_eq!(limits.low_until(Kind::Read, at(now)), None);
         }
     }
 
     #[test]
     fn an_answer_that_was_overtaken_changes_nothing() {
-        let pace = Pace::default();
-        pace.note(Kind::Create, left(500, 3, 60));
-        pace.note(Kind::Create, left(500, 7, 60));
-        assert_eq!(pace.low_until(Kind::Create, at(0)), Some(at(60)));
-        pace.note(Kind::Create, left(500, 400, 120));
-        assert_eq!(pace.low_until(Kind::Create, at(0)), None);
+        let limits = RateLimits::default();
+        limits.record(Kind::Create, left(500, 3, 60));
+        limits.record(Kind::Create, left(500, 7, 60));
+        assert_eq!(limits.low_until(Kind::Create, at(0)), Some(at(60)));
+        limits.record(Kind::Create, left(500, 400, 120));
+        assert_eq!(limits.low_until(Kind::Create, at(0)), None);
     }
 
     #[test]
     fn no_wait_is_longer_than_allowed() {
         let longest = Duration::from_secs(15);
         for (until, expected) in [(None, 0), (Some(at(-5)), 0), (Some(at(3)), 3), (Some(at(3600)), 15)] {
-            assert_eq!(wait(until, at(0), longest), Duration::from_secs(expected));
+            assert_eq!(wait_until(until, at(0), longest), Duration::from_secs(expected));
         }
     }
 }

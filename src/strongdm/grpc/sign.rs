@@ -6,26 +6,10 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::SecretSlice;
 use sha2::{Digest, Sha256};
 
-/// The secret key is not what strongDM shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the strongDM secret key is not base64 as strongDM shows it (letters, digits, + and /, padded with =)"
-)]
-pub struct InvalidSecretKey;
-
-/// The raw secret key out of the text that strongDM shows; blanks around it are dropped.
-pub fn decode_secret_key(text: &str) -> Result<SecretSlice<u8>, InvalidSecretKey> {
-    match BASE64_STANDARD.decode(text.trim()) {
-        Ok(key) if !key.is_empty() => Ok(key.into()),
-        Ok(_) | Err(_) => Err(InvalidSecretKey),
-    }
-}
-
 /// The signature of one request: 44 characters of base64.
-pub(in crate::strongdm) fn sign(secret: &[u8], date: NaiveDate, method: &str, message: &[u8]) -> String {
+pub(crate) fn sign(secret: &[u8], date: NaiveDate, method: &str, message: &[u8]) -> String {
     let key = hmac(secret, date.format("%Y-%m-%d").to_string().as_bytes());
     let key = hmac(&key, b"sdm_api_v1");
     let digest = Sha256::new().chain_update(method).chain_update(b"\n").chain_update(message).finalize();
@@ -37,13 +21,40 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.chain_update(message).finalize().into_bytes().into()
 }
 
-/// How near midnight a refused signature may only be a matter of the date. Clocks that are further off than this are
-/// worth an alarm.
+/// How near to midnight UTC a refused signature may be a matter of the date alone. Clocks that differ by more than this
+/// are worth an alarm.
 const NEAR_MIDNIGHT: TimeDelta = TimeDelta::minutes(5);
 
-/// The date to sign with instead, after `used` was refused near midnight UTC: today's if the day has changed since,
-/// else the neighbouring day's, in which strongDM's clock may be.
-pub(in crate::strongdm) fn other_date(used: NaiveDate, now: DateTime<Utc>) -> Option<NaiveDate> {
+/// Which date to sign with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SigningDate {
+    /// The date that our clock shows at each attempt.
+    Today,
+    /// The other date that strongDM's clock may show; there is only one.
+    Other(NaiveDate),
+}
+
+impl SigningDate {
+    /// The date to sign with now.
+    pub(super) fn at(self, now: DateTime<Utc>) -> NaiveDate {
+        match self {
+            Self::Today => now.date_naive(),
+            Self::Other(date) => date,
+        }
+    }
+
+    /// What to sign with after strongDM refused a signature of the date `refused`; none if no other date is left.
+    pub(super) fn after_refusal(self, refused: NaiveDate, now: DateTime<Utc>) -> Option<Self> {
+        match self {
+            Self::Today => other_date(refused, now).map(Self::Other),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// The date to sign with instead, after strongDM refused `used` near midnight UTC: today's if the day has changed since,
+/// else that of the neighbouring day, which strongDM's clock may show.
+fn other_date(used: NaiveDate, now: DateTime<Utc>) -> Option<NaiveDate> {
     let today = now.date_naive();
     if used != today {
         return Some(today);
@@ -60,7 +71,6 @@ pub(in crate::strongdm) fn other_date(used: NaiveDate, now: DateTime<Utc>) -> Op
 #[cfg(test)]
 mod tests {
     use prost::Message;
-    use secrecy::ExposeSecret;
     use serde::Deserialize;
 
     use super::*;
@@ -94,8 +104,8 @@ mod tests {
         let vectors = vectors();
         assert!(vectors.len() >= 12);
         for vector in vectors {
-            let secret = decode_secret_key(&vector.secret_base64).unwrap();
-            let signature = sign(secret.expose_secret(), vector.utc_date, &vector.method, &vector.request());
+            let secret = BASE64_STANDARD.decode(&vector.secret_base64).unwrap();
+            let signature = sign(&secret, vector.utc_date, &vector.method, &vector.request());
             assert_eq!(signature, vector.signature_base64, "{}", vector.name);
         }
     }
@@ -160,14 +170,6 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_key_is_trimmed_standard_base64() {
-        assert_eq!(decode_secret_key(" AAEC\n").unwrap().expose_secret(), [0, 1, 2]);
-        for wrong in ["", " ", "AAE", "-_-_", "AA EC"] {
-            assert_eq!(decode_secret_key(wrong).err(), Some(InvalidSecretKey), "{wrong:?}");
-        }
-    }
-
-    #[test]
     fn only_near_midnight_is_there_another_date() {
         let date = |text: &str| text.parse::<NaiveDate>().unwrap();
         for (used, now, other) in [
@@ -180,5 +182,18 @@ mod tests {
         ] {
             assert_eq!(other_date(date(used), now.parse().unwrap()), other.map(date), "{used} at {now}");
         }
+    }
+
+    #[test]
+    fn a_refused_date_has_one_other_chance() {
+        let midnight = DateTime::from_timestamp(86_400 * 20_000, 0).unwrap();
+        let (today, yesterday) = (midnight.date_naive(), midnight.date_naive().pred_opt().unwrap());
+        let first = SigningDate::Today;
+        assert_eq!(first.at(midnight), today);
+        let second = first.after_refusal(yesterday, midnight).unwrap();
+        assert_eq!(second.at(midnight), today);
+        let second = first.after_refusal(today, midnight).unwrap();
+        assert_eq!(second.at(midnight), yesterday);
+        assert_eq!(second.after_refusal(yesterday, midnight), None);
     }
 }

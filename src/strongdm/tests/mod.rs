@@ -6,10 +6,10 @@ use std::{
 };
 
 use axum::Router;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
 use prost_types::Timestamp;
-use secrecy::ExposeSecret;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -19,8 +19,9 @@ use tonic::{Code, Status};
 
 use self::fake::{Fake, Reply, say};
 use super::{
-    Client, Deleted, Error, Options, RemoteGrant, Timing, decode_secret_key,
-    grpc::sign,
+    Client, Error, Options, RemoteGrant,
+    grpc::{options::Timing, sign::sign},
+    operation::Operation,
     proto::{
         Account, AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse,
         AccountGrantDeleteResponse, AccountGrantListRequest, AccountGrantListResponse, AccountListRequest,
@@ -50,12 +51,12 @@ fn client(url: &str) -> (Client, Codes) {
             first_pause: Duration::from_millis(2),
             attempts: 3,
         },
-        on_call: Arc::new({
+        observer: Arc::new({
             let codes = Arc::clone(&codes);
             move |outcome| codes.lock().unwrap().push(outcome.code)
         }),
     };
-    let secret = decode_secret_key(SECRET_KEY).unwrap();
+    let secret = BASE64_STANDARD.decode(SECRET_KEY).unwrap().into();
     let tls = crate::tls::client_config();
     let client = Client::new(tls, &url.parse().unwrap(), &format!(" {ACCESS_KEY}\n").into(), secret, options);
     (client.unwrap(), codes)
@@ -134,10 +135,8 @@ async fn a_grant_is_sent_signed_with_both_ends() {
     assert_eq!(header("x-sdm-authentication"), ACCESS_KEY);
     assert_eq!(header("x-sdm-api-version"), "2025-04-14");
     assert_eq!(header("x-sdm-user-agent"), "oncall-grants/test");
-    let secret = decode_secret_key(SECRET_KEY).unwrap();
-    let signed = |now: DateTime<Utc>| {
-        sign::sign(secret.expose_secret(), now.date_naive(), "AccountGrants.Create", &received.body)
-    };
+    let secret = BASE64_STANDARD.decode(SECRET_KEY).unwrap();
+    let signed = |now: DateTime<Utc>| sign(&secret, now.date_naive(), "AccountGrants.Create", &received.body);
     assert!([signed(before), signed(after)].iter().any(|signature| signature == header("x-sdm-signature")));
     let request = AccountGrantCreateRequest::decode(received.body).unwrap();
     let expected = AccountGrant { id: String::new(), ..wire_grant("") };
@@ -177,12 +176,12 @@ async fn a_create_is_repeated_only_if_it_was_surely_not_done() {
 async fn a_delete_is_done_when_the_grant_is_gone() {
     let id: GrantId = "ag-1".into();
     let done = || say(&AccountGrantDeleteResponse::default());
-    let denied = || Error::PermissionDenied { operation: "AccountGrants.Delete" };
+    let denied = || Error::PermissionDenied { operation: Operation::DeleteGrant };
     for (replies, expected, requests) in [
-        (vec![done()], Ok(Deleted::Now), 1),
-        (vec![refuse(Code::NotFound)], Ok(Deleted::AlreadyGone), 1),
-        (vec![refuse(Code::Unavailable), refuse(Code::NotFound)], Ok(Deleted::AlreadyGone), 2),
-        (vec![Reply::Stall, done()], Ok(Deleted::Now), 2),
+        (vec![done()], Ok(()), 1),
+        (vec![refuse(Code::NotFound)], Ok(()), 1),
+        (vec![refuse(Code::Unavailable), refuse(Code::NotFound)], Ok(()), 2),
+        (vec![Reply::Stall, done()], Ok(()), 2),
         (
             vec![refuse(Code::Internal), refuse(Code::Internal), refuse(Code::Internal)],
             Err(Error::Unclear("INTERNAL: because".into())),
@@ -230,7 +229,7 @@ async fn a_list_is_whole_or_an_error() {
         ),
         (
             vec![listed(&["ag-1"], "more"), refuse(Code::PermissionDenied)],
-            Error::PermissionDenied { operation: "AccountGrants.List" },
+            Error::PermissionDenied { operation: Operation::ListGrants },
         ),
         (vec![listed(&["ag-1", ""], "")], Error::Invalid("an account grant without an id".into())),
         (
@@ -316,7 +315,7 @@ async fn no_more_than_four_writes_are_under_way() {
         tokio::spawn(async move { client.delete_grant(&"ag-1".into()).await })
     });
     for delete in deletes.collect::<Vec<_>>() {
-        assert_eq!(delete.await.unwrap(), Ok(Deleted::Now));
+        assert_eq!(delete.await.unwrap(), Ok(()));
     }
     assert_eq!(fake.most_in_flight(), 4);
 }

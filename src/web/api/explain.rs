@@ -14,16 +14,17 @@ use crate::{
     model::{Email, instant::instant},
     reconcile::explain::{Explanation, Question},
     web::{
+        answers::{ErrorBody, QueryErrors},
         error::{AppError, query_refused},
-        openapi::QueryErrors,
-        router::App,
+        state::AppState,
     },
 };
 
+/// Whose access is explained, to what, and when.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(in crate::web) struct Asked {
+pub(crate) struct ExplainQuery {
     /// The address in PagerDuty or strongDM
     #[param(
         required = true,
@@ -44,6 +45,7 @@ pub(in crate::web) struct Asked {
     at: Option<String>,
 }
 
+/// The parameters, with what each must be.
 const PARAMETERS: [(&str, &str); 3] = [
     ("email", "an e-mail address"),
     ("resource", "the name or ID of a resource"),
@@ -52,24 +54,28 @@ const PARAMETERS: [(&str, &str); 3] = [
 
 /// Why somebody has, or lacks, access
 ///
-/// Looks at both sides now, and writes nothing.
+/// Asks PagerDuty and strongDM now, and writes nothing.
 #[utoipa::path(
     get, path = "/api/explain", operation_id = "explain", tag = "operator",
-    params(Asked),
-    responses((status = 200, description = "The chain from rule to grant", body = Explanation), QueryErrors),
+    params(ExplainQuery),
+    responses(
+        (status = 200, description = "The chain from rule to grant", body = Explanation),
+        (status = 504, description = "PagerDuty or strongDM took longer than 60 s to answer", body = ErrorBody),
+        QueryErrors,
+    ),
     security(("bearer" = []), ("basic" = [])),
 )]
-pub(in crate::web) async fn explain(
-    State(app): State<Arc<App>>,
-    query: Result<Query<Asked>, QueryRejection>,
+pub(crate) async fn explain(
+    State(state): State<Arc<AppState>>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Result<Json<Explanation>, AppError> {
-    let Query(asked) = query.map_err(|rejection| query_refused(&rejection, &PARAMETERS))?;
-    let question = question(asked).map_err(AppError::BadRequest)?;
-    Ok(Json(app.reconciler.explain(&question).await?))
+    let Query(query) = query.map_err(|rejection| query_refused(&rejection, &PARAMETERS))?;
+    let question = question(query).map_err(AppError::BadRequest)?;
+    Ok(Json(state.reconciler.explain(&question).await?))
 }
 
-fn question(asked: Asked) -> Result<Question, String> {
-    let Asked { email, resource, at } = asked;
+fn question(query: ExplainQuery) -> Result<Question, String> {
+    let ExplainQuery { email, resource, at } = query;
     let email = email.ok_or("email is missing; name the address in PagerDuty or strongDM")?;
     let email: Email = email.trim().parse().map_err(|error| format!("email: {error}"))?;
     let now = clock::now();

@@ -1,4 +1,4 @@
-//! For machines: whether the process lives, whether it can take webhooks, and its metrics.
+//! Tells machines whether the process lives and whether it is ready to accept webhooks, and serves its metrics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::{clock, metrics::HealthView, store::Backlog, web::router::App};
+use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
 
-/// A store that takes longer than this to write nothing takes no webhooks in time either.
+/// A store that takes longer than this to answer takes no webhook in time either.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::web) struct Alive {
+pub(crate) struct Alive {
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// Whether webhooks can be taken, and how the upstreams fare.
+/// Whether the service is ready to accept webhooks, and how the upstreams fare.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::web) struct Readiness {
+pub(crate) struct Readiness {
     /// `ready`, `stopping` or `store_unavailable`.
     #[schema(example = "ready")]
     status: &'static str,
@@ -46,23 +46,23 @@ struct StoreHealth {
     get, path = "/healthz", operation_id = "health", tag = "health",
     responses((status = 200, description = "It does", body = Alive)),
 )]
-pub(in crate::web) async fn alive() -> Json<Alive> {
+pub(crate) async fn alive() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
 
-/// Whether webhooks can be taken
+/// Whether the service is ready to accept webhooks
 ///
-/// How the upstreams fare is told, but does not count: while they are down, webhooks must still come here.
+/// The answer tells how the upstreams fare, but that does not count: while they are down, webhooks must still come here.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readiness", tag = "health",
     responses(
-        (status = 200, description = "They can", body = Readiness),
-        (status = 503, description = "They cannot: the store does not write, or the service is stopping", body = Readiness),
+        (status = 200, description = "Ready to accept webhooks", body = Readiness),
+        (status = 503, description = "Not ready: the store cannot be written, or the service is stopping", body = Readiness),
     ),
 )]
-pub(in crate::web) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let writable = matches!(timeout(STORE_WITHIN, app.store.check_writable()).await, Ok(Ok(())));
-    let (code, status) = match (app.is_stopping(), writable) {
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+    let writable = matches!(timeout(STORE_WITHIN, state.store.check_writable()).await, Ok(Ok(())));
+    let (code, status) = match (state.is_stopping(), writable) {
         (false, true) => (StatusCode::OK, "ready"),
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
@@ -70,25 +70,25 @@ pub(in crate::web) async fn ready(State(app): State<Arc<App>>) -> impl IntoRespo
     let body = Readiness {
         status,
         store: StoreHealth { writable },
-        pagerduty: app.metrics.pagerduty.view(),
-        strongdm: app.metrics.strongdm.view(),
+        pagerduty: state.metrics.pagerduty.view(),
+        strongdm: state.metrics.strongdm.view(),
     };
     (code, Json(body))
 }
 
 /// Counts and measures, for Prometheus
 ///
-/// What waits is asked of the store: another replica, or an earlier process, may have taken it in.
+/// The store is asked for the deliveries that wait: another replica, or an earlier process, may have accepted them.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health",
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
 )]
-pub(in crate::web) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let waiting = timeout(STORE_WITHIN, app.store.backlog()).await.ok().and_then(Result::ok);
-    app.metrics.note_waiting(waiting.map(|Backlog { deliveries, since }| {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+    let waiting = timeout(STORE_WITHIN, state.store.backlog()).await.ok().and_then(Result::ok);
+    state.metrics.note_waiting(waiting.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, format)], app.metrics.text())
+    ([(header::CONTENT_TYPE, format)], state.metrics.text())
 }

@@ -14,16 +14,17 @@ use crate::{
     model::{Email, Grant},
     store::{AuditRow, DeliveryRow, GrantQuery, Page},
     web::{
+        answers::QueryErrors,
         error::{AppError, query_refused},
-        openapi::QueryErrors,
-        router::App,
+        state::AppState,
     },
 };
 
+/// Which grants are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(in crate::web) struct WhichGrants {
+pub(crate) struct GrantFilter {
     /// Only those in force now, whatever `ended` says: what has ended is not in force.
     #[serde(default)]
     #[param(required = false)]
@@ -40,10 +41,11 @@ pub(in crate::web) struct WhichGrants {
     resource: Option<String>,
 }
 
+/// Which page of a listing is answered.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(in crate::web) struct Paging {
+pub(crate) struct Paging {
     /// How many entries.
     #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<u32>,
@@ -52,11 +54,14 @@ pub(in crate::web) struct Paging {
     before: Option<i64>,
 }
 
+/// A query, or why it cannot be read.
+type QueryResult<T> = Result<Query<T>, QueryRejection>;
+
 /// The parameters of paging, with what each must be.
 const PAGING: [(&str, &str); 2] =
     [("limit", "a whole number from 1 to 500"), ("before", "the \"next\" of the page before")];
-/// The same of the list of grants.
-const WHICH_GRANTS: [(&str, &str); 4] = [
+/// Those of the list of grants.
+const GRANT_FILTER: [(&str, &str); 4] = [
     ("active", "true or false"),
     ("ended", "true or false"),
     ("email", "a whole e-mail address"),
@@ -64,7 +69,7 @@ const WHICH_GRANTS: [(&str, &str); 4] = [
 ];
 
 /// The limit and the cursor of a listing.
-fn paging(query: Asked<Paging>) -> Result<(u32, Option<i64>), AppError> {
+fn paging(query: QueryResult<Paging>) -> Result<(u32, Option<i64>), AppError> {
     let Query(Paging { limit, before }) = query.map_err(|rejection| query_refused(&rejection, &PAGING))?;
     let limit = limit.unwrap_or(100);
     let right = [(1..=500).contains(&limit), before.is_none_or(|before| before > 0)];
@@ -74,10 +79,9 @@ fn paging(query: Asked<Paging>) -> Result<(u32, Option<i64>), AppError> {
     }
 }
 
-type Asked<T> = Result<Query<T>, QueryRejection>;
-
-/// An address as it is stored; nobody has what is none, and an empty list would look like an answer.
-fn whole(text: &str) -> Result<String, AppError> {
+/// The address as the store has it. Text that is no address is refused: nobody has it, and an empty list would look like
+/// an answer.
+fn whole_address(text: &str) -> Result<String, AppError> {
     let email: Result<Email, _> = text.trim().parse();
     email
         .map(|email| email.to_string())
@@ -86,19 +90,19 @@ fn whole(text: &str) -> Result<String, AppError> {
 
 /// Grants of this service, current and coming
 #[utoipa::path(
-    get, path = "/api/grants", operation_id = "listGrants", tag = "operator", params(WhichGrants),
+    get, path = "/api/grants", operation_id = "listGrants", tag = "operator", params(GrantFilter),
     security(("bearer" = []), ("basic" = [])),
     responses((status = 200, description = "The list", body = Vec<Grant>), QueryErrors),
 )]
-pub(in crate::web) async fn grants(
-    State(app): State<Arc<App>>,
-    query: Asked<WhichGrants>,
+pub(crate) async fn grants(
+    State(state): State<Arc<AppState>>,
+    query: QueryResult<GrantFilter>,
 ) -> Result<Json<Vec<Grant>>, AppError> {
-    let Query(which) = query.map_err(|rejection| query_refused(&rejection, &WHICH_GRANTS))?;
-    let WhichGrants { active, ended, email, resource } = which;
-    let email = email.map(|text| whole(&text)).transpose()?;
-    let which = GrantQuery { active, ended, email, resource };
-    Ok(Json(app.store.grants(clock::now(), &which).await?))
+    let Query(filter) = query.map_err(|rejection| query_refused(&rejection, &GRANT_FILTER))?;
+    let GrantFilter { active, ended, email, resource } = filter;
+    let email = email.map(|text| whole_address(&text)).transpose()?;
+    let query = GrantQuery { active, ended, email, resource };
+    Ok(Json(state.store.grants(clock::now(), &query).await?))
 }
 
 /// What was decided and done, newest first
@@ -107,12 +111,12 @@ pub(in crate::web) async fn grants(
     security(("bearer" = []), ("basic" = [])),
     responses((status = 200, description = "The list", body = Page<AuditRow>), QueryErrors),
 )]
-pub(in crate::web) async fn audit(
-    State(app): State<Arc<App>>,
-    query: Asked<Paging>,
+pub(crate) async fn audit(
+    State(state): State<Arc<AppState>>,
+    query: QueryResult<Paging>,
 ) -> Result<Json<Page<AuditRow>>, AppError> {
     let (limit, before) = paging(query)?;
-    Ok(Json(app.store.audit_page(limit, before).await?))
+    Ok(Json(state.store.audit_page(limit, before).await?))
 }
 
 /// Deliveries and what each led to, newest first
@@ -121,10 +125,10 @@ pub(in crate::web) async fn audit(
     security(("bearer" = []), ("basic" = [])),
     responses((status = 200, description = "The list", body = Page<DeliveryRow>), QueryErrors),
 )]
-pub(in crate::web) async fn events(
-    State(app): State<Arc<App>>,
-    query: Asked<Paging>,
+pub(crate) async fn events(
+    State(state): State<Arc<AppState>>,
+    query: QueryResult<Paging>,
 ) -> Result<Json<Page<DeliveryRow>>, AppError> {
     let (limit, before) = paging(query)?;
-    Ok(Json(app.store.delivery_page(limit, before).await?))
+    Ok(Json(state.store.delivery_page(limit, before).await?))
 }

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 
 use crate::{
     model::ScheduleId,
-    reconcile::{PassRequest, report::PassReport, scope::sources_of},
+    reconcile::{PassRequest, Scope, report::PassReport},
     web::{
+        answers::{ErrorBody, PassRequestErrors},
         error::AppError,
-        openapi::{ErrorBody, Reading},
-        router::App,
+        state::AppState,
     },
 };
 
@@ -28,8 +28,7 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// What a pass is asked to do.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = SyncRequest)]
-pub(in crate::web) struct Asked {
+pub(crate) struct SyncRequest {
     /// Only these schedules and what shares a resource with them; none means everything.
     #[schema(example = json!([]))]
     schedules: Vec<ScheduleId>,
@@ -43,34 +42,34 @@ pub(in crate::web) struct Asked {
 #[utoipa::path(
     post, path = "/sync", operation_id = "sync", tag = "operator",
     security(("bearer" = []), ("basic" = [])),
-    request_body(content = Asked, description = "What to look at; may be left out", content_type = "application/json"),
+    request_body(content = SyncRequest, description = "What to look at; may be left out", content_type = "application/json"),
     responses(
         (status = 200, description = "Done", body = PassReport),
         (status = 404, description = "A schedule that no rule names", body = ErrorBody),
         (status = 409, description = "Revocations are held", body = PassReport),
         (status = 502, description = "Something upstream failed or stayed unknown", body = PassReport),
-        Reading,
+        PassRequestErrors,
     ),
 )]
-pub(in crate::web) async fn sync(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
-    if app.is_stopping() {
+pub(crate) async fn sync(State(state): State<Arc<AppState>>, body: Body) -> Result<Response, AppError> {
+    if state.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = app.bodies.read(body, LARGEST_BODY).await?.bytes;
-    let asked = read(&body)?;
-    let Asked { schedules, dry_run, allow_mass_revocation } = asked;
-    let rules = &app.reconciler.settings().rules;
-    let sources = sources_of(rules, schedules).map_err(AppError::UnknownSchedule)?;
-    let request = PassRequest { sources, dry_run, allow_mass_revocation };
-    let report = app.reconciler.sync(request).await?;
+    let body = state.bodies.read(body, LARGEST_BODY).await?.bytes;
+    let SyncRequest { schedules, dry_run, allow_mass_revocation } = read(&body)?;
+    let rules = &state.reconciler.settings().rules;
+    let scope =
+        Scope::of_schedules(rules, schedules).map_err(|id| AppError::UnknownSchedule(id.to_string()))?;
+    let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
+    let report = state.reconciler.sync(request).await?;
     Ok((status(&report), Json(&*report)).into_response())
 }
 
-fn read(body: &[u8]) -> Result<Asked, AppError> {
+fn read(body: &[u8]) -> Result<SyncRequest, AppError> {
     const ALLOWED: &str =
         "allowed are schedules (a list of IDs), dry_run and allow_mass_revocation (true or false)";
     match body.trim_ascii_start().first() {
-        None => Ok(Asked::default()),
+        None => Ok(SyncRequest::default()),
         // Without names, a list could switch the guard off by its order alone.
         Some(b'[') => Err(AppError::BadRequest(format!("the body must be a JSON object; {ALLOWED}"))),
         Some(_) => {

@@ -1,17 +1,17 @@
-//! The timeline as a picture: one lane per person and resource. Positions are attributes of SVG, so that the strict
-//! policy needs no inline style; what is told by colour is told by shape and words as well.
+//! Draws the timeline: one lane per person and resource. Positions are attributes of SVG, so that the strict policy needs
+//! no inline style. What a colour tells, a shape and words tell as well.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{chip, count, distance, time},
+    layout::{Tone, chip, count, distance, query_string, time},
     query::PageQuery,
     timeline::{self, Bar, Kind, Lane, LaneState, Lanes, Span},
 };
 
-/// So many lanes of one resource are shown at once; the rest is a click away.
+/// The lanes of one resource that are shown at once; the rest is a click away.
 const LANES_AT_ONCE: usize = 25;
 
 /// The patterns that all lanes refer to.
@@ -36,10 +36,10 @@ fn patterns() -> Markup {
     }
 }
 
-/// The whole section.
-pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &PageQuery, lanes: &Lanes) -> Markup {
+/// The section "Who has access".
+pub(super) fn access(facts: &Facts<'_>, span: &Span, query: &PageQuery, lanes: &Lanes) -> Markup {
     let now = facts.now;
-    let gaps = timeline::gaps(span, &facts.picture, facts.rules, look.sought());
+    let gaps = timeline::gaps(span, &facts.snapshot, facts.rules, query.search());
     let in_view: usize = lanes.values().map(Vec::len).sum();
     html! {
         section #access aria-labelledby="access-title" {
@@ -47,38 +47,36 @@ pub(super) fn access(facts: &Facts<'_>, span: &Span, look: &PageQuery, lanes: &L
                 h2 #access-title { "Who has access" }
                 p { (time(now, span.start)) " to " (time(now, span.end)) }
             }
-            (controls(look))
+            (controls(query))
             (legend())
             (patterns())
             (nobody(span, &gaps))
             @if in_view == 0 {
                 p.empty {
-                    @if look.sought().is_empty() { "Nobody has, or is about to get, access in this stretch of time." }
+                    @if query.search().is_empty() { "Nobody has, or is about to get, access in this stretch of time." }
                     @else { "Nobody and nothing of this name has something in view." }
                 }
             }
-            @for (resource, people) in lanes {
-                section.group {
-                    div.group-head {
-                        h3 { (resource) }
-                        p { (count(people.len(), "lane")) }
-                    }
-                    (axis(span))
-                    ol.lanes {
-                        @for (email, lane) in people.iter().take(LANES_AT_ONCE) {
-                            (row(span, resource, email, lane))
-                        }
-                    }
-                    @if people.len() > LANES_AT_ONCE {
-                        details.more #{ "more-" (slug(resource)) } {
-                            summary { (people.len() - LANES_AT_ONCE) " more on " (resource) }
-                            ol.lanes {
-                                @for (email, lane) in people.iter().skip(LANES_AT_ONCE) {
-                                    (row(span, resource, email, lane))
-                                }
-                            }
-                        }
-                    }
+            @for (resource, people) in lanes { (group(span, resource, people)) }
+        }
+    }
+}
+
+/// The lanes of one resource.
+fn group(span: &Span, resource: &str, people: &[(String, Lane)]) -> Markup {
+    let (shown, more) = people.split_at(people.len().min(LANES_AT_ONCE));
+    html! {
+        section.group {
+            div.group-head {
+                h3 { (resource) }
+                p { (count(people.len(), "lane")) }
+            }
+            (axis(span))
+            ol.lanes { @for (email, lane) in shown { (row(span, resource, email, lane)) } }
+            @if !more.is_empty() {
+                details.more #{ "more-" (slug(resource)) } {
+                    summary { (more.len()) " more on " (resource) }
+                    ol.lanes { @for (email, lane) in more { (row(span, resource, email, lane)) } }
                 }
             }
         }
@@ -103,9 +101,9 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
                             div.who {
                                 a href="/#findings" { (rule) }
                                 span.standing {
-                                    @if now { (chip("bad", "nobody")) " on call now" }
-                                    @else if let Some(bar) = next { (chip("warn", "nobody")) " " (distance(span.now, bar.start)) }
-                                    @else { (chip("quiet", "over")) }
+                                    @if now { (chip(Tone::Bad, "nobody")) " on call now" }
+                                    @else if let Some(bar) = next { (chip(Tone::Warn, "nobody")) " " (distance(span.now, bar.start)) }
+                                    @else { (chip(Tone::Quiet, "over")) }
                                 }
                             }
                             ul.sr { @for bar in bars { li { (in_words(span.now, bar)) } } }
@@ -118,21 +116,21 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
     }
 }
 
-fn controls(look: &PageQuery) -> Markup {
+fn controls(query: &PageQuery) -> Markup {
     html! {
         form.controls method="get" action="/" role="search" {
             fieldset {
                 legend { "Stretch of time" }
                 @for (value, words) in PageQuery::RANGES {
                     label {
-                        input type="radio" name="range" value=(value) checked[look.range() == value];
+                        input type="radio" name="range" value=(value) checked[query.range() == value];
                         span { (words) }
                     }
                 }
             }
             label.find {
                 span { "Person or resource" }
-                input type="search" name="q" value=(look.sought()) maxlength="100" autocomplete="off";
+                input type="search" name="q" value=(query.search()) maxlength="100" autocomplete="off";
             }
             button type="submit" { "Show" }
         }
@@ -204,7 +202,7 @@ fn axis(span: &Span) -> Markup {
 }
 
 fn row(span: &Span, resource: &str, email: &str, lane: &Lane) -> Markup {
-    let why = format!("/why?{}", query(&[("email", email), ("resource", resource)]));
+    let why = format!("/why?{}", query_string(&[("email", email), ("resource", resource)]));
     html! {
         li.lane {
             div.who {
@@ -314,22 +312,17 @@ pub(super) fn lane_state(now: DateTime<Utc>, state: LaneState) -> Markup {
     html! {
         span.standing {
             @match state {
-                LaneState::InForce(until) => { (chip("good", "access")) " ends " (distance(now, until)) }
-                LaneState::Coming(from) => { (chip("info", "next")) " " (distance(now, from)) }
-                LaneState::Held(until) => { (chip("warn", "held")) " ends " (distance(now, until)) }
-                LaneState::Deferred => { (chip("warn", "deferred")) " waits for another grant" }
-                LaneState::Missing => { (chip("bad", "no grant")) " on call now" }
-                LaneState::Unchecked(until) => { (chip("warn", "access, unsure")) " ends " (distance(now, until)) }
-                LaneState::Unknown => { (chip("warn", "unknown")) }
-                LaneState::Past => { (chip("quiet", "over")) }
+                LaneState::InForce(until) => { (chip(Tone::Good, "access")) " ends " (distance(now, until)) }
+                LaneState::Coming(from) => { (chip(Tone::Info, "next")) " " (distance(now, from)) }
+                LaneState::Held(until) => { (chip(Tone::Warn, "held")) " ends " (distance(now, until)) }
+                LaneState::Deferred => { (chip(Tone::Warn, "deferred")) " waits for another grant" }
+                LaneState::Missing => { (chip(Tone::Bad, "no grant")) " on call now" }
+                LaneState::Unsure(until) => { (chip(Tone::Warn, "access, unsure")) " ends " (distance(now, until)) }
+                LaneState::Unknown => { (chip(Tone::Warn, "unknown")) }
+                LaneState::Past => { (chip(Tone::Quiet, "over")) }
             }
         }
     }
-}
-
-/// A query string.
-pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn slug(text: &str) -> String {

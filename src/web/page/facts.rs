@@ -1,4 +1,4 @@
-//! What the page shows, read from the store and from memory. No upstream is asked.
+//! Gathers what the page shows, from the store and from memory. No upstream is asked.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     },
     store::{DeliveryRow, LedgerEntry},
     subscription::{State, Watch},
-    web::{error::AppError, router::App},
+    web::{error::AppError, state::AppState},
 };
 
 /// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.
@@ -28,7 +28,7 @@ pub(super) struct Facts<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) horizon: chrono::TimeDelta,
     pub(super) ledger: Vec<LedgerEntry>,
-    pub(super) picture: StatusSnapshot,
+    pub(super) snapshot: StatusSnapshot,
     pub(super) passes: Vec<PassReport>,
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
@@ -43,7 +43,7 @@ pub(super) struct Facts<'a> {
 pub(super) struct Webhooks {
     /// Where they are delivered to; none if nobody watches that.
     pub(super) url: Option<Url>,
-    /// None before the first look.
+    /// None before PagerDuty was first asked.
     pub(super) state: Option<State>,
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) findings: Arc<[Finding]>,
@@ -51,39 +51,39 @@ pub(super) struct Webhooks {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) async fn gather(app: &'a App) -> Result<Self, AppError> {
+    pub(super) async fn gather(state: &'a AppState) -> Result<Self, AppError> {
         let now = clock::now();
-        let settings = app.reconciler.settings();
-        let reports = app.store.last_passes(PASSES).await?;
-        let picture = app.reconciler.picture().await?;
-        let events = app.store.delivery_page(EVENTS, None).await?.items;
-        let wrong_secret = picture.wrong_secret.clone();
+        let settings = state.reconciler.settings();
+        let reports = state.store.last_passes(PASSES).await?;
+        let snapshot = state.reconciler.snapshots().read().await?;
+        let events = state.store.delivery_page(EVENTS, None).await?.items;
+        let wrong_secret = snapshot.wrong_secret.clone();
         Ok(Self {
             now,
             rules: &settings.rules,
             horizon: settings.horizon,
-            ledger: app.store.ledger(now).await?,
-            picture,
+            ledger: state.store.ledger(now).await?,
+            snapshot,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
-            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &app.watch)),
+            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &state.watch)),
             events,
-            pagerduty: app.metrics.pagerduty.view(),
-            strongdm: app.metrics.strongdm.view(),
+            pagerduty: state.metrics.pagerduty.view(),
+            strongdm: state.metrics.strongdm.view(),
             webhooks: Webhooks {
-                url: app.watch.url(),
-                state: app.watch.state(),
-                looked_at: app.watch.looked_at(),
-                findings: app.watch.findings(),
-                has_secrets: !app.webhook_secrets.current().is_empty(),
+                url: state.watch.url(),
+                state: state.watch.state(),
+                looked_at: state.watch.looked_at(),
+                findings: state.watch.findings(),
+                has_secrets: !state.webhook_secrets.current().await.is_empty(),
             },
         })
     }
 
-    /// Whether some of what the rule looks at did not answer the last time.
-    pub(super) fn unseen(&self, rule: &Rule) -> bool {
+    /// Whether a schedule or policy of the rule could not be observed the last time.
+    pub(super) fn has_unknown_source(&self, rule: &Rule) -> bool {
         let sources = rule.sources();
-        self.picture.sources.iter().any(|status| status.error.is_some() && sources.contains(&status.source))
+        self.snapshot.sources.iter().any(|status| status.error.is_some() && sources.contains(&status.source))
     }
 }
 

@@ -8,8 +8,8 @@ use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{chip, count, distance, time},
-    summary::Notice,
+    layout::{Tone, chip, count, distance, time},
+    notice::Notice,
 };
 use crate::{
     model::{Finding, Severity, Skipped, Subject},
@@ -57,11 +57,11 @@ impl Urgency {
         }
     }
 
-    fn tone(self) -> &'static str {
+    fn tone(self) -> Tone {
         match self {
-            Self::Now => "bad",
-            Self::Soon => "warn",
-            Self::Some => "info",
+            Self::Now => Tone::Bad,
+            Self::Soon => Tone::Warn,
+            Self::Some => Tone::Info,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Urgency {
 /// By rule, the stretches without anyone that are not over yet, in order of time.
 pub(super) fn gaps<'f>(facts: &'f Facts<'_>) -> BTreeMap<&'f str, Vec<&'f Gap>> {
     let mut by_rule: BTreeMap<&str, Vec<&Gap>> = BTreeMap::new();
-    for gap in facts.picture.gaps.iter().filter(|gap| gap.end.is_none_or(|end| end > facts.now)) {
+    for gap in facts.snapshot.gaps.iter().filter(|gap| gap.end.is_none_or(|end| end > facts.now)) {
         by_rule.entry(&gap.rule).or_default().push(gap);
     }
     for gaps in by_rule.values_mut() {
@@ -84,7 +84,7 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
     html! {
         @if gap.start <= now { "since " } @else { "from " }
         (time(now, gap.start)) " (" (distance(now, gap.start)) ") "
-        @match (gap.end, facts.picture.looked_until) {
+        @match (gap.end, facts.snapshot.looked_until) {
             (Some(end), _) => { "until " (time(now, end)) }
             (None, Some(until)) => { "without an end in sight (looked until " (time(now, until)) ")" }
             (None, None) => { "without an end in sight" }
@@ -95,14 +95,14 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
 /// The whole section.
 pub(super) fn findings(facts: &Facts<'_>) -> Markup {
     let items = items(facts);
-    let picture = &facts.picture;
-    let blind = picture.sources.iter().any(|status| status.error.is_some()) || !picture.unknown.is_empty();
+    let snapshot = &facts.snapshot;
+    let blind = snapshot.sources.iter().any(|status| status.error.is_some()) || !snapshot.unknown.is_empty();
     html! {
         section #findings aria-labelledby="findings-title" {
             div.section-head { h2 #findings-title { "To be mended" } p { (count(items.len(), "finding")) } }
             @if items.is_empty() {
                 p.empty {
-                    @if picture.looked_until.is_none() { "Nobody has looked yet; the first pass will." }
+                    @if snapshot.looked_until.is_none() { "Nobody has looked yet; the first pass will." }
                     @else if blind { "Nothing is known to be amiss, but not everything could be seen." }
                     @else { "Somebody is on call for every rule until the horizon, everybody has an account, and every resource was found." }
                 }
@@ -126,7 +126,7 @@ pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Ma
         Subject::User(_) | Subject::Filter(_) => false,
     };
     let items: Vec<Item> =
-        facts.picture.skipped.iter().filter(is_this).map(|skipped| left_out(facts.now, skipped)).collect();
+        facts.snapshot.skipped.iter().filter(is_this).map(|skipped| left_out(facts.now, skipped)).collect();
     let told = html! {
         h2 { "To be mended" }
         ul.cards.findings { @for item in &items { (card(item)) } }
@@ -146,11 +146,11 @@ fn card(item: &Item) -> Markup {
 }
 
 fn items(facts: &Facts<'_>) -> Vec<Item> {
-    let picture = &facts.picture;
+    let snapshot = &facts.snapshot;
     let mut items: Vec<Item> =
         gaps(facts).into_iter().filter_map(|(rule, gaps)| nobody(facts, rule, &gaps)).collect();
-    items.extend(picture.skipped.iter().map(|skipped| left_out(facts.now, skipped)));
-    items.extend(picture.findings.iter().map(of_rule));
+    items.extend(snapshot.skipped.iter().map(|skipped| left_out(facts.now, skipped)));
+    items.extend(snapshot.findings.iter().map(of_rule));
     items.sort_by(|one, two| (one.urgency, &one.about).cmp(&(two.urgency, &two.about)));
     items
 }
@@ -161,14 +161,14 @@ fn nobody(facts: &Facts<'_>, rule: &str, gaps: &[&Gap]) -> Option<Item> {
     let gives = facts.rules.iter().find(|one| one.name == rule)?;
     let resources: Vec<String> = gives.resources.iter().map(ToString::to_string).collect();
     let sources: Vec<String> = gives.sources().iter().map(ToString::to_string).collect();
-    let unseen = facts.unseen(gives);
+    let uncertain = facts.has_unknown_source(gives);
     let what = html! {
         p { "Nobody is on call for " (sources.join(", ")) ", so nobody gets " (resources.join(", ")) ":" }
         ul {
             @for gap in gaps.iter().take(STRETCHES) { li { (stretch(facts, gap)) } }
             @if gaps.len() > STRETCHES { li { "and " (count(gaps.len() - STRETCHES, "more stretch")) } }
         }
-        @if unseen { p.quiet { "It could not be checked the last time." } }
+        @if uncertain { p.quiet { "It could not be checked the last time." } }
     };
     Some(Item {
         urgency: (urgency, Some(first.start)),
@@ -256,22 +256,24 @@ fn gap_notice(facts: &Facts<'_>, urgency: Urgency, gaps: &[(String, Gap)]) -> Op
         "Fill the schedule in PagerDuty, unless that is meant. " a href="#findings" { "All gaps" } "."
     };
     // It may be meant: what is red every night is soon seen by nobody.
-    let tone = if urgency == Urgency::Now { "warn" } else { "info" };
+    let tone = if urgency == Urgency::Now { Tone::Warn } else { Tone::Info };
     Some(Notice { tone, title, text })
 }
 
 fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {
-    let picture = &facts.picture;
+    let snapshot = &facts.snapshot;
     let serious =
         |known: &&RuleFinding| matches!(known.finding.severity, Severity::Problem | Severity::Warning);
-    let number = picture.skipped.len() + picture.findings.iter().filter(serious).count();
+    let number = snapshot.skipped.len() + snapshot.findings.iter().filter(serious).count();
     if number == 0 {
         return None;
     }
-    let urgencies = picture.skipped.iter().map(|it| left_out(facts.now, it).urgency.0);
-    let tone = urgencies.min().map_or("warn", |worst| if worst == Urgency::Now { "bad" } else { "warn" });
+    let urgencies = snapshot.skipped.iter().map(|it| left_out(facts.now, it).urgency.0);
+    let tone = urgencies
+        .min()
+        .map_or(Tone::Warn, |worst| if worst == Urgency::Now { Tone::Bad } else { Tone::Warn });
     let on_call_now = |skipped: &&Skipped| skipped.first_shift.is_some_and(|at| at <= facts.now);
-    let without = picture.skipped.iter().filter(on_call_now).count();
+    let without = snapshot.skipped.iter().filter(on_call_now).count();
     Some(Notice {
         tone,
         title: format!("{} to be mended", count(number, "finding")),

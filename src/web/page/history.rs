@@ -1,4 +1,4 @@
-//! What happened: the last passes with their reports, and the last events with what each led to.
+//! What happened: the last passes with their reports, and the last webhooks with what each led to.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{chip, count, distance, time},
+    layout::{Tone, chip, count, distance, time},
     query::PageQuery,
 };
 use crate::{
@@ -16,13 +16,13 @@ use crate::{
     store::DeliveryRow,
 };
 
-/// So many rows of a list in a report; the rest is in `/api/audit`.
+/// The rows of a list in a report that are shown; `/api/audit` has the rest.
 const LONGEST: usize = 50;
-/// So many lines of events; equal neighbours share one.
+/// The lines of events that are shown; equal neighbours share one.
 const EVENT_LINES: usize = 20;
 
 /// The last passes that did or found something.
-pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
+pub(super) fn passes(facts: &Facts<'_>, query: &PageQuery) -> Markup {
     let now = facts.now;
     html! {
         section #passes aria-labelledby="passes-title" {
@@ -32,7 +32,7 @@ pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
             }
             @if facts.passes.is_empty() { p.empty { "No pass has done or found anything yet." } }
             @for pass in &facts.passes {
-                details.pass #{ "pass-" (pass.pass_id) } open[look.shows(&pass.pass_id)] {
+                details.pass #{ "pass-" (pass.pass_id) } open[query.opens(&pass.pass_id)] {
                     summary {
                         span.when { (time(now, pass.started_at)) }
                         (result(pass))
@@ -48,13 +48,13 @@ pub(super) fn passes(facts: &Facts<'_>, look: &PageQuery) -> Markup {
 
 fn result(pass: &PassReport) -> Markup {
     let (tone, word) = if !pass.failed.is_empty() {
-        ("bad", "failed")
+        (Tone::Bad, "failed")
     } else if !pass.unknown.is_empty() {
-        ("bad", "incomplete")
+        (Tone::Bad, "incomplete")
     } else if !pass.held.is_empty() {
-        ("warn", "held")
+        (Tone::Warn, "held")
     } else {
-        ("good", "complete")
+        (Tone::Good, "complete")
     };
     chip(tone, word)
 }
@@ -165,8 +165,8 @@ pub(super) fn events(facts: &Facts<'_>) -> Markup {
 fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> Markup {
     let Some(newest) = events.first() else { return html! {} };
     let tone = match newest.status.as_str() {
-        "accepted" => "good",
-        _ => "quiet",
+        "accepted" => Tone::Good,
+        _ => Tone::Quiet,
     };
     html! {
         tr {
@@ -184,7 +184,7 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
                         None => { "an earlier pass" }
                     }
                 }
-                None => { @if newest.status == "accepted" { (chip("warn", "waiting")) } }
+                None => { @if newest.status == "accepted" { (chip(Tone::Warn, "waiting")) } }
             } }
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /` and what it is made of.
+//! `GET /`, with its style sheet and script.
 
 use std::sync::Arc;
 
@@ -14,40 +14,44 @@ use super::{
     facts::Facts,
     findings, history, layout,
     query::PageQuery,
-    summary, tables,
+    summary, sync, tables,
     timeline::{Span, lanes},
 };
-use crate::web::{error::AppError, router::App};
+use crate::web::{
+    answers::{AdminErrors, QueryErrors},
+    error::AppError,
+    state::AppState,
+};
 
-/// Their address changes with their text, so a browser may keep them.
+/// The addresses of style sheet and script change with their text, so a browser may keep both.
 const KEEP: &str = "private, max-age=31536000, immutable";
 
 /// The status page
 #[utoipa::path(
     get, path = "/", operation_id = "statusPage", tag = "page", params(PageQuery),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The page", content_type = "text/html", body = String), crate::web::openapi::QueryErrors),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String), QueryErrors),
 )]
 pub(crate) async fn index(
-    State(app): State<Arc<App>>,
+    State(state): State<Arc<AppState>>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, AppError> {
-    let Query(look) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
-    let facts = Facts::gather(&app).await?;
-    let span = Span::around(facts.now, look.length());
-    let of = |sought| lanes(&span, &facts.ledger, &facts.picture, facts.rules, sought);
+    let Query(query) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let facts = Facts::gather(&state).await?;
+    let span = Span::around(facts.now, query.length());
+    let of = |search| lanes(&span, &facts.ledger, &facts.snapshot, facts.rules, search);
     let everything = of("");
-    let shown = if look.sought().is_empty() { everything.clone() } else { of(look.sought()) };
+    let shown = if query.search().is_empty() { everything.clone() } else { of(query.search()) };
     let main = html! {
         (summary::summary(&facts, &everything))
-        (chart::access(&facts, &span, &look, &shown))
+        (chart::access(&facts, &span, &query, &shown))
         (tables::grants(&facts, &shown))
         (findings::findings(&facts))
         (tables::rules(&facts))
-        (history::passes(&facts, &look))
+        (history::passes(&facts, &query))
         (history::events(&facts))
         (tables::upstreams(&facts))
-        (super::sync::offer(&facts))
+        (sync::offer(&facts))
     };
     Ok(layout::page(StatusCode::OK, "On-call access", &main))
 }
@@ -56,7 +60,7 @@ pub(crate) async fn index(
 #[utoipa::path(
     get, path = "/assets/page.css", operation_id = "pageStyle", tag = "page",
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The style sheet", content_type = "text/css", body = String), crate::web::openapi::Admin),
+    responses((status = 200, description = "The style sheet", content_type = "text/css", body = String), AdminErrors),
 )]
 pub(crate) async fn style() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, KEEP)];
@@ -67,7 +71,7 @@ pub(crate) async fn style() -> impl IntoResponse {
 #[utoipa::path(
     get, path = "/assets/page.js", operation_id = "pageScript", tag = "page",
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The script", content_type = "text/javascript", body = String), crate::web::openapi::Admin),
+    responses((status = 200, description = "The script", content_type = "text/javascript", body = String), AdminErrors),
 )]
 pub(crate) async fn script() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, KEEP)];

@@ -1,4 +1,4 @@
-//! The frame of every page: head, landmarks, policy; and small pieces that all parts use.
+//! The frame of every page, with its head, landmarks and policy, and the small pieces that all parts use.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, Render, html};
 use sha2::{Digest, Sha256};
 
 pub(super) const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
-/// Part of their addresses, so that a browser may keep them until they change.
+/// Part of the addresses of both, so that a browser may keep them until they change.
 static STYLE_VERSION: LazyLock<String> = LazyLock::new(|| version(STYLE));
 static SCRIPT_VERSION: LazyLock<String> = LazyLock::new(|| version(SCRIPT));
 
@@ -104,9 +104,38 @@ fn length_in_words(length: TimeDelta) -> String {
     }
 }
 
-/// A word that also has a shape and a colour. `tone` is `good`, `info`, `warn`, `bad` or `quiet`.
-pub(super) fn chip(tone: &str, word: &str) -> Markup {
+/// How good or bad something is, from the worst on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tone {
+    Bad,
+    Warn,
+    Info,
+    Good,
+    /// Nothing to be said.
+    Quiet,
+}
+
+/// As its class in the style sheet.
+impl Render for Tone {
+    fn render_to(&self, buffer: &mut String) {
+        buffer.push_str(match self {
+            Self::Bad => "bad",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Good => "good",
+            Self::Quiet => "quiet",
+        });
+    }
+}
+
+/// A word that also has a shape and a colour.
+pub(super) fn chip(tone: Tone, word: &str) -> Markup {
     html! { span class={ "chip " (tone) } { (word) } }
+}
+
+/// A query string.
+pub(super) fn query_string(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 /// `1 grant`, `2 grants`.

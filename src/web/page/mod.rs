@@ -1,19 +1,18 @@
-//! The status page: who has access to what now and next, how well that is known, and what happened. Rendered here
-//! from the store alone; works without scripts.
+//! The status page: who has access to what now and next, how well that is known, and what happened. The service renders
+//! it from its store and memory alone; the page works without scripts.
+
+pub(super) mod index;
+pub(super) mod sync;
+pub(super) mod why;
 
 mod chart;
 mod facts;
 mod findings;
 mod history;
 mod layout;
+mod notice;
+mod query;
 mod summary;
-mod sync;
 mod tables;
 mod timeline;
 mod webhooks;
-mod why;
-
-mod index;
-mod query;
-
-pub(super) use self::{index::*, sync::*, why::*};

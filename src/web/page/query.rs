@@ -1,9 +1,9 @@
-//! How the reader wants to see the page: from the query, each with a default.
+//! The query of the page: what the reader wants to see of it.
 
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-/// The query of the page.
+/// What the reader wants to see; every part has a default.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -15,19 +15,19 @@ pub(crate) struct PageQuery {
     /// Only people and resources with this text in their name.
     #[serde(default)]
     #[param(value_type = String, required = false, max_length = 100)]
-    q: Sought,
+    q: SearchText,
     /// The pass whose report is open.
     #[serde(default)]
     #[param(required = false)]
     pass: String,
 }
 
-/// A bounded text to look for.
+/// A text to search for, of bounded length.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "String")]
-struct Sought(String);
+struct SearchText(String);
 
-impl TryFrom<String> for Sought {
+impl TryFrom<String> for SearchText {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -50,7 +50,7 @@ enum Range {
 }
 
 impl PageQuery {
-    /// What can be chosen, with its words.
+    /// The ranges that can be chosen, with their words.
     pub(super) const RANGES: [(&'static str, &'static str); 4] =
         [("6h", "6 hours"), ("24h", "1 day"), ("3d", "3 days"), ("7d", "1 week")];
 
@@ -72,11 +72,13 @@ impl PageQuery {
         })
     }
 
-    pub(super) fn sought(&self) -> &str {
+    /// The text to search for; empty for everything.
+    pub(super) fn search(&self) -> &str {
         self.q.0.trim()
     }
 
-    pub(super) fn shows(&self, pass_id: &str) -> bool {
+    /// Whether the report of this pass is open.
+    pub(super) fn opens(&self, pass_id: &str) -> bool {
         self.pass == pass_id
     }
 }

@@ -6,25 +6,18 @@ use maud::{Markup, html};
 use super::{
     facts::{Facts, answers},
     findings,
-    layout::{count, distance, time},
+    layout::{Tone, count, distance, time},
+    notice::Notice,
     timeline::{LaneState, Lanes},
     webhooks,
 };
 use crate::metrics::HealthView;
 
-/// Something that an operator must know.
-pub(super) struct Notice {
-    /// `bad`, `warn` or `info`.
-    pub(super) tone: &'static str,
-    pub(super) title: String,
-    pub(super) text: Markup,
-}
-
 /// The state of everything in one sentence, and a notice for each thing that is not as it should be.
 pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     let now = facts.now;
     let notices = notices(facts, lanes);
-    let blind = facts.picture.sources.iter().any(|status| status.error.is_some());
+    let blind = facts.snapshot.sources.iter().any(|status| status.error.is_some());
     let with_access: std::collections::BTreeSet<&str> = facts
         .ledger
         .iter()
@@ -41,12 +34,12 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
         section.summary aria-label="Summary" {
             h1.headline { (people) }
             p {
-                @match facts.picture.next_change.filter(|at| *at > now) {
+                @match facts.snapshot.next_change.filter(|at| *at > now) {
                     _ if blind => { "What changes next is not known. " }
                     Some(at) => { "Next change by itself " (distance(now, at)) ", at " (time(now, at)) ". " }
                     None => { "Nothing is about to change by itself. " }
                 }
-                @match facts.picture.full_at {
+                @match facts.snapshot.full_at {
                     Some(at) if blind => { "The last full pass, " (distance(now, at)) ", could not see everything." }
                     Some(at) => { "Everything was last looked at " (distance(now, at)) "." }
                     None => { "Nothing was looked at yet." }
@@ -56,9 +49,7 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
             @if notices.is_empty() {
                 div.notice.good { h2 { "All is well" } p { "Everything was seen, somebody is on call for every rule, and everybody on call has what the rules give." } }
             }
-            @for notice in notices {
-                div class={ "notice " (notice.tone) } { h2 { (notice.title) } p { (notice.text) } }
-            }
+            @for notice in notices { (notice.render()) }
         }
     }
 }
@@ -67,34 +58,34 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
     let mut notices = Vec::new();
     notices.extend(upstream(facts.now, "PagerDuty", &facts.pagerduty));
     notices.extend(upstream(facts.now, "strongDM", &facts.strongdm));
-    let picture = &facts.picture;
-    if picture.full_at.is_none() {
+    let snapshot = &facts.snapshot;
+    if snapshot.full_at.is_none() {
         notices.push(Notice {
-            tone: "info",
+            tone: Tone::Info,
             title: "The first pass has not ended yet".to_owned(),
             text: html! { "This page shows what the store knows until then." },
         });
     }
-    if !picture.held.is_empty() {
+    if !snapshot.held.is_empty() {
         notices.push(Notice {
-            tone: "warn",
-            title: format!("{} held", count(picture.held.len(), "revocation")),
+            tone: Tone::Warn,
+            title: format!("{} held", count(snapshot.held.len(), "revocation")),
             text: html! {
                 "More grants in force would go at once than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
                 "if it is right, " a href="#sync" { "preview a sync" } " and confirm."
             },
         });
     }
-    let unseen: Vec<String> = picture
+    let unseen: Vec<String> = snapshot
         .sources
         .iter()
         .filter(|status| status.error.is_some())
         .map(|status| status.source.to_string())
-        .chain(picture.unknown.iter().cloned())
+        .chain(snapshot.unknown.iter().cloned())
         .collect();
     if !unseen.is_empty() {
         notices.push(Notice {
-            tone: "bad",
+            tone: Tone::Bad,
             title: format!("{} could not be observed", count(unseen.len(), "thing")),
             text: html! {
                 (unseen.iter().take(5).cloned().collect::<Vec<_>>().join("; "))
@@ -106,33 +97,32 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
     notices.extend(findings::notices(facts));
     notices.extend(webhooks::notices(facts));
     notices.extend(shortcomings(facts, lanes));
-    // The worst first.
-    notices.sort_by_key(|notice| ["bad", "warn", "info"].iter().position(|tone| *tone == notice.tone));
+    notices.sort_by_key(|notice| notice.tone);
     notices
 }
 
 fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
-    let (now, picture) = (facts.now, &facts.picture);
+    let (now, snapshot) = (facts.now, &facts.snapshot);
     let mut notices = Vec::new();
-    if !picture.failed.is_empty() {
+    if !snapshot.failed.is_empty() {
         notices.push(Notice {
-            tone: "bad",
-            title: format!("{} failed", count(picture.failed.len(), "write")),
-            text: html! { (picture.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
+            tone: Tone::Bad,
+            title: format!("{} failed", count(snapshot.failed.len(), "write")),
+            text: html! { (snapshot.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
         });
     }
     let missing = lanes.values().flatten().filter(|(_, lane)| lane.state(now) == LaneState::Missing).count();
-    if missing > 0 && picture.full_at.is_some() {
+    if missing > 0 && snapshot.full_at.is_some() {
         notices.push(Notice {
-            tone: "warn",
+            tone: Tone::Warn,
             title: format!("{} without a grant of ours", count(missing, "lane")),
             text: html! { "Somebody is on call now and got no grant from here; the lane's link says why." },
         });
     }
-    if !picture.deferred.is_empty() {
+    if !snapshot.deferred.is_empty() {
         notices.push(Notice {
-            tone: "info",
-            title: format!("{} deferred", count(picture.deferred.len(), "window")),
+            tone: Tone::Info,
+            title: format!("{} deferred", count(snapshot.deferred.len(), "window")),
             text: html! { "strongDM refuses a second grant for the same account and resource; these wait until the one in their way ends." },
         });
     }
@@ -142,7 +132,7 @@ fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
 fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Option<Notice> {
     let error = health.last_error.as_ref().filter(|_| answers(health) == Some(false))?;
     Some(Notice {
-        tone: "bad",
+        tone: Tone::Bad,
         title: format!("{name} does not answer as it should"),
         text: html! {
             (error.message) " (" (distance(now, error.at)) "). "

@@ -10,10 +10,17 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{facts::Facts, layout};
+use super::{
+    facts::Facts,
+    layout::{self, count},
+};
 use crate::{
     reconcile::{PassRequest, report::PassReport},
-    web::{error::AppError, router::App},
+    web::{
+        answers::{PassErrors, PassRequestErrors},
+        error::AppError,
+        state::AppState,
+    },
 };
 
 /// Two fields at most.
@@ -26,7 +33,7 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
             div.section-head { h2 #sync-title { "Sync now" } }
             p {
                 "The service syncs by itself. To look at once: preview what a sync would do, then confirm."
-                @if !facts.picture.held.is_empty() { " Held revocations are confirmed there as well." }
+                @if !facts.snapshot.held.is_empty() { " Held revocations are confirmed there as well." }
             }
             form method="post" action="/ui/preview" { button.primary type="submit" { "Preview a sync" } }
         }
@@ -38,17 +45,17 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
     post, path = "/ui/preview", operation_id = "previewSync", tag = "page",
     security(("bearer" = []), ("basic" = [])),
     responses((status = 200, description = "The plan, and a form to confirm it", content_type = "text/html", body = String),
-        crate::web::openapi::Acting),
+        PassErrors),
 )]
-pub(crate) async fn preview(State(app): State<Arc<App>>) -> Result<Response, AppError> {
-    let report = run(&app, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
+pub(crate) async fn preview(State(state): State<Arc<AppState>>) -> Result<Response, AppError> {
+    let report = run(&state, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
     let changes = report.created.len() + report.revoked.len();
     let main = html! {
         h1 { "What a sync would do" }
         p.lead {
             @if changes == 0 && report.held.is_empty() { "Nothing: everything is as it should be." }
             @else {
-                (layout::count(report.created.len(), "grant")) " to be made, " (report.revoked.len()) " to be revoked, "
+                (count(report.created.len(), "grant")) " to be made, " (report.revoked.len()) " to be revoked, "
                 (report.held.len()) " held."
             }
         }
@@ -69,7 +76,7 @@ fn confirmation(report: &PassReport) -> Markup {
             @if !report.held.is_empty() {
                 label.check {
                     input type="checkbox" name="allow_mass_revocation" value="true";
-                    span { "Also revoke the " (layout::count(report.held.len(), "held grant")) ", more than one pass may revoke by itself" }
+                    span { "Also revoke the " (count(report.held.len(), "held grant")) ", more than one pass may revoke by itself" }
                 }
             }
             div.buttons { button.primary type="submit" { "Sync now" } a.button href="/" { "Back without syncing" } }
@@ -93,12 +100,13 @@ pub(crate) struct Confirmation {
     security(("bearer" = []), ("basic" = [])),
     request_body(content = inline(Confirmation), content_type = "application/x-www-form-urlencoded"),
     responses((status = 303, description = "Done; the page shows the report", headers(("location" = String))),
-        crate::web::openapi::Reading),
+        PassRequestErrors),
 )]
-pub(crate) async fn confirm(State(app): State<Arc<App>>, body: Body) -> Result<Response, AppError> {
-    let body = app.bodies.read(body, LARGEST_FORM).await?;
+pub(crate) async fn confirm(State(state): State<Arc<AppState>>, body: Body) -> Result<Response, AppError> {
+    let body = state.bodies.read(body, LARGEST_FORM).await?;
     let allow_mass_revocation = read_form(&body.bytes)?;
-    let report = run(&app, PassRequest { allow_mass_revocation, ..PassRequest::default() }).await?;
+    let report =
+        run(&state, PassRequest { guard: allow_mass_revocation.into(), ..PassRequest::default() }).await?;
     let id = &report.pass_id;
     Ok(Redirect::to(&format!("/?pass={id}#pass-{id}")).into_response())
 }
@@ -118,11 +126,11 @@ fn read_form(body: &[u8]) -> Result<bool, AppError> {
     Ok(allow)
 }
 
-async fn run(app: &App, request: PassRequest) -> Result<Arc<PassReport>, AppError> {
-    if app.is_stopping() {
+async fn run(state: &AppState, request: PassRequest) -> Result<Arc<PassReport>, AppError> {
+    if state.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    Ok(app.reconciler.sync(request).await?)
+    Ok(state.reconciler.sync(request).await?)
 }
 
 #[cfg(test)]

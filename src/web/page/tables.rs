@@ -1,13 +1,13 @@
-//! What the page says in tables: grants, rules, findings, upstreams.
+//! The page's tables and cards: grants, rules, upstreams.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
-    chart::{lane_state, query},
+    chart::lane_state,
     facts::{Facts, answers},
     findings,
-    layout::{chip, count, distance, time},
+    layout::{Tone, chip, count, distance, query_string, time},
     timeline::{LaneState, Lanes},
     webhooks,
 };
@@ -15,17 +15,18 @@ use crate::{
     metrics::HealthView,
     model::{Grant, OnCallSelector, Rule, Source},
     reconcile::report::snapshot::SourceStatus,
+    store::LedgerEntry,
 };
 
 /// The timeline as a table, for whoever cannot or does not want to see it.
 pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     let now = facts.now;
-    let shown = |grant: &&crate::store::LedgerEntry| {
-        let grant = &grant.own.grant;
+    let shown = |entry: &&LedgerEntry| {
+        let grant = &entry.own.grant;
         let of_resource = lanes.get(&grant.resource).into_iter().flatten();
         grant.id.is_some() && of_resource.into_iter().any(|(email, _)| email == grant.email.as_str())
     };
-    let held = |grant: &Grant| facts.picture.held.iter().any(|held| held.id == grant.id);
+    let held = |grant: &Grant| facts.snapshot.held.iter().any(|held| held.id == grant.id);
     html! {
         details.as-table #grants-table {
             summary { "The same as a table" }
@@ -42,16 +43,16 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
                             tr {
                                 th scope="row" { (grant.email) } td { (grant.resource) }
                                 td {
-                                    @if held(grant) { (chip("warn", "held")) }
-                                    @else if grant.window.start() <= now { (chip("good", "access")) }
-                                    @else { (chip("info", "to come")) }
+                                    @if held(grant) { (chip(Tone::Warn, "held")) }
+                                    @else if grant.window.start() <= now { (chip(Tone::Good, "access")) }
+                                    @else { (chip(Tone::Info, "to come")) }
                                 }
                                 td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) }
                                 td { (grant.rules.join(", ")) }
                                 td { (why(grant.email.as_str(), &grant.resource)) }
                             }
                         }
-                        @for waiting in &facts.picture.deferred { (deferred(now, waiting)) }
+                        @for waiting in &facts.snapshot.deferred { (deferred(now, waiting)) }
                     }
                 }
             }
@@ -68,7 +69,7 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
 fn deferred(now: DateTime<Utc>, waiting: &Grant) -> Markup {
     html! {
         tr {
-            th scope="row" { (waiting.email) } td { (waiting.resource) } td { (chip("warn", "deferred")) }
+            th scope="row" { (waiting.email) } td { (waiting.resource) } td { (chip(Tone::Warn, "deferred")) }
             td { (time(now, waiting.window.start())) } td { (time(now, waiting.window.end())) } td { (waiting.rules.join(", ")) }
             td { (why(waiting.email.as_str(), &waiting.resource)) }
         }
@@ -77,7 +78,7 @@ fn deferred(now: DateTime<Utc>, waiting: &Grant) -> Markup {
 
 fn why(email: &str, resource: &str) -> Markup {
     html! {
-        a href={ "/why?" (query(&[("email", email), ("resource", resource)])) } {
+        a href={ "/why?" (query_string(&[("email", email), ("resource", resource)])) } {
             "why" span.sr { " has " (email) " access to " (resource) }
         }
     }
@@ -107,25 +108,25 @@ fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
     let now = facts.now;
     let sources = rule.sources();
     let statuses: Vec<&SourceStatus> =
-        facts.picture.sources.iter().filter(|status| sources.contains(&status.source)).collect();
+        facts.snapshot.sources.iter().filter(|status| sources.contains(&status.source)).collect();
     let seen = statuses.iter().map(|status| status.seen_at).min().flatten();
     let unknown: Vec<&&SourceStatus> = statuses.iter().filter(|status| status.error.is_some()).collect();
     let named = |rules: &[String]| rules.contains(&rule.name);
-    let held = facts.picture.held.iter().filter(|held| named(&held.rules)).count();
-    let deferred = facts.picture.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
-    let skipped = facts.picture.skipped.iter().filter(|finding| finding.rules.contains(&rule.name)).count();
+    let held = facts.snapshot.held.iter().filter(|held| named(&held.rules)).count();
+    let deferred = facts.snapshot.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
+    let skipped = facts.snapshot.skipped.iter().filter(|finding| finding.rules.contains(&rule.name)).count();
     let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
     let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
     let gaps = findings::gaps(facts).remove(rule.name.as_str()).unwrap_or_default();
     let (tone, word) = match (statuses.is_empty(), unknown.is_empty(), held, skipped, deferred) {
-        (true, ..) => ("quiet", "not seen yet"),
-        (_, false, ..) => ("bad", "unknown"),
-        _ if gaps.iter().any(|gap| gap.holds(now)) => ("bad", "nobody on call"),
-        (.., 1.., _, _) => ("warn", "held"),
-        (.., 1.., _) => ("warn", "to be mended"),
-        (.., 1..) => ("info", "deferred"),
-        _ if !gaps.is_empty() => ("info", "gap ahead"),
-        _ => ("good", "well"),
+        (true, ..) => (Tone::Quiet, "not seen yet"),
+        (_, false, ..) => (Tone::Bad, "unknown"),
+        _ if gaps.iter().any(|gap| gap.holds(now)) => (Tone::Bad, "nobody on call"),
+        (.., 1.., _, _) => (Tone::Warn, "held"),
+        (.., 1.., _) => (Tone::Warn, "to be mended"),
+        (.., 1..) => (Tone::Info, "deferred"),
+        _ if !gaps.is_empty() => (Tone::Info, "gap ahead"),
+        _ => (Tone::Good, "well"),
     };
     html! {
         tr {
@@ -165,7 +166,7 @@ fn looks_at(rule: &Rule) -> Markup {
     }
 }
 
-/// PagerDuty and strongDM, as this process last heard from them, and whether webhooks arrive.
+/// How PagerDuty and strongDM last answered this process, and whether webhooks arrive.
 pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
     html! {
         section #upstreams aria-labelledby="upstreams-title" {
@@ -181,9 +182,9 @@ pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
 
 fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Markup {
     let (tone, word) = match answers(health) {
-        None => ("quiet", "not asked yet"),
-        Some(true) => ("good", "answers"),
-        Some(false) => ("bad", "fails"),
+        None => (Tone::Quiet, "not asked yet"),
+        Some(true) => (Tone::Good, "answers"),
+        Some(false) => (Tone::Bad, "fails"),
     };
     html! {
         li.card {

@@ -112,7 +112,7 @@ pub(super) enum LaneState {
     /// On call now; the window waits for a grant in its way.
     Deferred,
     /// Access now, for a shift that could not be seen.
-    Unchecked(DateTime<Utc>),
+    Unsure(DateTime<Utc>),
     InForce(DateTime<Utc>),
     Coming(DateTime<Utc>),
     Unknown,
@@ -141,7 +141,7 @@ impl Lane {
         let next = access.iter().find(|window| window.start() > now);
         match (self.held_until, current) {
             (Some(until), _) => LaneState::Held(until),
-            (None, Some(window)) if self.unknown => LaneState::Unchecked(window.end()),
+            (None, Some(window)) if self.unknown => LaneState::Unsure(window.end()),
             (None, Some(window)) => LaneState::InForce(window.end()),
             (None, None) if self.on_call && self.waits => LaneState::Deferred,
             (None, None) if self.on_call => LaneState::Missing,
@@ -159,19 +159,19 @@ impl Lane {
     }
 }
 
-/// Everything in view, as lanes. `sought` keeps only people and resources with this text in their name.
+/// Everything in view, as lanes. `search` keeps only people and resources with this text in their name.
 pub(super) fn lanes(
     span: &Span,
     ledger: &[LedgerEntry],
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
-    sought: &str,
+    search: &str,
 ) -> Lanes {
     let mut lanes: BTreeMap<(String, String), Lane> = BTreeMap::new();
     let mut lane = |resource: &str, email: &str, add: &mut dyn FnMut(&mut Lane)| {
         add(lanes.entry((resource.to_owned(), email.to_owned())).or_default());
     };
-    for want in &picture.wanted {
+    for want in &snapshot.wanted {
         lane(&want.resource, want.email.as_str(), &mut |lane| {
             lane.add(span, Kind::Shift, want.start, want.end);
             lane.on_call |= want.start <= span.now && want.end.is_none_or(|end| end > span.now);
@@ -180,7 +180,7 @@ pub(super) fn lanes(
     }
     for grant in ledger.iter().map(|entry| &entry.own.grant).filter(|grant| grant.id.is_some()) {
         let (start, end) = (grant.window.start(), grant.window.end());
-        let held = picture.held.iter().any(|held| held.id == grant.id);
+        let held = snapshot.held.iter().any(|held| held.id == grant.id);
         let kind = match (held, start <= span.now) {
             (true, _) => Kind::Held,
             (false, true) => Kind::InForce,
@@ -196,32 +196,32 @@ pub(super) fn lanes(
             lane.rules.extend(grant.rules.iter().cloned());
         });
     }
-    for Grant { email, resource, window, rules, .. } in &picture.deferred {
+    for Grant { email, resource, window, rules, .. } in &snapshot.deferred {
         lane(resource, email.as_str(), &mut |lane| {
             lane.add(span, Kind::Deferred, window.start(), Some(window.end()));
             lane.waits = true;
             lane.rules.extend(rules.iter().cloned());
         });
     }
-    mark_unknown(span, &mut lanes, picture, rules);
-    by_resource(span, lanes, &sought.to_lowercase())
+    mark_unknown(span, &mut lanes, snapshot, rules);
+    by_resource(span, lanes, &search.to_lowercase())
 }
 
-/// The rules with stretches in view for which they have nobody. `sought` keeps those with this text in their name or
+/// The rules with stretches in view for which they have nobody. `search` keeps those with this text in their name or
 /// in that of a resource.
 pub(super) fn gaps(
     span: &Span,
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
-    sought: &str,
+    search: &str,
 ) -> Vec<(String, Vec<Bar>)> {
-    let sought = sought.to_lowercase();
-    let is_sought = |rule: &&Rule| {
+    let search = search.to_lowercase();
+    let matches = |rule: &&Rule| {
         let resources = rule.resources.iter().map(|resource| resource.to_string().to_lowercase());
-        rule.name.to_lowercase().contains(&sought) || resources.into_iter().any(|name| name.contains(&sought))
+        rule.name.to_lowercase().contains(&search) || resources.into_iter().any(|name| name.contains(&search))
     };
-    let lanes = rules.iter().filter(is_sought).map(|rule| {
-        let gaps = picture.gaps.iter().filter(|gap| gap.rule == rule.name);
+    let lanes = rules.iter().filter(matches).map(|rule| {
+        let gaps = snapshot.gaps.iter().filter(|gap| gap.rule == rule.name);
         let bars = gaps.filter_map(|gap| {
             let (start, end) = (gap.start, gap.end);
             span.place(start, end).map(|place| Bar { kind: Kind::Gap, start, end, place })
@@ -235,12 +235,12 @@ pub(super) fn gaps(
 fn mark_unknown(
     span: &Span,
     lanes: &mut BTreeMap<(String, String), Lane>,
-    picture: &StatusSnapshot,
+    snapshot: &StatusSnapshot,
     rules: &[Rule],
 ) {
     for lane in lanes.values_mut() {
         let sources = rules.iter().filter(|rule| lane.rules.contains(&rule.name)).flat_map(Rule::sources);
-        let unseen = picture.sources.iter().filter(|status| status.error.is_some());
+        let unseen = snapshot.sources.iter().filter(|status| status.error.is_some());
         let sources: BTreeSet<_> = sources.collect();
         let since =
             unseen.filter(|status| sources.contains(&status.source)).map(|status| status.seen_at).min();
@@ -251,12 +251,12 @@ fn mark_unknown(
     }
 }
 
-fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &str) -> Lanes {
+fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, search: &str) -> Lanes {
     let mut groups = Lanes::new();
     for ((resource, email), mut lane) in lanes {
         let something = lane.bars.iter().any(|bar| bar.kind != Kind::Unknown);
-        let is_sought = email.to_lowercase().contains(sought) || resource.to_lowercase().contains(sought);
-        if something && is_sought {
+        let matches = email.to_lowercase().contains(search) || resource.to_lowercase().contains(search);
+        if something && matches {
             lane.bars.sort_by_key(|bar| (bar.kind, bar.start));
             groups.entry(resource).or_default().push((email, lane));
         }
@@ -270,7 +270,7 @@ fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, sought: &st
 #[cfg(test)]
 mod tests {
     use super::{
-        LaneState::{Deferred, Held, InForce, Missing, Unchecked},
+        LaneState::{Deferred, Held, InForce, Missing, Unsure},
         *,
     };
     use crate::{
@@ -309,14 +309,14 @@ mod tests {
             rules: vec!["r".to_owned()],
         };
         LedgerEntry {
-            own: OwnGrant { row: from, grant, causes: Vec::new() },
+            own: OwnGrant { row: from.into(), grant, causes: Vec::new() },
             state: State::Live,
             intended_at: at(0),
         }
     }
 
-    fn standings(ledger: &[LedgerEntry], picture: &StatusSnapshot) -> Vec<(String, LaneState)> {
-        let lanes = lanes(&span(), ledger, picture, &[rule()], "");
+    fn states(ledger: &[LedgerEntry], snapshot: &StatusSnapshot) -> Vec<(String, LaneState)> {
+        let lanes = lanes(&span(), ledger, snapshot, &[rule()], "");
         lanes.into_values().flatten().map(|(email, lane)| (email, lane.state(at(2)))).collect()
     }
 
@@ -346,9 +346,9 @@ mod tests {
         let ledger =
             [entry("ana@x", 0, 4), entry("ana@x", 4, 9), entry("bo@x", 9, 12), entry("cem@x", 30, 40)];
         let expected = [("ana@x", LaneState::InForce(at(9))), ("bo@x", LaneState::Coming(at(9)))];
-        let expected = expected.map(|(email, standing)| (email.to_owned(), standing));
+        let expected = expected.map(|(email, state)| (email.to_owned(), state));
         assert_eq!(
-            standings(&ledger, &StatusSnapshot::default()),
+            states(&ledger, &StatusSnapshot::default()),
             expected,
             "who has nothing in view is left out"
         );
@@ -366,18 +366,18 @@ mod tests {
             rule: "r".to_owned(),
             source: source.clone(),
         };
-        let mut picture = StatusSnapshot {
+        let mut snapshot = StatusSnapshot {
             wanted: vec![want("miss@x"), want("wait@x")],
             held: vec![entry("held@x", 0, 8).own.grant],
             deferred: vec![waiting],
             ..StatusSnapshot::default()
         };
         let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
-        let names = |picture: &StatusSnapshot| {
-            standings(&ledger, picture).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
+        let names = |snapshot: &StatusSnapshot| {
+            states(&ledger, snapshot).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
         };
-        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
-        picture.sources.push(SourceStatus { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
-        assert_eq!(names(&picture), [Held(at(8)), Missing, Deferred, Unchecked(at(8))]);
+        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
+        snapshot.sources.push(SourceStatus { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
+        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, Unsure(at(8))]);
     }
 }

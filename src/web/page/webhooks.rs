@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{chip, distance, time},
-    summary::Notice,
+    layout::{Tone, chip, distance, time},
+    notice::Notice,
 };
 use crate::{
     model::{Finding, FindingKind, Severity},
@@ -46,28 +46,28 @@ pub(super) fn card(facts: &Facts<'_>) -> Markup {
     }
 }
 
-fn state(facts: &Facts<'_>) -> (&'static str, &'static str) {
+fn state(facts: &Facts<'_>) -> (Tone, &'static str) {
     if facts.wrong_secret.is_some() {
-        return ("bad", "wrong secret");
+        return (Tone::Bad, "wrong secret");
     }
     match (&facts.webhooks.url, facts.webhooks.state) {
-        (None, _) if !facts.webhooks.has_secrets => ("warn", "refused"),
-        (None, _) => ("quiet", "not watched"),
-        (Some(_), None) => ("quiet", "not looked at yet"),
-        (_, Some(State::Active)) => ("good", "active"),
-        (_, Some(State::Inactive)) => ("bad", "inactive"),
-        (_, Some(State::TemporarilyDisabled)) => ("bad", "temporarily disabled"),
-        (_, Some(State::Missing)) => ("bad", "missing"),
-        (_, Some(State::Forbidden)) => ("quiet", "forbidden to look"),
-        (_, Some(State::Unknown)) => ("warn", "unknown"),
+        (None, _) if !facts.webhooks.has_secrets => (Tone::Warn, "refused"),
+        (None, _) => (Tone::Quiet, "not watched"),
+        (Some(_), None) => (Tone::Quiet, "not looked at yet"),
+        (_, Some(State::Active)) => (Tone::Good, "active"),
+        (_, Some(State::Inactive)) => (Tone::Bad, "inactive"),
+        (_, Some(State::TemporarilyDisabled)) => (Tone::Bad, "temporarily disabled"),
+        (_, Some(State::Missing)) => (Tone::Bad, "missing"),
+        (_, Some(State::Forbidden)) => (Tone::Quiet, "forbidden to look"),
+        (_, Some(State::Unknown)) => (Tone::Warn, "unknown"),
     }
 }
 
-fn tone_of(finding: &Finding) -> &'static str {
+fn tone_of(finding: &Finding) -> Tone {
     match finding.severity {
-        Severity::Problem => "bad",
-        Severity::Warning => "warn",
-        Severity::Note => "info",
+        Severity::Problem => Tone::Bad,
+        Severity::Warning => Tone::Warn,
+        Severity::Note => Tone::Info,
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     if !webhooks.has_secrets {
         let delivers = webhooks.findings.iter().any(|finding| finding.kind == WITHOUT_SECRET);
         notices.push(Notice {
-            tone: if delivers { "bad" } else { "warn" },
+            tone: if delivers { Tone::Bad } else { Tone::Warn },
             title: "Webhooks are answered 503".to_owned(),
             text: html! {
                 "No webhook secret is configured, so changes in PagerDuty are found by the timer only. Set "
@@ -106,7 +106,7 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
         .iter()
         .filter(|finding| finding.severity == Severity::Problem && finding.kind != WITHOUT_SECRET);
     notices.extend(problems.map(|finding| Notice {
-        tone: "bad",
+        tone: Tone::Bad,
         title: format!("{}: {}", capital(&finding.subject), finding.message),
         text: html! {
             "Until that is mended, changes in PagerDuty may be found by the timer only. "
@@ -119,7 +119,7 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
 fn refused(facts: &Facts<'_>, wrong: &WrongSecret) -> Notice {
     let WrongSecret { subscription, at } = wrong;
     Notice {
-        tone: "bad",
+        tone: Tone::Bad,
         title: "Webhooks of our own subscription are refused".to_owned(),
         text: html! {
             "Subscription " code { (subscription) } " signs with a secret that is not configured; last seen "

@@ -12,26 +12,26 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    chart::{lane_state, query},
+    chart::lane_state,
     facts::Facts,
     findings,
-    layout::{self, chip, distance, time},
+    layout::{self, Tone, chip, distance, query_string, time},
     timeline::{Span, lanes},
 };
 use crate::{
     model::{Cause, Grant, Source},
     store::{AuditRow, LedgerEntry},
-    web::{error::AppError, router::App},
+    web::{answers::QueryErrors, error::AppError, state::AppState},
 };
 
-/// So far back in the audit.
+/// The newest entries of the audit that are searched.
 const AUDIT: u32 = 500;
 
-/// Whom and what it is about.
+/// Whom and what the question is about.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Whom {
+pub(crate) struct WhyQuery {
     /// The person's address in strongDM, without regard to case.
     #[param(example = "ana@example.com")]
     email: String,
@@ -42,21 +42,21 @@ pub(crate) struct Whom {
 
 /// Why somebody has access
 #[utoipa::path(
-    get, path = "/why", operation_id = "why", tag = "page", params(Whom),
+    get, path = "/why", operation_id = "why", tag = "page", params(WhyQuery),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The causes", content_type = "text/html", body = String), crate::web::openapi::QueryErrors),
+    responses((status = 200, description = "The causes", content_type = "text/html", body = String), QueryErrors),
 )]
 pub(crate) async fn why(
-    State(app): State<Arc<App>>,
-    asked: Result<Query<Whom>, QueryRejection>,
+    State(state): State<Arc<AppState>>,
+    query: Result<Query<WhyQuery>, QueryRejection>,
 ) -> Result<Response, AppError> {
-    let Query(whom) = asked.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
-    let Whom { email, resource } = &whom;
-    let facts = Facts::gather(&app).await?;
+    let Query(query) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
+    let WhyQuery { email, resource } = &query;
+    let facts = Facts::gather(&state).await?;
     let span = Span::around(facts.now, facts.horizon);
-    let lanes = lanes(&span, &facts.ledger, &facts.picture, facts.rules, "");
+    let lanes = lanes(&span, &facts.ledger, &facts.snapshot, facts.rules, "");
     let lane = lanes.get(resource).into_iter().flatten().find(|(other, _)| other.eq_ignore_ascii_case(email));
-    let audit = app.store.audit_page(AUDIT, None).await?.items;
+    let audit = state.store.audit_page(AUDIT, None).await?.items;
     let is_this = |other: &str, name: &str| other.eq_ignore_ascii_case(email) && name == resource;
     let grants = facts
         .ledger
@@ -69,8 +69,8 @@ pub(crate) async fn why(
         p.lead {
             @match lane {
                 Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
-                None if faults.is_some() => { (chip("bad", "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
-                None => { (chip("quiet", "no access")) " No grant of ours, now or to come, and no rule that wants one." }
+                None if faults.is_some() => { (chip(Tone::Bad, "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
+                None => { (chip(Tone::Quiet, "no access")) " No grant of ours, now or to come, and no rule that wants one." }
             }
         }
         @if let Some(faults) = &faults { (faults) }
@@ -78,23 +78,23 @@ pub(crate) async fn why(
         @let grants: Vec<_> = grants.collect();
         @if grants.is_empty() { p.empty { "None." } }
         @for entry in grants { (grant(&facts, entry)) }
-        (waits(&facts, is_this, faults.is_some()))
-        (done(facts.now, &audit, is_this))
-        p { a href={ "/api/explain?" (query(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
+        (deferred_and_wanted(&facts, is_this, faults.is_some()))
+        (what_was_done(facts.now, &audit, is_this))
+        p { a href={ "/api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
     };
     Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), &main))
 }
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
     let (now, grant) = (facts.now, &entry.own.grant);
-    let held = facts.picture.held.iter().any(|held| held.id == grant.id);
+    let held = facts.snapshot.held.iter().any(|held| held.id == grant.id);
     html! {
         article.card {
             h3 {
                 (time(now, grant.window.start())) " to " (time(now, grant.window.end())) " "
-                @if held { (chip("warn", "held")) }
-                @else if grant.window.contains(now) { (chip("good", "access")) }
-                @else { (chip("info", "to come")) }
+                @if held { (chip(Tone::Warn, "held")) }
+                @else if grant.window.contains(now) { (chip(Tone::Good, "access")) }
+                @else { (chip(Tone::Info, "to come")) }
             }
             @if held { p { "No rule wants it any more, but its revocation is held until somebody confirms it." } }
             ol.causes { @for cause in &entry.own.causes { li { (chain(facts, cause)) } } }
@@ -109,7 +109,7 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     let Cause { rule, source, user, through, policy: _, level, shift_start, shift_end } = cause;
-    let status = facts.picture.sources.iter().find(|status| status.source == *source);
+    let status = facts.snapshot.sources.iter().find(|status| status.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)
         @if let Source::Policy(_) = source {
@@ -124,7 +124,7 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
         }
         @if let Some(status) = status {
             @match (&status.error, status.seen_at) {
-                (Some(error), _) => { ". " (chip("warn", "unknown")) " It could not be checked the last time: " (error) }
+                (Some(error), _) => { ". " (chip(Tone::Warn, "unknown")) " It could not be checked the last time: " (error) }
                 (None, Some(at)) => { ". Last checked " (distance(facts.now, at)) "." }
                 (None, None) => { "." }
             }
@@ -132,15 +132,15 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     }
 }
 
-fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) -> Markup {
+fn deferred_and_wanted(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) -> Markup {
     let waiting: Vec<&Grant> = facts
-        .picture
+        .snapshot
         .deferred
         .iter()
         .filter(|waiting| is_this(waiting.email.as_str(), &waiting.resource))
         .collect();
     let wants: Vec<_> =
-        facts.picture.wanted.iter().filter(|want| is_this(want.email.as_str(), &want.resource)).collect();
+        facts.snapshot.wanted.iter().filter(|want| is_this(want.email.as_str(), &want.resource)).collect();
     html! {
         @if !waiting.is_empty() {
             h2 { "Deferred" }
@@ -164,7 +164,7 @@ fn waits(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) 
     }
 }
 
-fn done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
+fn what_was_done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
     let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
     let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
     let rows: Vec<_> =

@@ -1,137 +1,142 @@
-//! The secrets that may have signed a webhook. A file of secrets is read again when it changes, so that neither a rotation
-//! nor the first secret needs a restart.
+//! The secrets that may have signed a webhook. Each webhook makes us look at their file, so that neither a rotation nor
+//! the first secret needs a restart, and a secret that was taken out is refused from then on.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::fs;
 
 use crate::{
     config::{is_placeholder, secrets_in},
     telemetry::throttle::LogThrottle,
 };
 
-/// That the file cannot be read is logged at most this often: anybody can cause a look at it.
+/// An unreadable file is logged at most this often: anybody can send webhooks.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The secrets, and the file that they come from.
 #[derive(Debug)]
-pub struct WebhookSecrets {
+pub(crate) struct WebhookSecrets {
     file: Option<PathBuf>,
-    state: Mutex<Known>,
+    known: RwLock<Known>,
     unreadable: LogThrottle,
 }
 
 #[derive(Debug)]
 struct Known {
     secrets: Arc<[SecretString]>,
-    /// When the file was last changed and how long it was; none before the first look.
-    stamp: Option<(SystemTime, u64)>,
+    /// The file's stamp when these were read; none before that.
+    stamp: Option<Stamp>,
 }
 
-impl From<Vec<SecretString>> for WebhookSecrets {
-    /// Secrets that stay as they are.
-    fn from(secrets: Vec<SecretString>) -> Self {
-        Self::new(secrets, None)
+/// What tells a changed file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+}
+
+impl Stamp {
+    async fn of(file: &Path) -> Option<Self> {
+        let metadata = fs::metadata(file).await.ok()?;
+        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
     }
 }
 
 impl WebhookSecrets {
     /// Secrets that were read from `file`, if they came from one.
-    pub fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
-        let known = Known { secrets: secrets.into(), stamp: None };
-        Self { file, state: Mutex::new(known), unreadable: LogThrottle::default() }
+    pub(crate) fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
+        let known = RwLock::new(Known { secrets: secrets.into(), stamp: None });
+        Self { file, known, unreadable: LogThrottle::every(LOG_EVERY) }
     }
 
-    /// The secrets, as the file has them now: one that was taken out is not accepted any more.
-    pub fn current(&self) -> Arc<[SecretString]> {
-        let changed = self.changed();
-        changed.unwrap_or_else(|| Arc::clone(&self.state.lock().secrets))
-    }
-
-    /// The secrets of the file, if it changed since it was last read. Every webhook causes this, so that an unchanged file
-    /// costs no more than a look at its date and length.
-    fn changed(&self) -> Option<Arc<[SecretString]>> {
-        let file = self.file.as_ref()?;
-        let mut known = self.state.lock();
-        let metadata = std::fs::metadata(file).ok()?;
-        let stamp = Some((metadata.modified().ok()?, metadata.len()));
-        if stamp == known.stamp {
-            return None;
+    /// The secrets that the file has now. If it is gone, empty or unreadable, those that it had.
+    pub(crate) async fn current(&self) -> Arc<[SecretString]> {
+        if let Some(file) = &self.file {
+            self.follow(file).await;
         }
-        let text = match std::fs::read_to_string(file) {
+        Arc::clone(&self.known.read().secrets)
+    }
+
+    /// Reads the file again if it changed. An unchanged file costs a look at its date and length. Several callers may
+    /// read at once: each keeps what it read together with the stamp from before, so the next caller sees what is old.
+    async fn follow(&self, file: &Path) {
+        let Some(stamp) = Stamp::of(file).await else { return };
+        if self.known.read().stamp == Some(stamp) {
+            return;
+        }
+        let text = match fs::read_to_string(file).await {
             Ok(text) => text,
             Err(error) => {
                 // Rights may change without a trace in date and length, so it is tried again.
-                if self.unreadable.note(LOG_EVERY).is_some() {
+                if self.unreadable.count().is_some() {
                     tracing::error!("the file of webhook secrets cannot be read: {error}");
                 }
-                return None;
+                return;
             }
         };
-        known.stamp = stamp;
         let mut secrets = secrets_in(&text);
         secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
+        let mut known = self.known.write();
+        known.stamp = Some(stamp);
         // A file that is being replaced may be empty for a moment.
-        if secrets.is_empty() {
-            return None;
+        if !secrets.is_empty() && !same(&secrets, &known.secrets) {
+            tracing::info!(webhooks.secrets = secrets.len(), "read the webhook secrets again");
+            known.secrets = secrets.into();
         }
-        if secrets
-            .iter()
-            .map(ExposeSecret::expose_secret)
-            .eq(known.secrets.iter().map(ExposeSecret::expose_secret))
-        {
-            return None;
-        }
-        known.secrets = secrets.into();
-        tracing::info!(webhooks.secrets = known.secrets.len(), "read the webhook secrets again");
-        Some(Arc::clone(&known.secrets))
     }
+}
+
+fn same(one: &[SecretString], other: &[SecretString]) -> bool {
+    one.iter().map(ExposeSecret::expose_secret).eq(other.iter().map(ExposeSecret::expose_secret))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_that_held_no_secret_is_looked_at_until_it_does() {
+    async fn texts(secrets: &WebhookSecrets) -> Vec<String> {
+        secrets.current().await.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_secret_is_looked_at_until_it_has_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets");
         let secrets = WebhookSecrets::new(Vec::new(), Some(file.clone()));
-        assert!(secrets.current().is_empty());
+        assert!(secrets.current().await.is_empty());
         std::fs::write(&file, "\n").unwrap();
-        assert!(secrets.current().is_empty());
+        assert!(secrets.current().await.is_empty());
         std::fs::write(&file, "replace-with-the-secret\n").unwrap();
-        assert!(secrets.current().is_empty(), "everybody knows it");
+        assert!(secrets.current().await.is_empty(), "everybody knows it");
         std::fs::write(&file, [0xff]).unwrap();
-        assert!(secrets.current().is_empty());
+        assert!(secrets.current().await.is_empty());
         std::fs::write(&file, "one\n").unwrap();
-        assert_eq!(secrets.current().len(), 1);
+        assert_eq!(texts(&secrets).await, ["one"]);
     }
 
-    #[test]
-    fn a_changed_file_is_read_again_but_never_an_empty_one() {
+    #[tokio::test]
+    async fn a_changed_file_counts_at_once_but_never_an_empty_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets");
         std::fs::write(&file, "one\n").unwrap();
         let secrets = WebhookSecrets::new(vec!["one".into()], Some(file.clone()));
-        let read = || {
-            let texts = secrets.changed()?;
-            Some(texts.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>())
-        };
-        assert_eq!(read(), None);
+        let first = secrets.current().await;
+        assert!(Arc::ptr_eq(&first, &secrets.current().await), "an unchanged file changes nothing");
         std::fs::write(&file, "one\n two \n\n").unwrap();
-        assert_eq!(read(), Some(vec!["one".to_owned(), "two".to_owned()]));
+        assert_eq!(texts(&secrets).await, ["one", "two"]);
         std::fs::write(&file, "\n").unwrap();
-        assert_eq!(read(), None);
-        assert_eq!(secrets.current().len(), 2);
+        assert_eq!(texts(&secrets).await, ["one", "two"]);
         std::fs::write(&file, "two\n").unwrap();
-        assert_eq!(secrets.current().len(), 1, "what was taken out is not accepted");
+        assert_eq!(texts(&secrets).await, ["two"], "what was taken out is not accepted");
+        std::fs::write(&file, [0xff]).unwrap();
+        assert_eq!(texts(&secrets).await, ["two"], "what cannot be read changes nothing");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(read(), None);
+        assert_eq!(texts(&secrets).await, ["two"]);
     }
 }

@@ -1,50 +1,26 @@
-//! What all tests share: a scene with both stand-ins and the service, and patience with a bound.
+//! What all tests share: a scene with both stand-ins and the service, the commands, and patience with a bound.
 
+mod command;
 mod config;
 mod http;
-#[path = "../../support/postgres.rs"]
+mod patience;
 mod postgres;
 mod proxy;
+mod python;
 mod replicas;
 mod scene;
 mod service;
-
-use std::time::{Duration, Instant};
+mod subscription;
 
 pub(crate) use self::{
+    command::{code, command, directory, err, out, output},
     config::{ADMIN_TOKEN, Config, rule},
-    http::{Answer, PLAIN},
-    postgres::Database,
+    http::{Answer, NO_HEADERS},
+    patience::{PATIENCE, in_time, wait_for, wait_until},
+    postgres::{Database, free_port},
     proxy::Proxy,
+    python::python,
     replicas::{Replica, Replicas, TAKE_OVER, send},
     scene::{ANA, BO, CEM, DENIZ, Person, Scene},
+    service::Service,
 };
-
-/// Longer than anything that is waited for without a bound of its own takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a state is looked at while it is waited for.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// Waits until `look` finds something, and answers how long that took.
-///
-/// # Panics
-/// If it takes too long; `what` says what was waited for.
-pub(crate) async fn wait_until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> (T, Duration) {
-    wait_for(PATIENCE, what, look).await
-}
-
-/// The same with a bound of its own.
-pub(crate) async fn wait_for<T>(
-    patience: Duration,
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> (T, Duration) {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return (found, began.elapsed());
-        }
-        assert!(began.elapsed() < patience, "waited in vain: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
-}

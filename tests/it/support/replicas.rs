@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use sandbox::pagerduty::{Event, sign};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    ADMIN_TOKEN, Answer, Config, Scene,
-    postgres::Database,
-    service::{self, Service},
+    ADMIN_TOKEN, Answer, Config, Scene, command, directory, output, postgres::Database, service::Service,
     wait_for, wait_until,
 };
 
 /// A lease lasts 30 s; then the other replica looks within a second or two.
-pub(crate) const TAKE_OVER: Duration = Duration::from_mins(1);
+pub(crate) const TAKE_OVER: Duration = Duration::from_mins(2);
 
 /// A running service among others.
 #[derive(Debug)]
@@ -40,13 +38,13 @@ impl Replicas {
         let database = Database::create().await;
         let mut scene = Scene::set(Config { store: database.url.to_string(), ..config }).await;
         // Each of the replicas asks PagerDuty by itself.
-        scene.several_services();
+        scene.others_ask_pagerduty();
         Self { scene, database }
     }
 
     /// Starts one more replica, on this address of the database, and waits until it listens.
     pub(crate) async fn start_on(&self, store: &str) -> Replica {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = directory();
         let config = Config { store: store.to_owned(), ..self.scene.config.clone() };
         let text = config.text(&self.scene.pagerduty.url(), &self.scene.strongdm.url());
         std::fs::write(dir.path().join("oncall-grants.toml"), text).expect("a writable directory");
@@ -137,13 +135,12 @@ impl Replica {
 
     /// Posts a signed event, which must be new and of interest.
     pub(crate) async fn deliver_new(&self, event: &Event) {
-        let answer = self.deliver(event).await;
-        assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("accepted")), "{}", answer.text);
+        super::http::delivered(async || self.deliver(event).await).await;
     }
 
     /// Runs another command of the binary with the same configuration.
     pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
-        service::output(service::command(self.dir.path(), arguments)).await
+        output(command(self.dir.path(), arguments)).await
     }
 
     /// Sends the process a signal such as `STOP`.

@@ -3,10 +3,15 @@
 use std::{
     path::Path,
     process::{ExitStatus, Output},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use reqwest::Method;
 use sandbox::{
     clock::Clock,
     pagerduty::{PagerDuty, Shift},
@@ -15,11 +20,7 @@ use sandbox::{
 };
 use tempfile::TempDir;
 
-use super::{
-    Config, http,
-    service::{self, Service},
-    wait_until,
-};
+use super::{Config, command, directory, http, output, service::Service, wait_until};
 
 /// A person: the PagerDuty ID and the address in strongDM.
 pub(crate) type Person = (&'static str, &'static str);
@@ -45,8 +46,8 @@ pub(crate) struct Scene {
     said: Mutex<String>,
     /// A service was killed, whose requests may still be under way.
     killed: bool,
-    /// Several services ask PagerDuty, each one request at a time.
-    several: bool,
+    /// Others ask PagerDuty as well, each of them one thing at a time.
+    others: bool,
 }
 
 impl Scene {
@@ -58,7 +59,7 @@ impl Scene {
         let strongdm = StrongDm::start(any, clock.clone()).await.expect("a free port");
         let zero = clock.now().trunc_subsecs(0);
         world::seed(&pagerduty, &strongdm, zero);
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = directory();
         let scene = Self {
             pagerduty,
             strongdm,
@@ -69,7 +70,7 @@ impl Scene {
             service: None,
             said: Mutex::default(),
             killed: false,
-            several: false,
+            others: false,
         };
         scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
         scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
@@ -93,9 +94,9 @@ impl Scene {
         .await;
     }
 
-    /// Says that there will be more than one service.
-    pub(super) fn several_services(&mut self) {
-        self.several = true;
+    /// Says that the service is not the only one that asks PagerDuty.
+    pub(crate) fn others_ask_pagerduty(&mut self) {
+        self.others = true;
     }
 
     /// Starts the service and waits until it listens.
@@ -125,7 +126,7 @@ impl Scene {
 
     /// Runs another command of the binary beside it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let output = service::output(service::command(self.dir.path(), arguments)).await;
+        let output = output(command(self.dir.path(), arguments)).await;
         for text in [&output.stdout, &output.stderr] {
             self.remember(&String::from_utf8_lossy(text));
         }
@@ -147,15 +148,47 @@ impl Scene {
         &self.service().url
     }
 
-    /// The messages that the running service has logged.
+    /// The time that the service has kept a processor busy.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.service().cpu_time()
+    }
+
+    /// The messages that the running service has logged, as far as they were read: to be waited for.
     pub(crate) fn messages(&self) -> Vec<String> {
         self.service().messages()
     }
 
-    /// The errors that the running service has logged.
-    pub(crate) fn errors(&self) -> Vec<String> {
-        let told = self.service().told().into_iter();
-        told.filter(|(level, _)| level == "ERROR").map(|(_, message)| message).collect()
+    /// Waits until the running service has logged so many messages with this text; all of them by now, which may be
+    /// more.
+    pub(crate) async fn logged(&self, times: usize, text: &str) -> Vec<String> {
+        self.matching(times, text, |_| true).await
+    }
+
+    /// The same with errors alone.
+    pub(crate) async fn logged_errors(&self, times: usize, text: &str) -> Vec<String> {
+        self.matching(times, text, |level| level == "ERROR").await
+    }
+
+    async fn matching(&self, times: usize, text: &str, is_sought: fn(&str) -> bool) -> Vec<String> {
+        let matching = || -> Vec<String> {
+            let lines = self.service().leveled().into_iter();
+            let sought = lines.filter(|(level, message)| is_sought(level) && message.contains(text));
+            sought.map(|(_, message)| message).collect()
+        };
+        let what = format!("{text:?} is logged {times} times");
+        wait_until(&what, async || (matching().len() >= times).then_some(())).await;
+        self.log_is_read().await;
+        matching()
+    }
+
+    /// Waits until everything is read that the running service has logged by now.
+    async fn log_is_read(&self) {
+        static MARKS: AtomicU32 = AtomicU32::new(0);
+        // Each request is logged with its method, whatever that is, after all that was logged before it was sent.
+        let mark = format!("MARK{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        let method = Method::from_bytes(mark.as_bytes()).expect("letters and digits");
+        self.send(self.request(method, "/healthz")).await;
+        wait_until("the log is read", async || self.service().log().contains(&mark).then_some(())).await;
     }
 
     /// The time.
@@ -211,15 +244,10 @@ impl Scene {
         windows
     }
 
-    /// Waits until this person's access is as given; answers how long that took.
-    pub(crate) async fn access_becomes(
-        &self,
-        person: Person,
-        resource: &str,
-        expected: &[(i64, i64)],
-    ) -> std::time::Duration {
+    /// Waits until this person's access is as given.
+    pub(crate) async fn access_becomes(&self, person: Person, resource: &str, expected: &[(i64, i64)]) {
         let what = format!("{} has access to {resource} in {expected:?}", person.1);
-        wait_until(&what, async || (self.access(person, resource) == expected).then_some(())).await.1
+        wait_until(&what, async || (self.access(person, resource) == expected).then_some(())).await;
     }
 
     /// Grants made and removed over the API so far.
@@ -275,7 +303,7 @@ impl Drop for Scene {
         }
         assert_eq!(self.strongdm.counts().standing_grants_created, 0, "a grant without an end was made");
         assert!(
-            self.killed || self.several || self.pagerduty.max_in_flight() <= 1,
+            self.killed || self.others || self.pagerduty.max_in_flight() <= 1,
             "PagerDuty was asked twice at once"
         );
     }

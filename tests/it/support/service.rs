@@ -3,41 +3,29 @@
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use serde_json::Value;
 
-use super::wait_until;
+use super::{command, wait_until};
 
 /// A running service; dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     child: Child,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
     /// Where it listens.
-    pub(super) url: String,
-}
-
-/// The binary in `dir`, where its configuration is, without any variable of ours.
-pub(super) fn command(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
-    command.current_dir(dir).env_clear().args(arguments);
-    command
-}
-
-/// Runs a command to its end without blocking the stand-ins.
-pub(super) async fn output(mut command: Command) -> Output {
-    let run = tokio::task::spawn_blocking(move || command.output());
-    run.await.expect("no panic").expect("the binary can be run")
+    pub(crate) url: String,
 }
 
 impl Service {
     /// Starts the service and waits until it listens.
-    pub(super) async fn start(dir: &Path) -> Self {
+    pub(crate) async fn start(dir: &Path) -> Self {
         let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
@@ -54,7 +42,7 @@ impl Service {
             }
         });
         let mut service = Self { child, log, reader: Some(reader), url: String::new() };
-        let (url, _) = wait_until("the service listens", async || {
+        let url = wait_until("the service listens", async || {
             let ended = service.child.try_wait().expect("a child can be asked");
             assert!(ended.is_none(), "the service ended at once: {}", service.log());
             service.messages().iter().find_map(|message| {
@@ -68,17 +56,17 @@ impl Service {
     }
 
     /// Everything that was logged so far.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no panic while it is held").clone()
     }
 
     /// The messages of all log lines; every line must be JSON.
     pub(super) fn messages(&self) -> Vec<String> {
-        self.told().into_iter().map(|(_, message)| message).collect()
+        self.leveled().into_iter().map(|(_, message)| message).collect()
     }
 
     /// The level and message of all log lines.
-    pub(super) fn told(&self) -> Vec<(String, String)> {
+    pub(crate) fn leveled(&self) -> Vec<(String, String)> {
         let log = self.log();
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -86,6 +74,26 @@ impl Service {
             (text("level"), text("message"))
         };
         log.lines().map(line).collect()
+    }
+
+    /// Waits for a line with this text.
+    pub(crate) async fn logs(&self, text: &str) -> String {
+        wait_until(&format!("a log line with {text:?}"), async || {
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+        })
+        .await
+    }
+
+    /// The time that it has kept a processor busy.
+    pub(super) fn cpu_time(&self) -> Duration {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(stat).expect("a running process");
+        // The name in parentheses may contain blanks; what the program and the kernel used are the 12th and the 13th
+        // number after it, in hundredths of a second.
+        let (_, numbers) = stat.rsplit_once(") ").expect("a name");
+        let hundredths =
+            numbers.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * hundredths.sum::<u64>())
     }
 
     /// Sends a signal such as `TERM`.
@@ -98,7 +106,7 @@ impl Service {
     /// Waits for the end of the process.
     pub(super) async fn ended(&mut self) -> ExitStatus {
         let look = async || self.child.try_wait().expect("a child can be asked");
-        wait_until("the service ends", look).await.0
+        wait_until("the service ends", look).await
     }
 
     /// Kills the process without warning, and answers what it had logged.
@@ -108,7 +116,7 @@ impl Service {
     }
 
     /// Kills the process without warning.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
-use super::{Range, final_entries, on_calls, unbroken};
-use crate::pagerduty::model::{Override, Policy, Schedule, Shift, Target, World};
+use super::{final_entries, unbroken};
+use crate::pagerduty::schedule::{Override, Schedule, Shift};
 
 fn at(hour: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_762_000_000 / 3600 * 3600 + hour * 3600, 0).unwrap()
@@ -64,30 +64,4 @@ fn a_shift_based_schedule_has_several_people_at_once_and_gaps() {
         .with(Shift::nobody(at(8), at(9)))
         .with(Shift::new("ana", at(6), at(12)));
     assert_eq!(shown(&unbroken(&schedule)), ["ana 0-12", "bo 0-8"]);
-}
-
-#[test]
-fn a_person_returns_once_per_policy_and_level_and_only_when_overlapping() {
-    let world = World {
-        schedules: vec![week()],
-        policies: vec![
-            Policy::new(
-                "PEP1",
-                "One",
-                vec![
-                    vec![Target::schedule("PSCH001")],
-                    vec![Target::schedule("PSCH001"), Target::user("cem")],
-                ],
-            ),
-            Policy::new("PEP2", "Two", vec![vec![Target::schedule("PSCH001")]]),
-        ],
-        ..World::default()
-    };
-    let count = |since, until| on_calls(&world, at(0), Range { since: at(since), until: at(until) }).len();
-
-    assert_eq!(count(1, 1), 3 + 1);
-    assert_eq!(count(8, 8), 3 + 1, "an end is not part of its shift");
-    assert_eq!(count(1, 9), 6 + 1);
-    assert_eq!(count(0, 8), 3 + 1, "a shift that starts at the end of the range is outside");
-    assert_eq!(count(16, 20), 1);
 }

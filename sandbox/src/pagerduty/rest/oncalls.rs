@@ -8,17 +8,23 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::json::policy::policy_json;
+use super::json::reference::{policy_reference, schedule_reference, user_reference};
+use super::json::schedule::listed_schedule_json;
+use super::json::user::user_json;
 use super::query::{Query, checked};
-use crate::pagerduty::json as shapes;
-use crate::pagerduty::model::World;
-use crate::pagerduty::render::{OnCall, Range, on_calls};
+use crate::pagerduty::account::Account;
+use crate::pagerduty::on_calls::{OnCall, on_calls};
+use crate::pagerduty::render::Range;
 use crate::pagerduty::state::Shared;
 use crate::pagerduty::time::Zone;
 
-/// What to make of each entry.
+/// How the request wants to see each entry.
 struct Shape {
     zone: Zone,
+    /// The range that entries are cut at.
     cut: Option<Range>,
+    /// Full users instead of references; likewise the others.
     users: bool,
     schedules: bool,
     policies: bool,
@@ -26,8 +32,8 @@ struct Shape {
 
 pub(super) async fn list(State(shared): State<Arc<Shared>>, query: Query) -> Result<Json<Value>, ApiError> {
     let now = shared.clock.now();
-    let inner = shared.lock();
-    let settings = &inner.settings;
+    let state = shared.lock();
+    let settings = &state.settings;
     let zone = query.zone()?.unwrap_or(Zone::fixed(settings.render_offset_minutes));
     let range = checked(Range {
         since: query.time("since", zone)?.unwrap_or(now),
@@ -50,7 +56,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, query: Query) -> Res
             && policies.as_ref().is_none_or(|ids| ids.contains(&on_call.policy.id.as_str()))
             && users.as_ref().is_none_or(|ids| ids.contains(&on_call.user.as_str()))
     };
-    let mut found = on_calls(&inner.world, now, range);
+    let mut found = on_calls(&state.account, now, range);
     found.retain(wanted);
     if query.flag("earliest")? {
         let mut seen = BTreeSet::new();
@@ -58,11 +64,11 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, query: Query) -> Res
         found.retain(|on_call| seen.insert((&on_call.policy.id, on_call.level, on_call.user.clone())));
     }
     let page = query.page(25, 100)?;
-    let entries = found.iter().map(|on_call| entry(&inner.world, on_call, &shape)).collect();
+    let entries = found.iter().map(|on_call| entry(&state.account, on_call, &shape)).collect();
     Ok(page.answer("oncalls", entries))
 }
 
-fn entry(world: &World, on_call: &OnCall<'_>, shape: &Shape) -> Value {
+fn entry(account: &Account, on_call: &OnCall<'_>, shape: &Shape) -> Value {
     let (mut start, mut end) = (on_call.start, on_call.end);
     if let Some(range) = shape.cut
         && on_call.schedule.is_some()
@@ -71,22 +77,12 @@ fn entry(world: &World, on_call: &OnCall<'_>, shape: &Shape) -> Value {
         end = Some(end.map_or(range.until, |end| end.min(range.until)));
     }
     let schedule = on_call.schedule.map(|schedule| {
-        if shape.schedules {
-            shapes::listed_schedule(world, schedule)
-        } else {
-            shapes::schedule_reference(schedule)
-        }
+        if shape.schedules { listed_schedule_json(account, schedule) } else { schedule_reference(schedule) }
     });
-    let policy = if shape.policies {
-        shapes::policy(world, on_call.policy)
-    } else {
-        shapes::policy_reference(on_call.policy)
-    };
-    let user = if shape.users {
-        shapes::user(world, &on_call.user)
-    } else {
-        shapes::user_reference(world, &on_call.user)
-    };
+    let policy =
+        if shape.policies { policy_json(account, on_call.policy) } else { policy_reference(on_call.policy) };
+    let user =
+        if shape.users { user_json(account, &on_call.user) } else { user_reference(account, &on_call.user) };
     json!({
         "escalation_policy": policy,
         "escalation_level": on_call.level,

@@ -1,14 +1,13 @@
-//! Reading query parameters the way the REST API does, and classic paging.
+//! Reads query parameters the way the REST API does.
 
 use std::convert::Infallible;
 
-use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
+use super::page::Page;
 use crate::pagerduty::render::Range;
 use crate::pagerduty::time::Zone;
 
@@ -29,17 +28,18 @@ impl Query {
         Self(url::form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
-    /// Decoded again, for the log and for matching faults.
+    /// The decoded query, for the log and for matching faults.
     pub(crate) fn readable(&self) -> String {
         let pairs = self.0.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("&")
     }
 
+    /// The last value of `name`.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The values of `name[]`; a client that forgets the brackets is told so.
+    /// The values of `name[]`, if there are any. Without the brackets the parameter is refused.
     pub(crate) fn list(&self, name: &str) -> Result<Option<Vec<&str>>, ApiError> {
         if self.one(name).is_some() {
             return Err(ApiError::invalid(format!("{name} must be an array")));
@@ -57,6 +57,7 @@ impl Query {
         }
     }
 
+    /// Whether `include[]` asks for this.
     pub(crate) fn includes(&self, what: &str) -> Result<bool, ApiError> {
         Ok(self.list("include")?.is_some_and(|included| included.contains(&what)))
     }
@@ -75,7 +76,7 @@ impl Query {
         time.transpose()
     }
 
-    /// `since` and `until` of a schedule: either brings the other, two weeks away; neither gives nothing.
+    /// `since` and `until`; if one is missing, it lies two weeks from the other. Nothing if both are missing.
     pub(crate) fn two_weeks(&self, zone: Zone) -> Result<Option<Range>, ApiError> {
         let weeks = TimeDelta::weeks(2);
         let range = match (self.time("since", zone)?, self.time("until", zone)?) {
@@ -96,6 +97,7 @@ impl Query {
         }
     }
 
+    /// `limit`, which is `default` if missing and `max` at most, with `offset` and `total`.
     pub(crate) fn page(&self, default: usize, max: usize) -> Result<Page, ApiError> {
         let number = |name: &str, default: usize| match self.one(name) {
             None => Ok(default),
@@ -118,38 +120,4 @@ pub(crate) fn checked(range: Range) -> Result<Range, ApiError> {
         return Err(ApiError::invalid("until cannot be before since"));
     }
     Ok(range)
-}
-
-/// The page that was asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Page {
-    limit: usize,
-    offset: usize,
-    total: bool,
-}
-
-impl Page {
-    /// `{name: […], limit, offset, more, total}`; `total` is null unless it was asked for.
-    pub(crate) fn answer(self, name: &str, items: Vec<Value>) -> Json<Value> {
-        let total = if self.total { json!(items.len()) } else { Value::Null };
-        let mut body = self.body(name, items);
-        body.insert("total".into(), total);
-        Json(Value::Object(body))
-    }
-
-    /// The same without `total`, which the shift-based endpoints do not have.
-    pub(crate) fn answer_without_total(self, name: &str, items: Vec<Value>) -> Json<Value> {
-        Json(Value::Object(self.body(name, items)))
-    }
-
-    fn body(self, name: &str, items: Vec<Value>) -> Map<String, Value> {
-        let more = items.len() > self.offset + self.limit;
-        let items = items.into_iter().skip(self.offset).take(self.limit).collect();
-        let mut body = Map::new();
-        body.insert(name.into(), Value::Array(items));
-        body.insert("limit".into(), json!(self.limit));
-        body.insert("offset".into(), json!(self.offset));
-        body.insert("more".into(), json!(more));
-        body
-    }
 }

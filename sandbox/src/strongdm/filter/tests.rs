@@ -1,4 +1,4 @@
-use super::{Filter, glob};
+use super::{EmptyValue, Filter, glob};
 
 const FIELDS: [&str; 5] = ["id", "email", "name", "accountid", "tags"];
 
@@ -9,7 +9,7 @@ fn picked(filter: &str) -> String {
         ("2", "Bo@Corp.example", "a\"b, c*d", vec![("env", "Prod")]),
         ("3", "cem@other.example", "Çem \\ Ü", vec![]),
     ];
-    let Ok(filter) = Filter::parse(filter, &FIELDS) else { return "error".into() };
+    let Ok(filter) = Filter::parse(filter, &FIELDS, EmptyValue::MatchesAll) else { return "error".into() };
     let fits = rows.iter().filter(|(id, email, name, tags)| {
         let tags = tags.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<Vec<_>>();
         let values = |field: &str| match field {
@@ -17,7 +17,7 @@ fn picked(filter: &str) -> String {
             "email" => vec![(*email).into()],
             _ => vec![(*name).into()],
         };
-        filter.matches(true, values, &tags)
+        filter.matches(values, &tags)
     });
     fits.map(|row| row.0).collect()
 }

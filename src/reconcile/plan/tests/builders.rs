@@ -114,7 +114,7 @@ pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64)
         window: span(start, end),
         rules: vec!["db".to_owned()],
     };
-    OwnGrant { row, grant, causes: Vec::<Cause>::new() }
+    OwnGrant { row: row.into(), grant, causes: Vec::<Cause>::new() }
 }
 
 /// Settings and a world at 12:00 with a horizon of a week. The people `day`, `night` and `backup` have accounts,

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    model::{ForeignGrant, Grant, GrantId, NewGrant, OwnGrant, Pair, Refusal, SecondGrant, Window},
+    model::{
+        ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, SecondGrant, Window,
+    },
     reconcile::{
         plan::{Action, Guard, PairActions, Plan, Settings, plan},
         world::World,
@@ -27,8 +29,8 @@ pub(in crate::reconcile::plan) enum Fault {
 /// A row of the ledger whose write has no known outcome.
 #[derive(Clone, Debug)]
 enum Unclear {
-    Creating(i64, NewGrant),
-    Revoking(i64),
+    Creating(LedgerRow, NewGrant),
+    Revoking(LedgerRow),
 }
 
 /// What came of a plan.
@@ -66,7 +68,7 @@ impl Twin {
             second_grant: world.second_grant,
             believed_until: DateTime::<Utc>::MAX_UTC,
             refusals: world.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
-            next: 1 + world.ledger.iter().map(|own| own.row).max().unwrap_or(0),
+            next: 1 + world.ledger.iter().map(|own| own.row.number()).max().unwrap_or(0),
         }
     }
 
@@ -164,7 +166,7 @@ impl Twin {
                 if fault == Fault::AnswerLost {
                     self.create(now, &new.grant);
                 }
-                self.unclear.push(Unclear::Creating(self.next, new.clone()));
+                self.unclear.push(Unclear::Creating(self.next.into(), new.clone()));
                 self.next += 1;
                 false
             }
@@ -185,7 +187,7 @@ impl Twin {
 
     fn note_created(&mut self, new: &NewGrant, id: GrantId) {
         let grant = Grant { id: Some(id), ..new.grant.clone() };
-        self.ledger.push(OwnGrant { row: self.next, grant, causes: new.causes.clone() });
+        self.ledger.push(OwnGrant { row: self.next.into(), grant, causes: new.causes.clone() });
         self.next += 1;
         self.refusals.retain(|(refusal, _)| !new.grant.joins(&refusal.pair));
     }

@@ -21,7 +21,7 @@ fn unknown<T>() -> Observed<T> {
 fn revoked(plan: &Plan) -> Vec<i64> {
     let actions = plan.actions();
     let row = |step: &Action| match step {
-        Action::Revoke(revocation) => Some(revocation.row),
+        Action::Revoke(revocation) => Some(revocation.row.number()),
         Action::Create(_) => None,
     };
     actions.filter_map(row).collect()

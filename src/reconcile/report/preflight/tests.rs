@@ -61,7 +61,7 @@ fn resources(count: usize) -> ResourceMatch {
 
 fn found(settings: &Settings, world: &World) -> Vec<Finding> {
     let now = at(0);
-    preflight(now, settings, world, &plan(now, settings, world, Guard::On))
+    preflight(now, settings, world, &plan(now, settings, world, Guard::On), &ahead(now, settings, world))
 }
 
 fn texts(findings: &[Finding], kind: &str) -> Vec<String> {

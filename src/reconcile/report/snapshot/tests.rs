@@ -9,6 +9,10 @@ use crate::{
     reconcile::report::{Trigger, preflight::Ahead},
 };
 
+fn read(stored: &str) -> StatusSnapshot {
+    serde_json::from_str(stored).unwrap()
+}
+
 fn at(hour: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + hour * 3600, 0).unwrap()
 }
@@ -136,7 +140,7 @@ fn snapshots_of_older_versions_are_read() {
             "severity": "note", "kind": "gap", "about": "x", "message": "y", "remedy": "z", "rule": "a",
         }],
     });
-    let older = StatusSnapshot::read(Some(&older.to_string()));
+    let older = read(&older.to_string());
     assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
     assert_eq!((older.sources.len(), older.wanted.len(), gaps(&older)), (1, 1, vec![("a", 1, None)]));
     assert_eq!(skipped(&older), [("ana@example.com".to_owned(), vec!["a"])]);
@@ -155,7 +159,7 @@ fn snapshots_of_newer_versions_are_read() {
         "left_out": [{"incident": "Q1", "reason": "not_eligible", "rules": ["a"]}],
         "weather": "fair",
     });
-    let newer = StatusSnapshot::read(Some(&newer.to_string()));
+    let newer = read(&newer.to_string());
     assert_eq!(gaps(&newer), [("a", 1, None)]);
     let finding = &newer.findings[0].finding;
     assert_eq!((finding.severity, finding.kind), (Severity::Note, FindingKind::Other));
@@ -169,6 +173,6 @@ fn a_snapshot_is_read_as_it_was_written() {
     let finding = Finding::warning(FindingKind::LevelNotSeen, "rule \"a\"", "nobody").mended_by("somebody");
     report.unreported.ahead.as_mut().unwrap().others.push(("a".to_owned(), finding));
     let written = StatusSnapshot::default().after(&report, true, &rules(&["a"]));
-    assert_eq!(StatusSnapshot::read(Some(&serde_json::to_string(&written).unwrap())), written);
+    assert_eq!(read(&serde_json::to_string(&written).unwrap()), written);
     assert_eq!((written.findings.len(), written.unknown.len()), (1, 1));
 }

@@ -1,0 +1,50 @@
+//! Users, escalation policies and services.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::json::policy::{policy_json, service_json};
+use super::json::user::full_user_json;
+use super::query::Query;
+use crate::pagerduty::state::Shared;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+pub(super) async fn users(State(shared): State<Arc<Shared>>, query: Query) -> Answer {
+    let state = shared.lock();
+    // The parameter looks at names, not at addresses.
+    let text = query.one("query").unwrap_or_default().to_lowercase();
+    let here = state.account.users.iter().filter(|user| user.deleted_at.is_none());
+    let found = here.filter(|user| user.name.to_lowercase().contains(&text));
+    Ok(query.page(25, 100)?.answer("users", found.map(full_user_json).collect()))
+}
+
+pub(super) async fn user(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    let state = shared.lock();
+    let user = state.account.user(&id).filter(|user| user.deleted_at.is_none());
+    Ok(Json(json!({"user": full_user_json(user.ok_or(ApiError::NOT_FOUND)?)})))
+}
+
+pub(super) async fn policies(State(shared): State<Arc<Shared>>, query: Query) -> Answer {
+    let state = shared.lock();
+    let text = query.one("query").unwrap_or_default().to_lowercase();
+    let found = state.account.policies.iter().filter(|policy| policy.name.to_lowercase().contains(&text));
+    let items = found.map(|policy| policy_json(&state.account, policy)).collect();
+    Ok(query.page(25, 100)?.answer("escalation_policies", items))
+}
+
+pub(super) async fn policy(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    let state = shared.lock();
+    let policy = state.account.policy(&id).ok_or(ApiError::NOT_FOUND)?;
+    Ok(Json(json!({"escalation_policy": policy_json(&state.account, policy)})))
+}
+
+pub(super) async fn service(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
+    let state = shared.lock();
+    let service = state.account.services.iter().find(|service| service.id == id);
+    Ok(Json(json!({"service": service_json(&state.account, service.ok_or(ApiError::NOT_FOUND)?)})))
+}

@@ -1,0 +1,71 @@
+//! Each upstream's last success, last error and clock.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::clock;
+
+/// An upstream's last success and last error.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    view: Arc<Mutex<HealthView>>,
+    clocks: Arc<Mutex<Option<Clocks>>>,
+}
+
+/// What two clocks showed at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// The upstream's, which tells whole seconds.
+    pub theirs: DateTime<Utc>,
+    /// Ours.
+    pub ours: DateTime<Utc>,
+}
+
+/// An upstream's health as `/readyz` shows it.
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
+pub struct HealthView {
+    /// When a request last succeeded, in UTC.
+    pub last_success: Option<DateTime<Utc>>,
+    /// The last failure.
+    pub last_error: Option<LastError>,
+}
+
+/// A failure of an upstream.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct LastError {
+    /// When, in UTC.
+    pub at: DateTime<Utc>,
+    /// What went wrong, without secrets.
+    pub message: String,
+}
+
+impl Health {
+    /// Notes the outcome of a request.
+    pub fn note(&self, outcome: Result<(), String>) {
+        let mut health = self.view.lock();
+        match outcome {
+            Ok(()) => health.last_success = Some(clock::now()),
+            Err(message) => health.last_error = Some(LastError { at: clock::now(), message }),
+        }
+    }
+
+    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
+    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
+        let clocks = Clocks { theirs, ours: clock::now() };
+        *self.clocks.lock() = Some(clocks);
+        (clocks.theirs - clocks.ours).num_seconds()
+    }
+
+    /// What the clocks showed at its last answer.
+    pub fn clocks(&self) -> Option<Clocks> {
+        *self.clocks.lock()
+    }
+
+    /// What is known.
+    pub fn view(&self) -> HealthView {
+        self.view.lock().clone()
+    }
+}

@@ -1,0 +1,18 @@
+//! What the service counts and measures, in one registry, and each upstream's last success and error.
+
+mod health;
+mod labels;
+mod names;
+mod registry;
+
+pub use self::{
+    health::{Clocks, Health, HealthView, LastError},
+    labels::{
+        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
+    },
+    names::Durations,
+    registry::Metrics,
+};
+
+#[cfg(test)]
+mod tests;

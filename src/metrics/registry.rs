@@ -1,0 +1,240 @@
+//! Every metric with its name and its help text, in one registry.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use super::{
+    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
+    Durations, Health,
+    names::{Names, new},
+};
+use crate::model::PassCounts;
+
+/// All metrics; names start with `oncall_grants_`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Webhooks by what they were answered.
+    pub webhooks: Family<ByAnswer, Counter>,
+    /// How long a webhook took to be durable and answered.
+    pub webhook_seconds: Histogram,
+    /// How long a webhook took to become access.
+    pub webhook_to_grant_seconds: Histogram,
+    /// Webhooks that no pass has served yet.
+    pub waiting_webhooks: Gauge<f64, AtomicU64>,
+    /// For how long the oldest of them has been waiting.
+    pub oldest_waiting_webhook: Gauge<f64, AtomicU64>,
+    /// Passes.
+    pub passes: Family<ByTrigger, Counter>,
+    /// How long passes took.
+    pub pass_seconds: Histogram,
+    /// Writes to strongDM.
+    pub grant_writes: Family<ByAction, Counter>,
+    /// When everything was last observed, in seconds since 1970.
+    pub last_complete_pass: Gauge,
+    /// When everything that a rule depends on was last observed, in seconds since 1970.
+    pub rule_observed: Family<ByRule, Gauge>,
+    /// Revocations that the guard holds.
+    pub held: Gauge,
+    /// Windows that wait for a grant in their way.
+    pub deferred: Gauge,
+    /// Skipped records.
+    pub skipped: Gauge,
+    /// Unobserved sources and look-ups.
+    pub unknown: Gauge,
+    /// Grants of ours in force or coming.
+    pub grants: Gauge,
+    /// Upstream requests.
+    pub requests: Family<ByCall, Counter>,
+    /// How long upstream requests took.
+    pub request_seconds: Durations<ByOperation>,
+    /// What the upstream's rate limit had left, as far as it said.
+    pub rate_limit_remaining: Family<ByUpstream, Gauge>,
+    /// TLS handshakes by how they ended.
+    pub tls_handshakes: Family<ByResult, Counter>,
+    /// Changes of the certificate files by whether they could be taken over.
+    pub tls_reloads: Family<ByResult, Counter>,
+    /// When the certificate in use expires, in seconds since 1970; 0 without TLS.
+    pub tls_certificate_expiry: Gauge,
+    /// What the last full pass found amiss within the horizon.
+    pub preflight: Family<ByKind, Gauge>,
+    /// 1 for the state that our webhook subscription was last seen in.
+    pub subscription: Family<ByState, Gauge>,
+    /// How often our subscription was switched on again.
+    pub subscription_enabled: Counter,
+    /// Bad signatures that came with our subscription's name.
+    pub wrong_secret: Counter,
+    /// How far each upstream's clock was ahead of ours in its last answer.
+    pub clock_ahead: Family<ByUpstream, Gauge>,
+    /// PagerDuty's last success and error.
+    pub pagerduty: Health,
+    /// strongDM's last success and error.
+    pub strongdm: Health,
+}
+
+impl Metrics {
+    /// Shows what the last passes found, wherever they ran.
+    pub fn show(&self, standing: &PassCounts) {
+        let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *standing;
+        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+        self.held.set(count(held));
+        self.deferred.set(count(deferred));
+        self.skipped.set(count(skipped));
+        self.unknown.set(count(unknown));
+        self.grants.set(count(grants));
+        if let Some(at) = last_complete {
+            self.last_complete_pass.set(at.timestamp());
+        }
+    }
+
+    /// A fresh set of metrics.
+    pub fn new() -> Self {
+        let mut names = Names(Registry::with_prefix("oncall_grants"));
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        names.0.register("build", "Version of the program", build);
+        let metrics = Self {
+            webhooks: names.add("webhooks", "Webhooks by answer and by the secret that signed them", new()),
+            webhook_seconds: names.seconds("webhook_duration", "Time from a webhook's arrival to its answer"),
+            webhook_to_grant_seconds: names.seconds(
+                "webhook_to_grant_duration",
+                "Time from the arrival of the oldest webhook that a pass serves to the end of that pass's writes",
+            ),
+            waiting_webhooks: names.add("waiting_webhooks", "Webhooks that no pass has served yet", new()),
+            oldest_waiting_webhook: names.add(
+                "oldest_waiting_webhook_age_seconds",
+                "For how long the oldest webhook that no pass has served yet has been waiting",
+                new(),
+            ),
+            passes: names.add("passes", "Passes by trigger and result", new()),
+            pass_seconds: names.seconds("pass_duration", "Duration of a pass"),
+            grant_writes: names.add("grant_writes", "Grants made and taken back, by action and result", new()),
+            last_complete_pass: names.add(
+                "last_complete_pass_timestamp_seconds",
+                "When a pass last observed everything, here, elsewhere or before a restart, in seconds since 1970; 0 if none \
+                 is known to have",
+                new(),
+            ),
+            rule_observed: names.add(
+                "rule_observed_timestamp_seconds",
+                "When all that a rule depends on was last observed, in seconds since 1970; 0 if not since the start",
+                new(),
+            ),
+            held: names.add("held_revocations", "Revocations that the guard holds", new()),
+            deferred: names.add("deferred_windows", "Wanted windows that wait for a grant in their way", new()),
+            skipped: names.add(
+                "skipped_records",
+                "People, resources and filters that nothing could be done about",
+                new(),
+            ),
+            unknown: names.add(
+                "unknown_observations",
+                "Schedules, policies and look-ups without an answer",
+                new(),
+            ),
+            grants: names.add("grants", "Grants of ours in force or coming", new()),
+            requests: names.add("upstream_requests", "Requests to PagerDuty and strongDM", new()),
+            request_seconds: names.durations(
+                "upstream_request_duration",
+                "Time from a request to PagerDuty or strongDM to its answer",
+            ),
+            rate_limit_remaining: names.add(
+                "rate_limit_remaining",
+                "What the upstream's rate limit had left in its last answer",
+                new(),
+            ),
+            preflight: names.add(
+                "preflight_findings",
+                "What the last full pass found amiss within the horizon, by kind",
+                new(),
+            ),
+            subscription: names.add(
+                "subscription_state",
+                "1 for the state that PagerDuty last showed of our webhook subscription",
+                new(),
+            ),
+            subscription_enabled: names.add(
+                "subscription_enabled",
+                "How often the webhook subscription was switched on again after PagerDuty had switched it off",
+                new(),
+            ),
+            wrong_secret: names.add(
+                "webhooks_wrong_secret",
+                "Webhooks of our own subscription whose signature none of the configured secrets made",
+                new(),
+            ),
+            clock_ahead: names.gauge_seconds(
+                "upstream_clock_ahead",
+                "How far the upstream's clock was ahead of ours in its last answer, in whole seconds",
+            ),
+            tls_handshakes: names.add("tls_handshakes", "TLS handshakes by how they ended", new()),
+            tls_reloads: names.add(
+                "tls_reloads",
+                "Changes of the certificate files by whether they were taken over",
+                new(),
+            ),
+            tls_certificate_expiry: names.add(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the certificate in use expires, in seconds since 1970; 0 without TLS",
+                new(),
+            ),
+            pagerduty: Health::default(),
+            strongdm: Health::default(),
+            registry: names.0,
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// Counters that alerts watch start with a 0: the step from nothing to 1 is no increase to Prometheus.
+    fn begin_at_zero(&self) {
+        for result in ["bad_signature", "unavailable"] {
+            self.webhooks.get_or_create(&ByAnswer { result, secret: "none".to_owned() }).inc_by(0);
+        }
+        for action in ["create", "revoke"] {
+            for result in ["done", "failed"] {
+                self.grant_writes.get_or_create(&ByAction { action, result }).inc_by(0);
+            }
+        }
+        for result in ["client_refused", "refused_by_client", "failed"] {
+            self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
+        }
+        for result in ["done", "failed"] {
+            self.tls_reloads.get_or_create(&ByResult { result }).inc_by(0);
+        }
+    }
+
+    /// Notes how one request to an upstream went.
+    pub fn note_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
+        let ByCall { upstream, operation, code: _ } = *call;
+        self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
+        self.requests.get_or_create(call).inc();
+        if let Some(remaining) = rate_limit_remaining {
+            self.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
+        }
+    }
+
+    /// Notes which deliveries wait: how many, and for how many seconds the oldest; `None` if that cannot be told.
+    pub fn note_waiting(&self, waiting: Option<(f64, f64)>) {
+        let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
+        self.waiting_webhooks.set(count);
+        self.oldest_waiting_webhook.set(age);
+    }
+
+    /// The metrics in the text format of OpenMetrics.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes everything");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

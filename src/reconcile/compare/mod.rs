@@ -1,0 +1,125 @@
+//! Compares the ledger with strongDM's list of all grants: finds grants that vanished, that turned up late or are
+//! still there although they were recorded as ended, and those of others.
+
+use std::collections::BTreeSet;
+
+use super::execute::{Context, adopt, as_foreign};
+use crate::{
+    clock,
+    model::{AuditAction, AuditOutcome, ForeignGrant, GrantId},
+    store::{self, LedgerEntry, SharedStore, State},
+    strongdm::{self, RemoteGrant},
+};
+
+/// Compares the ledger with strongDM.
+#[derive(Debug)]
+pub(super) struct Comparer {
+    store: SharedStore,
+    strongdm: strongdm::Client,
+}
+
+/// Why a comparison broke off.
+#[derive(Debug)]
+pub(super) enum CompareError {
+    Store(store::Error),
+    /// strongDM did not answer; what was found before is recorded.
+    Strongdm(strongdm::Error),
+}
+
+impl From<store::Error> for CompareError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<strongdm::Error> for CompareError {
+    fn from(error: strongdm::Error) -> Self {
+        Self::Strongdm(error)
+    }
+}
+
+impl Comparer {
+    pub(super) fn new(store: SharedStore, strongdm: strongdm::Client) -> Self {
+        Self { store, strongdm }
+    }
+
+    /// Compares the whole ledger. A grant that vanished is recorded as ended, and made anew by the next plan that wants
+    /// it. One that turned up late, or was recorded as ended too early, is ours to look after again. Everything else in
+    /// the list is somebody else's.
+    pub(super) async fn compare(&self, context: &Context<'_>) -> Result<(), CompareError> {
+        let remote = self.strongdm.all_grants().await?;
+        let listed: BTreeSet<&GrantId> = remote.iter().map(|found| &found.id).collect();
+        for entry in self.store.ledger(context.now).await? {
+            match (&entry.own.grant.id, entry.state) {
+                (None, State::Lost) => drop(adopt(&self.store, context, &entry, &remote).await?),
+                (Some(id), State::Live) if !listed.contains(id) => {
+                    self.end_if_gone(context, &entry, id).await?;
+                }
+                _ => {}
+            }
+        }
+        let foreign = self.foreign(context, &remote).await?;
+        self.store.set_foreign_grants(context.proof(), None, &foreign, context.now).await?;
+        Ok(())
+    }
+
+    /// Records a live grant that the list lacks as ended. Pages are separate reads, so it is asked for itself first.
+    async fn end_if_gone(
+        &self,
+        context: &Context<'_>,
+        entry: &LedgerEntry,
+        id: &GrantId,
+    ) -> Result<(), CompareError> {
+        if self.strongdm.get_grant(id).await?.is_some() {
+            return Ok(());
+        }
+        let grant = &entry.own.grant;
+        let audit =
+            context.audit(AuditAction::Vanish, AuditOutcome::Done, grant, "strongDM has it no longer");
+        self.store.settle_ended(entry.own.row, context.now, &audit).await?;
+        // One that ends about now may be gone already by strongDM's clock.
+        if grant.window.end() > clock::now() {
+            tracing::warn!("a grant of ours vanished from strongDM: {grant}");
+        }
+        Ok(())
+    }
+
+    /// The grants of others in the list. What is ours but recorded as ended is reopened.
+    async fn foreign(
+        &self,
+        context: &Context<'_>,
+        remote: &[RemoteGrant],
+    ) -> Result<Vec<ForeignGrant>, CompareError> {
+        let ledger = self.store.ledger(context.now).await?;
+        let open: BTreeSet<&GrantId> =
+            ledger.iter().filter_map(|entry| entry.own.grant.id.as_ref()).collect();
+        let mut foreign = Vec::new();
+        for found in remote.iter().filter(|found| !open.contains(&found.id)) {
+            if self.store.is_ours(&found.id).await? {
+                self.reopen(context, &found.id).await?;
+            } else {
+                foreign.extend(as_foreign(found, context.now));
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// Looks after a listed grant again that the ledger records as ended, or nobody would ever take it back.
+    async fn reopen(&self, context: &Context<'_>, id: &GrantId) -> Result<(), CompareError> {
+        // Another replica may have removed it since it was listed; it was recorded before we ask.
+        if self.strongdm.get_grant(id).await?.is_none() {
+            return Ok(());
+        }
+        if let Some(grant) = self.store.settle_found(id, context.now).await? {
+            tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
+            let audit = context.audit(
+                AuditAction::Adopt,
+                AuditOutcome::Done,
+                &grant,
+                "still there although it was said to be gone",
+            );
+            self.store.audit(&audit).await?;
+        }
+        Ok(())
+    }
+}

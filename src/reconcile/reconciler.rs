@@ -1,0 +1,83 @@
+//! The reconciler as the rest of the service knows it: whom to ask for a pass, an explanation, or where to look.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    explain::{Explanation, Question, explain_now},
+    observe::Observer,
+    on_demand::{OnDemand, Outcome, SyncError},
+    pass::PassRunner,
+    plan::Settings,
+    report::{PassReport, Trigger, snapshot_store::Snapshots},
+    run::PassLoop,
+    scope::{PassRequest, marks_for},
+    timetable::Intervals,
+};
+use crate::{
+    metrics::Metrics,
+    model::Mark,
+    pagerduty::Hint,
+    store::{self, SharedStore},
+};
+
+/// Makes strongDM's grants match PagerDuty's on-calls.
+#[derive(Debug)]
+pub struct Reconciler {
+    runner: Arc<PassRunner>,
+    on_demand: OnDemand,
+}
+
+impl Reconciler {
+    /// A reconciler that works with what `observer` sees.
+    pub async fn new(
+        observer: Observer,
+        intervals: Intervals,
+        store: SharedStore,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, store::Error> {
+        let runner = Arc::new(PassRunner::new(observer, intervals, store, metrics).await?);
+        Ok(Self { on_demand: OnDemand::new(Arc::clone(&runner)), runner })
+    }
+
+    /// The operator's part of the decision.
+    pub fn settings(&self) -> &Settings {
+        self.runner.observer.settings()
+    }
+
+    /// Runs passes when they are due, until `shutdown`; the pass under way is finished first.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        PassLoop::new(&self.runner).run(shutdown).await;
+    }
+
+    /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same, here or on
+    /// another replica.
+    pub async fn sync(&self, request: PassRequest) -> Outcome {
+        self.on_demand.sync(request).await
+    }
+
+    /// Runs one pass in this process, joining none.
+    pub async fn sync_here(
+        &self,
+        trigger: Trigger,
+        request: PassRequest,
+    ) -> Result<Arc<PassReport>, SyncError> {
+        self.on_demand.sync_here(trigger, request).await
+    }
+
+    /// Why somebody has, or lacks, access. Writes nothing.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
+        explain_now(&self.runner.observer, &self.runner.store, question).await
+    }
+
+    /// What must be looked at after an event that says this.
+    pub fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
+        marks_for(&self.settings().rules, &self.runner.links.current(), hint)
+    }
+
+    /// What the newest passes saw, for people.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.runner.snapshots
+    }
+}

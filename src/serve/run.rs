@@ -1,0 +1,175 @@
+//! Builds the service's parts, runs them until one ends or the service is told to stop, and stops them in order.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use axum_server::Handle;
+use futures_util::FutureExt;
+use tokio::{
+    join,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{background::Background, housekeeping::keep_house, listen};
+use crate::{
+    config::Config,
+    metrics::Metrics,
+    pagerduty,
+    subscription::{self, Watched},
+    tls,
+    web::{AppState, WebhookSecrets, router},
+    wiring,
+};
+
+/// Requests and background tasks under way get this long to finish at the end.
+const FINISH_REQUESTS: Duration = Duration::from_secs(5);
+/// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
+/// the 30 s that orchestrators usually wait before they kill.
+const FINISH_PASS: Duration = Duration::from_secs(20);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    serve_until(config, |_| {}, stop_signal()).await
+}
+
+/// Serves until `stop` is ready with the name of what stopped it. `listening` is called with the address once
+/// connections are accepted.
+///
+/// # Errors
+/// If a part cannot be built, or the web side or the reconciler ends by itself.
+pub async fn serve_until(
+    config: &Config,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = std::io::Result<&'static str>>,
+) -> anyhow::Result<()> {
+    let (state, pagerduty) = build(config).await?;
+    let listener = bind(config.server.listen)?;
+    let shutdown = CancellationToken::new();
+    let handle = Handle::new();
+    let mut web = {
+        let metrics = Arc::clone(&state.metrics);
+        let tls = config.server.tls.as_ref().map(|tls| tls::Listener::new(tls, &metrics)).transpose()?;
+        tokio::spawn(listen::web(tls, metrics, listener, handle.clone(), router(Arc::clone(&state)))?)
+    };
+    let mut passes = {
+        let (reconciler, shutdown) = (Arc::clone(&state.reconciler), shutdown.clone());
+        tokio::spawn(async move { reconciler.run(shutdown).await })
+    };
+    let background = run_background(config, pagerduty, &state, shutdown.clone());
+    let address = handle.listening().await.unwrap_or(config.server.listen);
+    announce(config, address);
+    listening(address);
+
+    let stopped = tokio::select! {
+        name = stop => Ok(name?),
+        ended = &mut web => Err(anyhow!("the web side ended by itself: {ended:?}")),
+        ended = &mut passes => Err(anyhow!("the reconciler ended by itself: {ended:?}")),
+    };
+    if let Ok(name) = &stopped {
+        tracing::info!("stopping after {name}: no more webhooks are taken, the pass under way is finished");
+    }
+    state.stop();
+    shutdown.cancel();
+    handle.graceful_shutdown(Some(FINISH_REQUESTS));
+    // A service that has lost one of its parts waits for nothing.
+    stopped?;
+    if timeout(FINISH_PASS, passes).await.is_err() {
+        tracing::warn!("the pass under way did not finish in time; the next start settles what it left");
+    }
+    drop(join!(timeout(FINISH_REQUESTS, web), background.finish(FINISH_REQUESTS)));
+    // Deliveries on their way to the disk are written; connections that hang must not keep us.
+    drop(timeout(FINISH_REQUESTS, state.store.close()).await);
+    Ok(())
+}
+
+/// Builds what the parts of the service share, and the client that watches the subscription.
+async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Client)> {
+    let store = wiring::open_store(&config.store.address).await?;
+    let metrics = Arc::new(Metrics::new());
+    let clients = wiring::clients(config, &metrics)?;
+    let pagerduty = clients.pagerduty.clone();
+    let reconciler = wiring::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
+    let secrets = &config.pagerduty;
+    let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
+    let token = config.server.admin_token.clone();
+    Ok((Arc::new(AppState::new(store, Arc::new(reconciler), metrics, secrets, token)), pagerduty))
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Starts what the service could do without for a while.
+fn run_background(
+    config: &Config,
+    pagerduty: pagerduty::Client,
+    state: &Arc<AppState>,
+    shutdown: CancellationToken,
+) -> Background {
+    let mut background = Background::new(shutdown);
+    let (store, keep) = (state.store.clone(), config.store.keep);
+    background
+        .spawn("housekeeping", "old rows stay in the store", |shutdown| keep_house(store, keep, shutdown));
+    if let Some(watched) = watched(config, pagerduty, state) {
+        let watch = async move |shutdown| watched.watch(shutdown).await;
+        background.spawn("watching the webhook subscription", "nobody switches it on again", watch);
+    }
+    background
+}
+
+/// Our webhook subscription, if the configuration says where PagerDuty reaches us.
+fn watched(config: &Config, client: pagerduty::Client, state: &Arc<AppState>) -> Option<Watched> {
+    let url = subscription::our_url(config)?;
+    state.watch.expect(url.clone());
+    let for_secrets = Arc::clone(state);
+    Some(Watched {
+        url,
+        client,
+        reconciler: Arc::clone(&state.reconciler),
+        metrics: Arc::clone(&state.metrics),
+        watch: Arc::clone(&state.watch),
+        has_secrets: Box::new(move || {
+            let state = Arc::clone(&for_secrets);
+            async move { !state.webhook_secrets.current().await.is_empty() }.boxed()
+        }),
+    })
+}
+
+async fn stop_signal() -> std::io::Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Logs where the service listens, and that webhooks are refused if no secret is known.
+fn announce(config: &Config, address: SocketAddr) {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let rules = config.rules.len();
+    let plural = if rules == 1 { "" } else { "s" };
+    tracing::info!(
+        "serving on {scheme}://{address} with {rules} rule{plural} from {}",
+        config.file.display()
+    );
+    let pagerduty = &config.pagerduty;
+    match &pagerduty.webhook_secrets_file {
+        _ if !pagerduty.webhook_secrets.is_empty() => {}
+        // The path is not told: it may be a secret in the wrong place.
+        Some(_) => tracing::error!(
+            "the file that pagerduty.webhook_secrets_file names is not there or empty, so webhooks are answered 503 until \
+             it holds a secret; it is then taken in without a restart"
+        ),
+        None => tracing::warn!(
+            "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
+        ),
+    }
+}

@@ -1,0 +1,40 @@
+//! Facts: single values under a name, whose meaning is their owners' alone.
+
+use std::marker::PhantomData;
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Error, SharedStore, column::to_json};
+
+/// The name of a fact whose value is a `T`, kept as JSON. The constant stands where the fact has its meaning, once for
+/// each name.
+#[derive(Debug)]
+pub struct Fact<T> {
+    name: &'static str,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Fact<T> {
+    /// The fact of this name; another version may have written it already.
+    pub const fn named(name: &'static str) -> Self {
+        Self { name, value: PhantomData }
+    }
+
+    /// Reads what is known at `now`. A value that only another version can read is as good as none: it is learned or
+    /// written anew.
+    pub async fn read(&self, store: &SharedStore, now: DateTime<Utc>) -> Result<Option<T>, Error> {
+        let text = store.fact(self.name, now).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Replaces what is known, to hold until then; without an end it holds until it is replaced.
+    pub async fn write(
+        &self,
+        store: &SharedStore,
+        value: &T,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        store.set_fact(self.name, &to_json(value), until).await
+    }
+}

@@ -1,0 +1,29 @@
+//! How the schema came to be, step by step; the rules for a step are in the parent's documentation.
+
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+pub(super) fn sqlite() -> Migrator {
+    Migrator::with_migrations(vec![
+        step(1, "initial", include_str!("migrations/sqlite/0001_initial.sql")),
+        step(2, "agenda", include_str!("migrations/sqlite/0002_agenda.sql")),
+        step(3, "looks", include_str!("migrations/sqlite/0003_looks.sql")),
+    ])
+}
+
+/// Runs also where a newer version has already added steps.
+pub(super) fn postgres() -> Migrator {
+    let mut migrator = Migrator::with_migrations(vec![
+        step(1, "initial", include_str!("migrations/postgres/0001_initial.sql")),
+        step(2, "looks", include_str!("migrations/postgres/0002_looks.sql")),
+    ]);
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// A database keeps version, description and checksum, and refuses to go on where a checksum differs.
+fn step(version: i64, description: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+}

@@ -1,0 +1,26 @@
+//! Removing what is older than anybody wants to read, a few rows at a time.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    inbox::{PRUNE_DELIVERIES, PRUNE_EVENT_KEYS, PRUNE_LOOKS},
+    journal::{PRUNE_AUDIT, PRUNE_PASSES},
+    ledger::PRUNE_GRANTS,
+};
+
+/// How many rows of a table one step removes at most; the statements name the same number.
+pub(super) const STEP: u64 = 500;
+
+/// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
+/// the lowest entries of an index, or the rows that came first.
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 6] {
+    let ms = before.timestamp_millis();
+    [
+        (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
+        (PRUNE_DELIVERIES, ms),
+        (PRUNE_LOOKS, ms),
+        (PRUNE_AUDIT, ms),
+        (PRUNE_PASSES, ms),
+        (PRUNE_GRANTS, before.timestamp()),
+    ]
+}

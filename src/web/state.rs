@@ -1,0 +1,82 @@
+//! What the handlers share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use super::{
+    body::BodyBudget,
+    webhook::{refused::RefusedSignatures, secrets::WebhookSecrets},
+};
+use crate::{
+    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch,
+    telemetry::throttle::LogThrottle,
+};
+
+/// A broken automation sends signed bodies without an event again and again; they are logged at most this often.
+const LOG_WITHOUT_EVENT_EVERY: Duration = Duration::from_mins(5);
+
+/// What the handlers share, for as long as the service runs.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    /// Keeps deliveries and answers listings.
+    pub(crate) store: SharedStore,
+    /// Runs passes on request and explains access.
+    pub(crate) reconciler: Arc<Reconciler>,
+    /// Counts and measures.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The secrets that may have signed a webhook.
+    pub(crate) webhook_secrets: WebhookSecrets,
+    /// What is known of the subscription that delivers to us.
+    pub(crate) watch: Arc<Watch>,
+    /// The token that an operator must show.
+    pub(super) admin_token: SecretString,
+    /// The memory that request bodies may take together.
+    pub(super) bodies: BodyBudget,
+    /// Counts and logs webhooks that none of our secrets signed.
+    pub(super) refused_signatures: RefusedSignatures,
+    /// Throttles the log line about signed webhooks without an event.
+    pub(super) signed_without_event: LogThrottle,
+    /// Set when the service is about to stop.
+    stopping: AtomicBool,
+}
+
+impl AppState {
+    /// The state of a service that has just started.
+    pub(crate) fn new(
+        store: SharedStore,
+        reconciler: Arc<Reconciler>,
+        metrics: Arc<Metrics>,
+        webhook_secrets: WebhookSecrets,
+        admin_token: SecretString,
+    ) -> Self {
+        Self {
+            store,
+            reconciler,
+            metrics,
+            webhook_secrets,
+            watch: Arc::default(),
+            admin_token,
+            bodies: BodyBudget::default(),
+            refused_signatures: RefusedSignatures::default(),
+            signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on no webhook and no pass is taken, and `/readyz` sends the load balancer elsewhere.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the service is about to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,71 @@
+//! Counts and logs the webhooks whose signature is refused. Anybody can send them, so each kind of line is throttled by
+//! itself: forged webhooks do not keep the line about our own subscription from being written.
+
+use std::time::Duration;
+
+use crate::telemetry::throttle::LogThrottle;
+
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// The refused webhooks since the last log line of each kind.
+#[derive(Debug)]
+pub(crate) struct RefusedSignatures {
+    ours: LogThrottle,
+    strangers: LogThrottle,
+    without_secret: LogThrottle,
+}
+
+/// Who sent a refused webhook, as far as its unsigned headers tell.
+pub(super) enum Sender<'h> {
+    /// The subscription of this ID, which delivers to us.
+    OurSubscription(&'h str),
+    /// Somebody else, with the subscription that it names.
+    Stranger(Option<&'h str>),
+}
+
+impl Default for RefusedSignatures {
+    fn default() -> Self {
+        let [ours, strangers, without_secret] = std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
+        Self { ours, strangers, without_secret }
+    }
+}
+
+impl RefusedSignatures {
+    /// Counts a webhook that arrived while no secret is configured.
+    pub(super) fn record_without_secret(&self) {
+        let Some(count) = self.without_secret.count() else { return };
+        tracing::warn!(
+            webhooks.refused = count,
+            "answered a webhook 503, for no webhook secret is configured; set pagerduty.webhook_secrets or its file (if the \
+             secret is lost: oncall-grants webhook rotate)",
+        );
+    }
+
+    /// Counts a webhook that none of our secrets signed.
+    pub(super) fn record(&self, sender: Sender<'_>) {
+        match sender {
+            Sender::OurSubscription(id) => {
+                let Some(count) = self.ours.count() else { return };
+                tracing::error!(
+                    webhooks.refused = count,
+                    "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                     pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
+                     subscription off after three refusals in a row",
+                );
+            }
+            Sender::Stranger(claimed) => {
+                let Some(count) = self.strangers.count() else { return };
+                let webhooks = if count == 1 { "webhook" } else { "webhooks" };
+                let claimed = claimed
+                    .map(|id| format!("; the last one names the subscription {id:?}"))
+                    .unwrap_or_default();
+                tracing::warn!(
+                    webhooks.refused = count,
+                    "refused {count} {webhooks} whose signature was made with none of the configured secrets{claimed}; if \
+                     PagerDuty sent it, its secret is missing in pagerduty.webhook_secrets, and after three in a row \
+                     PagerDuty switches the subscription off for a day",
+                );
+            }
+        }
+    }
+}

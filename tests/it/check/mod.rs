@@ -1,0 +1,63 @@
+//! `oncall-grants check`: one thing is broken at a time, and it says which, and how to mend it.
+
+mod on_calls;
+mod rules;
+mod service;
+mod setup;
+mod store;
+mod subscription;
+mod upstreams;
+
+use sandbox::world::SCHEDULE;
+use serde_json::Value;
+
+use crate::support::{ANA, BO, Config, Scene, err};
+
+/// What `check --format json` printed, and its exit code.
+struct Checked {
+    code: Option<i32>,
+    report: Value,
+}
+
+impl Checked {
+    /// The findings of one kind.
+    fn of(&self, kind: &str) -> Vec<&Value> {
+        self.report["findings"].as_array().expect("a list").iter().filter(|one| one["kind"] == kind).collect()
+    }
+
+    /// The only finding of this kind, with its parts as text.
+    fn one(&self, kind: &str) -> (String, String, String) {
+        let found = self.of(kind);
+        assert_eq!(found.len(), 1, "{kind} in {:#}", self.report);
+        let text = |key: &str| found[0][key].as_str().expect("a text").to_owned();
+        assert!(!text("remedy").is_empty(), "{kind} says how to mend it");
+        (text("severity"), text("subject"), text("message"))
+    }
+
+    /// Asserts one problem of this kind, whose subject and message contain these words.
+    fn assert_problem(&self, kind: &str, subject: &str, words: &str) {
+        let (severity, of, message) = self.one(kind);
+        assert_eq!((severity.as_str(), self.code), ("problem", Some(1)));
+        assert!(of.contains(subject) && message.contains(words), "{of}: {message}");
+    }
+
+    fn kinds(&self, severity: &str) -> Vec<&str> {
+        let found = self.report["findings"].as_array().expect("a list").iter();
+        found.filter(|one| one["severity"] == severity).filter_map(|one| one["kind"].as_str()).collect()
+    }
+}
+
+async fn check(scene: &Scene) -> Checked {
+    let output = scene.run(&["check", "--format", "json"]).await;
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", err(&output)));
+    Checked { code: output.status.code(), report }
+}
+
+async fn checked(config: Config) -> Checked {
+    check(&Scene::set(config).await).await
+}
+
+/// Fills the horizon, so that no gap is found.
+fn fill(scene: &Scene) {
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 20_000)]);
+}

@@ -1,0 +1,56 @@
+//! What `check` tells beside a running service, and what the service finds ahead by itself.
+
+use sandbox::{
+    faults::{Action, Fault},
+    world::SCHEDULE,
+};
+
+use super::{check, fill};
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene};
+
+#[tokio::test]
+async fn what_the_service_could_not_do_is_told_beside_it() {
+    let config = Config { max_revocations: 0, ..Config::default() };
+    let mut scene = Scene::running(config).await;
+    fill(&scene);
+    scene.synced().await;
+    assert_eq!(check(&scene).await.kinds("problem"), Vec::<&str>::new());
+
+    scene.shifts(SCHEDULE, &[(BO, -60, 20_000)]);
+    assert_eq!(scene.sync().await.status, 409);
+    check(&scene).await.assert_problem("held", "held revocations", ANA.1);
+
+    scene.shifts(SCHEDULE, &[(CEM, -60, 20_000)]);
+    let refused = Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::Internal, "no luck today"))
+        .until_cleared();
+    scene.strongdm.faults().add(refused);
+    assert_eq!(scene.sync().await.status, 502);
+    // It would try again at any moment, and both would ask PagerDuty at once.
+    scene.kill();
+    check(&scene).await.assert_problem("write_failed", "writes to strongDM", CEM.1);
+}
+
+#[tokio::test]
+async fn the_service_counts_and_logs_what_lies_ahead_once() {
+    let scene = Scene::running(Config::default()).await;
+    let metric = async |kind: &str| {
+        let name = format!(r#"oncall_grants_preflight_findings{{kind="{kind}"}} "#);
+        let text = scene.get("/metrics").await.text;
+        text.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    assert_eq!(metric("gap").await.as_deref(), Some("1"));
+    assert_eq!(metric("no_account").await, None);
+    let gap = r#"found ahead: rule "payments": nobody is on call"#;
+    let told = scene.logged(1, gap).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 20_000)]);
+    for _ in 0..3 {
+        scene.synced().await;
+    }
+    assert_eq!(
+        (metric("gap").await.as_deref(), metric("no_account").await.as_deref()),
+        (Some("0"), Some("1"))
+    );
+    assert_eq!(scene.logged(1, "found ahead: deniz@example.com").await.len(), 1);
+    assert_eq!(scene.logged(1, gap).await.len(), 1);
+}

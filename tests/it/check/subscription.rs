@@ -1,0 +1,88 @@
+//! The webhook subscription: missing, switched off, deaf, or signing with a secret that nobody knows.
+
+use sandbox::{
+    pagerduty::sign,
+    world::{self, SCHEDULE},
+};
+use serde_json::{Value, json};
+
+use super::{check, fill};
+use crate::support::{Config, Scene, err};
+
+#[tokio::test]
+async fn the_subscription_is_judged() {
+    let scene = Scene::reachable(Config::default()).await;
+    fill(&scene);
+    check(&scene).await.assert_problem("subscription_missing", "webhook subscription", "none delivers to");
+
+    let made = scene.webhook(&["create", "--secret-file", "fresh"]).await;
+    assert!(made.status.success(), "{}", err(&made));
+    let found = check(&scene).await;
+    assert_eq!(found.code, Some(0), "{:#}", found.report);
+
+    let id = scene.subscription_ids().remove(0);
+    let change = async |what: Value| scene.change_subscription(&id, what).await;
+    change(json!({"active": false})).await;
+    check(&scene).await.assert_problem("subscription_inactive", &id, "switched off by its owner");
+    change(json!({"active": true, "events": ["service.updated"]})).await;
+    check(&scene).await.assert_problem("subscription_events", &id, "no incident.* event");
+    change(json!({"events": ["incident.triggered"]})).await;
+    let (severity, _, message) = check(&scene).await.one("subscription_events");
+    assert_eq!(severity, "warning");
+    assert!(message.contains("incident.reassigned") && !message.contains("incident.triggered"), "{message}");
+
+    let denied = "/webhook_subscriptions".to_owned();
+    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
+    let found = check(&scene).await;
+    assert_eq!((found.one("subscription_not_readable").0.as_str(), found.code), ("note", Some(0)));
+}
+
+#[tokio::test]
+async fn a_subscription_without_a_known_secret_is_one_finding_with_the_remedy_that_works() {
+    let scene = Scene::reachable(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
+    fill(&scene);
+    assert_eq!(check(&scene).await.one("no_webhook_secret").0, "note");
+    scene.webhook(&["create", "--secret-file", "lost"]).await;
+    let found = check(&scene).await;
+    found.assert_problem("subscription_without_secret", "webhook subscription", "answered 503");
+    assert!(found.of("subscription_without_secret")[0]["remedy"].to_string().contains("webhook rotate"));
+    assert!(found.of("no_webhook_secret").is_empty(), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_that_the_service_noticed_is_a_problem_until_a_signed_event_comes() {
+    let mut scene = Scene::reachable(Config::default()).await;
+    fill(&scene);
+    scene.webhook(&["create", "--secret-file", "unused"]).await;
+    let id = scene.subscription_ids().remove(0);
+    scene.start().await;
+    scene.subscription_becomes("active").await;
+    let forged = async || {
+        let headers = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)];
+        scene.post_webhook("{}", headers).await.assert_error(401, "bad_signature");
+        // The pass keeps what was noticed.
+        scene.synced().await;
+    };
+    let signed = async |subscription: &str| {
+        let body = scene.about(SCHEDULE).body();
+        let signature = sign(world::WEBHOOK_SECRET, &body);
+        let headers = [("X-PagerDuty-Signature", &*signature), ("X-Webhook-Subscription", subscription)];
+        assert_eq!(scene.post_webhook(body, headers).await.status, 202);
+        scene.all_served().await;
+    };
+    forged().await;
+    let found = check(&scene).await;
+    found.assert_problem("wrong_secret", &id, "not configured");
+    assert!(found.of("wrong_secret")[0]["remedy"].to_string().contains("webhook rotate"));
+    assert!(found.of("subscription_unheard").is_empty(), "it says the same: {:#}", found.report);
+    signed("PWSUB99").await;
+    check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
+    signed(&id).await;
+    let found = check(&scene).await;
+    assert_eq!((found.code, found.of("wrong_secret").len()), (Some(0), 0), "{:#}", found.report);
+
+    forged().await;
+    check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
+    scene.webhook(&["delete", &id]).await;
+    assert!(check(&scene).await.of("wrong_secret").is_empty(), "it is not ours any more");
+}

@@ -1,0 +1,55 @@
+//! A database that an earlier version made goes on: it knows the steps that made it by their checksums, and refuses a
+//! version whose steps are not these.
+
+use std::{fs, path::Path};
+
+use oncall_grants::store::{postgres::Postgres, sqlite::Sqlite};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+use crate::postgres_server::Database;
+
+/// What databases in service have kept of each step. Lines are added, never changed.
+const IN_SQLITE: [&str; 3] = [
+    "0001_initial c3b79f8844918860de284c6232258602ee32b4dbd90799a456e63fe4919eb03c5928b79112b70938b93e8b52a1f8a80f",
+    "0002_agenda 02d52cb944063fe9f2b587a4c7332f7dd9a6b088e967c6965fc4704ac0ae3c0c3d889811d5dde1ef6dabc5f2ff751070",
+    "0003_looks 8e6e66f32fb9c524c5e0eebb32d5951c132a4912f1bffc462f916868bb5999beafa3f0d5e7e1214fb45da01bf786f267",
+];
+const IN_POSTGRES: [&str; 2] = [
+    "0001_initial 9f5d6a11c6168562be3751fa19447a7e17e249deeefc34b905000aeaf5ef75f5b6885a48f0832853cd1d84f07be14788",
+    "0002_looks eeee76f24fb3019a23f2e1b8788175a9307142cb374229b933537990ccf67e9f98b87aecc1a21022917dc1b3bfa5f02f",
+];
+
+/// No file was forgotten where the steps are listed.
+fn are_all_in(folder: &str, steps: &[&str]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations").join(folder);
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.collect();
+    files.sort();
+    let named: Vec<String> =
+        steps.iter().map(|step| format!("{}.sql", step.split(' ').next().unwrap())).collect();
+    assert_eq!(files, named);
+}
+
+#[tokio::test]
+async fn the_steps_of_sqlite_are_what_they_were() {
+    are_all_in("sqlite", &IN_SQLITE);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    let _store = Sqlite::open(&path).await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let kept = "SELECT printf('%04d_%s %s', version, description, lower(hex(checksum)))
+                FROM _sqlx_migrations ORDER BY version";
+    let kept: Vec<String> = sqlx::query_scalar(kept).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(kept, IN_SQLITE);
+}
+
+#[tokio::test]
+async fn the_steps_of_postgres_are_what_they_were() {
+    are_all_in("postgres", &IN_POSTGRES);
+    let database = Database::create().await;
+    let _store = Postgres::open(database.url.as_str()).await.unwrap();
+    let kept = "SELECT to_char(version, 'FM0000') || '_' || description || ' ' || encode(checksum, 'hex')
+                FROM _sqlx_migrations ORDER BY version";
+    let kept: Vec<String> = sqlx::query_scalar(kept).fetch_all(&mut database.connect().await).await.unwrap();
+    assert_eq!(kept, IN_POSTGRES);
+}
