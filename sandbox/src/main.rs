@@ -1,6 +1,7 @@
 //! Runs both stand-ins with a small world, for people with curl.
 
 use std::net::SocketAddr;
+use std::{env, io};
 
 use anyhow::Result;
 use clap::Parser;
@@ -8,7 +9,8 @@ use sandbox::clock::Clock;
 use sandbox::pagerduty::{Endpoint, PagerDuty};
 use sandbox::strongdm::StrongDm;
 use sandbox::world;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 /// A stand-in PagerDuty and a stand-in strongDM with a small world.
 #[derive(Parser)]
@@ -30,10 +32,9 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = env::var("RUST_LOG").ok().and_then(|filter| filter.parse().ok());
+    let filter: Targets = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR));
+    registry().with(filter).with(fmt::layer().with_writer(io::stderr)).init();
     let args = Args::parse();
     let clock = Clock::new();
     let pagerduty = PagerDuty::start(args.pagerduty, clock.clone()).await?;

@@ -1,6 +1,11 @@
 //! What passes learn of strongDM and remember in the store.
 
+use chrono::TimeDelta;
+
 use crate::{model::SecondGrant, store::Fact};
 
 /// What strongDM was last seen to do with a second grant; the best is assumed if nothing is known.
 pub(super) const SECOND_GRANT: Fact<SecondGrant> = Fact::named("second_grant");
+
+/// How long a lesson about strongDM's way with a second grant is believed.
+pub(super) const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);

@@ -82,7 +82,6 @@ mod timetable;
 pub mod world;
 
 pub use self::{
-    execute::LEARNED_FOR,
     observe::{Observer, Survey},
     reconciler::Reconciler,
     scope::{PassRequest, Scope},

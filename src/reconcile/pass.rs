@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     compare::{CompareError, Comparer},
-    execute::{Context, Executed, Executor, Round, cut_off},
+    execute::{Context, Executed, Executor, Round},
     lease::PassLease,
     links::SeenLinks,
     observe::{Observer, freshness, recorded},
@@ -124,7 +124,7 @@ impl PassRunner {
             };
             let executing = self.executor.execute(&context, &round, &mut report);
             let Ok(executed) = timeout_at(began + STOP, executing).await else {
-                let undone = cut_off(&round.plan, &report);
+                let undone = round.cut_off(&report);
                 report.failed.extend(undone);
                 break;
             };

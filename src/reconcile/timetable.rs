@@ -15,12 +15,12 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 /// By how much the clocks of replicas may differ without one of them taking it for a clock that was set back.
 const SKEW: TimeDelta = TimeDelta::seconds(2);
 
-/// How often what is done even if nothing happens.
+/// How often passes look at everything, whatever happens meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
-    /// A full pass.
+    /// A full pass happens at least this often.
     pub full_pass: TimeDelta,
-    /// The comparison of the ledger with strongDM's list.
+    /// A pass compares the ledger with strongDM's list at least this often.
     pub comparison: TimeDelta,
 }
 

@@ -6,7 +6,8 @@ use std::io;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -37,20 +38,22 @@ pub enum LogLevel {
 /// Starts logging; to be called once.
 pub fn start(format: LogFormat, level: LogLevel) {
     let level = match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
     // Libraries speak up only about trouble: their debug output may quote what they send.
-    let filter = EnvFilter::new(format!("error,oncall_grants={level}"));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("oncall_grants", level);
+    let lines = fmt::layer().with_writer(io::stderr);
     match format {
         LogFormat::Text => {
             let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-            builder.with_target(false).with_ansi(coloured).init();
+            registry().with(filter).with(lines.with_target(false).with_ansi(coloured)).init();
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Json => {
+            registry().with(filter).with(lines.json().flatten_event(true).with_span_list(false)).init();
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod architecture;
 mod faults;
 mod grants;
 mod oncalls;

@@ -2,6 +2,7 @@
 //! chosen here.
 
 mod context;
+mod round;
 mod second_grant;
 mod settle;
 
@@ -12,25 +13,23 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use self::second_grant::LEARNED_FOR;
 pub(super) use self::{
     context::Context,
+    round::{Executed, Round},
     settle::{adopt, as_foreign},
 };
 
-use self::second_grant::Refused;
+use self::{round::OUT_OF_TIME, second_grant::Refused};
 use super::{
-    facts::SECOND_GRANT,
+    facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
-    plan::{Action, PairActions, Plan, Revocation},
+    plan::{Action, PairActions, Revocation},
     report::{Attempt, Failure, PassReport},
 };
 use crate::{
     clock,
     metrics::{ByAction, Metrics},
-    model::{
-        AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, SecondGrant, Window,
-    },
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
     store::{self, AuditEntry, LedgerEntry, SharedStore, State},
     strongdm::{self, Error, RemoteGrant},
 };
@@ -40,8 +39,6 @@ const PAIRS_AT_ONCE: usize = 4;
 
 /// Why a write was not begun: the lease on passes, or the row, is no longer as it was.
 const TAKEN_OVER: &str = "another replica took over";
-/// Why a write was not begun: the pass has no time left.
-const OUT_OF_TIME: &str = "the pass ran out of time";
 
 /// Writes to strongDM.
 #[derive(Debug)]
@@ -52,26 +49,6 @@ pub(super) struct Executor {
     metrics: Arc<Metrics>,
     /// Failures that are in the audit already. Several pairs are written to at once.
     audited: Mutex<BTreeSet<String>>,
-}
-
-/// One plan of a pass, and what holds for its writes.
-#[derive(Debug)]
-pub(super) struct Round {
-    pub(super) plan: Plan,
-    /// What the plan knew about strongDM's way with a second grant.
-    pub(super) planned_with: SecondGrant,
-    /// No write is begun after it.
-    pub(super) deadline: Instant,
-    /// What is learned now is too late for this pass.
-    pub(super) is_last: bool,
-}
-
-/// What came of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Executed {
-    Done,
-    /// Something was learned that may change the plan.
-    PlanAgain,
 }
 
 /// What came of the actions of one account and resource.
@@ -413,22 +390,4 @@ impl Executor {
             format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
         self.audited.lock().insert(key)
     }
-}
-
-/// The writes of a plan that neither happened nor failed, because the pass was cut off.
-pub(super) fn cut_off(plan: &Plan, report: &PassReport) -> Vec<Failure> {
-    let mut failures = Vec::new();
-    for step in plan.actions() {
-        let done = match step {
-            Action::Create(_) => &report.created,
-            Action::Revoke(_) => &report.revoked,
-        };
-        let grant = step.grant();
-        let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
-        if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-            let (action, grant) = (Attempt::from(step), grant.clone());
-            failures.push(Failure { action, grant, error: OUT_OF_TIME.into() });
-        }
-    }
-    failures
 }

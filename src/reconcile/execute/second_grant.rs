@@ -1,11 +1,6 @@
 //! What a refusal shows of strongDM's way with a second grant for the same account and resource. Pure.
 
-use chrono::TimeDelta;
-
 use crate::model::{ForeignGrant, SecondGrant, Window};
-
-/// How long a lesson about strongDM's way with a second grant is believed.
-pub const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
 
 /// A refusal, and what was known when it came.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// About the on-calls of `source`.
-pub(in crate::reconcile) fn source(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
+pub(super) fn source(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
     let (what, right) = match source {
         Source::Schedule(_) => ("schedule", "schedules.read"),
         Source::Policy(_) => ("escalation policy", "escalation_policies.read"),
@@ -24,11 +24,11 @@ pub(in crate::reconcile) fn source(error: &Error, source: &Source, rules: &[Rule
 }
 
 /// About who is on call at all.
-pub(in crate::reconcile) fn on_calls(error: &Error) -> Fault {
+pub(super) fn on_calls(error: &Error) -> Fault {
     Fault { error: error.to_string(), remedy: error.remedy("oncalls.read") }
 }
 
 /// About a user.
-pub(in crate::reconcile) fn user(error: &Error) -> Fault {
+pub(super) fn user(error: &Error) -> Fault {
     Fault { error: error.to_string(), remedy: error.remedy("users.read") }
 }

@@ -70,7 +70,7 @@ pub fn preflight(
         let gaps = gaps.get(&rule.name).cloned();
         findings.extend(horizon.zip(gaps).map(|(horizon, gaps)| nobody(rule, horizon, gaps)));
     }
-    findings.sort_by(|one, other| (one.severity, one.kind).cmp(&(other.severity, other.kind)));
+    findings.sort_by_key(|finding| (finding.severity, finding.kind));
     findings.dedup();
     findings
 }

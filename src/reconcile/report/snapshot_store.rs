@@ -35,8 +35,7 @@ impl Snapshots {
 
     /// What the newest passes saw, also those of other replicas; nothing before the first.
     pub async fn read(&self) -> Result<StatusSnapshot, store::Error> {
-        let stored = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?;
-        let mut snapshot = stored.unwrap_or_default();
+        let mut snapshot = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
             snapshot.wrong_secret = here;
