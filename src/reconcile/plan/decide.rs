@@ -2,55 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
-    Action, PairActions, Plan, Wanted,
+    Action, Guard, PairActions, Plan, Settings, Wanted,
     claims::Claims,
     coverage::{self, Hold},
     pairs::{self, Decision, PairFacts},
 };
-use crate::{
-    model::{Aliases, FOREVER, Rule},
-    reconcile::world::World,
-};
-
-/// The operator's part of the decision.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which on-calls give access to what.
-    pub rules: Vec<Rule>,
-    /// Whose strongDM address differs from the one in PagerDuty.
-    pub aliases: Aliases,
-    /// How far ahead shifts are granted.
-    pub horizon: TimeDelta,
-    /// How many grants in force one pass may revoke.
-    pub max_revocations: usize,
-}
-
-/// The safety limit on revocations. Written as `allow_mass_revocation`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "bool", into = "bool")]
-pub enum Guard {
-    /// If a plan would revoke more grants in force than `max_revocations`, it revokes none.
-    #[default]
-    On,
-    /// Somebody confirmed that this plan may revoke any number.
-    Lifted,
-}
-
-impl From<bool> for Guard {
-    fn from(allow_mass_revocation: bool) -> Self {
-        if allow_mass_revocation { Self::Lifted } else { Self::On }
-    }
-}
-
-impl From<Guard> for bool {
-    fn from(guard: Guard) -> Self {
-        guard == Guard::Lifted
-    }
-}
+use crate::{model::FOREVER, reconcile::world::World};
 
 /// Decides what to do at `now`.
 ///

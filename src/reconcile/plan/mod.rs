@@ -24,10 +24,12 @@ mod describe;
 mod identity;
 mod pairs;
 mod second_grant;
+mod settings;
 
 pub use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Wanted},
-    decide::{Guard, Settings, plan},
+    decide::plan,
+    settings::{Guard, Settings},
 };
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ const CORNERS: [(&str, &[&str]); 4] = [
     ("pagerduty/signature.rs", &[]),
     ("pagerduty/event.rs", &["model"]),
     ("reconcile/plan", &["model", "reconcile/plan", "reconcile/world.rs"]),
-    ("reconcile/explain", &["model", "store", "reconcile"]),
+    ("reconcile/explain", &["model", "store", "reconcile", "clock"]),
 ];
 
 /// Where decisions are made: from values alone.
