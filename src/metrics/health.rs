@@ -53,7 +53,7 @@ impl Health {
     }
 
     /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
-    pub fn note_clock(&self, theirs: DateTime<Utc>) -> i64 {
+    pub fn record_clock(&self, theirs: DateTime<Utc>) -> i64 {
         let clocks = Clocks { theirs, ours: clock::now() };
         *self.clocks.lock() = Some(clocks);
         (clocks.theirs - clocks.ours).num_seconds()

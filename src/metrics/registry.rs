@@ -209,7 +209,7 @@ impl Metrics {
     }
 
     /// Notes how one request to an upstream went.
-    pub fn note_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
+    pub fn record_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
         let ByCall { upstream, operation, code: _ } = *call;
         self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
         self.requests.get_or_create(call).inc();
@@ -219,7 +219,7 @@ impl Metrics {
     }
 
     /// Notes which deliveries wait: how many, and for how many seconds the oldest; `None` if that cannot be told.
-    pub fn note_waiting(&self, waiting: Option<(f64, f64)>) {
+    pub fn record_waiting(&self, waiting: Option<(f64, f64)>) {
         let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
         self.waiting_webhooks.set(count);
         self.oldest_waiting_webhook.set(age);

@@ -18,7 +18,7 @@ use crate::{
     web::{error::AppError, state::AppState},
 };
 
-/// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.
+/// The passes and events that are read: enough to see a bad night. `/api/audit` and `/api/events` have the rest.
 const PASSES: u32 = 12;
 const EVENTS: u32 = 200;
 
