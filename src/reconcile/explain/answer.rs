@@ -13,26 +13,12 @@ use super::{
     person::{AccountView, Person},
     question::{Known, Past, Question},
     subject::{Subject, subjects},
-    verdict::verdict,
+    verdict::{Access, Verdict, verdict},
 };
 use crate::model::{Email, Grant, ResourceId, ResourceSelector, Rule};
 
 /// So much of the past is told.
 const TOLD: usize = 20;
-
-/// Whether somebody has access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// A grant covers the instant.
-    Yes,
-    /// No grant yet, but one is due to be made before.
-    Expected,
-    /// Something could not be seen.
-    Unknown,
-    /// No.
-    No,
-}
 
 /// The answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -118,7 +104,8 @@ fn answer(at: DateTime<Utc>, known: &Known<'_>, person: &Person, subject: &Subje
         );
     }
     chains.sort_by_key(|chain| std::cmp::Reverse(chain.length()));
-    let (access, missing, message, remedy) = verdict(&coverage, at, known, person, subject.name(), &chains);
+    let Verdict { access, missing, message, remedy } =
+        verdict(&coverage, at, known, person, subject.name(), &chains);
     Answer {
         resource: subject.name().to_owned(),
         resource_id: subject.id().cloned(),

@@ -19,12 +19,13 @@ mod verdict;
 mod words;
 
 pub use self::{
-    answer::{Access, Answer, Explanation, explain},
+    answer::{Answer, Explanation, explain},
     chain::Chain,
     gather::explain_now,
     link::{Link, LinkKind, LinkState},
     person::{AccountStatus, AccountView},
     question::{Known, Past, Question},
+    verdict::Access,
 };
 
 #[cfg(test)]

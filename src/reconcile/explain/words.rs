@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::{
-    answer::{Access, Answer, Explanation},
+    answer::{Answer, Explanation},
     chain::Chain,
     link::{LinkState, stretch},
     question::Past,
+    verdict::Access,
 };
 use crate::model::instant::to_second;
 
