@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("strongdm", &["clock", "model"]),
     ("store", &["model"]),
     ("telemetry", &[]),
-    ("tls", &["metrics", "model"]),
+    ("tls", &[]),
     ("metrics", &["clock", "model"]),
     ("clock", &[]),
     ("model", &[]),
