@@ -30,7 +30,7 @@ pub mod serve;
 
 pub mod web;
 
-pub mod subscription;
+pub(crate) mod subscription;
 
 pub mod reconcile;
 
@@ -44,5 +44,5 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
-pub mod tls;
+pub(crate) mod tls;
 pub(crate) mod wiring;

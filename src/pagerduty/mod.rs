@@ -15,7 +15,7 @@ mod wire;
 pub(crate) use self::{
     client::{
         Client,
-        directory::{PolicyInfo, User},
+        directory::PolicyInfo,
         http_client,
         request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription},

@@ -67,7 +67,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("strongdm", &["clock", "model"]),
     ("store", &["model"]),
     ("telemetry", &[]),
-    ("tls", &["metrics"]),
+    ("tls", &[]),
     ("metrics", &["clock", "model"]),
     ("clock", &[]),
     ("model", &[]),

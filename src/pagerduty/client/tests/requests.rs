@@ -11,7 +11,10 @@ use super::{
     sample,
     server::{Reply, Server, TOKEN, quick},
 };
-use crate::pagerduty::{Error, User, client::retry::RetryPolicy};
+use crate::pagerduty::{
+    Error,
+    client::{directory::User, retry::RetryPolicy},
+};
 
 /// The simplest call there is.
 async fn ask(server: &Server) -> Result<Option<User>, Error> {
