@@ -106,13 +106,17 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
-        metrics.note_request(&ByCall { upstream, operation: call.operation, code }, call.seconds, remaining);
+        metrics.record_request(
+            &ByCall { upstream, operation: call.operation, code },
+            call.seconds,
+            remaining,
+        );
         if let Some(date) = call.server_date {
-            let ahead = metrics.pagerduty.note_clock(date);
+            let ahead = metrics.pagerduty.record_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
         // That something does not exist is an answer like any other.
-        metrics.pagerduty.note(match call.error {
+        metrics.pagerduty.record(match call.error {
             Some(error)
                 if !matches!(error, pagerduty::Error::NotFound(_) | pagerduty::Error::BadRequest(_)) =>
             {
@@ -128,12 +132,12 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());
         let request = ByCall { upstream, operation: call.operation.name(), code };
-        metrics.note_request(&request, call.seconds, call.ratelimit_remaining);
+        metrics.record_request(&request, call.seconds, call.ratelimit_remaining);
         if let Some(date) = call.server_date {
-            let ahead = metrics.strongdm.note_clock(date);
+            let ahead = metrics.strongdm.record_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
-        metrics.strongdm.note(match call.result {
+        metrics.strongdm.record(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         });

@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, AuditAction, AuditOutcome, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector,
-        OwnGrant, Pair, Recorded, SecondGrant, Source, later,
+        Account, AuditAction, AuditOutcome, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant,
+        Pair, Recorded, SecondGrant, Source, later,
     },
     reconcile::{
         plan::{Guard, plan},
@@ -74,7 +74,7 @@ impl Story {
             .map(|name| (email(&format!("{name}@pd.example")), email(&format!("{name}@example.com"))));
         let settings = Settings {
             rules: vec![rule],
-            aliases: Aliases(aliases.into_iter().collect()),
+            aliases: aliases.into_iter().collect(),
             horizon: TimeDelta::hours(24),
             max_revocations: 20,
         };
