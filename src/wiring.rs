@@ -116,7 +116,7 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
         // That something does not exist is an answer like any other.
-        metrics.pagerduty.note(match call.error {
+        metrics.pagerduty.record(match call.error {
             Some(error)
                 if !matches!(error, pagerduty::Error::NotFound(_) | pagerduty::Error::BadRequest(_)) =>
             {
@@ -137,7 +137,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
             let ahead = metrics.strongdm.record_clock(date);
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
-        metrics.strongdm.note(match call.result {
+        metrics.strongdm.record(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         });

@@ -24,7 +24,7 @@ pub(super) fn read(section: &Section<'_>) -> Aliases {
         places.insert(from.clone(), value.place);
         aliases.extend(to.map(|to| (from, to)));
     }
-    Aliases(aliases)
+    aliases.into_iter().collect()
 }
 
 fn email(value: &Value<'_>, text: &str, whose: &str) -> Option<Email> {

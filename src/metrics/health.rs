@@ -43,8 +43,8 @@ pub struct LastError {
 }
 
 impl Health {
-    /// Notes the outcome of a request.
-    pub fn note(&self, outcome: Result<(), String>) {
+    /// Records the outcome of a request.
+    pub fn record(&self, outcome: Result<(), String>) {
         let mut health = self.view.lock();
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
@@ -52,19 +52,19 @@ impl Health {
         }
     }
 
-    /// Notes what the upstream's clock showed just now; how far it is ahead, in seconds.
+    /// Records what the upstream's clock showed just now. Returns how far it is ahead of ours, in seconds.
     pub fn record_clock(&self, theirs: DateTime<Utc>) -> i64 {
         let clocks = Clocks { theirs, ours: clock::now() };
         *self.clocks.lock() = Some(clocks);
         (clocks.theirs - clocks.ours).num_seconds()
     }
 
-    /// What the clocks showed at its last answer.
+    /// What both clocks showed when the upstream last answered.
     pub fn clocks(&self) -> Option<Clocks> {
         *self.clocks.lock()
     }
 
-    /// What is known.
+    /// Its last success and its last error.
     pub fn view(&self) -> HealthView {
         self.view.lock().clone()
     }

@@ -13,7 +13,7 @@ use super::{
     Durations, Health,
     names::{Names, new},
 };
-use crate::model::PassCounts;
+use crate::model::{AuditAction, AuditOutcome, PassCounts};
 
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
@@ -79,9 +79,9 @@ pub struct Metrics {
 
 impl Metrics {
     /// Shows what the last passes found, wherever they ran.
-    pub fn show(&self, standing: &PassCounts) {
-        let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *standing;
-        let count = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+    pub fn show(&self, counts: &PassCounts) {
+        let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *counts;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.held.set(count(held));
         self.deferred.set(count(deferred));
         self.skipped.set(count(skipped));
@@ -195,8 +195,8 @@ impl Metrics {
         for result in ["bad_signature", "unavailable"] {
             self.webhooks.get_or_create(&ByAnswer { result, secret: "none".to_owned() }).inc_by(0);
         }
-        for action in ["create", "revoke"] {
-            for result in ["done", "failed"] {
+        for action in [AuditAction::Create, AuditAction::Revoke].map(AuditAction::as_str) {
+            for result in [AuditOutcome::Done, AuditOutcome::Failed].map(AuditOutcome::as_str) {
                 self.grant_writes.get_or_create(&ByAction { action, result }).inc_by(0);
             }
         }
@@ -208,7 +208,7 @@ impl Metrics {
         }
     }
 
-    /// Notes how one request to an upstream went.
+    /// Counts one request to an upstream, with its duration and what its rate limit has left.
     pub fn record_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
         let ByCall { upstream, operation, code: _ } = *call;
         self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
@@ -218,8 +218,8 @@ impl Metrics {
         }
     }
 
-    /// Notes which deliveries wait: how many, and for how many seconds the oldest; `None` if that cannot be told.
-    pub fn record_waiting(&self, waiting: Option<(f64, f64)>) {
+    /// Shows how many deliveries wait, and for how many seconds the oldest has; `None` if the store does not say.
+    pub fn set_waiting(&self, waiting: Option<(f64, f64)>) {
         let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
         self.waiting_webhooks.set(count);
         self.oldest_waiting_webhook.set(age);

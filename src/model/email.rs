@@ -59,17 +59,29 @@ impl fmt::Display for Email {
 
 /// PagerDuty e-mail → strongDM e-mail where they differ; keys and values compare without case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aliases(pub BTreeMap<Email, Email>);
+pub struct Aliases(BTreeMap<Email, Email>);
 
 impl Aliases {
+    /// The strongDM address of the person whom PagerDuty knows under this one.
+    pub fn to_strongdm<'e>(&'e self, email: &'e Email) -> &'e Email {
+        self.0.get(email).unwrap_or(email)
+    }
+
     /// The strongDM address of the person whom PagerDuty knows under `raw`.
     pub fn account_email(&self, raw: &str) -> Result<Email, InvalidEmail> {
         let email: Email = raw.parse()?;
-        Ok(self.0.get(&email).cloned().unwrap_or(email))
+        Ok(self.to_strongdm(&email).clone())
     }
 
     /// The PagerDuty addresses that are mapped to this strongDM address.
     pub fn leading_to(&self, account: &str) -> Vec<&str> {
         self.0.iter().filter(|(_, to)| to.matches(account)).map(|(from, _)| from.as_str()).collect()
+    }
+}
+
+/// From pairs of a PagerDuty address and a strongDM address.
+impl FromIterator<(Email, Email)> for Aliases {
+    fn from_iter<I: IntoIterator<Item = (Email, Email)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
     }
 }

@@ -127,7 +127,7 @@ async fn pass_in_turn(
             // What the last holder left undone may lie outside of what is asked for here.
             runner.store.mark(&Mark::Everything).await?;
         }
-        let timetable = runner.store.outlook().await?.timetable;
+        let timetable = runner.store.workload().await?.timetable;
         let order = PassOrder { pass_id: note.pass_id, trigger, request: request.clone(), timetable };
         // Boxed, since the future of a whole pass is large.
         Box::pin(runner.run(&mut log, &lease, order)).await

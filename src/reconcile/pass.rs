@@ -248,7 +248,7 @@ impl PassRunner {
         let snapshot = self.snapshots.read().await?.after(report, full, &self.settings().rules);
         self.snapshots.replace(snapshot).await?;
         let complete = report.is_complete();
-        let counts = &mut timetable.standing;
+        let counts = &mut timetable.counts;
         if full {
             counts.held = report.held.len();
             counts.deferred = report.deferred.len();

@@ -103,7 +103,7 @@ impl<'r> PassLoop<'r> {
     }
 
     async fn turn(&mut self) -> Turn {
-        let workload = match self.runner.store.outlook().await {
+        let workload = match self.runner.store.workload().await {
             Ok(workload) => workload,
             Err(error) => return Turn::StoreFailed(error),
         };
@@ -138,7 +138,7 @@ impl<'r> PassLoop<'r> {
         if last.iter().zip(found.iter()).all(is_since) {
             self.first_pass = FirstPass::Begun;
         }
-        self.runner.metrics.show(&timetable.standing);
+        self.runner.metrics.show(&timetable.counts);
         if self.links_of != timetable.last_full {
             self.runner.links.reload().await?;
             self.links_of = timetable.last_full;
@@ -153,7 +153,7 @@ impl<'r> PassLoop<'r> {
     /// Another replica may have done what was due before we got the lease, so this looks again.
     async fn run_what_is_due(&mut self, log: &mut PassLog, lease: &PassLease, pass_id: String) -> Turn {
         let runner = self.runner;
-        let mut workload = match runner.store.outlook().await {
+        let mut workload = match runner.store.workload().await {
             Ok(workload) => workload,
             Err(error) => {
                 if lease.was_abandoned() {

@@ -26,15 +26,15 @@ pub struct Timetable {
     /// When the ledger was last compared with strongDM's list.
     pub verified_at: Option<DateTime<Utc>>,
     /// What the last passes found.
-    pub standing: PassCounts,
+    pub counts: PassCounts,
 }
 
-/// All that says whether a pass is due.
+/// What says whether a pass is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// What passes left.
+    /// What passes left for the next one.
     pub timetable: Timetable,
-    /// What events marked.
+    /// What events set.
     pub dirty: Vec<DirtyMark>,
     /// The holder of [`Duty::Passes`] let it expire, so nobody knows how far its pass came.
     pub abandoned: bool,
@@ -43,22 +43,23 @@ pub struct Workload {
 /// Leases and the shared timetable.
 #[async_trait]
 pub trait Coordination {
-    /// Takes a duty for so long, unless somebody else holds it. The database's clock decides.
+    /// Takes a duty for `ttl`, unless somebody else holds it. The database's clock decides when it ends. `note` says what
+    /// for.
     async fn try_lease(&self, duty: Duty, ttl: Duration, note: &str) -> Result<Option<Lease>, Error>;
 
-    /// Keeps a duty for so long from now on; false if it is lost.
+    /// Keeps a duty for `ttl` from now on. False if the lease is lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error>;
 
-    /// Gives a duty back.
+    /// Gives a duty back, and wakes whoever waits for it.
     async fn release(&self, lease: &Lease) -> Result<(), Error>;
 
-    /// Who holds a duty now; unknown where one process owns the whole store.
+    /// Who holds a duty now. None where one process owns the whole store.
     async fn holder(&self, duty: Duty) -> Result<Option<Holder>, Error>;
 
-    /// What there is to do.
-    async fn outlook(&self) -> Result<Workload, Error>;
+    /// What says whether a pass is due.
+    async fn workload(&self) -> Result<Workload, Error>;
 
-    /// Writes the timetable down; false if the lease is lost.
+    /// Replaces the timetable. False, and nothing is written, if the lease is lost.
     async fn set_timetable(&self, lease: &Lease, timetable: &Timetable) -> Result<bool, Error>;
 }
 
@@ -66,8 +67,9 @@ pub trait Coordination {
 pub(super) const TIMETABLE: &str =
     "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda";
 
-pub(super) const SET_TIMETABLE: &str = "UPDATE agenda
-     SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
+pub(super) const SET_TIMETABLE: &str = "
+    UPDATE agenda
+    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
 
 row! {
     /// The timetable as it is stored.
@@ -90,7 +92,7 @@ impl TimetableRow {
             failures: u32::try_from(failures).unwrap_or(0),
             retry_at: retry_ms.map(from_ms),
             verified_at: verified_ms.map(from_ms),
-            standing: from_json("standing", &standing)?,
+            counts: from_json("counts of passes", &standing)?,
         })
     }
 }
@@ -98,11 +100,11 @@ impl TimetableRow {
 impl Timetable {
     /// The instants in the order of their columns: last full pass, wake, retry, verified.
     pub(super) fn instants(&self) -> [Option<i64>; 4] {
-        let Self { last_full, wake, failures: _, retry_at, verified_at, standing: _ } = self;
+        let Self { last_full, wake, failures: _, retry_at, verified_at, counts: _ } = self;
         [last_full, wake, retry_at, verified_at].map(|at| at.map(|at| at.timestamp_millis()))
     }
 
-    pub(super) fn standing_text(&self) -> String {
-        to_json(&self.standing)
+    pub(super) fn counts_text(&self) -> String {
+        to_json(&self.counts)
     }
 }

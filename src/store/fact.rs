@@ -21,14 +21,14 @@ impl<T: Serialize + DeserializeOwned> Fact<T> {
         Self { name, value: PhantomData }
     }
 
-    /// Reads what is known at `now`. A value that only another version can read is as good as none: it is learned or
-    /// written anew.
+    /// Reads the value that holds at `now`. One that only another version can read is as good as none: we learn or write
+    /// it anew.
     pub async fn read(&self, store: &SharedStore, now: DateTime<Utc>) -> Result<Option<T>, Error> {
         let text = store.fact(self.name, now).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Replaces what is known, to hold until then; without an end it holds until it is replaced.
+    /// Replaces the value. It holds until `until`, or until it is replaced.
     pub async fn write(
         &self,
         store: &SharedStore,

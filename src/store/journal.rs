@@ -1,4 +1,4 @@
-//! What was decided and done, for people: audit, passes and deliveries.
+//! What we decided and did, for people to read: audit, reports of passes, and deliveries.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
 
-/// One thing that was done to a grant, or tried.
+/// One thing that we did to a grant, or tried.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
     /// When.
@@ -90,29 +90,29 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// What people read.
+/// Writes down what we decided and did, and reads it in pages.
 #[async_trait]
 pub trait Journal {
     /// Writes an audit entry that settles nothing, such as a failure.
     async fn audit(&self, entry: &AuditEntry) -> Result<(), Error>;
 
-    /// A page of the audit below the cursor `before`, newest first.
+    /// A page of the audit, newest first: the entries below the cursor `before`.
     async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error>;
 
-    /// The next entries of the audit above the place `after`, oldest first, of those made at `since` or later.
+    /// The next entries of the audit, oldest first: those above the place `after` that were made at `since` or later.
     async fn audit_after(&self, limit: u32, after: i64, since: DateTime<Utc>)
     -> Result<Vec<AuditRow>, Error>;
 
-    /// A page of the deliveries below the cursor `before`, newest first.
+    /// A page of the deliveries, newest first: those below the cursor `before`.
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error>;
 
-    /// Keeps the report of a pass.
+    /// Stores the report of a pass. One that is stored already stays.
     async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error>;
 
-    /// The report of a pass, if it was kept.
+    /// The report of a pass; none if it was not stored, or is pruned.
     async fn pass_report(&self, id: &str) -> Result<Option<String>, Error>;
 
-    /// The reports of the newest passes that were kept.
+    /// The reports of the newest passes that have one, newest first.
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
 }
 
@@ -140,7 +140,9 @@ pub(super) const PRUNE_AUDIT: &str =
     "DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)";
 
 /// Removes reports of passes that began before `$1`.
-pub(super) const PRUNE_PASSES: &str = "DELETE FROM passes WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)";
+pub(super) const PRUNE_PASSES: &str = "
+    DELETE FROM passes
+    WHERE id IN (SELECT id FROM passes WHERE started_ms < $1 ORDER BY started_ms LIMIT 500)";
 
 row! {
     /// An audit entry as it is stored.

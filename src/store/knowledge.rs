@@ -1,8 +1,9 @@
-//! What was learned from answers and must outlive the process: other people's grants, refusals, facts, and which
-//! schedule was seen under which escalation policy.
+//! What we learned from answers and must remember longer than the process lives: other people's grants, refusals, facts,
+//! and which schedule we saw under which escalation policy.
 //!
-//! The links are no fact, although they are read and replaced as a whole: replicas of the version before write them row by
-//! row into a table of their own. Were they a fact here, each side of a rolling upgrade would decide by what only it saw.
+//! Links are read and replaced as a whole like a fact, but keep their table: during a rolling upgrade, replicas of the
+//! previous version read and write it. Were links a fact here, each side would decide by what it alone saw. They move no
+//! earlier than one version after the last that uses the table.
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,14 +15,14 @@ use super::{
 };
 use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, Window};
 
-/// The verbs about what was learned.
+/// Remembers what we learned from answers.
 #[async_trait]
 pub trait Knowledge {
-    /// Other people's grants as last seen, with the moment each was first seen.
+    /// Other people's grants as we last saw them, each with the moment when we first saw it.
     async fn foreign_grants(&self) -> Result<Vec<(ForeignGrant, DateTime<Utc>)>, Error>;
 
-    /// Replaces what is known of other people's grants: all of it, or that of one account and resource. Nothing
-    /// changes if the lease is lost: what was seen then may be older than what is known.
+    /// Replaces what we know of other people's grants: all of it, or that of one pair. Writes nothing if the lease is
+    /// lost: whoever has it may have seen something newer.
     async fn set_foreign_grants(
         &self,
         lease: &Lease,
@@ -30,26 +31,26 @@ pub trait Knowledge {
         now: DateTime<Utc>,
     ) -> Result<(), Error>;
 
-    /// The value of the fact of this name, if it still holds at `now`; [`Fact`](super::Fact) knows what it means.
+    /// The value of the fact of this name that holds at `now`. Read it through a [`Fact`](super::Fact), which knows its type.
     async fn fact(&self, name: &str, now: DateTime<Utc>) -> Result<Option<String>, Error>;
 
-    /// Replaces the value of a fact, to hold until then; without an end it holds until it is replaced.
+    /// Replaces the value of a fact. It holds until `until`, or until it is replaced.
     async fn set_fact(&self, name: &str, value: &str, until: Option<DateTime<Utc>>) -> Result<(), Error>;
 
-    /// Refusals without a visible cause that still hold.
+    /// The refusals without a visible cause that keep us from trying again at `now`.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
 
-    /// Remembers a refusal without a visible cause; each further one doubles the pause, from 2 s up to 15 min. The
-    /// first is short because a grant that ends now may still be in the way for a moment.
+    /// Remembers that strongDM refused a grant and showed none in its way. Each further refusal doubles the pause, from 2 s
+    /// up to 15 min; the first is short because a grant that ends now may still be in the way for a moment.
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error>;
 
-    /// Forgets the refusals of a pair, because a grant was taken.
+    /// Forgets the refusals of a pair, because strongDM made a grant for it.
     async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error>;
 
-    /// Which schedule was seen under which escalation policy.
+    /// Which schedule the last full pass saw under which escalation policy.
     async fn links(&self) -> Result<Links, Error>;
 
-    /// Replaces what is known about schedules under policies.
+    /// Replaces the links.
     async fn set_links(&self, links: &Links) -> Result<(), Error>;
 }
 
@@ -60,8 +61,9 @@ pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_
 
 pub(super) const FACT: &str = "SELECT value FROM facts WHERE name = $1 AND until_at > $2";
 
-pub(super) const SET_FACT: &str = "INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at";
+pub(super) const SET_FACT: &str = "
+    INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at";
 
 /// A write that changes nothing, to see whether the store takes one.
 pub(super) const TRY_TO_WRITE: &str = "DELETE FROM facts WHERE name = ''";

@@ -18,7 +18,7 @@ impl Duty {
     }
 }
 
-/// Proof that this process was given a duty; until when is for the database to say.
+/// Proof that the store gave this process a duty. When it ends, only the database can say.
 #[derive(Clone, Debug)]
 pub struct Lease {
     pub(super) duty: Duty,
@@ -29,12 +29,12 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Whether the last holder neither renewed nor released it: it died, froze, or was cut off in the middle.
+    /// Whether the holder before neither renewed nor released it: it died, froze, or lost the database.
     pub fn was_abandoned(&self) -> bool {
         self.abandoned
     }
 
-    /// Whether it must be renewed; not where one process owns the whole store.
+    /// Whether the holder must renew it. It need not where one process owns the whole store.
     pub fn expires(&self) -> bool {
         self.expires
     }
@@ -45,6 +45,6 @@ impl Lease {
 pub struct Holder {
     /// Tells this lease from the next one.
     pub token: i64,
-    /// What the holder said that it is doing.
+    /// What the holder says that it is doing.
     pub note: String,
 }

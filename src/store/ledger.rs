@@ -1,5 +1,8 @@
-//! The ledger: which grants are ours. A write to strongDM is intended here before the call and settled after it;
-//! `reconcile/mod.rs` says why nothing is lost or doubled in between.
+//! The ledger: which grants are ours. We write an intent before each call to strongDM, and settle it after the call;
+//! `reconcile/mod.rs` argues why nothing is lost or doubled in between.
+//!
+//! Nobody writes anything when a window ends: strongDM ends the access by itself. A row's state tells what our calls came
+//! to, and its window whether the grant is over.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,18 +14,19 @@ use super::{
 };
 use crate::model::{AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, ResourceId, Window};
 
-/// Where a grant of ours stands.
+/// What our calls to strongDM came to. It says nothing about time: a row is over once its window has ended, whatever its
+/// state, and [`Ledger::ledger`] no longer lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It was decided to make it; the call may be under way, or its outcome never arrived.
+    /// We decided to make the grant; the call may be under way, or its answer never arrived.
     Creating,
-    /// The call's outcome is unknown and no such grant was found. It may still turn up.
+    /// We found no such grant after an answer that never arrived. It may still turn up.
     Lost,
-    /// It is in strongDM.
+    /// strongDM has made the grant, and ends it when its window ends. The row stays in this state.
     Live,
-    /// It was decided to take it back; the call may be under way, or its outcome never arrived.
+    /// We decided to revoke the grant; the call may be under way, or its answer never arrived.
     Revoking,
-    /// It is over.
+    /// strongDM removed the grant before its window ended: we revoked it, or it vanished.
     Ended,
 }
 
@@ -50,9 +54,9 @@ impl State {
 pub struct LedgerEntry {
     /// The grant with its row and causes. Its `id` is missing while it is being created or lost.
     pub own: OwnGrant,
-    /// Where it stands.
+    /// What our calls came to.
     pub state: State,
-    /// When it was decided to make it.
+    /// When we decided to make it.
     pub intended_at: DateTime<Utc>,
 }
 
@@ -61,7 +65,7 @@ pub struct LedgerEntry {
 pub struct GrantQuery {
     /// Only those in force now.
     pub active: bool,
-    /// Past ones as well.
+    /// Also those that are over: their window ended, or they ended before it.
     pub ended: bool,
     /// Only this person's, without regard to case.
     pub email: Option<String>,
@@ -70,28 +74,28 @@ pub struct GrantQuery {
 }
 
 impl GrantQuery {
-    /// Whether grants are listed that are over.
+    /// Whether it asks for grants that are over.
     pub(super) fn wants_past(&self) -> bool {
         self.ended && !self.active
     }
 }
 
-/// The ledger's verbs. To begin a write takes the lease on passes; to say what came of one does not, since that is
-/// true whoever holds the lease by then, unless it is that nothing happened. A settlement changes only rows that still
-/// wait for it, so that one that comes late undoes nothing that another replica found out meanwhile.
+/// The ledger's verbs. Whoever begins a write needs the lease on passes. Whoever settles one does not, since what it says
+/// is true whoever holds the lease by then; only that nothing happened may no longer be true. A settlement changes a row
+/// that still waits for it and no other, so that a late one undoes nothing that another replica has found out meanwhile.
 #[async_trait]
 pub trait Ledger {
-    /// Every row that is not over at `now`, oldest first.
+    /// Every row that is not over at `now`, oldest first: it is not [`State::Ended`], and its window ends later.
     async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error>;
 
-    /// Grants of ours that exist or existed in strongDM, by start.
+    /// The grants of ours that strongDM has or had, by start.
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error>;
 
-    /// Whether this grant is or was ever ours.
+    /// Whether this grant is or ever was ours.
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error>;
 
-    /// Writes down that this grant is about to be made, before the call. None if the lease is lost: then it must not
-    /// be made.
+    /// Records, before the call, that we are about to make this grant. None if the lease is lost: then nobody here may
+    /// make it.
     async fn intend_create(
         &self,
         lease: &Lease,
@@ -99,26 +103,26 @@ pub trait Ledger {
         now: DateTime<Utc>,
     ) -> Result<Option<LedgerRow>, Error>;
 
-    /// Writes down that this live grant is about to be taken back, before the call. False if the lease is lost, or
-    /// the grant no longer live: then it must not be taken back.
+    /// Records, before the call, that we are about to revoke this grant. False if the lease is lost, or the row is not
+    /// [`State::Live`]: then nobody here may revoke it.
     async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error>;
 
-    /// The grant is in strongDM under this ID: made by us, or found again. Ours from now on, even if the row was
-    /// given to another grant meanwhile. False if that was known already, also as a grant that is over by now; then
-    /// nothing is written.
+    /// Records that strongDM has the grant under this ID: we made it, or found it again. It is ours from now on, also if
+    /// the row was given to another grant meanwhile; then a copy of the row gets it. False, and nothing is written, if the
+    /// ID is known already, also as that of an ended grant.
     async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
 
-    /// The grant was certainly not made; the row goes unless a grant was found for it meanwhile.
+    /// Records that strongDM certainly did not make the grant. Removes the row, unless a grant was found for it meanwhile.
     async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error>;
 
-    /// No such grant was found after an unclear answer; it may still turn up.
+    /// Records that we found no such grant after an unclear answer.
     async fn settle_lost(&self, row: LedgerRow) -> Result<(), Error>;
 
-    /// The grant is still there although it was to be taken back. Nothing is written if the lease is lost: whoever has
-    /// it may be taking the grant back by now.
+    /// Records that strongDM still has a grant that we meant to revoke. Writes nothing if the lease is lost: whoever has
+    /// it may be revoking the grant by now.
     async fn settle_kept(&self, lease: &Lease, row: LedgerRow) -> Result<(), Error>;
 
-    /// The grant is no longer in strongDM. False if that was known already; then nothing is written.
+    /// Records that strongDM no longer has the grant. False, and nothing is written, if that was known already.
     async fn settle_ended(
         &self,
         row: LedgerRow,
@@ -126,11 +130,11 @@ pub trait Ledger {
         audit: &AuditEntry,
     ) -> Result<bool, Error>;
 
-    /// A grant that was taken for over before `before` is still in strongDM: it is live again, and answered. None if it
-    /// is not one that should be over, or was taken for over only since.
-    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
+    /// Reopens a grant that we recorded as ended before `before` but that strongDM still lists, and returns it. None if we
+    /// recorded no such end, or its window has ended too.
+    async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
 
-    /// Writes down the new attribution of grants that stay.
+    /// Replaces the attribution of grants that stay.
     async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error>;
 }
 
@@ -141,7 +145,7 @@ macro_rules! grant_columns {
     };
 }
 
-/// Every row that is not over at `$1`.
+/// The rows that are not over at `$1`.
 pub(super) const OPEN_ROWS: &str =
     concat!("SELECT ", grant_columns!(), " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq");
 

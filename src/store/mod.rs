@@ -1,13 +1,14 @@
-//! What must survive the process: deliveries, dirty marks, the ledger with its intents, audit, passes, what was
-//! learned, and who does what when. All SQL lives in this folder.
+//! What must survive the process: deliveries, dirty marks, the ledger with its intents, audit, passes, what we learned,
+//! and who does what when. All SQL lives in this folder.
 //!
-//! One trait, [`Store`], and two databases behind it, each with its own SQL and migrations. What both promise is
-//! written down in the doc comments of the traits and tried on both in `tests/store/`. No transaction ever spans
-//! a remote call.
+//! One trait, [`Store`], and two databases behind it. A topic's file (`ledger.rs`, `inbox/`, …) holds its verbs, its types,
+//! its rows, and the statements that both databases take to the letter; the folder of each database holds those that
+//! differ, and its migrations. What both promise is written down in the doc comments of the traits and tried on both in
+//! `tests/store/`. No transaction ever spans a remote call.
 //!
 //! * [`sqlite`]: one process owns the file.
 //! * [`postgres`]: any number of replicas share the database. What only one may do at a time is guarded by a
-//!   [`Lease`]; writes that only its holder may make ask for it and do nothing once it is lost.
+//!   [`Lease`]: the statements of its holder's writes ask for it, and do nothing once it is lost.
 //!
 //! # Migrations
 //!
@@ -56,8 +57,8 @@ pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + S
     /// Whether the store takes writes now.
     async fn check_writable(&self) -> Result<(), Error>;
 
-    /// Removes one step of what is older than `before`, and of event keys older than `keys_before`: a few rows of each
-    /// table, so that deliveries do not wait behind it. Says whether more is left.
+    /// Removes what is older than `before`, and event keys that are older than `keys_before`: a few rows of each table, so
+    /// that deliveries do not wait behind it. True if more may be left.
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error>;
 
     /// Closes all connections; waits for writes under way.

@@ -15,18 +15,18 @@ on_both! {
 
 async fn the_timetable_is_kept(store: SharedStore) {
     let lease = lease(&store).await;
-    assert_eq!(store.outlook().await.unwrap().timetable, Timetable::default());
-    let standing = PassCounts { held: 1, grants: 7, last_complete: Some(at(3)), ..PassCounts::default() };
+    assert_eq!(store.workload().await.unwrap().timetable, Timetable::default());
+    let counts = PassCounts { held: 1, grants: 7, last_complete: Some(at(3)), ..PassCounts::default() };
     let timetable = Timetable {
         last_full: Some(at(1)),
         wake: Some(at(2)),
         failures: 3,
         retry_at: Some(at(4)),
         verified_at: Some(at(5)),
-        standing,
+        counts,
     };
     assert!(store.set_timetable(&lease, &timetable).await.unwrap());
-    assert_eq!(store.outlook().await.unwrap().timetable, timetable);
+    assert_eq!(store.workload().await.unwrap().timetable, timetable);
 }
 
 async fn reports_are_kept(store: SharedStore) {

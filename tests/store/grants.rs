@@ -15,7 +15,8 @@ on_both! {
     a_late_creation_is_ours_whatever_became_of_its_row,
     a_creation_that_was_settled_already_is_not_settled_again,
     a_late_settlement_does_not_bring_an_ended_grant_back,
-    a_grant_that_was_taken_for_over_can_be_found_again,
+    a_grant_is_over_with_its_window_though_nobody_writes_that_down,
+    a_grant_that_was_recorded_as_ended_can_be_reopened,
     a_late_refusal_does_not_forget_a_grant_that_was_found,
     what_is_not_live_is_not_revoked,
 }
@@ -119,18 +120,27 @@ async fn a_late_settlement_does_not_bring_an_ended_grant_back(store: SharedStore
     assert_eq!(store.ledger(at(1)).await.unwrap()[0].state, State::Live, "found, so not lost");
 }
 
-async fn a_grant_that_was_taken_for_over_can_be_found_again(store: SharedStore) {
+async fn a_grant_is_over_with_its_window_though_nobody_writes_that_down(store: SharedStore) {
+    live(&store, &lease(&store).await, "ag-1").await;
+    assert_eq!(store.ledger(at(99)).await.unwrap()[0].state, State::Live);
+    assert!(store.ledger(at(100)).await.unwrap().is_empty());
+    assert!(store.grants(at(100), &GrantQuery::default()).await.unwrap().is_empty());
+    assert_eq!(store.reopen(&GrantId::from("ag-1"), at(100)).await.unwrap(), None);
+    assert!(store.is_ours(&GrantId::from("ag-1")).await.unwrap());
+}
+
+async fn a_grant_that_was_recorded_as_ended_can_be_reopened(store: SharedStore) {
     let lease = lease(&store).await;
     let row = live(&store, &lease, "ag-1").await;
     let id = GrantId::from("ag-1");
-    let found = async |before| store.settle_found(&id, at(before)).await.unwrap().map(|grant| grant.id);
+    let found = async |before| store.reopen(&id, at(before)).await.unwrap().map(|grant| grant.id);
     assert_eq!(found(5).await, None, "it is not over");
     assert!(store.settle_ended(row, at(5), &audit(&new_grant().grant)).await.unwrap());
-    assert_eq!(found(5).await, None, "it was taken for over only now");
+    assert_eq!(found(5).await, None, "its end was recorded only now");
     assert_eq!(found(200).await, None, "its window is over");
     assert_eq!(found(6).await, Some(Some(id.clone())));
     assert_eq!(store.ledger(at(6)).await.unwrap()[0].state, State::Live);
-    assert_eq!(store.settle_found(&GrantId::from("ag-9"), at(6)).await.unwrap(), None, "never ours");
+    assert_eq!(store.reopen(&GrantId::from("ag-9"), at(6)).await.unwrap(), None, "never ours");
 }
 
 async fn a_late_refusal_does_not_forget_a_grant_that_was_found(store: SharedStore) {

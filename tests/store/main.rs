@@ -58,7 +58,7 @@ async fn lease(store: &SharedStore) -> Lease {
 }
 
 async fn dirty(store: &SharedStore) -> Vec<DirtyMark> {
-    store.outlook().await.unwrap().dirty
+    store.workload().await.unwrap().dirty
 }
 
 async fn marks(store: &SharedStore) -> BTreeSet<Mark> {

@@ -60,10 +60,10 @@ async fn an_expired_lease_can_be_taken_and_tells_that_it_was_abandoned() {
     let (database, one, other) = two().await;
     let held = one.try_lease(Duty::Passes, LONG, "at work").await.unwrap().unwrap();
     assert_eq!(other.holder(Duty::Passes).await.unwrap().unwrap().note, "at work");
-    assert!(!other.outlook().await.unwrap().abandoned);
+    assert!(!other.workload().await.unwrap().abandoned);
     expire(&database).await;
     assert_eq!(other.holder(Duty::Passes).await.unwrap(), None);
-    assert!(other.outlook().await.unwrap().abandoned);
+    assert!(other.workload().await.unwrap().abandoned);
     assert!(one.renew(&held, LONG).await.unwrap(), "nobody took it yet");
     expire(&database).await;
     let taken = lease(&other).await;
@@ -71,7 +71,7 @@ async fn an_expired_lease_can_be_taken_and_tells_that_it_was_abandoned() {
     assert!(!one.renew(&held, LONG).await.unwrap());
     one.release(&held).await.unwrap();
     assert!(other.renew(&taken, LONG).await.unwrap(), "the late release changed nothing");
-    assert!(!other.outlook().await.unwrap().abandoned);
+    assert!(!other.workload().await.unwrap().abandoned);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     refuses(&lost).await;
     lease(&other).await;
     refuses(&lost).await;
-    assert_eq!(other.outlook().await.unwrap().timetable.failures, 0);
+    assert_eq!(other.workload().await.unwrap().timetable.failures, 0);
     assert_eq!(marks(&other).await, BTreeSet::from([mark("A")]));
     assert!(other.foreign_grants().await.unwrap().is_empty());
     let state = async |row| {

@@ -110,7 +110,7 @@ impl Comparer {
         if self.strongdm.get_grant(id).await?.is_none() {
             return Ok(());
         }
-        if let Some(grant) = self.store.settle_found(id, context.now).await? {
+        if let Some(grant) = self.store.reopen(id, context.now).await? {
             tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
             let audit = context.audit(
                 AuditAction::Adopt,

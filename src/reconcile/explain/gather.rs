@@ -37,7 +37,7 @@ pub async fn explain_now(
     let asked = around(observer.asked_window(now), at);
     let recorded = recorded::read(store, now).await?;
     let mut world = observer.observe_window(now, &Scope::All, asked, recorded).await;
-    let email = settings.aliases.0.get(&question.email).unwrap_or(&question.email);
+    let email = settings.aliases.to_strongdm(&question.email);
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }

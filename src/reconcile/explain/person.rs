@@ -76,7 +76,7 @@ impl fmt::Display for AccountStatus {
 impl Person {
     pub(super) fn find(email: &Email, known: &Known<'_>) -> Self {
         let aliases = &known.settings.aliases;
-        let account_email = aliases.0.get(email).unwrap_or(email).clone();
+        let account_email = aliases.to_strongdm(email).clone();
         let is_meant = |raw: &str| {
             email.matches(raw) || aliases.account_email(raw).is_ok_and(|mapped| mapped == account_email)
         };

@@ -5,9 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::*;
 use crate::{
     model::{
-        Account, Aliases, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed,
-        OnCall, OnCallSelector, OwnGrant, Pair, Recorded, Resource, ResourceSelector, Rule, SecondGrant,
-        Source, Window, later,
+        Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,
+        OnCallSelector, OwnGrant, Pair, Recorded, Resource, ResourceSelector, Rule, SecondGrant, Source,
+        Window, later,
     },
     reconcile::{
         plan::{Guard, Settings, plan},
@@ -75,7 +75,7 @@ impl Story {
             .map(|name| (email(&format!("{name}@pd.example")), email(&format!("{name}@example.com"))));
         let settings = Settings {
             rules: vec![rule],
-            aliases: Aliases(aliases.into_iter().collect()),
+            aliases: aliases.into_iter().collect(),
             horizon: TimeDelta::hours(24),
             max_revocations: 20,
         };

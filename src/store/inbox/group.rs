@@ -37,7 +37,7 @@ impl<'d> Group<'d> {
         to_json(&first.into_iter().collect::<Vec<_>>())
     }
 
-    /// What becomes of each delivery, if these keys were `unknown` before: new is the first of each.
+    /// What becomes of each delivery, if the store did not know these keys before: the first of each key is new.
     pub(crate) fn outcomes(&self, unknown: Vec<String>) -> Vec<Accepted> {
         let mut unknown: BTreeSet<String> = unknown.into_iter().collect();
         let both = self.keys.iter().zip(self.deliveries);
@@ -49,7 +49,7 @@ impl<'d> Group<'d> {
         outcomes.collect()
     }
 
-    /// The marks that the new ones set, in order: `[[mark, how often, since_ms], …]`; none if they set none.
+    /// The marks that the new deliveries set, in order: `[[mark, how often, since_ms], …]`; none if they set none.
     pub(crate) fn marks(&self, outcomes: &[Accepted]) -> Option<String> {
         let mut marks: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         let both = self.deliveries.iter().zip(outcomes);

@@ -1,14 +1,15 @@
-//! Deliveries and the dirty marks they leave; many deliveries share one commit.
+//! Deliveries and the dirty marks that they leave. `queue.rs` writes many of them in one commit.
 
 mod group;
 mod queue;
 
 use std::collections::BTreeSet;
 
-use super::{Error, Lease, column::from_ms, row::row};
-use crate::model::Mark;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+
+use super::{Error, Lease, column::from_ms, row::row};
+use crate::model::Mark;
 
 pub(super) use self::{
     group::Group,
@@ -56,24 +57,24 @@ impl Accepted {
     }
 }
 
-/// A mark with the version that was seen; clearing it clears no later one.
+/// A dirty mark as a pass reads it. Clearing it by its version leaves what was marked since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirtyMark {
-    /// What must be looked at.
+    /// What a pass must look at.
     pub mark: Mark,
-    /// How often it was marked so far.
+    /// How often events have set it so far.
     pub version: i64,
-    /// When the last pass began that looked at it because of an event.
+    /// When the last pass began that an event had made look at it.
     pub looked_at: Option<DateTime<Utc>>,
-    /// When the oldest of the deliveries that wait for a look at it arrived; if it was set again during the last look,
-    /// when that began.
+    /// When the oldest delivery arrived that waits for a pass to look at it. If an event set it again during the last
+    /// pass that did: when that pass began.
     pub since: Option<DateTime<Utc>>,
 }
 
 /// The deliveries that no pass has served yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many; one that marked two things counts for each, and so does a look that passes owe without a delivery.
+    /// How many. A delivery that set two marks counts twice, and a mark set without a delivery counts once.
     pub deliveries: i64,
     /// When the oldest arrived.
     pub since: Option<DateTime<Utc>>,
@@ -85,20 +86,21 @@ impl From<(i64, Option<i64>)> for Backlog {
     }
 }
 
-/// Takes deliveries in and tells what they left to do.
+/// Accepts deliveries, and tells what they left to do.
 #[async_trait]
 pub trait Inbox {
-    /// Stores a delivery and marks what it is about, durably; the same event twice is stored but marks nothing.
+    /// Stores a delivery and sets its marks in one transaction, and returns once both are on disk. A delivery of an event
+    /// that was seen before is stored but sets no mark.
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, Error>;
 
-    /// Sets a mark without a delivery, durably.
+    /// Sets a mark without a delivery, and returns once it is on disk.
     async fn mark(&self, mark: &Mark) -> Result<(), Error>;
 
-    /// What waits for a pass.
+    /// The deliveries that no pass has served yet, in numbers.
     async fn backlog(&self) -> Result<Backlog, Error>;
 
-    /// Notes that `marks` were looked at by `pass`, which began at `began`; the deliveries that left them find it there.
-    /// A mark that was set again since stays dirty. False if the lease is lost; then nothing is cleared.
+    /// Records that the pass `pass`, which began at `began`, looked at `marks`: it has served the deliveries that set them.
+    /// A mark that was set again since then stays dirty. False, and nothing is written, if the lease is lost.
     async fn clear_dirty(
         &self,
         lease: &Lease,
@@ -109,22 +111,28 @@ pub trait Inbox {
 }
 
 /// Counts the [`Backlog`], however large it is, from the few marks that are dirty.
-pub(super) const BACKLOG: &str = "SELECT CAST(coalesce(sum(version - done), 0) AS BIGINT), min(since_ms)
-     FROM dirty WHERE version > done";
+pub(super) const BACKLOG: &str = "
+    SELECT CAST(coalesce(sum(version - done), 0) AS BIGINT), min(since_ms)
+    FROM dirty WHERE version > done";
 
 /// The marks that are dirty.
 pub(super) const DIRTY: &str =
     "SELECT mark, version, looked_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
 
 /// Removes the keys of events that were last seen before `$1`.
-pub(super) const PRUNE_EVENT_KEYS: &str = "DELETE FROM event_keys WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)";
+pub(super) const PRUNE_EVENT_KEYS: &str = "
+    DELETE FROM event_keys
+    WHERE key IN (SELECT key FROM event_keys WHERE seen_ms < $1 ORDER BY seen_ms LIMIT 500)";
 
 /// Removes deliveries that arrived before `$1`.
-pub(super) const PRUNE_DELIVERIES: &str = "DELETE FROM deliveries WHERE received_ms < $1 AND seq IN (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)";
+pub(super) const PRUNE_DELIVERIES: &str = "
+    DELETE FROM deliveries
+    WHERE received_ms < $1 AND seq IN (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)";
 
 /// Removes the memory of looks that began before `$1`.
-pub(super) const PRUNE_LOOKS: &str =
-    "DELETE FROM looks WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
+pub(super) const PRUNE_LOOKS: &str = "
+    DELETE FROM looks
+    WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
 
 row! {
     /// A dirty mark as it is stored.

@@ -1,4 +1,5 @@
-//! The queue in front of the disk: one task writes deliveries, as many as wait, in one commit.
+//! The group-commit queue: one task takes all the deliveries that wait and writes them in one transaction, so that they
+//! share what costs most, the sync of the disk.
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +13,7 @@ const QUEUE: usize = 1024;
 /// How many deliveries share a commit at most; beyond this the sync is no longer what costs.
 const GROUP: usize = 256;
 
-/// A way to write a group of deliveries in one transaction.
+/// Writes a group of deliveries in one transaction; each database does so in its own way.
 #[async_trait]
 pub(crate) trait WriteGroup: Send + Sync + 'static {
     async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error>;
@@ -20,11 +21,12 @@ pub(crate) trait WriteGroup: Send + Sync + 'static {
 
 type Waiting = (Delivery, oneshot::Sender<Result<Accepted, Error>>);
 
-/// The way to the one task that writes deliveries.
+/// Leads to the one task that writes deliveries.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue(mpsc::Sender<Waiting>);
 
 impl Queue {
+    /// Starts the task. It ends with the last copy of the queue.
     pub(crate) fn start(writer: impl WriteGroup) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Waiting>(QUEUE);
         tokio::spawn(async move {
@@ -36,7 +38,7 @@ impl Queue {
         Self(sender)
     }
 
-    /// Waits until the delivery is durable.
+    /// Returns once the delivery is on disk. [`Error::Busy`] if too many wait before it.
     pub(crate) async fn accept(&self, delivery: Delivery) -> Result<Accepted, Error> {
         let (reply, outcome) = oneshot::channel();
         self.0.try_send((delivery, reply)).map_err(|_| Error::Busy)?;
@@ -44,7 +46,8 @@ impl Queue {
     }
 }
 
-/// Writes the group and answers all who wait. A sender may have hung up; its delivery is stored all the same.
+/// Writes the group and tells each who waits what became of its delivery. A sender may have hung up; its delivery is
+/// stored all the same.
 async fn write_all(writer: &impl WriteGroup, group: &mut Vec<Waiting>) {
     let deliveries: Vec<&Delivery> = group.iter().map(|(delivery, _)| delivery).collect();
     match writer.write(&deliveries).await {

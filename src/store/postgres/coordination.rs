@@ -80,7 +80,7 @@ impl Coordination for Postgres {
         .await
     }
 
-    async fn outlook(&self) -> Result<Workload, Error> {
+    async fn workload(&self) -> Result<Workload, Error> {
         within(async {
             let mut connection = self.pool.acquire().await?;
             let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&mut *connection).await?;
@@ -111,7 +111,7 @@ impl Coordination for Postgres {
                 .bind(i64::from(timetable.failures))
                 .bind(retry)
                 .bind(verified)
-                .bind(timetable.standing_text())
+                .bind(timetable.counts_text())
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;

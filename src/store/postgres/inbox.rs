@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// Beginning to write: who sent the deliveries is told to come again after about as long, and those that come
-/// meanwhile would wait behind them.
+/// Beginning a transaction. After about as long the web side tells the senders to come again, and the deliveries that
+/// arrive meanwhile would wait behind these.
 const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 
-/// Writes groups of deliveries.
+/// Writes a group of deliveries in one transaction.
 pub(super) struct Writer(pub(super) PgPool);
 
 #[async_trait]
@@ -64,7 +64,7 @@ impl WriteGroup for Writer {
     }
 }
 
-/// Sets the marks of a list of `[mark, how often, since_ms or null]` and answers their versions. The rows are locked in the
+/// Sets the marks of a list of `[mark, how often, since_ms or null]` and returns their versions. The rows are locked in the
 /// order of the list, which is that of the marks, as everywhere, so that two groups never wait for each other in a
 /// circle.
 async fn set_marks(connection: &mut PgConnection, marks: String) -> Result<BTreeMap<String, i64>, Error> {

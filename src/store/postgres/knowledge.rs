@@ -1,4 +1,4 @@
-//! What was learned, in PostgreSQL.
+//! What we learned from answers, in PostgreSQL.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -176,7 +176,7 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
+    async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
         within(async {
             let row: Option<GrantRow> = sqlx::query_as(REOPEN)
                 .bind(id.as_str())
@@ -209,7 +209,7 @@ impl Ledger for Postgres {
     }
 }
 
-/// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
+/// Gives the row this grant. If the row was given another one meanwhile, a copy of it gets this one.
 async fn become_ours(connection: &mut PgConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
     let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
     if update.execute(&mut *connection).await?.rows_affected() == 0 {

@@ -69,7 +69,7 @@ impl Postgres {
         Ok(store)
     }
 
-    /// Connects to look only; none if there is no store in that database yet.
+    /// Connects to read only. None if there is no store in that database yet.
     pub async fn open_beside(url: &str) -> Result<Option<Self>, OpenError> {
         let options = options(url)?.options([("default_transaction_read_only", "on")]);
         let place = place(&options);
@@ -159,7 +159,7 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         .await
 }
 
-/// What was answered must be on disk, even where the server by default tells of commits before they are.
+/// What we answered must be on disk, even where the server by default confirms a commit before it is.
 async fn commit_to_disk(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = "SELECT set_config('synchronous_commit', 'on', false)
                      WHERE current_setting('synchronous_commit') = 'off'";
@@ -167,7 +167,7 @@ async fn commit_to_disk(connection: &mut PgConnection) -> Result<(), sqlx::Error
     setting.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
 }
 
-/// Why there is no connection, in the system's or the server's words: a pool, which tries again for a while, says only
+/// Why there is no connection, in the system's or the server's words. A pool tries again for a while and then says only
 /// that it waited.
 async fn cause(options: PgConnectOptions, error: sqlx::Error) -> sqlx::Error {
     if !matches!(error, sqlx::Error::PoolTimedOut) {

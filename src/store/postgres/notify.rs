@@ -1,5 +1,5 @@
-//! Wake-ups from other replicas, by LISTEN and NOTIFY. They save time and nothing else: who waits for news also looks
-//! by itself now and then.
+//! Wake-ups from other replicas, by LISTEN and NOTIFY. They save time and nothing else: whoever waits for news also polls
+//! the store now and then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::store::Error;
 
 /// The channel; each database has its own.
 const CHANNEL: &str = "oncall_grants_news";
-/// After the connection was lost; until then, looking now and then must do.
+/// The pause after the connection was lost; until then, polling must do.
 const PAUSE: Duration = Duration::from_secs(2);
 /// A connection that is silent for longer is asked whether it still lives: one that was cut off would stay silent.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -29,7 +29,7 @@ impl Coordination for Sqlite {
         Ok(None)
     }
 
-    async fn outlook(&self) -> Result<Workload, Error> {
+    async fn workload(&self) -> Result<Workload, Error> {
         let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
         let timetable: TimetableRow = sqlx::query_as(TIMETABLE).fetch_one(&self.reader).await?;
         let dirty = dirty.into_iter().map(DirtyMark::from).collect();
@@ -44,7 +44,7 @@ impl Coordination for Sqlite {
             .bind(i64::from(timetable.failures))
             .bind(retry)
             .bind(verified)
-            .bind(timetable.standing_text())
+            .bind(timetable.counts_text())
             .execute(&self.writer)
             .await?;
         Ok(true)

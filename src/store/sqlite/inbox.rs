@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Writes groups of deliveries.
+/// Writes a group of deliveries in one transaction.
 pub(super) struct Writer(pub(super) SqlitePool);
 
 #[async_trait]
@@ -52,7 +52,7 @@ impl WriteGroup for Writer {
     }
 }
 
-/// Sets the marks of a list of `[mark, how often, since_ms or null]` and answers their versions.
+/// Sets the marks of a list of `[mark, how often, since_ms or null]` and returns their versions.
 async fn set_marks(connection: &mut SqliteConnection, marks: String) -> Result<BTreeMap<String, i64>, Error> {
     let set: Vec<(String, i64)> = sqlx::query_as(
         "INSERT INTO dirty (mark, version, done, since_ms)

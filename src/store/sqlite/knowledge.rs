@@ -1,4 +1,4 @@
-//! What was learned, in SQLite.
+//! What we learned from answers, in SQLite.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -122,7 +122,7 @@ impl Ledger for Sqlite {
         Ok(true)
     }
 
-    async fn settle_found(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
+    async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
         let row: Option<GrantRow> = sqlx::query_as(REOPEN)
             .bind(id.as_str())
             .bind(before.timestamp())
@@ -145,7 +145,7 @@ impl Ledger for Sqlite {
     }
 }
 
-/// Gives the row this grant; or a copy of the row, if it was given another one meanwhile.
+/// Gives the row this grant. If the row was given another one meanwhile, a copy of it gets this one.
 async fn become_ours(connection: &mut SqliteConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
     let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
     if update.execute(&mut *connection).await?.rows_affected() == 0 {

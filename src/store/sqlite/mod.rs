@@ -1,8 +1,8 @@
 //! The store in one SQLite file, for one process.
 //!
-//! WAL mode with `synchronous = FULL`: what was answered is on disk. One process owns the file (a lock file beside it
-//! says so), one connection writes, a few read. Since there is nobody else, every lease is given, holds until the end
-//! of the process, and is not asked about again.
+//! WAL mode with `synchronous = FULL`: what we answered is on disk. One process owns the file (a lock file beside it says
+//! so), one connection writes, a few read. Since there is nobody else, everybody who asks for a lease gets it, it holds
+//! until the process ends, and no statement asks for it.
 
 mod coordination;
 mod inbox;
@@ -77,7 +77,7 @@ impl Sqlite {
         Ok(Self { _lock: Some(Arc::new(lock)), ..Self::on(writer, reader) })
     }
 
-    /// Opens the file to look only, beside the process that owns it; an absent file is an empty store.
+    /// Opens the file read-only, beside the process that owns it. If there is no file, this is an empty store.
     pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
         let failed = |reason| OpenError::Database { place: path.display().to_string(), reason };
         if !path.exists() {

@@ -109,7 +109,7 @@ impl Oracle<'_> {
             Some(Observed::Unknown(_)) | None => return Identity::Anyone,
         };
         let Ok(email) = raw.parse::<Email>() else { return Identity::Nobody };
-        let email = self.settings.aliases.0.get(&email).unwrap_or(&email).clone();
+        let email = self.settings.aliases.to_strongdm(&email).clone();
         match self.world.accounts.get(&email) {
             Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
                 Identity::Suspended(account.id.clone())

@@ -72,10 +72,7 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
             for (index, rule) in rules.iter_mut().enumerate() {
                 rule.name = format!("rule {index}");
             }
-            let mut aliases = Aliases::default();
-            if alias {
-                aliases.0.insert(address("p1"), address("p0"));
-            }
+            let aliases: Aliases = alias.then(|| (address("p1"), address("p0"))).into_iter().collect();
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
             (world.ledger, world.foreign) = ledger;
             (world.unsettled, world.refusals) = setbacks;

@@ -46,7 +46,7 @@ pub(super) fn settings() -> Settings {
             Rule { resources: resources(&["files"]), ..policy_rule("first", POLICY, &[1, 3], true) },
             Rule { resources: vec![filter(FILTER)], ..policy_rule("second", POLICY, &[2], false) },
         ],
-        aliases: Aliases([(email("p1"), email("one"))].into()),
+        aliases: Aliases::from_iter([(email("p1"), email("one"))]),
         horizon: TimeDelta::days(7),
         max_revocations: 2,
     }

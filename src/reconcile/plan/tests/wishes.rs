@@ -178,7 +178,7 @@ fn a_rule_about_levels_ignores_the_others() {
 fn an_alias_leads_to_the_other_account() {
     let scene = Scene::with_shifts([shift("day", 8, 20)]).settings(|settings| {
         let (from, to) = (super::builders::email("day"), super::builders::email("backup"));
-        settings.aliases = Aliases([(from, to)].into());
+        settings.aliases = Aliases::from_iter([(from, to)]);
     });
     assert_eq!(granted(&scene, "day"), []);
     assert_eq!(granted(&scene, "backup"), [span(12, 20)]);

@@ -118,7 +118,7 @@ fn a_level_that_nobody_has_is_told_as_that_and_not_as_a_gap() {
 fn an_alias_that_leads_to_nobody_is_told_with_both_addresses() {
     let mut settings = by_schedule();
     let email = |text: &str| -> crate::model::Email { text.parse().unwrap() };
-    settings.aliases.0.insert(email("bo@example.com"), email("bo@typo.example"));
+    settings.aliases = [(email("bo@example.com"), email("bo@typo.example"))].into_iter().collect();
     let mut world = world(&settings, vec![shift_of("bo", Some((0, 24)), 1)], resources(1));
     world.accounts.insert(email("bo@typo.example"), Observed::Known(AccountMatch::None));
     let finding = found(&settings, &world).remove(0);
