@@ -45,7 +45,7 @@ pub(crate) fn layer_entries(schedule: &Schedule) -> Vec<Shift> {
     layered(&schedule.shifts)
 }
 
-/// The unbroken stretches of each person in one schedule, without gaps, by start.
+/// The unbroken stretches of each person in one schedule, by start; entries of nobody are left out.
 pub(crate) fn unbroken(schedule: &Schedule) -> Vec<Shift> {
     let mut joined: Vec<Shift> = Vec::new();
     for entry in final_entries(schedule).into_iter().filter(|entry| entry.user.is_some()) {
