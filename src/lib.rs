@@ -2,21 +2,24 @@
 //!
 //! # The way of one webhook
 //!
-//! 1. [`web`] `webhook.rs` reads the body, and [`pagerduty::signature`] checks who signed it.
-//! 2. [`pagerduty::Event`] says what it may be about; [`reconcile::scope`] which rules that concerns.
-//! 3. [`store`] `inbox.rs` keeps the delivery and marks those rules dirty in one transaction. Then: 202.
-//! 4. [`reconcile`] `run.rs` wakes, on one replica, and runs a pass.
-//! 5. `observe.rs` asks PagerDuty who is on call, and strongDM who and what that is.
+//! 1. `web/webhook/signed.rs` reads the body, and [`pagerduty::signature`] checks who signed it.
+//! 2. [`pagerduty::Event`] says what it may be about; [`reconcile::scope`] which sources that marks.
+//! 3. `store/inbox/queue.rs` commits the delivery and its marks in one transaction. Then: 202.
+//! 4. `reconcile/run.rs` wakes on one replica, and `reconcile/pass.rs` runs a pass.
+//! 5. `reconcile/observe/mod.rs` asks PagerDuty who is on call, and strongDM for their accounts and the resources.
 //! 6. [`reconcile::plan`] decides, from values alone.
-//! 7. `execute.rs` makes and takes back grants through [`strongdm`], each intended and settled in the [`store`].
-//! 8. [`reconcile::report`] is what is kept and answered.
+//! 7. `reconcile/execute/mod.rs` creates and revokes grants through [`strongdm`], each intended and settled in the
+//!    [`store`].
+//! 8. [`reconcile::report`] is what the store keeps and the caller gets.
+//!
+//! `docs/ARCHITECTURE.md` has the whole map, and the way of a grant and of a held revocation.
 //!
 //! # What holds everywhere
 //!
 //! * An event says when to look, never what to do.
 //! * Every decision is in [`reconcile::plan`]; it knows no clock and no network.
-//! * What could not be observed revokes nothing.
-//! * Only what the [`store`] says is ours is ever removed.
+//! * What the service could not observe revokes nothing.
+//! * The service removes only grants that the [`store`] says it made.
 //! * No transaction is open while a remote call runs.
 //! * [`pagerduty`], [`strongdm`] and [`store`] do not know each other; [`web`] talks to none of the upstreams.
 //!
@@ -27,11 +30,11 @@ pub mod serve;
 
 pub mod web;
 
-pub mod subscription;
+pub(crate) mod subscription;
 
 pub mod reconcile;
 
-pub mod pagerduty;
+pub(crate) mod pagerduty;
 pub mod store;
 pub(crate) mod strongdm;
 
@@ -41,5 +44,5 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;
-pub mod tls;
+pub(crate) mod tls;
 pub(crate) mod wiring;

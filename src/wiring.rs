@@ -101,13 +101,13 @@ pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
     Observer::new(settings, pagerduty, strongdm)
 }
 
-fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
+fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
     Arc::new(move |call| {
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         let upstream = "pagerduty";
         let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
         metrics.record_request(
-            &ByCall { upstream, operation: call.operation, code },
+            &ByCall { upstream, operation: call.operation.name(), code },
             call.seconds,
             remaining,
         );
@@ -127,7 +127,7 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::Observer {
     })
 }
 
-fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::Observer {
+fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
     Arc::new(move |call| {
         use strongdm::Error;
         let (upstream, code) = ("strongdm", call.code.to_owned());

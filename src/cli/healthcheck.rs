@@ -15,7 +15,7 @@ use super::{Ending, local};
 use crate::{
     config::{self, Config},
     model::is_loopback,
-    tls::{self, Knock},
+    tls::{self, ProbeAnswer},
 };
 
 /// Longer than a healthy process needs; twice this is shorter than an orchestrator waits.
@@ -98,10 +98,10 @@ async fn ask(url: &Url, anybody: bool) -> anyhow::Result<Option<String>> {
     let authority = url.authority();
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     if url.scheme() == "https" {
-        let config = if anybody { tls::any_server_config() } else { tls::client_config() };
-        return Ok(match tls::knock(config, name, tcp, request.as_bytes()).await? {
-            Knock::Answered(line) => Some(line),
-            Knock::WantsCertificate => None,
+        let config = if anybody { tls::client_config_trusting_any() } else { tls::client_config() };
+        return Ok(match tls::probe(config, name, tcp, request.as_bytes()).await? {
+            ProbeAnswer::FirstLine(line) => Some(line),
+            ProbeAnswer::WantsCertificate => None,
         });
     }
     ensure!(url.scheme() == "http", "the URL must begin with http or https");

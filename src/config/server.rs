@@ -64,7 +64,7 @@ fn look_into_files(section: &Section<'_>) {
     let chain = section.pem("tls_cert", pem::certificates);
     let key = section.pem("tls_key", pem::private_key);
     if let (Some(chain), Some(key), Some(value)) = (chain, key, section.get("tls_key"))
-        && let Err(flaw) = pem::pair(chain, key)
+        && let Err(flaw) = pem::certified_key(chain, key)
     {
         value.mistake(flaw.to_string());
     }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use url::Url;
 
 use super::reader::{Section, Value};
-use crate::{model::is_loopback, tls::pem::Flaw};
+use crate::{model::is_loopback, tls::pem::PemError};
 
 impl Section<'_> {
     /// The duration under `key`; default and bounds are written as an operator would.
@@ -20,10 +20,10 @@ impl Section<'_> {
     }
 
     /// What `read` makes of the PEM file that `key` names; none if there is no such key, or if a mistake was reported.
-    pub(super) fn pem<T>(&self, key: &str, read: fn(&[u8]) -> Result<T, Flaw>) -> Option<T> {
+    pub(super) fn pem<T>(&self, key: &str, read: fn(&[u8]) -> Result<T, PemError>) -> Option<T> {
         let value = self.get(key)?;
         let content = value.file(value.text("the path of a PEM file")?)?;
-        read(&content).map_err(|flaw| value.mistake(flaw.to_string())).ok()
+        read(&content).map_err(|error| value.mistake(error.to_string())).ok()
     }
 
     /// The API of an upstream: `https`, or `http` to this very machine.

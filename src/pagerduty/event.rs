@@ -1,4 +1,5 @@
-//! Reads from a signed body where to look. Pure, and never fails: what it does not understand concerns everything.
+//! Reads from a signed webhook body whose on-calls may have changed. Pure, and never fails: a body that it does not
+//! understand may concern everybody.
 
 use std::collections::BTreeSet;
 
@@ -6,32 +7,32 @@ use serde_json::{Map, Value};
 
 use crate::model::{PolicyId, ScheduleId};
 
-/// Text that is stored is no longer than this, in characters. Real IDs have 26, real types under 50.
+/// The most characters of a text that is stored. Real IDs have 26, real types under 50.
 const MAX_TEXT: usize = 256;
 /// Objects nested deeper than this are not searched. Documented events nest four deep.
 const MAX_DEPTH: usize = 64;
 /// An event about more objects than this concerns everything; asking about each would be slower.
 const MAX_OBJECTS: usize = 100;
 
-/// What a delivery says, as far as it matters here.
+/// What is read from a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// PagerDuty's `event.id`, by which repeated deliveries are told; none where it cannot serve as one.
-    pub id: Option<String>,
+pub(crate) struct Event {
+    /// PagerDuty's `event.id`, by which repeated deliveries are recognised; none where it cannot serve as an ID.
+    pub(crate) id: Option<String>,
     /// PagerDuty's `event.event_type`, shortened and without control characters.
-    pub event_type: Option<String>,
-    /// Where to look.
-    pub hint: Hint,
+    pub(crate) event_type: Option<String>,
+    /// Whose on-calls may have changed.
+    pub(crate) hint: Hint,
 }
 
 /// Whose on-calls an event may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hint {
+pub(crate) enum Hint {
     /// Nobody's: a ping.
     Nothing,
     /// Perhaps everybody's.
     Everything,
-    /// Those of these schedules and escalation policies; at least one of the sets is not empty. The body does not tell
+    /// Those of these schedules and escalation policies; at least one of the sets is not empty. The body does not say
     /// which schedules a policy pages.
     About {
         /// The schedules.
@@ -43,7 +44,7 @@ pub enum Hint {
 
 impl Event {
     /// Reads the body of a delivery whose signature was valid.
-    pub fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let event = &body["event"];
         let hint = match event["event_type"].as_str() {
@@ -62,7 +63,7 @@ impl Hint {
             Ok(()) if !found.is_empty() => {
                 Self::About { schedules: found.schedules, policies: found.policies }
             }
-            Ok(()) | Err(Unclear) => Self::Everything,
+            Ok(()) | Err(Incomplete) => Self::Everything,
         }
     }
 }
@@ -73,21 +74,21 @@ struct Found {
     policies: BTreeSet<PolicyId>,
 }
 
-/// The body names something that cannot be told, so that what was found may not be all.
-struct Unclear;
+/// The body names something that cannot be identified, so what was found may not be all.
+struct Incomplete;
 
 impl Found {
     fn is_empty(&self) -> bool {
         self.schedules.is_empty() && self.policies.is_empty()
     }
 
-    fn search(&mut self, value: &Value, depth: usize) -> Result<(), Unclear> {
+    fn search(&mut self, value: &Value, depth: usize) -> Result<(), Incomplete> {
         if depth > MAX_DEPTH || self.schedules.len() + self.policies.len() > MAX_OBJECTS {
-            return Err(Unclear);
+            return Err(Incomplete);
         }
         match value {
             Value::Object(object) => {
-                self.note(object)?;
+                self.collect(object)?;
                 object.values().try_for_each(|inner| self.search(inner, depth + 1))
             }
             Value::Array(items) => items.iter().try_for_each(|inner| self.search(inner, depth + 1)),
@@ -95,8 +96,8 @@ impl Found {
         }
     }
 
-    fn note(&mut self, object: &Map<String, Value>) -> Result<(), Unclear> {
-        let id = || object.get("id").and_then(Value::as_str).filter(|id| usable(id)).ok_or(Unclear);
+    fn collect(&mut self, object: &Map<String, Value>) -> Result<(), Incomplete> {
+        let id = || object.get("id").and_then(Value::as_str).filter(|id| usable(id)).ok_or(Incomplete);
         match object.get("type").and_then(Value::as_str) {
             Some("schedule" | "schedule_reference" | "schedule_v3" | "schedule_v3_reference") => {
                 self.schedules.insert(id()?.into());

@@ -1,24 +1,25 @@
 //! What this program uses of PagerDuty: signed v3 webhooks as hints, and the REST API as the truth about on-calls.
 //!
-//! Nothing that a webhook says decides about access; it only says where to look. Every answer of the API is read
-//! strictly: what is missing, cut off or contradicts itself is an [`Error`], never an empty list.
+//! Nothing in a webhook decides about access; it only says whose on-calls to ask for. Every answer of the API is read
+//! strictly: one that is incomplete, cut off or contradicts itself is an [`Error`], never an empty list.
 //!
 //! See <https://developer.pagerduty.com/docs/webhooks-overview> and <https://developer.pagerduty.com/api-reference>.
 
-pub mod event;
-pub mod signature;
+mod event;
+pub(crate) mod signature;
 
-pub use self::{
+mod client;
+mod error;
+mod wire;
+
+pub(crate) use self::{
     client::{
-        Call, Client, Observer,
-        directory::{PolicyInfo, User},
+        Client,
+        directory::PolicyInfo,
         http_client,
+        request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription},
     },
     error::Error,
     event::{Event, Hint},
 };
-
-mod client;
-mod error;
-mod wire;

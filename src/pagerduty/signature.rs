@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// More signatures than this are not looked at. PagerDuty sends one for each live secret, so one or two.
+/// How many signatures are checked at most. PagerDuty sends one for each live secret, so one or two.
 const MAX_CANDIDATES: usize = 32;
 
 /// Which of the secrets signed this body: the index of the first that matches any `v1` signature in the headers.
@@ -12,7 +12,7 @@ const MAX_CANDIDATES: usize = 32;
 /// There may be several header lines with several comma-separated signatures each; versions other than `v1` are
 /// skipped. The key is the secret's text as it is shown, although it looks like base64. An empty secret matches
 /// nothing, for anyone could sign with it.
-pub fn verify<'h>(
+pub(crate) fn verify<'h>(
     secrets: &[SecretString],
     headers: impl Iterator<Item = &'h [u8]>,
     body: &[u8],

@@ -1,4 +1,4 @@
-//! The JSON of the REST API, as far as it is read here, and no further.
+//! The JSON of the REST API, as far as this program reads it.
 //!
 //! A field may be null where PagerDuty was seen to send null, whatever its schema says; but a field that is missing
 //! altogether is an error, because a missing `end` must not be read as "never ends". Type names stay open strings.

@@ -7,5 +7,5 @@ use crate::{model::SecondGrant, store::Fact};
 /// What strongDM was last seen to do with a second grant; the best is assumed if nothing is known.
 pub(super) const SECOND_GRANT: Fact<SecondGrant> = Fact::named("second_grant");
 
-/// How long a lesson about strongDM's way with a second grant is believed.
+/// How long [`SECOND_GRANT`] is believed.
 pub(super) const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);

@@ -72,7 +72,7 @@ impl Reconciler {
     }
 
     /// What must be looked at after an event that says this.
-    pub fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
+    pub(crate) fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
         marks_for(&self.settings().rules, &self.runner.links.current(), hint)
     }
 

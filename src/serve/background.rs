@@ -46,3 +46,52 @@ impl Background {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_before_it_is_told_to_is_an_error() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let shutdown = CancellationToken::new();
+        let mut background = Background::new(shutdown.clone());
+        background.spawn("sweeping", "dust gathers", async |_| {});
+        background.spawn("mopping", "stains stay", async |_| panic!("no water"));
+        background
+            .spawn("waiting", "nobody waits", async |shutdown: CancellationToken| shutdown.cancelled().await);
+        while background.tasks.len() > 1 {
+            background.tasks.join_next().await;
+        }
+        shutdown.cancel();
+        background.finish(Duration::from_secs(10)).await;
+        let log = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert!(
+            log.contains("ERROR") && log.contains("sweeping ended by itself; until a restart dust gathers")
+        );
+        assert!(log.contains("mopping panicked; until a restart stains stay"), "{log}");
+        assert!(!log.contains("waiting"), "{log}");
+    }
+}

@@ -11,7 +11,7 @@ use crate::{
     store::{self, Duty, SharedStore},
 };
 
-/// How often old rows are looked for.
+/// How often the store is pruned.
 const EVERY: Duration = Duration::from_hours(1);
 /// A replica that dies while it removes old rows keeps the others from it for this long.
 const LEASE: Duration = Duration::from_mins(2);

@@ -11,7 +11,10 @@ use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::{connections::ConnectionLimit, handshakes::Handshakes};
-use crate::{metrics::Metrics, tls};
+use crate::{
+    metrics::{ByResult, Metrics},
+    tls::{self, Reload},
+};
 
 /// A client that takes longer to send its request's headers is not PagerDuty.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -23,33 +26,47 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// Runs until its handle stops it, or it fails.
 pub type Serving = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
-/// Serves `router` on `listener`, over TLS if there is a listener for it. A changed certificate is taken over meanwhile.
-pub fn web(
-    tls: Option<tls::Listener>,
+/// Serves `router` on `listener` without TLS.
+pub fn plain(
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+    router: axum::Router,
+) -> anyhow::Result<Serving> {
+    let mut server =
+        axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(NoDelayAcceptor)).handle(handle);
+    limit_time(server.http_builder());
+    Ok(Box::pin(server.serve(router.into_make_service())))
+}
+
+/// Serves `router` on `listener` over TLS, and reloads the certificate when its files change.
+pub(super) fn over_tls(
+    tls: tls::Listener,
     metrics: Arc<Metrics>,
     listener: TcpListener,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
-    let service = router.into_make_service();
-    Ok(if let Some(tls) = tls {
-        let acceptor = RustlsAcceptor::new(tls.config.clone()).handshake_timeout(HANDSHAKE_WITHIN);
-        let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
-        let mut server =
-            axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(acceptor)).handle(handle);
-        limit_time(server.http_builder());
-        Box::pin(async move {
-            tokio::select! {
-                ended = server.serve(service) => ended,
-                never = tls.keep_up(metrics) => match never {},
+    metrics.tls_certificate_expiry.set(tls.expires().timestamp());
+    let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(HANDSHAKE_WITHIN);
+    let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
+    let mut server = axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(acceptor)).handle(handle);
+    limit_time(server.http_builder());
+    let record = move |reload| {
+        let result = match reload {
+            Reload::Done { expires } => {
+                metrics.tls_certificate_expiry.set(expires.timestamp());
+                "done"
             }
-        })
-    } else {
-        let mut server =
-            axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(NoDelayAcceptor)).handle(handle);
-        limit_time(server.http_builder());
-        Box::pin(server.serve(service))
-    })
+            Reload::Failed => "failed",
+        };
+        metrics.tls_reloads.get_or_create(&ByResult { result }).inc();
+    };
+    Ok(Box::pin(async move {
+        tokio::select! {
+            ended = server.serve(router.into_make_service()) => ended,
+            never = tls.reload_on_change(record) => match never {},
+        }
+    }))
 }
 
 fn limit_time(builder: &mut hyper_util::server::conn::auto::Builder<TokioExecutor>) {

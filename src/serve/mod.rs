@@ -8,6 +8,6 @@ mod listen;
 mod run;
 
 pub use self::{
-    listen::{Serving, web},
+    listen::{Serving, plain},
     run::{serve, serve_until},
 };

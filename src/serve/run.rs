@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     pagerduty,
-    subscription::{self, Watched},
+    subscription::{self, SecretStatus, Watcher},
     tls,
     web::{AppState, WebhookSecrets, router},
     wiring,
@@ -53,9 +53,14 @@ pub async fn serve_until(
     let shutdown = CancellationToken::new();
     let handle = Handle::new();
     let mut web = {
-        let metrics = Arc::clone(&state.metrics);
-        let tls = config.server.tls.as_ref().map(|tls| tls::Listener::new(tls, &metrics)).transpose()?;
-        tokio::spawn(listen::web(tls, metrics, listener, handle.clone(), router(Arc::clone(&state)))?)
+        let (handle, router) = (handle.clone(), router(Arc::clone(&state)));
+        tokio::spawn(match &config.server.tls {
+            None => listen::plain(listener, handle, router)?,
+            Some(tls) => {
+                let (tls, metrics) = (tls::Listener::new(tls)?, Arc::clone(&state.metrics));
+                listen::over_tls(tls, metrics, listener, handle, router)?
+            }
+        })
     };
     let mut passes = {
         let (reconciler, shutdown) = (Arc::clone(&state.reconciler), shutdown.clone());
@@ -118,27 +123,35 @@ fn run_background(
     let (store, keep) = (state.store.clone(), config.store.keep);
     background
         .spawn("housekeeping", "old rows stay in the store", |shutdown| keep_house(store, keep, shutdown));
-    if let Some(watched) = watched(config, pagerduty, state) {
-        let watch = async move |shutdown| watched.watch(shutdown).await;
-        background.spawn("watching the webhook subscription", "nobody switches it on again", watch);
+    if let Some(watcher) = subscription_watcher(config, pagerduty, state) {
+        let watch = async move |shutdown| watcher.watch(shutdown).await;
+        background.spawn("watching the webhook subscription", "nobody enables it again", watch);
     }
     background
 }
 
-/// Our webhook subscription, if the configuration says where PagerDuty reaches us.
-fn watched(config: &Config, client: pagerduty::Client, state: &Arc<AppState>) -> Option<Watched> {
+/// Watches our webhook subscription, if the configuration says where PagerDuty reaches us.
+fn subscription_watcher(
+    config: &Config,
+    client: pagerduty::Client,
+    state: &Arc<AppState>,
+) -> Option<Watcher> {
     let url = subscription::our_url(config)?;
-    state.watch.expect(url.clone());
+    state.subscription.set_url(url.clone());
     let for_secrets = Arc::clone(state);
-    Some(Watched {
+    Some(Watcher {
         url,
         client,
         reconciler: Arc::clone(&state.reconciler),
         metrics: Arc::clone(&state.metrics),
-        watch: Arc::clone(&state.watch),
-        has_secrets: Box::new(move || {
+        last_seen: Arc::clone(&state.subscription),
+        secret_status: Box::new(move || {
             let state = Arc::clone(&for_secrets);
-            async move { !state.webhook_secrets.current().await.is_empty() }.boxed()
+            async move {
+                let has_secrets = !state.webhook_secrets.current().await.is_empty();
+                if has_secrets { SecretStatus::Configured } else { SecretStatus::Missing }
+            }
+            .boxed()
         }),
     })
 }

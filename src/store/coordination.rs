@@ -1,4 +1,4 @@
-//! Who does what when: leases on what only one replica may do at a time, and the timetable that all replicas share.
+//! Who does what when: who holds a lease, and the timetable that all replicas share.
 
 use std::time::Duration;
 
@@ -6,60 +6,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    DirtyMark, Error,
+    DirtyMark, Duty, Error, Holder, Lease,
     column::{from_json, from_ms, to_json},
     row::row,
 };
 use crate::model::PassCounts;
-
-/// Something that only one replica may do at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// Running passes.
-    Passes,
-    /// Removing old rows.
-    Housekeeping,
-}
-
-impl Duty {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Passes => "passes",
-            Self::Housekeeping => "housekeeping",
-        }
-    }
-}
-
-/// Proof that the store gave this process a duty. When it ends, only the database can say.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    pub(super) duty: Duty,
-    /// Differs from that of every other lease of this duty.
-    pub(super) token: i64,
-    pub(super) abandoned: bool,
-    pub(super) expires: bool,
-}
-
-impl Lease {
-    /// Whether the holder before neither renewed nor released it: it died, froze, or lost the database.
-    pub fn was_abandoned(&self) -> bool {
-        self.abandoned
-    }
-
-    /// Whether the holder must renew it. It need not where one process owns the whole store.
-    pub fn expires(&self) -> bool {
-        self.expires
-    }
-}
-
-/// Whoever holds a lease now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Tells this lease from the next one.
-    pub token: i64,
-    /// What the holder says that it is doing.
-    pub note: String,
-}
 
 /// What passes leave for the next one, wherever that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod fact;
 mod inbox;
 mod journal;
 mod knowledge;
+mod lease;
 mod ledger;
 mod migrations;
 pub mod postgres;
@@ -40,12 +41,13 @@ use tokio::sync::Notify;
 
 pub use self::{
     address::{Address, InvalidAddress},
-    coordination::{Coordination, Duty, Holder, Lease, Timetable, Workload},
+    coordination::{Coordination, Timetable, Workload},
     error::{Error, OpenError},
     fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
+    lease::{Duty, Holder, Lease},
     ledger::{GrantQuery, Ledger, LedgerEntry, State},
 };
 

@@ -26,5 +26,5 @@ pub(crate) use self::{
     client::Client,
     error::Error,
     grant::RemoteGrant,
-    grpc::options::{Observer, Options},
+    grpc::options::{CallObserver, Options},
 };

@@ -1,4 +1,4 @@
-//! What is wrong with the subscription that delivers to us. Pure.
+//! Diagnoses what is wrong with the subscription that should deliver to us. Pure.
 
 use std::collections::BTreeSet;
 
@@ -11,32 +11,32 @@ use crate::{
 
 /// What PagerDuty shows of our subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// It delivers.
     Active,
-    /// Its owner switched it off.
+    /// Its owner disabled it.
     Inactive,
-    /// PagerDuty switched it off, because too many deliveries were refused.
+    /// PagerDuty disabled it, because too many deliveries failed.
     TemporarilyDisabled,
-    /// None delivers to our URL.
+    /// No subscription delivers to our URL.
     Missing,
-    /// The token may not look.
+    /// The token may not read subscriptions.
     Forbidden,
     /// PagerDuty did not answer.
     Unknown,
 }
 
-/// What it takes to look at subscriptions.
-pub const READABLE_WITH: &str = "use a REST API key of the account (read-only is enough), or a token with \
+/// What it takes to read subscriptions.
+pub(crate) const READ_RIGHT: &str = "use a REST API key of the account (read-only is enough), or a token with \
                                  webhook_subscriptions.read";
 
 /// What it takes to change them.
-pub const CHANGEABLE_WITH: &str = "use a REST API key of the account that is not read-only, or a token with \
+pub(crate) const WRITE_RIGHT: &str = "use a REST API key of the account that is not read-only, or a token with \
                                    webhook_subscriptions.write";
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Active,
         Self::Inactive,
         Self::TemporarilyDisabled,
@@ -45,8 +45,17 @@ impl State {
         Self::Unknown,
     ];
 
+    /// The state of a subscription that PagerDuty lists.
+    pub(crate) fn of(subscription: &Subscription) -> Self {
+        match (subscription.active, subscription.temporarily_disabled) {
+            (false, _) => Self::Inactive,
+            (true, true) => Self::TemporarilyDisabled,
+            (true, false) => Self::Active,
+        }
+    }
+
     /// The word for it in metrics and on the command line.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Inactive => "inactive",
@@ -58,29 +67,33 @@ impl State {
     }
 }
 
-/// What one subscription is.
-pub fn state(subscription: &Subscription) -> State {
-    match (subscription.active, subscription.temporarily_disabled) {
-        (false, _) => State::Inactive,
-        (true, true) => State::TemporarilyDisabled,
-        (true, false) => State::Active,
-    }
-}
-
 /// The subscriptions that deliver to this URL.
-pub fn delivering_to<'s>(listed: &'s [Subscription], url: &Url) -> Vec<&'s Subscription> {
+pub(crate) fn delivering_to<'s>(listed: &'s [Subscription], url: &Url) -> Vec<&'s Subscription> {
     listed.iter().filter(|subscription| subscription.url.as_ref() == Some(url)).collect()
 }
 
-/// What is wrong with the subscription that should deliver to `url`; `secrets` says whether any secret is configured.
-pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool) -> Vec<Finding> {
+/// Whether the service knows any webhook secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretStatus {
+    /// It knows one, though perhaps not that of our subscription.
+    Configured,
+    /// It knows none, and answers every webhook 503.
+    Missing,
+}
+
+/// What is wrong with the subscription that should deliver to `url`, by what PagerDuty listed.
+pub(crate) fn diagnose(
+    listed: &Result<Vec<Subscription>, Error>,
+    url: &Url,
+    secret: SecretStatus,
+) -> Vec<Finding> {
     let listed = match listed {
         Ok(listed) => listed,
         Err(Error::Forbidden(_)) => {
             let message = "cannot be looked at: the token may not read webhook subscriptions";
             return vec![
                 Finding::note(FindingKind::SubscriptionNotReadable, "webhook subscription", message)
-                    .mended_by(format!("look at it in PagerDuty, or {READABLE_WITH}")),
+                    .mended_by(format!("look at it in PagerDuty, or {READ_RIGHT}")),
             ];
         }
         Err(error) => {
@@ -104,7 +117,7 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
             );
         }
     }
-    if !secrets && !ours.is_empty() {
+    if secret == SecretStatus::Missing && !ours.is_empty() {
         let message = "delivers, but no webhook secret is configured, so every delivery is answered 503";
         findings.push(
             Finding::problem(FindingKind::SubscriptionWithoutSecret, name(ours[0]), message).mended_by(
@@ -115,10 +128,10 @@ pub fn judge(listed: &Result<Vec<Subscription>, Error>, url: &Url, secrets: bool
     findings
 }
 
-/// Whether a subscription that should deliver has ever been heard of; `heard` are those whose signed events arrived.
-pub fn unheard(listed: &[Subscription], url: &Url, heard: &BTreeSet<String>) -> Vec<Finding> {
+/// The active subscriptions of which no signed event arrived lately; `seen` are those of which one did.
+pub(crate) fn without_events(listed: &[Subscription], url: &Url, seen: &BTreeSet<String>) -> Vec<Finding> {
     let silent = delivering_to(listed, url).into_iter();
-    let silent = silent.filter(|one| state(one) == State::Active && !heard.contains(&one.id));
+    let silent = silent.filter(|one| State::of(one) == State::Active && !seen.contains(&one.id));
     let finding = |one: &Subscription| {
         let message =
             "no signed event of it has arrived lately, so it is not known whether its secret is configured";
@@ -132,7 +145,7 @@ fn name(subscription: &Subscription) -> String {
     format!("webhook subscription {}", subscription.id)
 }
 
-/// There is none; perhaps one delivers to a place that is almost ours.
+/// No subscription delivers to `url`; names one that delivers to almost the same URL, if there is one.
 fn missing(listed: &[Subscription], url: &Url) -> Finding {
     let near = listed.iter().find_map(|one| {
         let theirs = one.url.as_ref()?;
@@ -147,7 +160,7 @@ fn missing(listed: &[Subscription], url: &Url) -> Finding {
 fn faults(subscription: &Subscription) -> Vec<Finding> {
     let mut findings = Vec::new();
     let name = name(subscription);
-    match state(subscription) {
+    match State::of(subscription) {
         State::Inactive => findings.push(
             Finding::problem(FindingKind::SubscriptionInactive, &name, "is switched off by its owner")
                 .mended_by("switch it on in PagerDuty"),

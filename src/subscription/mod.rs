@@ -1,4 +1,5 @@
-//! Our webhook subscription at PagerDuty: which one it is, what is wrong with it, and keeping it alive.
+//! Our webhook subscription at PagerDuty: which one it is, what is wrong with it, and enabling it again after PagerDuty
+//! disabled it.
 
 mod diagnose;
 mod watch;
@@ -7,21 +8,21 @@ use url::Url;
 
 use crate::config::Config;
 
-pub use self::{
-    diagnose::{CHANGEABLE_WITH, READABLE_WITH, State, delivering_to, judge, state, unheard},
-    watch::{Watch, Watched},
+pub(crate) use self::{
+    diagnose::{READ_RIGHT, SecretStatus, State, WRITE_RIGHT, delivering_to, diagnose, without_events},
+    watch::{LastSeen, Watcher},
 };
 
-/// Where PagerDuty delivers to.
+/// The route of the service that takes webhooks.
 const PATH: &str = "/webhooks/pagerduty";
 
-/// The URL of our subscription, if the configuration says where PagerDuty reaches us.
-pub fn our_url(config: &Config) -> Option<Url> {
+/// The URL to which our subscription delivers, if the configuration says where PagerDuty reaches us.
+pub(crate) fn our_url(config: &Config) -> Option<Url> {
     config.server.public_url.as_ref().map(webhook_url)
 }
 
-/// The webhook route of a service at this address.
-pub fn webhook_url(base: &Url) -> Url {
+/// The URL of the webhook route of a service at this address.
+pub(crate) fn webhook_url(base: &Url) -> Url {
     let mut url = base.clone();
     url.set_path(PATH);
     url

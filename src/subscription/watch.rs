@@ -1,4 +1,4 @@
-//! Looks at our subscription now and then, and switches it on again when PagerDuty switched it off.
+//! Watches our subscription: lists it periodically, and enables it again when PagerDuty disabled it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::diagnose::{State, delivering_to, judge, state};
+use super::diagnose::{SecretStatus, State, delivering_to, diagnose};
 use crate::{
     clock,
     metrics::{ByState, Metrics},
@@ -17,14 +17,14 @@ use crate::{
     reconcile::{PassRequest, Reconciler, report::Trigger},
 };
 
-/// How often it is looked. PagerDuty drops events while the subscription is off; the timer finds changes meanwhile.
+/// How often PagerDuty is asked. It drops events while the subscription is disabled; meanwhile the timer finds changes.
 const EVERY: Duration = Duration::from_mins(5);
-/// How often it is looked when the token may not: rights change rarely.
+/// How often PagerDuty is asked while the token may not read subscriptions: rights change rarely.
 const EVERY_IF_FORBIDDEN: Duration = Duration::from_hours(1);
 
-/// What was last seen of our subscription.
+/// What PagerDuty last showed of our subscription.
 #[derive(Debug, Default)]
-pub struct Watch(RwLock<Seen>);
+pub(crate) struct LastSeen(RwLock<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -33,45 +33,45 @@ struct Seen {
     looked_at: Option<DateTime<Utc>>,
     /// When PagerDuty last listed subscriptions, if it ever did.
     listed_at: Option<DateTime<Utc>>,
-    /// Those that deliver to us.
+    /// The subscriptions that deliver to us.
     ids: BTreeSet<String>,
     findings: Arc<[Finding]>,
 }
 
-impl Watch {
+impl LastSeen {
     /// Whether this is the ID of a subscription that delivers to us.
-    pub fn is_ours(&self, id: &str) -> bool {
+    pub(crate) fn is_ours(&self, id: &str) -> bool {
         self.seen().ids.contains(id)
     }
 
-    /// Whether PagerDuty has shown after `then` that no subscription of this ID delivers to us any more.
-    pub fn is_gone_since(&self, then: DateTime<Utc>, id: &str) -> bool {
+    /// Whether PagerDuty listed subscriptions after `then`, and none of this ID that delivers to us.
+    pub(crate) fn is_gone_since(&self, then: DateTime<Utc>, id: &str) -> bool {
         let seen = self.seen();
         seen.listed_at.is_some_and(|at| at > then) && !seen.ids.contains(id)
     }
 
-    /// Where it delivers to; none if nobody looks, because the configuration does not say where PagerDuty reaches us.
-    pub fn url(&self) -> Option<Url> {
+    /// Where it delivers to; none if nobody watches, because the configuration does not say where PagerDuty reaches us.
+    pub(crate) fn url(&self) -> Option<Url> {
         self.seen().url.clone()
     }
 
-    /// Says that somebody will look.
-    pub fn expect(&self, url: Url) {
+    /// Remembers that somebody watches the subscription that delivers to this URL.
+    pub(crate) fn set_url(&self, url: Url) {
         self.0.write().url = Some(url);
     }
 
-    /// The state that it was last seen in; none before the first look, and if nobody looks.
-    pub fn state(&self) -> Option<State> {
+    /// Its last state; none before PagerDuty was first asked, and if nobody watches.
+    pub(crate) fn state(&self) -> Option<State> {
         self.seen().state
     }
 
-    /// When it was last looked.
-    pub fn looked_at(&self) -> Option<DateTime<Utc>> {
+    /// When PagerDuty was last asked.
+    pub(crate) fn looked_at(&self) -> Option<DateTime<Utc>> {
         self.seen().looked_at
     }
 
     /// What is wrong with it.
-    pub fn findings(&self) -> Arc<[Finding]> {
+    pub(crate) fn findings(&self) -> Arc<[Finding]> {
         Arc::clone(&self.seen().findings)
     }
 
@@ -79,7 +79,7 @@ impl Watch {
         self.0.read()
     }
 
-    fn note(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
+    fn record(&self, state: State, ids: Option<BTreeSet<String>>, findings: Vec<Finding>) {
         let mut seen = self.0.write();
         seen.state = Some(state);
         let now = Some(clock::now());
@@ -92,35 +92,35 @@ impl Watch {
     }
 }
 
-/// What it takes to watch the subscription.
-pub struct Watched {
+/// Watches the subscription.
+pub(crate) struct Watcher {
     /// Where it delivers to.
-    pub url: Url,
-    /// Looks at it.
-    pub client: pagerduty::Client,
-    /// Looks at everything after it was off.
-    pub reconciler: Arc<Reconciler>,
+    pub(crate) url: Url,
+    /// Lists and enables subscriptions.
+    pub(crate) client: pagerduty::Client,
+    /// Runs a full pass after the subscription was disabled.
+    pub(crate) reconciler: Arc<Reconciler>,
     /// Shows its state.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Remembers its state.
-    pub watch: Arc<Watch>,
-    /// Whether any webhook secret is known; one may appear while the service runs.
-    pub has_secrets: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
+    pub(crate) last_seen: Arc<LastSeen>,
+    /// Whether the service knows any webhook secret now; it may learn one while it runs.
+    pub(crate) secret_status: Box<dyn Fn() -> BoxFuture<'static, SecretStatus> + Send + Sync>,
 }
 
-impl Watched {
+impl Watcher {
     /// Watches until `shutdown`.
-    pub async fn watch(&self, shutdown: CancellationToken) {
+    pub(crate) async fn watch(&self, shutdown: CancellationToken) {
         loop {
             let mut listed = self.client.subscriptions().await;
-            let off = self.take_in(&listed).await;
+            let off = self.record(&listed).await;
             if self.enable(&off).await {
                 let pass = self.reconciler.sync_here(Trigger::Subscription, PassRequest::default()).await;
                 if let Err(error) = pass {
                     tracing::error!("the pass after switching the webhook subscription on failed: {error}");
                 }
                 listed = self.client.subscriptions().await;
-                self.take_in(&listed).await;
+                self.record(&listed).await;
             }
             let pause = if matches!(listed, Err(Error::Forbidden(_))) { EVERY_IF_FORBIDDEN } else { EVERY };
             tokio::select! {
@@ -130,10 +130,10 @@ impl Watched {
         }
     }
 
-    /// Takes in what was seen; answers the IDs of those that PagerDuty switched off.
-    async fn take_in(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
-        let findings = judge(listed, &self.url, (self.has_secrets)().await);
-        let known = self.watch.findings();
+    /// Logs, records and counts what PagerDuty listed; answers the IDs of the subscriptions that PagerDuty disabled.
+    async fn record(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
+        let findings = diagnose(listed, &self.url, (self.secret_status)().await);
+        let known = self.last_seen.findings();
         for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
             match finding.kind {
                 // What is done about it is logged.
@@ -148,14 +148,14 @@ impl Watched {
             Ok(listed) => {
                 let ours = delivering_to(listed, &self.url);
                 let ids = ours.iter().map(|one| one.id.clone()).collect();
-                let off = ours.iter().filter(|one| state(one) == State::TemporarilyDisabled);
+                let off = ours.iter().filter(|one| State::of(one) == State::TemporarilyDisabled);
                 let off: Vec<String> = off.map(|one| one.id.clone()).collect();
                 (worst(&ours), Some(ids), off)
             }
             Err(Error::Forbidden(_)) => (State::Forbidden, None, Vec::new()),
             Err(_) => (State::Unknown, None, Vec::new()),
         };
-        self.watch.note(seen, ids, findings);
+        self.last_seen.record(seen, ids, findings);
         for one in State::ALL {
             let value = i64::from(one == seen);
             self.metrics.subscription.get_or_create(&ByState { state: one.as_str() }).set(value);
@@ -163,7 +163,7 @@ impl Watched {
         off
     }
 
-    /// Switches on again what PagerDuty switched off; whether any was.
+    /// Enables these subscriptions again; whether that worked for any.
     async fn enable(&self, off: &[String]) -> bool {
         let mut enabled = false;
         for id in off {
@@ -188,7 +188,7 @@ impl Watched {
 }
 
 fn worst(ours: &[&Subscription]) -> State {
-    let states: Vec<State> = ours.iter().map(|one| state(one)).collect();
+    let states: Vec<State> = ours.iter().map(|one| State::of(one)).collect();
     let order = [State::TemporarilyDisabled, State::Inactive, State::Active];
     order.into_iter().find(|one| states.contains(one)).unwrap_or(State::Missing)
 }

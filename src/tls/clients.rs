@@ -1,7 +1,7 @@
-//! Client certificates by name: the chain is rustls' business, the name is ours.
+//! Verifies client certificates: rustls verifies the chain, this file the name.
 //!
 //! PagerDuty signs its certificate at a public authority, which signs certificates for anybody: without the name, the
-//! authority alone would let everybody in. Names are compared whole and without case. A wildcard is no name: `*.example.com`
+//! authority alone would let everybody in. Names are compared whole and without regard to case. A wildcard is no name: `*.example.com`
 //! belongs to many machines, and only one of them was meant.
 
 use std::{fmt, sync::Arc};
@@ -24,17 +24,17 @@ use x509_cert::{
 
 use super::crypto_provider;
 
-/// More names than a refusal quotes are of no use to whoever reads it.
+/// The most names that a refusal quotes; more are of no use to the reader.
 const QUOTED: usize = 5;
 
-/// Requires a client certificate that one of `roots` vouches for and that carries one of these names.
+/// Requires a client certificate that one of `roots` signed and that carries one of these names.
 #[derive(Debug)]
 pub(super) struct NamedClients {
     chain: Arc<dyn ClientCertVerifier>,
     names: Vec<String>,
 }
 
-/// A trusted certificate of somebody else.
+/// The names of a trusted certificate that belongs to somebody else.
 #[derive(Clone, Debug)]
 pub(super) struct WrongName(Vec<String>);
 

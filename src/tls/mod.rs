@@ -1,8 +1,9 @@
-//! How this program speaks TLS: one crypto provider, one set of trusted roots for both upstreams, and the listener's
-//! own certificate.
+//! How this program speaks TLS: one crypto provider, one set of trusted roots for both upstreams, the listener's own
+//! certificate, and the ways to reach our own service.
 
 mod clients;
-pub mod pem;
+mod files;
+pub(crate) mod pem;
 mod pinned;
 mod probe;
 mod server;
@@ -11,24 +12,25 @@ use std::{path::PathBuf, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 
-pub use self::{
-    pinned::{any_server_config, one_server_config},
-    probe::{Knock, knock},
-    server::Listener,
+pub(crate) use self::{
+    pinned::{client_config_trusting_any, client_config_trusting_only},
+    probe::{ProbeAnswer, probe},
+    server::{Listener, Reload},
 };
 
-/// What serving HTTPS takes.
+/// What it takes to serve HTTPS.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// PEM file with the certificate chain. This file and the others could be read and made sense.
+    /// PEM file with the certificate chain. The configuration is refused unless this file and the others can be read and
+    /// used.
     pub cert: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
-    /// Requires a client certificate (PagerDuty's mutual TLS). Default: asks for none.
+    /// Which client certificates are required (PagerDuty's mutual TLS); none are if this is not set.
     pub client: Option<ClientAuth>,
 }
 
-/// Which client certificates are taken.
+/// Which client certificates are accepted.
 #[derive(Clone, Debug)]
 pub struct ClientAuth {
     /// PEM file with the authorities that sign them.
@@ -38,14 +40,14 @@ pub struct ClientAuth {
 }
 
 /// The cryptography behind every TLS connection; the only place that names it.
-pub fn crypto_provider() -> Arc<CryptoProvider> {
+pub(crate) fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// Client TLS that trusts the system's roots, or Mozilla's where the system has none (a bare container).
 ///
 /// No ALPN is set: each HTTP client asks for the protocols that it speaks.
-pub fn client_config() -> ClientConfig {
+pub(crate) fn client_config() -> ClientConfig {
     ClientConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
         .expect("the provider supports the default TLS versions")

@@ -1,4 +1,4 @@
-//! What is in PEM files: certificate chains, private keys, authorities. Pure; what is wrong never quotes the file.
+//! Reads certificate chains, private keys and authorities from PEM text. Pure; no error quotes the text.
 
 use rustls::{
     RootCertStore,
@@ -9,57 +9,60 @@ use x509_cert::{Certificate, der::Decode};
 
 use super::crypto_provider;
 
-/// Why a PEM file is of no use.
+/// Why a PEM file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// It breaks off, or is no PEM at all.
+pub(crate) enum PemError {
+    /// It is cut off, or no PEM text at all.
     #[error("the file is no sound PEM text")]
     Damaged,
-    /// It may hold other things.
+    /// It holds no certificate, though perhaps other things.
     #[error("the file holds no certificate in PEM text (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
-    /// What it holds as a certificate is none.
+    /// One of its certificates cannot be parsed.
     #[error("the file holds a certificate that cannot be read")]
     BadCertificate,
-    /// It may hold other things.
+    /// It holds no private key, though perhaps other things.
     #[error("the file holds no private key in PEM text (-----BEGIN PRIVATE KEY-----)")]
     NoKey,
-    /// It cannot vouch for others.
+    /// One of its certificates may not sign others.
     #[error("the file holds a certificate that is no authority")]
     NoAuthority,
-    /// The key is another certificate's, or of a kind that we do not speak.
+    /// The key belongs to another certificate, or is of a kind that is not supported.
     #[error("the certificate and the private key do not belong together")]
-    Apart,
+    KeyMismatch,
 }
 
 /// The certificates, in the order of the file; at least one.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Flaw> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|_| Flaw::Damaged)?;
+    let certificates = certificates.map_err(|_| PemError::Damaged)?;
     if certificates.is_empty() {
-        return Err(Flaw::NoCertificate);
+        return Err(PemError::NoCertificate);
     }
     for certificate in &certificates {
-        Certificate::from_der(certificate).map_err(|_| Flaw::BadCertificate)?;
+        Certificate::from_der(certificate).map_err(|_| PemError::BadCertificate)?;
     }
     Ok(certificates)
 }
 
 /// The first private key.
-pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| Flaw::NoKey)
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey)
 }
 
-/// The authorities that may vouch for others.
-pub fn authorities(pem: &[u8]) -> Result<RootCertStore, Flaw> {
+/// The certificates as authorities that may sign others.
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, PemError> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(pem)? {
-        roots.add(authority).map_err(|_| Flaw::NoAuthority)?;
+        roots.add(authority).map_err(|_| PemError::NoAuthority)?;
     }
     Ok(roots)
 }
 
 /// A certificate chain, own certificate first, with its key.
-pub fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, Flaw> {
-    CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|_| Flaw::Apart)
+pub(crate) fn certified_key(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, PemError> {
+    CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|_| PemError::KeyMismatch)
 }

@@ -1,5 +1,5 @@
-//! Clients of a service on this machine. Its certificate carries the name that others know it by, so that the usual
-//! check would fail.
+//! TLS for clients of our own service on this machine. Its certificate carries its public name, so the usual verification
+//! would fail.
 
 use std::sync::Arc;
 
@@ -12,36 +12,36 @@ use rustls::{
 
 use super::crypto_provider;
 
-/// Client TLS that accepts every certificate. Send nothing over it that is worth protecting, and believe nothing.
-pub fn any_server_config() -> ClientConfig {
+/// Client TLS that accepts every certificate. Send no secret over it, and do not rely on the answer.
+pub(crate) fn client_config_trusting_any() -> ClientConfig {
     config(None)
 }
 
-/// Client TLS that accepts this very certificate and no other, whatever its names and dates are. Whoever shows it also
-/// proves to have its key, so that a secret goes to nobody else.
-pub fn one_server_config(certificate: CertificateDer<'static>) -> ClientConfig {
+/// Client TLS that accepts this certificate and no other, whatever its names and dates are. The server also proves that it
+/// has the key, so a secret goes to nobody else.
+pub(crate) fn client_config_trusting_only(certificate: CertificateDer<'static>) -> ClientConfig {
     config(Some(certificate))
 }
 
-fn config(only: Option<CertificateDer<'static>>) -> ClientConfig {
+fn config(pinned: Option<CertificateDer<'static>>) -> ClientConfig {
     let provider = crypto_provider();
     ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("the provider supports the default TLS versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Shown { provider, only }))
+        .with_custom_certificate_verifier(Arc::new(PinnedVerifier { provider, pinned }))
         .with_no_client_auth()
 }
 
-/// Looks at the certificate itself instead of who vouches for it.
+/// Compares the certificate itself instead of verifying who signed it.
 #[derive(Debug)]
-struct Shown {
+struct PinnedVerifier {
     provider: Arc<CryptoProvider>,
-    /// The only one that is accepted; every one if none is named.
-    only: Option<CertificateDer<'static>>,
+    /// The only certificate that is accepted; every one is if this is not set.
+    pinned: Option<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Shown {
+impl ServerCertVerifier for PinnedVerifier {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -50,7 +50,7 @@ impl ServerCertVerifier for Shown {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.only.as_ref().is_some_and(|only| only != shown) {
+        if self.pinned.as_ref().is_some_and(|pinned| pinned != shown) {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         Ok(ServerCertVerified::assertion())

@@ -1,5 +1,6 @@
-//! Asks a server whether it lives, without leaving a trace of a failed handshake where it wants a client certificate and
-//! we have none: to be asked for one is an answer, and then we hang up like any probe that only connects.
+//! Probes whether a server answers, also one that requires a client certificate, which we do not have. Such a server has
+//! answered once it asks for the certificate; we then hang up like any probe that only connects, so that it counts no
+//! failed handshake.
 
 use std::{
     io::{self, Read, Write},
@@ -21,20 +22,20 @@ use tokio::{
 /// More than the first line of any answer.
 const ENOUGH: usize = 16 * 1024;
 
-/// What a server does when somebody knocks.
+/// How a server answered a probe.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Knock {
-    /// It answers, beginning with this line.
-    Answered(String),
-    /// It wants to see a client certificate first, which it does not say when it is stuck.
+pub(crate) enum ProbeAnswer {
+    /// With a response that begins with this line.
+    FirstLine(String),
+    /// By asking for a client certificate, which a server that hangs does not do.
     WantsCertificate,
 }
 
-/// Notes that the server asked for a certificate; there is none.
+/// Remembers that the server asked for a client certificate, and has none to show.
 #[derive(Debug, Default)]
-struct Asked(AtomicBool);
+struct CertificateRequest(AtomicBool);
 
-impl ResolvesClientCert for Asked {
+impl ResolvesClientCert for CertificateRequest {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.store(true, Ordering::Relaxed);
         None
@@ -45,17 +46,17 @@ impl ResolvesClientCert for Asked {
     }
 }
 
-/// Sends `request` to `server` over this connection, and reads the first line of what comes back.
-pub async fn knock(
+/// Sends `request` to `server` over this connection, and reads the first line of the response.
+pub(crate) async fn probe(
     mut config: ClientConfig,
     server: ServerName<'static>,
     mut tcp: TcpStream,
     request: &[u8],
-) -> io::Result<Knock> {
-    let asked = Arc::new(Asked::default());
-    config.client_auth_cert_resolver = asked.clone();
+) -> io::Result<ProbeAnswer> {
+    let requested = Arc::new(CertificateRequest::default());
+    config.client_auth_cert_resolver = requested.clone();
     let mut tls = ClientConnection::new(Arc::new(config), server).map_err(io::Error::other)?;
-    // It waits there for the end of the handshake.
+    // The TLS library keeps it until the handshake is done.
     tls.writer().write_all(request)?;
     let mut answer = Vec::new();
     let mut received = [0; 4096];
@@ -77,13 +78,13 @@ pub async fn knock(
             answer.resize(known + state.plaintext_bytes_to_read(), 0);
             tls.reader().read_exact(&mut answer[known..])?;
         }
-        // Our next message would say that we have none, and end in an alert.
-        if asked.0.load(Ordering::Relaxed) {
-            return Ok(Knock::WantsCertificate);
+        // Our next message would say that we have none, which the server counts as a failed handshake.
+        if requested.0.load(Ordering::Relaxed) {
+            return Ok(ProbeAnswer::WantsCertificate);
         }
         if let Some(end) = answer.iter().position(|byte| *byte == b'\n') {
             answer.truncate(end);
-            return Ok(Knock::Answered(String::from_utf8_lossy(&answer).trim_end().to_owned()));
+            return Ok(ProbeAnswer::FirstLine(String::from_utf8_lossy(&answer).trim_end().to_owned()));
         }
     }
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up"))

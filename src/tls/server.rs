@@ -1,104 +1,96 @@
-//! The listener's certificate, read anew when its files change: certificates are renewed while the service runs.
+//! The TLS side of the listener: its certificate, and the client certificates that it accepts. Both follow the files.
 
-use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, sync::Arc};
 
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
+use chrono::{DateTime, Utc};
 use rustls::{ServerConfig, pki_types::CertificateDer, sign::SingleCertAndKey};
 use x509_cert::{Certificate, der::Decode};
 
-use super::{clients::NamedClients, crypto_provider, pem};
-use crate::{
-    metrics::{ByResult, Metrics},
-    tls::{ClientAuth, Tls},
+use super::{
+    ClientAuth, Tls,
+    clients::NamedClients,
+    crypto_provider,
+    files::{Changes, Files},
+    pem,
 };
 
-/// How often the files are looked at. They are small and in the page cache.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// The certificate chain, its key, and the authorities for clients, as the files have them.
-#[derive(Clone, PartialEq, Eq)]
-struct Files {
-    cert: Vec<u8>,
-    key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
-}
-
-/// A certificate in use, and what it takes to keep it up to date.
-pub struct Listener {
-    /// What connections are accepted with; changes with the files.
-    pub config: RustlsConfig,
+/// A certificate in use, and what it takes to replace it while the service runs.
+pub(crate) struct Listener {
+    config: RustlsConfig,
+    expires: DateTime<Utc>,
     tls: Tls,
     files: Files,
+}
+
+/// How a reload of changed certificate files ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// The new certificate is in use; it expires at this instant.
+    Done { expires: DateTime<Utc> },
+    /// The files cannot be used, so the old certificate stays in use.
+    Failed,
 }
 
 impl Listener {
     /// Reads the certificate and the key that the configuration names.
     ///
     /// # Errors
-    /// If a file cannot be read or makes no sense: the service must not start without the protection that it was told
-    /// to have.
-    pub fn new(tls: &Tls, metrics: &Metrics) -> anyhow::Result<Self> {
-        let files = read(tls)?;
+    /// If a file cannot be read or used: the service must not start without the protection that it was told to have.
+    pub(crate) fn new(tls: &Tls) -> anyhow::Result<Self> {
+        let files = Files::read(tls)?;
         let (config, expires) = server_config(tls, &files)?;
-        metrics.tls_certificate_expiry.set(expires);
-        Ok(Self { config: RustlsConfig::from_config(Arc::new(config)), tls: tls.clone(), files })
+        let config = RustlsConfig::from_config(Arc::new(config));
+        Ok(Self { config, expires, tls: tls.clone(), files })
     }
 
-    /// Takes over what the files say whenever that changes. What makes no sense is logged and not taken: the
-    /// certificate in use goes on being used.
-    pub async fn keep_up(mut self, metrics: Arc<Metrics>) -> Infallible {
-        let mut seen = Ok(self.files.clone());
-        let mut judged = true;
+    /// What connections are accepted with; it changes with the files.
+    pub(crate) fn config(&self) -> RustlsConfig {
+        self.config.clone()
+    }
+
+    /// When the certificate that was read first expires.
+    pub(crate) fn expires(&self) -> DateTime<Utc> {
+        self.expires
+    }
+
+    /// Reloads the files whenever they change, and tells `on_reload` how that ended. Files that cannot be used are
+    /// logged, and the certificate in use stays.
+    pub(crate) async fn reload_on_change(mut self, on_reload: impl Fn(Reload)) -> Infallible {
+        let mut changes = Changes::since(self.tls.clone(), self.files.clone());
         loop {
-            tokio::time::sleep(LOOK).await;
-            let found = read(&self.tls).map_err(|error| format!("{error:#}"));
-            // A certificate and its key are two files: whoever replaces them gets a second to replace both.
-            if found != seen {
-                (seen, judged) = (found, false);
-            } else if !judged {
-                judged = true;
-                self.take(&seen, &metrics);
+            match changes.next().await.and_then(|files| self.reload(files)) {
+                Ok(None) => {}
+                Ok(Some(expires)) => {
+                    tracing::info!("took over the changed certificate from {}", self.tls.cert.display());
+                    on_reload(Reload::Done { expires });
+                }
+                Err(error) => {
+                    tracing::error!(
+                        "the certificate files changed, but the old certificate stays in use: {error}"
+                    );
+                    on_reload(Reload::Failed);
+                }
             }
         }
     }
 
-    fn take(&mut self, found: &Result<Files, String>, metrics: &Metrics) {
-        let taken = match found {
-            Ok(files) if *files == self.files => return,
-            Ok(files) => server_config(&self.tls, files)
-                .map(|(config, expires)| (files.clone(), config, expires))
-                .map_err(|error| format!("{error:#}")),
-            Err(error) => Err(error.clone()),
-        };
-        let result = match taken {
-            Ok((files, config, expires)) => {
-                self.files = files;
-                self.config.reload_from_config(Arc::new(config));
-                metrics.tls_certificate_expiry.set(expires);
-                tracing::info!("took over the changed certificate from {}", self.tls.cert.display());
-                "done"
-            }
-            Err(error) => {
-                tracing::error!(
-                    "the certificate files changed, but the old certificate stays in use: {error}"
-                );
-                "failed"
-            }
-        };
-        metrics.tls_reloads.get_or_create(&ByResult { result }).inc();
+    /// Accepts connections with these files from now on; answers when their certificate expires, or none if they are in
+    /// use already.
+    fn reload(&mut self, files: Files) -> Result<Option<DateTime<Utc>>, String> {
+        if files == self.files {
+            return Ok(None);
+        }
+        let (config, expires) = server_config(&self.tls, &files).map_err(|error| format!("{error:#}"))?;
+        self.config.reload_from_config(Arc::new(config));
+        self.files = files;
+        Ok(Some(expires))
     }
 }
 
-fn read(tls: &Tls) -> anyhow::Result<Files> {
-    let Tls { cert, key, client } = tls;
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let client_ca = client.as_ref().map(|client| read(&client.ca)).transpose()?;
-    Ok(Files { cert: read(cert)?, key: read(key)?, client_ca })
-}
-
-/// TLS 1.2 and 1.3 (PagerDuty's sender speaks 1.2 only), and when the certificate expires, in seconds since 1970.
-fn server_config(tls: &Tls, files: &Files) -> anyhow::Result<(ServerConfig, i64)> {
+/// TLS 1.2 and 1.3 (PagerDuty's sender speaks 1.2 only), and when the certificate expires.
+fn server_config(tls: &Tls, files: &Files) -> anyhow::Result<(ServerConfig, DateTime<Utc>)> {
     let of = |path: &Path| path.display().to_string();
     let chain = pem::certificates(&files.cert).with_context(|| of(&tls.cert))?;
     let expires = expires(&chain[0]).with_context(|| of(&tls.cert))?;
@@ -112,14 +104,15 @@ fn server_config(tls: &Tls, files: &Files) -> anyhow::Result<(ServerConfig, i64)
         }
         _ => builder.with_no_client_auth(),
     };
-    let identity = SingleCertAndKey::from(pem::pair(chain, key)?);
+    let identity = SingleCertAndKey::from(pem::certified_key(chain, key)?);
     let mut config = builder.with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((config, expires))
 }
 
-fn expires(certificate: &CertificateDer<'_>) -> anyhow::Result<i64> {
+fn expires(certificate: &CertificateDer<'_>) -> anyhow::Result<DateTime<Utc>> {
     let certificate = Certificate::from_der(certificate)?;
     let at = certificate.tbs_certificate().validity().not_after.to_unix_duration();
-    Ok(i64::try_from(at.as_secs())?)
+    let at = i64::try_from(at.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    at.context("its date of expiry is out of range")
 }

@@ -190,3 +190,26 @@ pub(super) fn query_refused(rejection: &QueryRejection, parameters: &[(&str, &st
         format!("{what}; there are {}", known.join(", "))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_layer_cuts_off_says_who_was_too_slow() {
+        for (status, code) in [
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+            (StatusCode::FORBIDDEN, "cross_site"),
+        ] {
+            let answer = describe_bare_refusal(status.into_response()).await;
+            assert_eq!(answer.status(), status);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"], code);
+        }
+    }
+}

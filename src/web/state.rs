@@ -15,7 +15,7 @@ use super::{
     webhook::{refused::RefusedSignatures, secrets::WebhookSecrets},
 };
 use crate::{
-    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::Watch,
+    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::LastSeen,
     telemetry::throttle::LogThrottle,
 };
 
@@ -33,8 +33,8 @@ pub(crate) struct AppState {
     pub(crate) metrics: Arc<Metrics>,
     /// The secrets that may have signed a webhook.
     pub(crate) webhook_secrets: WebhookSecrets,
-    /// What is known of the subscription that delivers to us.
-    pub(crate) watch: Arc<Watch>,
+    /// What PagerDuty last showed of the subscription that delivers to us.
+    pub(crate) subscription: Arc<LastSeen>,
     /// The token that an operator must show.
     pub(super) admin_token: SecretString,
     /// The memory that request bodies may take together.
@@ -61,7 +61,7 @@ impl AppState {
             reconciler,
             metrics,
             webhook_secrets,
-            watch: Arc::default(),
+            subscription: Arc::default(),
             admin_token,
             bodies: BodyBudget::default(),
             refused_signatures: RefusedSignatures::default(),

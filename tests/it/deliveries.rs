@@ -85,13 +85,13 @@ async fn an_event_makes_only_what_it_is_about_be_asked() {
     let incident = |kind: &str| Event::incident(kind, scene.now(), POLICY, SERVICE);
     for (what, event, expected) in [
         ("a schedule", scene.about(SCHEDULE), vec![SCHEDULE]),
-        ("a schedule that shares its resource", scene.about(V3_SCHEDULE), vec![V3_SCHEDULE, LONELY_SCHEDULE]),
+        ("a schedule that shares its resource", scene.about(V3_SCHEDULE), vec![LONELY_SCHEDULE, V3_SCHEDULE]),
         (
             "an incident of a policy with two of them, and what shares a resource",
             incident("incident.triggered"),
-            vec![SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE],
+            vec![SCHEDULE, LONELY_SCHEDULE, V3_SCHEDULE],
         ),
-        ("a stranger", scene.about("PSTRANGER"), vec![SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE]),
+        ("a stranger", scene.about("PSTRANGER"), vec![SCHEDULE, LONELY_SCHEDULE, V3_SCHEDULE]),
     ] {
         scene.pagerduty.clear_requests();
         scene.deliver(&event).await;

@@ -21,7 +21,8 @@ use crate::{
         report::preflight::{ahead, preflight},
     },
     store::{DeliveryRow, SharedStore},
-    subscription, wiring,
+    subscription::{self, SecretStatus},
+    wiring,
 };
 
 /// Nobody guesses 16 random characters over a network.
@@ -138,20 +139,24 @@ async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Bes
     if let Some(url) = subscription::our_url(config)
         && probed.pagerduty_answers
     {
-        let secrets = !config.pagerduty.webhook_secrets.is_empty();
+        let secret = if config.pagerduty.webhook_secrets.is_empty() {
+            SecretStatus::Missing
+        } else {
+            SecretStatus::Configured
+        };
         let listed = patiently("PagerDuty", clients.pagerduty.subscriptions()).await;
-        let judged = subscription::judge(&listed, &url, secrets);
+        let diagnosed = subscription::diagnose(&listed, &url, secret);
         // It says the same and more, and its remedy is another one.
-        if judged.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
+        if diagnosed.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
             report.findings.retain(|finding| finding.kind != FindingKind::NoWebhookSecret);
         }
-        probed.findings.extend(judged);
+        probed.findings.extend(diagnosed);
         if let (Ok(listed), Some(came)) = (&listed, came) {
             is_gone = wrong.is_some_and(|wrong| wrong_secret::is_gone(wrong, listed, &url));
             let mut heard = subscriptions(came);
             // What is known of it is worse than that nothing was heard.
             heard.extend(wrong.map(|wrong| wrong.subscription.clone()));
-            probed.findings.extend(subscription::unheard(listed, &url, &heard));
+            probed.findings.extend(subscription::without_events(listed, &url, &heard));
         }
     }
     probed.findings.extend(wrong.filter(|_| !is_gone).map(wrong_secret::finding));

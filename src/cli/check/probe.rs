@@ -107,7 +107,7 @@ async fn rights_at_pagerduty(config: &Config, client: &pagerduty::Client, probed
     let now = clock::now();
     let window = Window::new(now, now + TimeDelta::hours(1)).expect("an hour is long enough");
     match client.on_calls(&sources, window).await {
-        Err(error @ pagerduty::Error::Troubled(_)) => {
+        Err(error @ pagerduty::Error::Server(_)) => {
             let remedy = "see PagerDuty's status page; nothing is revoked meanwhile";
             probed
                 .findings

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, secrets_in},
     model::is_loopback,
     pagerduty::{Client, EVENTS, Filter, NewSubscription},
-    subscription::{CHANGEABLE_WITH, delivering_to, our_url, webhook_url},
+    subscription::{WRITE_RIGHT, delivering_to, our_url, webhook_url},
 };
 
 /// What people in PagerDuty read about it.
@@ -117,7 +117,7 @@ pub(super) async fn make(
 ) -> anyhow::Result<Made> {
     let NewSubscription { subscription, secret } = match told(
         "make the subscription",
-        CHANGEABLE_WITH,
+        WRITE_RIGHT,
         client.create_subscription(url, description, events, filter),
     )
     .await
@@ -201,7 +201,7 @@ pub(super) async fn ping(
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Arrival> {
     let service = Service::find(config).await;
-    told("ping it", CHANGEABLE_WITH, client.ping_subscription(id)).await?;
+    told("ping it", WRITE_RIGHT, client.ping_subscription(id)).await?;
     let service = match service {
         Ok(service) => service,
         Err(why) => {

@@ -14,7 +14,7 @@ use crate::{
     cli::{Ending, check::heard_of, print},
     config::Config,
     pagerduty::{Client, Subscription},
-    subscription::{CHANGEABLE_WITH, READABLE_WITH, State, state},
+    subscription::{READ_RIGHT, State, WRITE_RIGHT},
     wiring,
 };
 
@@ -24,7 +24,7 @@ pub(super) async fn finish_rotation(
     id: &str,
     force: bool,
 ) -> anyhow::Result<Ending> {
-    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
+    let listed = told("list subscriptions", READ_RIGHT, client.subscriptions()).await?;
     let old =
         listed.iter().find(|one| one.id == id).with_context(|| format!("there is no subscription {id}"))?;
     let replaces = |other: &&Subscription| {
@@ -49,7 +49,7 @@ pub(super) async fn finish_rotation(
 
 /// Removes a subscription; `place` is added to where its secret is.
 pub(super) async fn remove(client: &Client, id: &str, place: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-    told(&format!("remove {id}"), CHANGEABLE_WITH, client.delete_subscription(id)).await?;
+    told(&format!("remove {id}"), WRITE_RIGHT, client.delete_subscription(id)).await?;
     say(&format!(
         "removed {id}; in two days, for deliveries may be repeated for so long, drop its secret from the \
          configuration{place}"
@@ -64,7 +64,7 @@ async fn at_work<'s>(
     others: &[&'s Subscription],
 ) -> anyhow::Result<&'s Subscription> {
     let nevertheless = format!("so {id} stays; to remove it nevertheless, add --force");
-    let active = others.iter().copied().filter(|one| state(one) == State::Active);
+    let active = others.iter().copied().filter(|one| State::of(one) == State::Active);
     let active: Vec<&Subscription> = active.collect();
     let Some(first) = active.first() else {
         let off: Vec<String> = others.iter().filter_map(|one| switched_off(one)).collect();

@@ -12,7 +12,7 @@ use crate::{
     cli::{Ending, Format, print},
     config::Config,
     pagerduty::{Client, Subscription},
-    subscription::{CHANGEABLE_WITH, READABLE_WITH, State, our_url, state},
+    subscription::{READ_RIGHT, State, WRITE_RIGHT, our_url},
 };
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) struct ListOptions {
 }
 
 pub(super) async fn list(config: &Config, client: &Client, options: ListOptions) -> anyhow::Result<Ending> {
-    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
+    let listed = told("list subscriptions", READ_RIGHT, client.subscriptions()).await?;
     let ours = our_url(config);
     let is_ours = |one: &Subscription| ours.is_some() && one.url == ours;
     match options.format {
@@ -40,7 +40,7 @@ pub(super) async fn list(config: &Config, client: &Client, options: ListOptions)
                 let url = url.as_ref().map_or("unreadable", |url| url.as_str());
                 [
                     format!("{mark} {id}"),
-                    state(one).as_str().to_owned(),
+                    State::of(one).as_str().to_owned(),
                     filter,
                     events.len().to_string(),
                     url.into(),
@@ -57,7 +57,7 @@ fn as_json(subscription: &Subscription, ours: bool) -> serde_json::Value {
     let Subscription { id, url, description, events, filter, .. } = subscription;
     json!({
         "id": id,
-        "state": state(subscription).as_str(),
+        "state": State::of(subscription).as_str(),
         "ours": ours,
         "filter": filter.as_ref().map(ToString::to_string),
         "url": url,
@@ -95,7 +95,7 @@ pub(super) async fn ping(config: &Config, client: &Client, which: Which) -> anyh
 /// That it is off, and what mends it; none if it is on.
 pub(super) fn switched_off(one: &Subscription) -> Option<String> {
     let id = &one.id;
-    match state(one) {
+    match State::of(one) {
         State::TemporarilyDisabled => Some(format!(
             "{id} is switched off: PagerDuty did that for up to a day, because deliveries were refused; see that its secret \
              is configured, then: oncall-grants webhook enable {id}"
@@ -110,7 +110,7 @@ pub(super) fn switched_off(one: &Subscription) -> Option<String> {
 pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> anyhow::Result<Ending> {
     let Some(one) = meant(config, client, which.id.as_deref()).await? else { return Ok(Ending::Misused) };
     let id = &one.id;
-    match state(&one) {
+    match State::of(&one) {
         State::TemporarilyDisabled => {}
         State::Active => {
             print(&format!("{id} is on, and was not off"));
@@ -122,7 +122,7 @@ pub(super) async fn enable(config: &Config, client: &Client, which: Which) -> an
             return Ok(Ending::Incomplete);
         }
     }
-    told("switch it on", CHANGEABLE_WITH, client.enable_subscription(id)).await?;
+    told("switch it on", WRITE_RIGHT, client.enable_subscription(id)).await?;
     print(&format!(
         "{id} is on; what happened while it was off was not delivered: POST /sync looks at everything now, the timer soon"
     ));
@@ -154,7 +154,7 @@ pub(super) async fn delete(
         ));
         return Ok(Ending::Misused);
     }
-    told("delete it", CHANGEABLE_WITH, client.delete_subscription(id)).await?;
+    told("delete it", WRITE_RIGHT, client.delete_subscription(id)).await?;
     print(&format!("deleted {id}"));
     Ok(Ending::Done)
 }

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     pagerduty::{Client, Error, Subscription},
-    subscription::{READABLE_WITH, delivering_to, our_url},
+    subscription::{READ_RIGHT, delivering_to, our_url},
     wiring,
 };
 
@@ -93,7 +93,7 @@ async fn meant_or(
     otherwise: &str,
 ) -> anyhow::Result<Option<Subscription>> {
     if let Some(id) = id {
-        return told("look at it", READABLE_WITH, client.subscription(id)).await.map(Some);
+        return told("look at it", READ_RIGHT, client.subscription(id)).await.map(Some);
     }
     let Some(url) = our_url(config) else {
         complain(
@@ -101,7 +101,7 @@ async fn meant_or(
         );
         return Ok(None);
     };
-    let listed = told("list subscriptions", READABLE_WITH, client.subscriptions()).await?;
+    let listed = told("list subscriptions", READ_RIGHT, client.subscriptions()).await?;
     match delivering_to(&listed, &url).as_slice() {
         [] => bail!("no subscription delivers to {url}; make one with oncall-grants webhook create"),
         [one] => Ok(Some((*one).clone())),
@@ -140,7 +140,7 @@ fn in_words(doing: &str, takes: &str, error: &Error) -> anyhow::Error {
             "PagerDuty allows ten subscriptions per account, service and team; delete one (see: oncall-grants webhook \
              list), or use --filter"
         }
-        Error::Unavailable(_) | Error::Troubled(_) | Error::Invalid(_) => {
+        Error::Unavailable(_) | Error::Server(_) | Error::Invalid(_) => {
             "whether it was done is uncertain; see with oncall-grants webhook list"
         }
         Error::BadRequest(_) | Error::RateLimited { .. } => "",

@@ -152,7 +152,7 @@ fn ways(config: &Config) -> Vec<(reqwest::Client, Url)> {
 /// while the service was away gets nothing. Who vouches for the certificate does not matter then, nor does its name.
 fn this_very_server(tls: &Tls) -> Option<reqwest::Client> {
     let chain = tls::pem::certificates(&std::fs::read(&tls.cert).ok()?).ok()?;
-    directly(tls::one_server_config(chain.into_iter().next()?))
+    directly(tls::client_config_trusting_only(chain.into_iter().next()?))
 }
 
 /// A client that no proxy comes between.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Client, request::Request};
+use super::{Client, operation::Operation, request::Request};
 use crate::{
     model::{PolicyId, ScheduleId, UserId},
     pagerduty::{
@@ -11,35 +11,35 @@ use crate::{
     },
 };
 
-/// A user as PagerDuty knows them.
+/// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Its identifier.
-    pub id: UserId,
-    /// The name that people see. Never a ground for access.
-    pub name: Option<String>,
-    /// The login e-mail. Unchecked text.
-    pub email: Option<String>,
+pub(crate) struct User {
+    /// The ID.
+    pub(crate) id: UserId,
+    /// The display name. Never a ground for access.
+    pub(crate) name: Option<String>,
+    /// The login e-mail, as PagerDuty has it.
+    pub(crate) email: Option<String>,
 }
 
-/// What an escalation policy is made of.
+/// An escalation policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyInfo {
-    /// The name that people see.
-    pub name: Option<String>,
+pub(crate) struct PolicyInfo {
+    /// The display name.
+    pub(crate) name: Option<String>,
     /// How many levels it has; the first is 1.
-    pub levels: usize,
+    pub(crate) levels: usize,
     /// The schedules that it pages.
-    pub schedules: BTreeSet<ScheduleId>,
+    pub(crate) schedules: BTreeSet<ScheduleId>,
     /// The users that it pages directly, who are always on call.
     pub users: BTreeSet<UserId>,
 }
 
 impl Client {
-    /// The user of this ID; none if there is none (any more).
-    pub async fn user(&self, id: &UserId) -> Result<Option<User>, Error> {
+    /// The user of this ID; none if there is none.
+    pub(crate) async fn user(&self, id: &UserId) -> Result<Option<User>, Error> {
         let url = self.url(["users", id.as_str()])?;
-        let user = match self.fetch(Request::get("user", url)).await {
+        let user = match self.fetch(Request::get(Operation::User, url)).await {
             Ok(UserBody { user }) => user,
             Err(Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
@@ -55,10 +55,10 @@ impl Client {
     }
 
     /// The escalation policy of this ID; an error if there is none.
-    pub async fn policy(&self, id: &PolicyId) -> Result<PolicyInfo, Error> {
+    pub(crate) async fn policy(&self, id: &PolicyId) -> Result<PolicyInfo, Error> {
         let url = self.url(["escalation_policies", id.as_str()])?;
         let PolicyBody { escalation_policy: policy } =
-            self.fetch(Request::get("escalation_policy", url)).await?;
+            self.fetch(Request::get(Operation::EscalationPolicy, url)).await?;
         if policy.id.0 != id.as_str() {
             return Err(Error::Invalid(format!(
                 "escalation policy {id}: the answer is about another policy"

@@ -1,4 +1,4 @@
-//! The REST client: one request at a time, bounded in time, and no answer taken for more than it is.
+//! The REST client: one request at a time, each with a time limit, and a strict reading of every answer.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -9,29 +9,33 @@ use rustls::ClientConfig;
 use secrecy::SecretString;
 use tokio::{sync::Semaphore, time::Instant};
 
-use self::{retry::RetryPolicy, schedules::Kind};
+use self::{request::CallObserver, retry::RetryPolicy, schedules::Kind};
 use crate::model::ScheduleId;
 
-pub use self::request::{Call, Observer};
+mod on_calls;
+mod schedules;
 
 pub(super) mod directory;
-mod on_calls;
-mod request;
-mod retry;
-mod schedules;
 pub(super) mod subscriptions;
+
+mod answer;
+mod auth;
+mod operation;
+pub(super) mod request;
+mod retry;
+
 #[cfg(test)]
 mod tests;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Speaks with one PagerDuty account. Clones share the connection, the turn to send and the rate limit.
+/// A client of one PagerDuty account. Clones share the connection, the turn to send and the rate limit.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: SecretString,
-    observer: Option<Observer>,
+    observer: Option<CallObserver>,
     retry: RetryPolicy,
     shared: Arc<Shared>,
 }
@@ -39,14 +43,15 @@ pub struct Client {
 struct Shared {
     /// PagerDuty asks for one request at a time per token.
     turn: Semaphore,
-    /// Nothing is sent before this instant, because the quota is used up.
+    /// No request is sent before this instant, because the quota is used up.
     resume_at: Mutex<Option<Instant>>,
-    /// How each schedule was found last. Only a hint: a schedule can be upgraded under the same ID.
+    /// The kind under which each schedule was last found. Only a hint: a schedule can be upgraded under the same ID.
     kinds: Mutex<HashMap<ScheduleId, Kind>>,
 }
 
-/// An HTTP client as PagerDuty's API needs it: bounded, and never carrying the token to another place.
-pub fn http_client(mut tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
+/// An HTTP client as PagerDuty's API needs it: it has time limits, and follows no redirect, which would carry the token to
+/// another host.
+pub(crate) fn http_client(mut tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -60,7 +65,7 @@ pub fn http_client(mut tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
 
 impl Client {
     /// A client for the API at `base`, authorised by an API key of an account or a user.
-    pub fn new(http: reqwest::Client, base: Url, token: SecretString) -> Self {
+    pub(crate) fn new(http: reqwest::Client, base: Url, token: SecretString) -> Self {
         let shared = Shared {
             turn: Semaphore::new(1),
             resume_at: Mutex::new(None),
@@ -69,15 +74,15 @@ impl Client {
         Self { http, base, token, observer: None, retry: RetryPolicy::default(), shared: Arc::new(shared) }
     }
 
-    /// The same client, telling `observer` about every request it sends from now on.
+    /// The same client, which tells `observer` of every request that it sends from now on.
     #[must_use]
-    pub fn with_observer(self, observer: Observer) -> Self {
+    pub(crate) fn with_observer(self, observer: CallObserver) -> Self {
         Self { observer: Some(observer), ..self }
     }
 }
 
-/// A time as query parameters carry it: in UTC with a `Z`, since the `+` of an offset is easily lost on the way.
-fn time(at: DateTime<Utc>) -> String {
+/// An instant as query parameters carry it: in UTC with a `Z`, since the `+` of an offset is easily lost on the way.
+fn query_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -1,11 +1,11 @@
-//! Who is on call, from `GET /oncalls`: both kinds of schedules, direct targets and levels in one shape.
+//! Who is on call, from `GET /oncalls`: one list for both kinds of schedules, direct targets and levels.
 
 use std::collections::BTreeSet;
 
 use reqwest::Url;
 use tracing::warn;
 
-use super::{Client, request::Request, time};
+use super::{Client, operation::Operation, query_time, request::Request};
 use crate::{
     model::{OnCall, PolicyId, ScheduleId, Source, UserId, Window},
     pagerduty::{
@@ -14,32 +14,32 @@ use crate::{
     },
 };
 
-/// So many IDs make an address of under 2 kB, which every proxy lets through.
+/// This many IDs make a URL of under 2 kB, which every proxy lets through.
 const IDS_AT_ONCE: usize = 50;
 const PAGE: u64 = 100;
-/// PagerDuty refuses to list what lies further down.
+/// PagerDuty refuses to list entries beyond this one.
 const END_OF_LIST: u64 = 10_000;
-/// How often a list is read that changes meanwhile.
+/// How often a list is read that changes between its pages.
 const READINGS: usize = 3;
 
-/// What reading a list came to.
+/// How reading a list ended.
 enum Reading {
     Whole(Vec<OnCallEntry>),
-    /// It grew or shrank between two pages, so that an entry may have slipped through.
+    /// Its total changed between two pages, so an entry may be missing.
     Changed,
-    /// PagerDuty does not show its end.
+    /// It has more entries than PagerDuty lists.
     TooLong,
 }
 
 impl Client {
-    /// Everyone on call through any of these schedules and policies at any time in the window, in a fixed order and
-    /// each only once. Shifts are told whole, also where they reach out of the window.
+    /// Everyone on call through any of these schedules and policies at any time in the window, sorted and without
+    /// duplicates. Shifts are whole, also where they reach out of the window.
     ///
     /// PagerDuty lists nothing for IDs that it does not know, nor for a schedule in no escalation policy: see
-    /// [`Client::schedule`] and [`Client::policy`] before believing in an empty answer.
-    pub async fn on_calls(&self, of: &[Source], window: Window) -> Result<Vec<OnCall>, Error> {
+    /// [`Client::schedule`] and [`Client::policy`] before trusting an empty answer.
+    pub(crate) async fn on_calls(&self, of: &[Source], window: Window) -> Result<Vec<OnCall>, Error> {
         let of: BTreeSet<&Source> = of.iter().collect();
-        // Schedules and policies narrow each other down when they are asked for together.
+        // PagerDuty lists only what matches both if a request names schedules and policies.
         let (schedules, policies): (Vec<_>, Vec<_>) =
             of.into_iter().partition(|source| matches!(source, Source::Schedule(_)));
         let mut chunks: Vec<&[&Source]> = Vec::new();
@@ -49,7 +49,7 @@ impl Client {
         let mut found = BTreeSet::new();
         while let Some(chunk) = chunks.pop() {
             let url = self.on_calls_url(chunk, window)?;
-            match self.read_settled(&url).await? {
+            match self.read_consistent(&url).await? {
                 Reading::Whole(entries) => found.extend(on_calls_of(chunk, entries)),
                 Reading::TooLong if chunk.len() > 1 => {
                     let (left, right) = chunk.split_at(chunk.len() / 2);
@@ -81,14 +81,14 @@ impl Client {
         query
             .append_pair("include[]", "users")
             .append_pair("time_zone", "UTC")
-            .append_pair("since", &time(window.start()))
-            .append_pair("until", &time(window.end()))
+            .append_pair("since", &query_time(window.start()))
+            .append_pair("until", &query_time(window.end()))
             .append_pair("total", "true");
         drop(query);
         Ok(url)
     }
 
-    async fn read_settled(&self, url: &Url) -> Result<Reading, Error> {
+    async fn read_consistent(&self, url: &Url) -> Result<Reading, Error> {
         for _ in 1..READINGS {
             match self.read_once(url).await? {
                 Reading::Changed => {}
@@ -107,7 +107,7 @@ impl Client {
             url.query_pairs_mut()
                 .append_pair("limit", &PAGE.min(END_OF_LIST - offset).to_string())
                 .append_pair("offset", &offset.to_string());
-            let OnCallPage { oncalls, page } = self.fetch(Request::get("on_calls", url)).await?;
+            let OnCallPage { oncalls, page } = self.fetch(Request::get(Operation::OnCalls, url)).await?;
             page.check(offset, oncalls.len())?;
             if offset == 0 {
                 first_total = page.total;
@@ -125,7 +125,7 @@ impl Client {
     }
 }
 
-/// The entries that answer the question. Others are dropped: they would be attributed to nothing that was asked.
+/// The entries of the schedules and policies that were asked for. Others are dropped: no rule names their source.
 fn on_calls_of(asked: &[&Source], entries: Vec<OnCallEntry>) -> Vec<OnCall> {
     let total = entries.len();
     let on_calls: Vec<OnCall> = entries.into_iter().filter_map(on_call).collect();
@@ -143,7 +143,7 @@ fn on_calls_of(asked: &[&Source], entries: Vec<OnCallEntry>) -> Vec<OnCall> {
     kept
 }
 
-/// None if there is no user: nobody is on call then.
+/// None if the entry has no user: nobody is on call then.
 fn on_call(entry: OnCallEntry) -> Option<OnCall> {
     let OnCallEntry { escalation_policy, escalation_level, schedule, user, start, end } = entry;
     let user = user?;

@@ -1,25 +1,25 @@
-//! How often, how long and after which pause a request is tried.
+//! How often a request is sent, after which pauses, and the time limits.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// The bounds of one call. Tests make them short.
+/// The limits of one call. Tests shorten them.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
-    /// How often a request is sent at most.
+    /// How often one request is sent at most.
     pub(super) attempts: usize,
-    /// The pause after the first failure; it doubles, plus up to as much at random.
+    /// The pause after the first failure; it doubles, with jitter of up to as much again.
     pub(super) first_delay: Duration,
-    /// How long one attempt may take, answer included.
+    /// Limit of one attempt, answer included.
     pub(super) attempt: Duration,
-    /// How long the call may take with its attempts, pauses and waiting for its turn.
+    /// Limit of one call with its attempts, pauses and the wait for its turn.
     pub(super) call: Duration,
-    /// How long nothing is sent at most because PagerDuty said that its quota is used up. Its windows last a minute.
+    /// The longest pause after PagerDuty said that its quota is used up. Its windows last a minute.
     pub(super) longest_pause: Duration,
-    /// The same while some of the quota is left: short enough for the waiting call to be made all the same.
+    /// The longest pause while some of the quota is left: short enough for the waiting call to be made all the same.
     pub(super) longest_slowdown: Duration,
-    /// How long PagerDuty's seconds last.
+    /// How long a second of PagerDuty's answers lasts.
     pub(super) second: Duration,
 }
 

@@ -1,9 +1,9 @@
-//! Who is on call through one schedule, from the schedule itself. It is needed where `GET /oncalls` says nothing: for
-//! schedules in no escalation policy, and to tell an empty schedule from one that is gone.
+//! Who is on call through one schedule, from the schedule itself. Needed where `GET /oncalls` lists nothing: for schedules
+//! in no escalation policy, and to tell an empty schedule from one that does not exist.
 
 use std::collections::BTreeSet;
 
-use super::{Client, request::Request, time};
+use super::{Client, operation::Operation, query_time, request::Request};
 use crate::{
     model::{OnCall, ScheduleId, UserId, Window},
     pagerduty::{
@@ -31,9 +31,9 @@ impl Kind {
 }
 
 impl Client {
-    /// Everyone on call through this schedule at any time in the window, with overrides worked in, each only once.
-    /// Shifts are told whole. There are no e-mails, policies or levels in it.
-    pub async fn schedule(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
+    /// Everyone on call through this schedule at any time in the window, overrides included, sorted and without
+    /// duplicates. Shifts are whole. Neither e-mail nor policy nor level is set.
+    pub(crate) async fn schedule(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
         let kinds = || self.shared.kinds.lock();
         let first = kinds().get(id).copied().unwrap_or(Kind::LayerBased);
         let first_refusal = match self.schedule_as(first, id, window).await {
@@ -62,26 +62,28 @@ impl Client {
         // Without `overflow` shifts are cut at the window, and a cut looks like the end of a shift.
         url.query_pairs_mut()
             .append_pair("time_zone", "UTC")
-            .append_pair("since", &time(window.start()))
-            .append_pair("until", &time(window.end()))
+            .append_pair("since", &query_time(window.start()))
+            .append_pair("until", &query_time(window.end()))
             .append_pair("overflow", "true");
         match kind {
             Kind::LayerBased => {
-                let LayerScheduleBody { schedule } = self.fetch(Request::get("schedule", url)).await?;
-                same(id, &schedule.id)?;
+                let LayerScheduleBody { schedule } =
+                    self.fetch(Request::get(Operation::LayerSchedule, url)).await?;
+                is_about(id, &schedule.id)?;
                 layer_on_calls(id, schedule.final_schedule)
             }
             Kind::ShiftBased => {
                 url.query_pairs_mut().append_pair("include[]", "final_schedule");
-                let ShiftScheduleBody { schedule } = self.fetch(Request::get("schedule_v3", url)).await?;
-                same(id, &schedule.id)?;
+                let ShiftScheduleBody { schedule } =
+                    self.fetch(Request::get(Operation::ShiftSchedule, url)).await?;
+                is_about(id, &schedule.id)?;
                 shift_on_calls(id, schedule.final_schedule)
             }
         }
     }
 }
 
-fn same(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
+fn is_about(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
     if got.0 == asked.as_str() {
         return Ok(());
     }
@@ -90,14 +92,14 @@ fn same(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
 
 fn layer_on_calls(id: &ScheduleId, schedule: FinalLayer) -> Result<Vec<OnCall>, Error> {
     let FinalLayer { rendered_schedule_entries: entries, rendered_coverage_percentage: coverage } = schedule;
-    computed(id, coverage, entries.len())?;
+    was_computed(id, coverage, entries.len())?;
     let shift = |entry: RenderedEntry| Some(on_call(id, entry.user?.id, entry.start, entry.end));
-    Ok(once(entries.into_iter().filter_map(shift)))
+    Ok(deduplicated(entries.into_iter().filter_map(shift)))
 }
 
 fn shift_on_calls(id: &ScheduleId, schedule: FinalShifts) -> Result<Vec<OnCall>, Error> {
     let FinalShifts { computed_shift_assignments: shifts, rendered_coverage_percentage: coverage } = schedule;
-    computed(id, coverage, shifts.len())?;
+    was_computed(id, coverage, shifts.len())?;
     let mut on_calls = Vec::new();
     for shift in shifts {
         match shift.member {
@@ -112,11 +114,12 @@ fn shift_on_calls(id: &ScheduleId, schedule: FinalShifts) -> Result<Vec<OnCall>,
             }
         }
     }
-    Ok(once(on_calls))
+    Ok(deduplicated(on_calls))
 }
 
-/// PagerDuty computes shifts only for a window; a null coverage says that it saw none in the question.
-fn computed(id: &ScheduleId, coverage: Option<f64>, shifts: usize) -> Result<(), Error> {
+/// Refuses a schedule whose shifts PagerDuty did not compute: it does so only for a window, and a null coverage says that it
+/// saw none in the request.
+fn was_computed(id: &ScheduleId, coverage: Option<f64>, shifts: usize) -> Result<(), Error> {
     if coverage.is_none() && shifts == 0 {
         return Err(Error::Invalid(format!("schedule {id}: its shifts were not computed")));
     }
@@ -135,6 +138,6 @@ fn on_call(schedule: &ScheduleId, user: Id, start: Time, end: Time) -> OnCall {
     }
 }
 
-fn once(on_calls: impl IntoIterator<Item = OnCall>) -> Vec<OnCall> {
+fn deduplicated(on_calls: impl IntoIterator<Item = OnCall>) -> Vec<OnCall> {
     on_calls.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
 }

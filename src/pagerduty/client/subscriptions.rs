@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Client, request::Request};
+use super::{Client, operation::Operation, request::Request};
 use crate::pagerduty::{
     Error,
     wire::{self, SubscriptionBody, SubscriptionPage},
@@ -14,7 +14,7 @@ use crate::pagerduty::{
 /// The events to subscribe to: moments at which people need their access, and changes that may move it.
 ///
 /// PagerDuty has no events about schedules, overrides or hand-offs.
-pub const EVENTS: &[&str] = &[
+pub(crate) const EVENTS: &[&str] = &[
     "incident.triggered",
     "incident.acknowledged",
     "incident.escalated",
@@ -32,7 +32,7 @@ const END_OF_LIST: u64 = 10_000;
 
 /// Which events of the account a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// All of them.
     #[serde(rename = "account")]
     Account,
@@ -55,7 +55,7 @@ impl std::fmt::Display for Filter {
 }
 
 impl Filter {
-    fn of(wire: wire::Filter) -> Option<Self> {
+    fn from_wire(wire: wire::Filter) -> Option<Self> {
         match (wire.kind.as_str(), wire.id) {
             ("account_reference", _) => Some(Self::Account),
             ("service_reference", Some(id)) => Some(Self::Service(id)),
@@ -75,37 +75,37 @@ impl Filter {
 
 /// A webhook subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Its identifier.
-    pub id: String,
-    /// Where it delivers to, without user name and password; none if that is no URL.
-    pub url: Option<Url>,
-    /// What its maker wrote about it.
-    pub description: Option<String>,
+pub(crate) struct Subscription {
+    /// The ID.
+    pub(crate) id: String,
+    /// Where it delivers to, without user name and password; none if PagerDuty shows no URL.
+    pub(crate) url: Option<Url>,
+    /// The description that was given at its creation.
+    pub(crate) description: Option<String>,
     /// The event types it delivers.
-    pub events: Vec<String>,
-    /// Whose events it delivers; none if that is a kind that we do not know.
-    pub filter: Option<Filter>,
-    /// Whether it has settings that nobody can read back, such as a password or custom headers.
-    pub has_hidden_settings: bool,
+    pub(crate) events: Vec<String>,
+    /// Which events it delivers; none if the filter is of an unknown kind.
+    pub(crate) filter: Option<Filter>,
+    /// Whether it has settings that PagerDuty does not show, such as a password or custom headers.
+    pub(crate) has_hidden_settings: bool,
     /// Whether its owner wants it to deliver.
-    pub active: bool,
-    /// Whether PagerDuty switched it off for a day because too many deliveries were refused.
-    pub temporarily_disabled: bool,
+    pub(crate) active: bool,
+    /// Whether PagerDuty disabled it for a day because too many deliveries failed.
+    pub(crate) temporarily_disabled: bool,
 }
 
-/// A subscription just made, with what is shown only this once.
+/// A subscription just created, with its secret, which PagerDuty shows only this once.
 #[derive(Clone, Debug)]
-pub struct NewSubscription {
+pub(crate) struct NewSubscription {
     /// The subscription.
-    pub subscription: Subscription,
+    pub(crate) subscription: Subscription,
     /// The secret that signs its deliveries.
-    pub secret: SecretString,
+    pub(crate) secret: SecretString,
 }
 
 impl Client {
     /// All webhook subscriptions of the account.
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
+    pub(crate) async fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
         let mut found: Vec<Subscription> = Vec::new();
         while (found.len() as u64) < END_OF_LIST {
             let mut url = self.url([ROOT])?;
@@ -113,7 +113,7 @@ impl Client {
                 .append_pair("limit", &PAGE.to_string())
                 .append_pair("offset", &found.len().to_string());
             let SubscriptionPage { webhook_subscriptions: subscriptions, page } =
-                self.fetch(Request::get("list_subscriptions", url)).await?;
+                self.fetch(Request::get(Operation::ListSubscriptions, url)).await?;
             page.check(found.len() as u64, subscriptions.len())?;
             found.extend(subscriptions.into_iter().map(Subscription::from));
             if !page.more {
@@ -124,10 +124,10 @@ impl Client {
     }
 
     /// One webhook subscription.
-    pub async fn subscription(&self, id: &str) -> Result<Subscription, Error> {
+    pub(crate) async fn subscription(&self, id: &str) -> Result<Subscription, Error> {
         let url = self.url([ROOT, id])?;
         let SubscriptionBody { webhook_subscription } =
-            self.fetch(Request::get("get_subscription", url)).await?;
+            self.fetch(Request::get(Operation::GetSubscription, url)).await?;
         if webhook_subscription.id.0 != id {
             return Err(Error::Invalid(format!(
                 "webhook subscription {id}: the answer is about another one"
@@ -136,8 +136,8 @@ impl Client {
         Ok(webhook_subscription.into())
     }
 
-    /// Subscribes `url` to these events. It is tried again only where nothing was done yet.
-    pub async fn create_subscription(
+    /// Subscribes `url` to these events. The request is sent again only if PagerDuty surely did not execute it.
+    pub(crate) async fn create_subscription(
         &self,
         url: &Url,
         description: &str,
@@ -152,7 +152,8 @@ impl Client {
             "description": description,
             "active": true,
         }});
-        let request = Request::new("create_subscription", Method::POST, self.url([ROOT])?).with_body(body);
+        let request =
+            Request::new(Operation::CreateSubscription, Method::POST, self.url([ROOT])?).with_body(body);
         let SubscriptionBody { mut webhook_subscription } = self.fetch(request).await?;
         let id = &webhook_subscription.id.0;
         let secret =
@@ -162,19 +163,21 @@ impl Client {
         Ok(NewSubscription { subscription: webhook_subscription.into(), secret })
     }
 
-    /// Removes a subscription.
-    pub async fn delete_subscription(&self, id: &str) -> Result<(), Error> {
-        self.send(Request::new("delete_subscription", Method::DELETE, self.url([ROOT, id])?)).await
+    /// Deletes a subscription.
+    pub(crate) async fn delete_subscription(&self, id: &str) -> Result<(), Error> {
+        self.send(Request::new(Operation::DeleteSubscription, Method::DELETE, self.url([ROOT, id])?)).await
     }
 
-    /// Switches on again what PagerDuty switched off.
-    pub async fn enable_subscription(&self, id: &str) -> Result<(), Error> {
-        self.send(Request::new("enable_subscription", Method::POST, self.url([ROOT, id, "enable"])?)).await
+    /// Enables a subscription that PagerDuty disabled.
+    pub(crate) async fn enable_subscription(&self, id: &str) -> Result<(), Error> {
+        self.send(Request::new(Operation::EnableSubscription, Method::POST, self.url([ROOT, id, "enable"])?))
+            .await
     }
 
-    /// Asks for a test event.
-    pub async fn ping_subscription(&self, id: &str) -> Result<(), Error> {
-        self.send(Request::new("ping_subscription", Method::POST, self.url([ROOT, id, "ping"])?)).await
+    /// Makes PagerDuty deliver a test event.
+    pub(crate) async fn ping_subscription(&self, id: &str) -> Result<(), Error> {
+        self.send(Request::new(Operation::PingSubscription, Method::POST, self.url([ROOT, id, "ping"])?))
+            .await
     }
 }
 
@@ -190,7 +193,7 @@ impl From<wire::Subscription> for Subscription {
         Self {
             id: id.0,
             url,
-            filter: filter.and_then(Filter::of),
+            filter: filter.and_then(Filter::from_wire),
             has_hidden_settings: has_credentials
                 || has_headers
                 || oauth_client.is_some_and(|one| !one.is_null()),

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Access, Chain, Known, Past, Subject,
-    chain::{Link, LinkKind, LinkState, words},
+    link::{Link, LinkKind, stretch},
     person::Person,
+    question::{Known, Past},
 };
 use crate::{
     model::{
@@ -17,21 +17,18 @@ use crate::{
 };
 
 /// What there is for one account and resource at one instant.
-pub(super) struct Standing<'k> {
+pub(super) struct Coverage<'k> {
     /// Our grant that covers the instant.
-    ours: Option<&'k Grant>,
+    pub(super) ours: Option<&'k Grant>,
     /// Our grant that covers it, but whose making or taking back has no answer yet.
-    unsettled: Option<&'k LedgerEntry>,
+    pub(super) unsettled: Option<&'k LedgerEntry>,
     /// Somebody else's grant that covers it.
-    foreign: Option<&'k ForeignGrant>,
+    pub(super) foreign: Option<&'k ForeignGrant>,
     pair: Option<Pair>,
     history: Vec<&'k Past>,
 }
 
-/// Whether there is access, the missing link, why, and what mends it.
-type Verdict = (Access, Option<LinkKind>, String, String);
-
-impl<'k> Standing<'k> {
+impl<'k> Coverage<'k> {
     pub(super) fn of(
         at: DateTime<Utc>,
         known: &Known<'k>,
@@ -60,16 +57,12 @@ impl<'k> Standing<'k> {
         }
     }
 
-    pub(super) fn grant(&self) -> Option<&'k Grant> {
-        self.ours
-    }
-
     /// The last link of a chain: whoever comes so far is entitled to a grant.
     pub(super) fn link(&self, at: DateTime<Utc>, known: &Known<'_>) -> Link {
         let kind = LinkKind::Grant;
         if let Some(grant) = self.ours {
             let id = grant.id.as_ref().map(ToString::to_string).unwrap_or_default();
-            return Link::holds(kind, format!("grant {id} {}", words(Some(grant.window))));
+            return Link::holds(kind, format!("grant {id} {}", stretch(Some(grant.window))));
         }
         if let Some(foreign) = self.foreign {
             let message = format!("somebody else's grant {} covers it", foreign.id);
@@ -161,99 +154,6 @@ impl<'k> Standing<'k> {
             format!("; the last attempt at {} {}: {}", to_second(past.at), past.outcome, past.reason)
         })
     }
-
-    /// What all chains and the grant come to.
-    pub(super) fn verdict(
-        &self,
-        at: DateTime<Utc>,
-        known: &Known<'_>,
-        person: &Person,
-        subject: &Subject<'_>,
-        chains: &[Chain],
-    ) -> Verdict {
-        let name = subject.name();
-        let whole = chains.iter().find(|chain| chain.broken().is_none());
-        let there = self.ours.is_some() || self.foreign.is_some();
-        if there && person.is_suspended() {
-            let link = person.link();
-            let message = format!("there is a grant for {name}, but {}", link.message);
-            return (Access::No, Some(LinkKind::Account), message, link.remedy);
-        }
-        match (there, whole) {
-            (true, Some(chain)) => {
-                let has = if at < known.now { "had" } else { "has" };
-                (Access::Yes, None, format!("{has} access to {name} by rule {:?}", chain.rule), String::new())
-            }
-            (true, None) => self.unwanted(at, known, name, chains),
-            (false, None) if self.unsettled.is_some() && at >= known.now => {
-                let message = format!(
-                    "strongDM has not said what became of an earlier write for {name}; the next pass finds out"
-                );
-                (Access::Unknown, Some(LinkKind::Grant), message, "ask again after the next pass".to_owned())
-            }
-            (false, _) => broken(name, chains),
-        }
-    }
-
-    /// There is a grant that no chain leads to.
-    fn unwanted(&self, at: DateTime<Utc>, known: &Known<'_>, name: &str, chains: &[Chain]) -> Verdict {
-        let yes = |message: String, remedy: &str| (Access::Yes, None, message, remedy.to_owned());
-        let Some(grant) = self.ours else {
-            let id = self.foreign.map(|foreign| foreign.id.to_string()).unwrap_or_default();
-            let remedy = if at < known.now {
-                ""
-            } else {
-                "that grant is not ours, so it is never taken back here; if it should go, remove it in strongDM by hand"
-            };
-            return yes(format!("has access to {name} by grant {id}, which somebody else made"), remedy);
-        };
-        let id = grant.id.as_ref().map(ToString::to_string).unwrap_or_default();
-        if at < known.now {
-            return yes(
-                format!("had access to {name} by grant {id} (rules: {})", grant.rules.join(", ")),
-                "",
-            );
-        }
-        let because = chains.first().and_then(Chain::broken).map(|link| link.message.clone());
-        let because = because.unwrap_or_else(|| format!("no rule is about {name} any more"));
-        let is_this = |other: &Grant| other.id == grant.id;
-        if known.plan.held.iter().any(is_this) {
-            let message = format!("has access to {name} by grant {id}, whose revocation is held ({because})");
-            return yes(message, "confirm with POST /sync and allow_mass_revocation, if that is right");
-        }
-        let due = known.plan.actions().any(|action| match action {
-            Action::Revoke(revocation) => is_this(&revocation.grant),
-            Action::Create(_) => false,
-        });
-        if due {
-            let message =
-                format!("has access to {name} by grant {id}, which the next pass takes back ({because})");
-            return yes(message, "");
-        }
-        let message = format!("has access to {name} by grant {id}, which stays until its end ({because})");
-        yes(message, "")
-    }
-}
-
-/// No grant: the chain that comes farthest tells why.
-fn broken(name: &str, chains: &[Chain]) -> Verdict {
-    let Some(link) = chains.first().and_then(Chain::broken) else {
-        let message = format!("no rule gives access to {name}");
-        return (Access::No, Some(LinkKind::Rule), message, "name it in a rule".to_owned());
-    };
-    let pending =
-        chains.iter().find_map(|chain| chain.broken().filter(|link| link.state == LinkState::Pending));
-    let link = pending.unwrap_or(link);
-    let unseen =
-        chains.iter().find_map(|chain| chain.broken().filter(|link| link.state == LinkState::Unknown));
-    let (access, link) = match (link.state, unseen) {
-        (LinkState::Pending, _) => (Access::Expected, link),
-        (LinkState::Missing, None) => (Access::No, link),
-        // Another way may hold; nobody can say.
-        (_, Some(unseen)) => (Access::Unknown, unseen),
-        (LinkState::Unknown | LinkState::Ok, None) => (Access::Unknown, link),
-    };
-    (access, Some(link.link), link.message.clone(), link.remedy.clone())
 }
 
 /// Whether the audit says that this grant was not there any more, or not yet.

@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Known,
-    chain::{Link, LinkKind},
+    link::{Link, LinkKind},
+    question::Known,
 };
 use crate::{
     model::{AccountId, Email, Fault, Observed, SkipReason, UserId},
@@ -163,7 +163,7 @@ impl Person {
                 "leave the address to one of them",
             ),
             Account::Unknown(error) => {
-                Link::unseen(kind, &format!("the strongDM account of {email} could not be looked up"), error)
+                Link::faulty(kind, &format!("the strongDM account of {email} could not be looked up"), error)
             }
         }
     }

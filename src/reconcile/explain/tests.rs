@@ -1,18 +1,19 @@
 //! One world, broken in one place at a time.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
     model::{
-        Account, AuditAction, AuditOutcome, Fault, ForeignGrant, GrantId, OnCall, OnCallSelector, OwnGrant,
-        Pair, Recorded, SecondGrant, Source, later,
+        Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,
+        OnCallSelector, OwnGrant, Pair, Recorded, Resource, ResourceSelector, Rule, SecondGrant, Source,
+        Window, later,
     },
     reconcile::{
-        plan::{Guard, plan},
-        world::AccountMatch,
+        plan::{Guard, Settings, plan},
+        world::{AccountMatch, ResourceMatch, World},
     },
-    store::State,
+    store::{LedgerEntry, State},
 };
 
 fn at(hour: i64) -> DateTime<Utc> {
@@ -248,9 +249,9 @@ fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
 #[test]
 fn a_resource_that_only_the_ledger_knows_now_is_told_once_and_as_unknown() {
     let mut story = Story::new();
-    let unseen = Fault { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
-    story.world.resources.insert(name_of_db(), Observed::Unknown(unseen.clone()));
-    story.world.accounts.insert("ana@example.com".parse().unwrap(), Observed::Unknown(unseen));
+    let fault = Fault { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
+    story.world.resources.insert(name_of_db(), Observed::Unknown(fault.clone()));
+    story.world.accounts.insert("ana@example.com".parse().unwrap(), Observed::Unknown(fault));
     let answer = story.ask("ana@example.com", None, 0);
     let told: Vec<(&str, Access)> =
         answer.resources.iter().map(|one| (one.resource.as_str(), one.access)).collect();

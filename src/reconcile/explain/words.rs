@@ -3,8 +3,11 @@
 use std::fmt;
 
 use super::{
-    Access, Answer, Chain, Explanation, Past,
-    chain::{LinkState, words},
+    answer::{Answer, Explanation},
+    chain::Chain,
+    link::{LinkState, stretch},
+    question::Past,
+    verdict::Access,
 };
 use crate::model::instant::to_second;
 
@@ -48,7 +51,7 @@ impl fmt::Display for Explanation {
             history.iter().take(5)
         {
             let grant = grant_id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
-            let when = window.map(|window| format!(" {}", words(Some(window)))).unwrap_or_default();
+            let when = window.map(|window| format!(" {}", stretch(Some(window)))).unwrap_or_default();
             writeln!(f, "  {}  {action} {resource}{grant}{when} {outcome}: {reason}", to_second(*at))?;
         }
         Ok(())

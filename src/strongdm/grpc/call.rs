@@ -24,7 +24,7 @@ use super::{
     channel,
     codec::RawCodec,
     messages::Answer,
-    options::{CallOutcome, Observer, Options, Timing},
+    options::{CallObserver, CallOutcome, Options, Timing},
     outcome::{Failure, Next},
     rate_limit::{RateLimit, RateLimits, wait_until},
     sign::{SigningDate, sign},
@@ -57,7 +57,7 @@ pub(crate) struct Caller {
     rate_limits: RateLimits,
     writes: Semaphore,
     pub(super) timing: Timing,
-    observer: Observer,
+    observer: CallObserver,
 }
 
 impl Caller {

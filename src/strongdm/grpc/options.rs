@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// Time limits and retries.
     pub(crate) timing: Timing,
     /// Is told of every request.
-    pub(crate) observer: Observer,
+    pub(crate) observer: CallObserver,
 }
 
 impl Default for Options {
@@ -90,7 +90,7 @@ impl Timing {
 }
 
 /// Is told of every request, retries included. Must not block.
-pub(crate) type Observer = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
+pub(crate) type CallObserver = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
 
 /// How one request to strongDM went.
 #[derive(Clone, Debug)]

@@ -20,8 +20,8 @@ fn subscription(id: &str, to: &str) -> Subscription {
     }
 }
 
-fn kinds(listed: &Result<Vec<Subscription>, Error>, secrets: bool) -> Vec<&'static str> {
-    judge(listed, &url(), secrets).into_iter().map(|finding| finding.kind.as_str()).collect()
+fn kinds(listed: &Result<Vec<Subscription>, Error>, secret: SecretStatus) -> Vec<&'static str> {
+    diagnose(listed, &url(), secret).into_iter().map(|finding| finding.kind.as_str()).collect()
 }
 
 #[test]
@@ -38,12 +38,21 @@ fn each_fault_of_our_subscription_is_a_finding_of_its_own() {
         (with_events(&["service.updated"]), vec!["subscription_events"]),
         (with_events(&["incident.triggered"]), vec!["subscription_events"]),
     ] {
-        assert_eq!(kinds(&Ok(vec![one.clone()]), true), expected, "{one:?}");
+        assert_eq!(kinds(&Ok(vec![one.clone()]), SecretStatus::Configured), expected, "{one:?}");
     }
-    assert_eq!(kinds(&Ok(vec![ours()]), false), ["subscription_without_secret"]);
-    assert_eq!(kinds(&Ok(vec![ours(), subscription("P2", OURS)]), true), ["subscription_doubled"]);
-    assert_eq!(kinds(&Err(Error::Forbidden("no".into())), true), ["subscription_not_readable"]);
-    assert_eq!(kinds(&Err(Error::Unavailable("down".into())), true), ["subscription_not_readable"]);
+    assert_eq!(kinds(&Ok(vec![ours()]), SecretStatus::Missing), ["subscription_without_secret"]);
+    assert_eq!(
+        kinds(&Ok(vec![ours(), subscription("P2", OURS)]), SecretStatus::Configured),
+        ["subscription_doubled"]
+    );
+    assert_eq!(
+        kinds(&Err(Error::Forbidden("no".into())), SecretStatus::Configured),
+        ["subscription_not_readable"]
+    );
+    assert_eq!(
+        kinds(&Err(Error::Unavailable("down".into())), SecretStatus::Configured),
+        ["subscription_not_readable"]
+    );
 }
 
 #[test]
@@ -54,7 +63,7 @@ fn one_that_delivers_almost_to_us_is_named() {
         ("https://old.example.com/webhooks/pagerduty", true),
         ("https://elsewhere.example.com/hook", false),
     ] {
-        let found = judge(&Ok(vec![subscription("P9", other)]), &url(), true);
+        let found = diagnose(&Ok(vec![subscription("P9", other)]), &url(), SecretStatus::Configured);
         assert_eq!((found.len(), found[0].kind), (1, FindingKind::SubscriptionMissing));
         assert_eq!(found[0].message.contains("P9 delivers to"), near, "{other}: {}", found[0].message);
     }
@@ -65,8 +74,8 @@ fn only_active_ones_that_were_never_heard_of_are_doubted() {
     let off = Subscription { active: false, ..subscription("P3", OURS) };
     let listed =
         [subscription("P1", OURS), subscription("P2", OURS), off, subscription("P4", "https://a.example")];
-    let heard = BTreeSet::from(["P1".to_owned()]);
-    let found = unheard(&listed, &url(), &heard);
+    let seen = BTreeSet::from(["P1".to_owned()]);
+    let found = without_events(&listed, &url(), &seen);
     assert_eq!(found.len(), 1);
     assert!(found[0].subject.ends_with("P2"));
 }

@@ -14,11 +14,11 @@ use crate::{
         snapshot::{StatusSnapshot, WrongSecret},
     },
     store::{DeliveryRow, LedgerEntry},
-    subscription::{State, Watch},
+    subscription::{LastSeen, State},
     web::{error::AppError, state::AppState},
 };
 
-/// Enough to see a bad night; `/api/audit` and `/api/events` have the rest.
+/// The passes and events that are read: enough to see a bad night. `/api/audit` and `/api/events` have the rest.
 const PASSES: u32 = 12;
 const EVENTS: u32 = 200;
 
@@ -66,15 +66,15 @@ impl<'a> Facts<'a> {
             snapshot,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
-            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &state.watch)),
+            wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &state.subscription)),
             events,
             pagerduty: state.metrics.pagerduty.view(),
             strongdm: state.metrics.strongdm.view(),
             webhooks: Webhooks {
-                url: state.watch.url(),
-                state: state.watch.state(),
-                looked_at: state.watch.looked_at(),
-                findings: state.watch.findings(),
+                url: state.subscription.url(),
+                state: state.subscription.state(),
+                looked_at: state.subscription.looked_at(),
+                findings: state.subscription.findings(),
                 has_secrets: !state.webhook_secrets.current().await.is_empty(),
             },
         })
@@ -88,10 +88,10 @@ impl<'a> Facts<'a> {
 }
 
 /// Whether a signed webhook of that subscription was accepted since, or there is no such subscription any more.
-fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], watch: &Watch) -> bool {
+fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], subscription: &LastSeen) -> bool {
     // Who left the name out may be anybody who knows our secret: that is us, in all likelihood.
     let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
-    watch.is_gone_since(wrong.at, &wrong.subscription)
+    subscription.is_gone_since(wrong.at, &wrong.subscription)
         || events.iter().any(|event| event.received_at > wrong.at && names(event))
 }
 

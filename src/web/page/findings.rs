@@ -21,9 +21,9 @@ use crate::{
 
 /// A gap that begins within this time is somebody's business today.
 const SOON: TimeDelta = TimeDelta::hours(24);
-/// So many stretches of one rule are told; the timeline shows the others.
+/// The stretches of one rule that are told; the timeline shows the others.
 const STRETCHES: usize = 4;
-/// So many findings are shown at once; the rest is a click away.
+/// The findings that are shown at once; the rest is a click away.
 const AT_ONCE: usize = 25;
 
 /// Something to be mended.
@@ -92,7 +92,7 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
     }
 }
 
-/// The whole section.
+/// The section "To be mended".
 pub(super) fn findings(facts: &Facts<'_>) -> Markup {
     let items = items(facts);
     let snapshot = &facts.snapshot;
@@ -215,7 +215,7 @@ fn of_rule(RuleFinding { rule, finding }: &RuleFinding) -> Item {
     }
 }
 
-/// What of it belongs at the top of the page.
+/// What of this belongs at the top of the page.
 pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     let mut notices = Vec::new();
     let gaps = gaps(facts);
@@ -238,7 +238,7 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
 }
 
 fn gap_notice(facts: &Facts<'_>, urgency: Urgency, gaps: &[(String, Gap)]) -> Option<Notice> {
-    /// So many rules are named.
+    /// The rules that are named.
     const NAMED: usize = 3;
     let (rule, first) = gaps.first()?;
     let whom = if gaps.len() == 1 { rule.clone() } else { count(gaps.len(), "rule") };

@@ -1,4 +1,4 @@
-//! Syncing from the page: a preview first, then the same on purpose.
+//! Syncs from the page: shows a preview first, then runs the pass that the operator confirms.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Two fields at most.
+/// The form has one field.
 const LARGEST_FORM: usize = 4096;
 
 /// The form at the end of the page.

@@ -56,9 +56,7 @@ pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
                     }
                 }
             }
-            @let without = lanes.values().flatten().filter(|(_, lane)| {
-                lane.state(now) == LaneState::Missing
-            });
+            @let without = lanes.values().flatten().filter(|(_, lane)| lane.state(now) == LaneState::Missing);
             @for (email, lane) in without {
                 p { (email) ": " (lane_state(now, lane.state(now))) }
             }

@@ -1,4 +1,4 @@
-//! Where things lie on the timeline, and what a person's lane says in a word. Pure: values in, values out.
+//! Places shifts and grants on the timeline, and says the state of a person's lane in a word. Pure: values in, values out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,9 +36,9 @@ pub(super) struct Tick {
 
 /// No more lines than this, so that their labels stay apart.
 const MOST_TICKS: i64 = 8;
-/// How far apart lines may be, in hours.
+/// The distances between lines to choose from, in hours.
 const STEPS: [i64; 7] = [1, 2, 3, 6, 12, 24, 48];
-/// What is narrower could not be seen or hit.
+/// The narrowest bar, in percent: less could not be seen or hit.
 const NARROWEST: f64 = 0.4;
 
 impl Span {
@@ -231,7 +231,7 @@ pub(super) fn gaps(
     lanes.filter(|(_, bars)| !bars.is_empty()).collect()
 }
 
-/// Lanes whose rules depend on something that did not answer are uncertain from its last answer on.
+/// Marks the lanes whose rules depend on a source that did not answer: they are uncertain from its last answer on.
 fn mark_unknown(
     span: &Span,
     lanes: &mut BTreeMap<(String, String), Lane>,

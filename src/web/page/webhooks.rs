@@ -85,7 +85,7 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What of it belongs at the top of the page.
+/// What of this belongs at the top of the page.
 pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     let webhooks = &facts.webhooks;
     let mut notices: Vec<Notice> = facts.wrong_secret.iter().map(|wrong| refused(facts, wrong)).collect();

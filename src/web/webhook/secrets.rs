@@ -1,5 +1,5 @@
-//! The secrets that may have signed a webhook. Each webhook makes us look at their file, so that neither a rotation nor
-//! the first secret needs a restart, and a secret that was taken out is refused from then on.
+//! The secrets that may have signed a webhook. Each webhook makes us check whether their file changed, so that neither a
+//! rotation nor the first secret needs a restart, and a secret that was taken out is refused from then on.
 
 use std::{
     path::{Path, PathBuf},
@@ -63,8 +63,8 @@ impl WebhookSecrets {
         Arc::clone(&self.known.read().secrets)
     }
 
-    /// Reads the file again if it changed. An unchanged file costs a look at its date and length. Several callers may
-    /// read at once: each keeps what it read together with the stamp from before, so the next caller sees what is old.
+    /// Reads the file again if its date or length changed. Several callers may read at once: each keeps what it read
+    /// together with the stamp from before, so the next caller notices what is old.
     async fn follow(&self, file: &Path) {
         let Some(stamp) = Stamp::of(file).await else { return };
         if self.known.read().stamp == Some(stamp) {

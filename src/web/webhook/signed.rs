@@ -116,7 +116,7 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
 fn record_refused(state: &AppState, headers: &HeaderMap) {
     let claimed = unsigned(headers, "x-webhook-subscription");
     let sender = match claimed.as_deref() {
-        Some(id) if state.watch.is_ours(id) => {
+        Some(id) if state.subscription.is_ours(id) => {
             state.metrics.wrong_secret.inc();
             state.reconciler.snapshots().record_wrong_secret(id, clock::now());
             Sender::OurSubscription(id)

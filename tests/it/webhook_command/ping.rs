@@ -111,9 +111,11 @@ async fn a_service_with_tls_is_asked_as_well_and_nobody_else_gets_the_token() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(out(&refused).contains("no running service of this configuration"), "{}", out(&refused));
 
+    let own = fs::read(scene.dir().join("own.pem")).expect("a certificate");
+    let own = reqwest::Certificate::from_pem(&own).expect("a certificate");
     let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(oncall_grants::tls::any_server_config())
-        .http1_only()
+        .tls_certs_only([own])
+        .resolve("grants.example.com", ([127, 0, 0, 1], port).into())
         .no_proxy()
         .build()
         .expect("a client");
@@ -123,7 +125,7 @@ async fn a_service_with_tls_is_asked_as_well_and_nobody_else_gets_the_token() {
         wait_until("PagerDuty is asked for a ping", async || (asked() > before).then_some(())).await;
         let body = Event::ping(scene.now()).body();
         let signature = sign(world::WEBHOOK_SECRET, &body);
-        let request = http.post(format!("{}/webhooks/pagerduty", scene.url())).body(body);
+        let request = http.post(format!("https://grants.example.com:{port}/webhooks/pagerduty")).body(body);
         let request =
             request.header("X-PagerDuty-Signature", signature).header("X-Webhook-Subscription", &id);
         assert_eq!(request.send().await.expect("an answer").status(), 202);

@@ -24,7 +24,8 @@ fn lines(on_calls: &[OnCall]) -> Vec<String> {
     let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let line = |on_call: &OnCall| {
         let OnCall { user, email, schedule, policy, level, start, end } = on_call;
-        let at = |at: &Option<chrono::DateTime<chrono::Utc>>| at.map_or("-".to_owned(), super::super::time);
+        let at =
+            |at: &Option<chrono::DateTime<chrono::Utc>>| at.map_or("-".to_owned(), super::super::query_time);
         [
             user.to_string(),
             or_none(email.as_deref()),

@@ -11,7 +11,10 @@ use super::{
     sample,
     server::{Reply, Server, TOKEN, quick},
 };
-use crate::pagerduty::{Error, User, client::retry::RetryPolicy};
+use crate::pagerduty::{
+    Error,
+    client::{directory::User, retry::RetryPolicy},
+};
 
 /// The simplest call there is.
 async fn ask(server: &Server) -> Result<Option<User>, Error> {
@@ -69,7 +72,7 @@ async fn lasting_trouble_ends_after_three_attempts() {
         let server = Server::answering(move |_| trouble()).await;
         let error = ask(&server).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unavailable(text) | Error::Troubled(text) if text.starts_with("GET /users/PB2BOC8: ")),
+            matches!(&error, Error::Unavailable(text) | Error::Server(text) if text.starts_with("GET /users/PB2BOC8: ")),
             "{index} {error}"
         );
         assert!(!error.is_client_error());
@@ -284,7 +287,7 @@ async fn the_observer_is_told_of_every_request() {
         let date =
             (call.status == Some(200)).then(|| call.server_date.map(|date| date.to_rfc3339())).flatten();
         let error = call.error.map(ToString::to_string);
-        log.lock().unwrap().push((call.operation, call.status, error, call.ratelimit_remaining, date));
+        log.lock().unwrap().push((call.operation.name(), call.status, error, call.ratelimit_remaining, date));
     }));
 
     client.user(&"PB2BOC8".into()).await.unwrap();

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     model::OnCall,
-    pagerduty::{Error, client::time},
+    pagerduty::{Error, client::query_time},
 };
 
 fn lines(on_calls: &[OnCall]) -> Vec<String> {
     let line = |on_call: &OnCall| {
-        let [start, end] = [on_call.start, on_call.end].map(|at| time(at.unwrap()));
+        let [start, end] = [on_call.start, on_call.end].map(|at| query_time(at.unwrap()));
         format!("{} {start} {end}", on_call.user)
     };
     on_calls.iter().map(line).collect()

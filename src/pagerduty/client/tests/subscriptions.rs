@@ -41,7 +41,7 @@ async fn a_subscription_is_not_made_twice() {
     let url = URL.parse().unwrap();
     let server = Server::always(500, "").await;
     let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
-    assert!(matches!(error, Error::Troubled(_)), "{error}");
+    assert!(matches!(error, Error::Server(_)), "{error}");
     assert_eq!(server.asked().len(), 1);
 
     let server = Server::always(400, sample("error-webhook-limit.json")).await;

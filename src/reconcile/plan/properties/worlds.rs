@@ -67,15 +67,15 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
     let guard = if doubt { (0..5_usize).boxed() } else { Just(100).boxed() };
     let settings = (vec(rule(), 1..4), any::<bool>(), guard, 0..1000_i64);
     let knowledge = (second_grants(), second_grants(), any::<bool>());
-    (settings, upstream(weight), ledger(), knowledge, troubles(doubt))
-        .prop_map(|((mut rules, alias, max_revocations, ms), mut world, ledger, knowledge, troubles)| {
+    (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
+        .prop_map(|((mut rules, alias, max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
             for (index, rule) in rules.iter_mut().enumerate() {
                 rule.name = format!("rule {index}");
             }
             let aliases: Aliases = alias.then(|| (address("p1"), address("p0"))).into_iter().collect();
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
             (world.ledger, world.foreign) = ledger;
-            (world.unsettled, world.refusals) = troubles;
+            (world.unsettled, world.refusals) = setbacks;
             let (really, known, is_confirmed) = knowledge;
             let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
             world.second_grant = known;
@@ -235,7 +235,7 @@ fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
     })
 }
 
-fn troubles(doubt: bool) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
+fn setbacks(doubt: bool) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
     let number = if doubt { 0..2_usize } else { 0..1 };
     let all: Vec<Pair> = pairs().collect();
     let unsettled = subsequence(all.clone(), number.clone());

@@ -63,13 +63,13 @@ fn without(mut report: PassReport, about: Asked) -> PassReport {
     report
 }
 
-fn gaps(picture: &StatusSnapshot) -> Vec<(&str, i64, Option<i64>)> {
+fn gaps(snapshot: &StatusSnapshot) -> Vec<(&str, i64, Option<i64>)> {
     let hour = |instant: DateTime<Utc>| (instant - at(0)).num_hours();
-    picture.gaps.iter().map(|gap| (gap.rule.as_str(), hour(gap.start), gap.end.map(hour))).collect()
+    snapshot.gaps.iter().map(|gap| (gap.rule.as_str(), hour(gap.start), gap.end.map(hour))).collect()
 }
 
-fn skipped(picture: &StatusSnapshot) -> Vec<(String, Vec<&str>)> {
-    picture
+fn skipped(snapshot: &StatusSnapshot) -> Vec<(String, Vec<&str>)> {
+    snapshot
         .skipped
         .iter()
         .map(|it| (it.subject.to_string(), it.rules.iter().map(String::as_str).collect()))
@@ -79,28 +79,28 @@ fn skipped(picture: &StatusSnapshot) -> Vec<(String, Vec<&str>)> {
 #[test]
 fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
     let rules = rules(&["a"]);
-    let picture = StatusSnapshot::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
-    let picture = picture.after(&with_gap(pass(2, &["a"]), "a", 2, 5), true, &rules);
-    assert_eq!(gaps(&picture), [("a", 0, Some(5))]);
-    let picture = picture.after(&with_gap(pass(3, &["a"]), "a", 6, 103), true, &rules);
-    assert_eq!(gaps(&picture), [("a", 6, None)], "somebody stepped in");
-    let picture = picture.after(&pass(3, &["a"]), false, &rules);
-    assert_eq!(gaps(&picture), []);
+    let snapshot = StatusSnapshot::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
+    let snapshot = snapshot.after(&with_gap(pass(2, &["a"]), "a", 2, 5), true, &rules);
+    assert_eq!(gaps(&snapshot), [("a", 0, Some(5))]);
+    let snapshot = snapshot.after(&with_gap(pass(3, &["a"]), "a", 6, 103), true, &rules);
+    assert_eq!(gaps(&snapshot), [("a", 6, None)], "somebody stepped in");
+    let snapshot = snapshot.after(&pass(3, &["a"]), false, &rules);
+    assert_eq!(gaps(&snapshot), []);
 }
 
 #[test]
 fn what_a_pass_did_not_see_stays_until_it_is_over() {
     let both = rules(&["a", "b"]);
     let report = with_gap(with_gap(pass(0, &["a", "b"]), "a", 1, 5), "b", 2, 6);
-    let picture = StatusSnapshot::default().after(&report, true, &both);
-    let narrow = picture.clone().after(&pass(1, &["a"]), false, &both);
+    let snapshot = StatusSnapshot::default().after(&report, true, &both);
+    let narrow = snapshot.clone().after(&pass(1, &["a"]), false, &both);
     assert_eq!(gaps(&narrow), [("b", 2, Some(6))]);
     let blind = without(pass(3, &["a", "b"]), schedule("b").into());
-    let blind = picture.clone().after(&blind, true, &both);
+    let blind = snapshot.clone().after(&blind, true, &both);
     assert_eq!(gaps(&blind), [("b", 2, Some(6))]);
     let late = without(pass(6, &["a", "b"]), schedule("b").into());
-    assert_eq!(gaps(&picture.clone().after(&late, true, &both)), []);
-    assert_eq!(gaps(&picture.after(&pass(1, &[]), true, &rules(&["c"]))), [], "the rules are gone");
+    assert_eq!(gaps(&snapshot.clone().after(&late, true, &both)), []);
+    assert_eq!(gaps(&snapshot.after(&pass(1, &[]), true, &rules(&["c"]))), [], "the rules are gone");
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn people_without_an_account_are_known_until_somebody_looks() {
     let ana = || "ana@example.com".to_owned();
     let both = rules(&["a", "b"]);
     let report = with_skipped(pass(0, &["a", "b"]), "ana@example.com", &["a", "b"]);
-    let picture = StatusSnapshot::default().after(&report, true, &both);
-    assert!(!picture.skipped[0].reason.remedy().is_empty());
-    let after = |report: PassReport, full| picture.clone().after(&report, full, &both);
+    let snapshot = StatusSnapshot::default().after(&report, true, &both);
+    assert!(!snapshot.skipped[0].reason.remedy().is_empty());
+    let after = |report: PassReport, full| snapshot.clone().after(&report, full, &both);
     assert_eq!(skipped(&after(pass(1, &["a", "b"]), true)), []);
     assert_eq!(skipped(&after(pass(1, &["a"]), false)), [(ana(), vec!["b"])]);
     let again = with_skipped(pass(1, &["a"]), "ana@example.com", &["a"]);

@@ -1,0 +1,36 @@
+//! The operations of PagerDuty's API that this program uses.
+
+/// One operation, for metrics and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    OnCalls,
+    LayerSchedule,
+    ShiftSchedule,
+    User,
+    EscalationPolicy,
+    ListSubscriptions,
+    GetSubscription,
+    CreateSubscription,
+    DeleteSubscription,
+    EnableSubscription,
+    PingSubscription,
+}
+
+impl Operation {
+    /// The name in metrics and logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnCalls => "on_calls",
+            Self::LayerSchedule => "schedule",
+            Self::ShiftSchedule => "schedule_v3",
+            Self::User => "user",
+            Self::EscalationPolicy => "escalation_policy",
+            Self::ListSubscriptions => "list_subscriptions",
+            Self::GetSubscription => "get_subscription",
+            Self::CreateSubscription => "create_subscription",
+            Self::DeleteSubscription => "delete_subscription",
+            Self::EnableSubscription => "enable_subscription",
+            Self::PingSubscription => "ping_subscription",
+        }
+    }
+}
