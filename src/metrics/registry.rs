@@ -219,7 +219,7 @@ impl Metrics {
     }
 
     /// Shows how many deliveries wait, and for how many seconds the oldest has; `None` if the store does not say.
-    pub fn record_waiting(&self, waiting: Option<(f64, f64)>) {
+    pub fn set_waiting(&self, waiting: Option<(f64, f64)>) {
         let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
         self.waiting_webhooks.set(count);
         self.oldest_waiting_webhook.set(age);

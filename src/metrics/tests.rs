@@ -14,7 +14,7 @@ fn sampled() -> String {
     metrics.passes.get_or_create(&ByTrigger { trigger: "start", result: "complete" }).inc();
     let call = ByCall { upstream: "pagerduty", operation: "on_calls", code: "200".to_owned() };
     metrics.record_request(&call, 0.2, Some(950));
-    metrics.record_waiting(Some((1.0, 2.5)));
+    metrics.set_waiting(Some((1.0, 2.5)));
     metrics.preflight.get_or_create(&ByKind { kind: "no_account" }).set(1);
     metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);
     metrics.clock_ahead.get_or_create(&ByUpstream { upstream: "pagerduty" }).set(0);

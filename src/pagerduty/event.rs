@@ -16,6 +16,7 @@ const MAX_OBJECTS: usize = 100;
 
 /// What is read from a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "PagerDuty's own name for it")]
 pub(crate) struct Event {
     /// PagerDuty's `event.id`, by which repeated deliveries are recognised; none where it cannot serve as an ID.
     pub(crate) id: Option<String>,

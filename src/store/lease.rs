@@ -45,6 +45,6 @@ impl Lease {
 pub struct Holder {
     /// Tells this lease from the next one.
     pub token: i64,
-    /// What the holder said that it is doing.
+    /// What the holder says that it is doing.
     pub note: String,
 }

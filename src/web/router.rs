@@ -32,7 +32,7 @@ use super::{
 /// A route that asks the store alone answers within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// An explanation asks PagerDuty and strongDM, and a call to either may take 30 s. Both may stall.
-const EXPLAIN_WITHIN: Duration = Duration::from_secs(60);
+const EXPLAIN_WITHIN: Duration = Duration::from_mins(1);
 
 /// Routes with their description, which `/openapi.json` is made of.
 type Routes = OpenApiRouter<Arc<AppState>>;

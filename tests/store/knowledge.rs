@@ -65,8 +65,9 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
 }
 
 async fn links_are_replaced(store: SharedStore) {
-    let links =
-        |pairs: &[(&str, &str)]| Links::from_iter(pairs.iter().map(|(s, p)| ((*s).into(), (*p).into())));
+    let links = |pairs: &[(&str, &str)]| -> Links {
+        pairs.iter().map(|(schedule, policy)| ((*schedule).into(), (*policy).into())).collect()
+    };
     for wanted in [links(&[("S1", "P1"), ("S2", "P1")]), links(&[("S2", "P2")]), Links::default()] {
         store.set_links(&wanted).await.unwrap();
         assert_eq!(store.links().await.unwrap(), wanted);

@@ -85,7 +85,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
 )]
 pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let waiting = timeout(STORE_WITHIN, state.store.backlog()).await.ok().and_then(Result::ok);
-    state.metrics.record_waiting(waiting.map(|Backlog { deliveries, since }| {
+    state.metrics.set_waiting(waiting.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));

@@ -16,6 +16,7 @@ pub(crate) struct RefusedSignatures {
 }
 
 /// Who sent a refused webhook, as far as its unsigned headers tell.
+#[derive(Clone, Copy)]
 pub(super) enum Sender<'h> {
     /// The subscription of this ID, which delivers to us.
     OurSubscription(&'h str),
