@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use oncall_grants::{
     model::{AuditAction, Grant, GrantId, Links, Mark, PassCounts, SecondGrant, Source},
-    store::{
-        Accepted, Backlog, Fact, GrantQuery, SharedStore, State, Timetable, postgres::Postgres,
-        sqlite::Sqlite,
-    },
+    store::{Accepted, Backlog, Fact, GrantQuery, SharedStore, State, Store, Timetable, sqlite::Sqlite},
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
