@@ -10,6 +10,7 @@ mod postgres;
 #[path = "../it/support/postgres.rs"]
 mod postgres_server;
 mod sqlite;
+mod upgrade;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
