@@ -45,8 +45,11 @@ fn every_file_and_name_on_the_map_exists() {
     let (mut files, mut names) = (0, 0);
     for page in PAGES {
         let text = fs::read_to_string(top.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
-        let text =
-            if page.ends_with(".rs") { text.split("\nmod ").next().unwrap_or_default() } else { &text };
+        let text = if Path::new(page).extension().is_some_and(|kind| kind == "rs") {
+            text.split("\nmod ").next().unwrap_or_default()
+        } else {
+            &text
+        };
         let beside = top.join(page).parent().expect("a folder").to_owned();
         for name in quoted(text) {
             if is_file(name) {

@@ -107,7 +107,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         // Tests may look anywhere, and generated code imports nothing of ours.
         if path.is_dir() && !["tests", "gen", "properties", "simulation"].contains(&name.as_str()) {
             collect(&path, files);
-        } else if name.ends_with(".rs") && !is_test(&path) {
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !is_test(&path) {
             files.push(path);
         }
     }

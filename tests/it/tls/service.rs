@@ -1,6 +1,7 @@
 //! A service that speaks TLS, and the one question that these tests ask it.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -50,7 +51,8 @@ fn prepared(identity: &Identity, clients: Option<(&str, &str)>) -> TempDir {
     let mut server = "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n".to_owned();
     if let Some((authorities, name)) = clients {
         fs::write(dir.path().join("client_ca.pem"), authorities).expect("a writable directory");
-        server += &format!("client_ca = \"client_ca.pem\"\nclient_names = [{name:?}]\n");
+        server.push_str("client_ca = \"client_ca.pem\"\n");
+        writeln!(server, "client_names = [{name:?}]").expect("a text takes all");
     }
     let config = Config::default().text(NOBODY, NOBODY).replace("[server]\n", &server);
     fs::write(dir.path().join("oncall-grants.toml"), config).expect("a writable directory");
