@@ -2,13 +2,13 @@
 //!
 //! # The way of one webhook
 //!
-//! 1. `web/webhook/signed.rs` reads the body, and [`pagerduty::signature`] checks who signed it.
-//! 2. [`pagerduty::Event`] says what it may be about; [`reconcile::scope`] which sources that marks.
+//! 1. `web/webhook/signed.rs` reads the body, and `pagerduty/signature.rs` checks who signed it.
+//! 2. `pagerduty/event.rs` says what it may be about; [`reconcile::scope`] which sources that marks.
 //! 3. `store/inbox/queue.rs` commits the delivery and its marks in one transaction. Then: 202.
 //! 4. `reconcile/run.rs` wakes on one replica, and `reconcile/pass.rs` runs a pass.
 //! 5. `reconcile/observe/mod.rs` asks PagerDuty who is on call, and strongDM for their accounts and the resources.
 //! 6. [`reconcile::plan`] decides, from values alone.
-//! 7. `reconcile/execute/mod.rs` creates and revokes grants through [`strongdm`], each intended and settled in the
+//! 7. `reconcile/execute/mod.rs` creates and revokes grants through `strongdm`, each intended and settled in the
 //!    [`store`].
 //! 8. [`reconcile::report`] is what the store keeps and the caller gets.
 //!
@@ -21,7 +21,7 @@
 //! * What the service could not observe revokes nothing.
 //! * The service removes only grants that the [`store`] says it made.
 //! * No transaction is open while a remote call runs.
-//! * [`pagerduty`], [`strongdm`] and [`store`] do not know each other; [`web`] talks to none of the upstreams.
+//! * `pagerduty`, `strongdm` and [`store`] do not know each other; [`web`] talks to none of the upstreams.
 //!
 //! [`reconcile`] argues why nothing is lost, doubled or wrongly revoked.
 
