@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn all_vectors_are_signed_alike() {
-        let text = include_str!("../../tests/data/strongdm/signing-vectors.json");
+        let text = include_str!("../../../tests/fixtures/strongdm/signing-vectors.json");
         let vectors: Vec<Vector> = serde_json::from_str(text).unwrap();
         assert_eq!(vectors.len(), 12);
         for vector in vectors {

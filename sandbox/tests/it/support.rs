@@ -115,9 +115,9 @@ pub(crate) fn signed_on<M: Message>(date: NaiveDate, method: &str, message: M) -
     request
 }
 
-/// The text of a file under `tests/data`.
+/// The text of a file under `tests/fixtures` of the workspace: the service's client reads the same samples.
 pub(crate) fn data(path: &str) -> String {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
