@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use oncall_grants::{
-    model::{Grant, GrantId, LedgerRow},
-    store::{GrantQuery, Lease, SharedStore, State},
+    model::{Grant, GrantId},
+    store::{GrantQuery, SharedStore, State},
 };
 
-use crate::{at, audit, lease, new_grant, on_both};
+use crate::{at, audit, intended, lease, live, new_grant, on_both};
 
 on_both! {
     a_grant_goes_from_intent_to_end_with_its_audit,
@@ -77,7 +77,7 @@ async fn relabelling_changes_causes_and_rules(store: SharedStore) {
 
 async fn a_late_creation_is_ours_whatever_became_of_its_row(store: SharedStore) {
     let lease = lease(&store).await;
-    let row = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    let row = intended(&store, &lease).await;
     store.settle_lost(row).await.unwrap();
     // Another grant was found for the row; then the first call answers after all.
     for id in ["ag-1", "ag-2"] {
@@ -96,7 +96,7 @@ async fn a_creation_that_was_settled_already_is_not_settled_again(store: SharedS
         store.settle_created(row, &id, &audit).await.unwrap()
     };
     assert!(!settle(row).await, "adopted meanwhile");
-    let other = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    let other = intended(&store, &lease).await;
     assert!(!settle(other).await, "adopted for another row");
     store.settle_ended(row, at(1), &audit(&new_grant().grant)).await.unwrap();
     assert!(!settle(row).await, "adopted and revoked");
@@ -151,12 +151,6 @@ async fn a_late_refusal_does_not_forget_a_grant_that_was_found(store: SharedStor
 
 async fn what_is_not_live_is_not_revoked(store: SharedStore) {
     let lease = lease(&store).await;
-    let row = store.intend_create(&lease, &new_grant(), at(0)).await.unwrap().unwrap();
+    let row = intended(&store, &lease).await;
     assert!(!store.intend_revoke(&lease, row).await.unwrap());
-}
-
-async fn live(store: &SharedStore, lease: &Lease, id: &str) -> LedgerRow {
-    let row = store.intend_create(lease, &new_grant(), at(0)).await.unwrap().unwrap();
-    store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap();
-    row
 }

@@ -16,8 +16,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use oncall_grants::{
-    model::{AccountId, AuditAction, AuditOutcome, Cause, Grant, Mark, NewGrant, ResourceId, Source, Window},
-    store::{AuditEntry, Delivery, DirtyMark, Duty, Lease, SharedStore, postgres::Postgres, sqlite::Sqlite},
+    model::{
+        AccountId, AuditAction, AuditOutcome, Cause, Grant, GrantId, LedgerRow, Mark, NewGrant, ResourceId,
+        Source, Window,
+    },
+    store::{
+        Accepted, AuditEntry, Delivery, DirtyMark, Duty, Error, Lease, SharedStore, postgres::Postgres,
+        sqlite::Sqlite,
+    },
 };
 
 use crate::postgres_server::Database;
@@ -107,6 +113,30 @@ fn new_grant() -> NewGrant {
         rules: vec!["r".to_owned()],
     };
     NewGrant { grant, causes: vec![cause] }
+}
+
+/// A row whose grant is about to be made.
+async fn intended(store: &SharedStore, lease: &Lease) -> LedgerRow {
+    store.intend_create(lease, &new_grant(), at(0)).await.unwrap().expect("the lease is held")
+}
+
+/// A row whose grant was made, with this ID.
+async fn live(store: &SharedStore, lease: &Lease, id: &str) -> LedgerRow {
+    let row = intended(store, lease).await;
+    store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap();
+    row
+}
+
+/// The pass that served each delivery, the newest first.
+async fn passes(store: &SharedStore) -> Vec<String> {
+    let rows = store.delivery_page(10, None).await.unwrap().items;
+    rows.into_iter().map(|row| row.pass_id.unwrap_or_else(|| "none".to_owned())).collect()
+}
+
+/// How many deliveries were new, and how many known already.
+fn new_and_known(outcomes: &[Result<Accepted, Error>]) -> (usize, usize) {
+    let count = |wanted| outcomes.iter().filter(|got| got.as_ref().is_ok_and(|got| *got == wanted)).count();
+    (count(Accepted::New), count(Accepted::Duplicate))
 }
 
 fn audit(grant: &Grant) -> AuditEntry {
