@@ -46,3 +46,6 @@ pub mod metrics;
 pub mod telemetry;
 pub(crate) mod tls;
 pub(crate) mod wiring;
+
+/// For programs that read what the API and `sync --format json` answer, as our own tests do.
+pub use reconcile::report::PassReport;

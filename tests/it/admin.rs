@@ -3,11 +3,10 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{ADMIN_TOKEN, ANA, BO, Config, Scene, rule};
+use crate::support::{ADMIN_TOKEN, ANA, BO, Config, DB, Scene, rule};
 
-const DB: &str = "prod-postgres";
 const ADMIN_ROUTES: [(Method, &str); 4] = [
     (Method::POST, "/sync"),
     (Method::GET, "/api/grants"),
@@ -124,57 +123,14 @@ async fn a_dry_run_tells_the_plan_and_writes_nothing() {
     scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
     for _ in 0..2 {
         let answer = scene.sync_with(json!({"dry_run": true})).await;
-        let report = answer.json();
-        assert_eq!((answer.status, &report["dry_run"]), (200, &json!(true)));
-        assert_eq!((answer.count("created"), answer.count("revoked")), (1, 2));
-        assert_eq!(report["created"][0]["id"], Value::Null);
-        assert_eq!(report["created"][0]["email"], "bo.chen@example.com");
+        let report = answer.report();
+        assert_eq!((answer.status, report.dry_run), (200, true));
+        assert_eq!((report.created.len(), report.revoked.len()), (1, 2));
+        assert_eq!((report.created[0].email.as_str(), &report.created[0].id), (BO.1, &None));
     }
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     assert_eq!(scene.writes(), (2, 0));
     assert_eq!((scene.events().await, scene.audit().await), (events, audit));
-}
-
-#[tokio::test]
-async fn a_report_has_every_field_and_grants_have_all_of_theirs() {
-    let scene = Scene::running(Config::default()).await;
-    scene.shifts(SCHEDULE, &[(BO, -60, 120)]);
-    let report = scene.synced().await;
-    let mut keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
-    keys.sort();
-    let mut expected = [
-        "pass_id",
-        "trigger",
-        "dry_run",
-        "started_at",
-        "finished_at",
-        "oncalls",
-        "created",
-        "revoked",
-        "unchanged",
-        "held",
-        "deferred",
-        "skipped",
-        "unknown",
-        "failed",
-    ];
-    expected.sort_unstable();
-    assert_eq!(keys, expected);
-    assert_eq!((&report["trigger"], &report["oncalls"]), (&json!("manual"), &json!(1)));
-    let grant = &report["created"][0];
-    let minute = |minutes| json!(scene.minute(minutes).to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-    let expected = json!({
-        "id": scene.strongdm.grants_of(BO.1, DB)[0].id,
-        "email": BO.1,
-        "account_id": scene.strongdm.account_id(BO.1),
-        "resource": DB,
-        "resource_id": scene.strongdm.resource_id(DB),
-        "start": grant["start"],
-        "end": minute(120),
-        "rules": ["payments"],
-    });
-    assert_eq!(*grant, expected);
-    assert_eq!(scene.grants().await, std::slice::from_ref(grant));
 }
 
 #[tokio::test]
@@ -195,8 +151,8 @@ async fn a_pass_for_one_schedule_leaves_the_others_unasked() {
 async fn requests_that_come_during_a_pass_join_it() {
     let scene = Scene::running(Config::default()).await;
     let mut refreshes = Vec::new();
-    // On a busy machine one of them may come only when the pass is over.
-    while refreshes.len() < 5 {
+    // Nothing shows that a request waits. On a busy machine one of them may come only when the pass is over.
+    while refreshes.len() < 10 {
         let before = scene.refreshes();
         let gate = scene.pagerduty.faults().gate("GET /oncalls");
         let syncs = join_all((0..5).map(async |_| scene.synced().await));
@@ -211,7 +167,7 @@ async fn requests_that_come_during_a_pass_join_it() {
         let (reports, ()) = futures_util::future::join(syncs, opened).await;
         refreshes.push(scene.refreshes() - before);
         if refreshes.last() == Some(&1) {
-            assert!(reports.iter().all(|report| report["pass_id"] == reports[0]["pass_id"]), "{reports:#?}");
+            assert!(reports.iter().all(|report| report.pass_id == reports[0].pass_id), "{reports:#?}");
             return;
         }
     }

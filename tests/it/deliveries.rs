@@ -6,14 +6,13 @@ use futures_util::future::join_all;
 use sandbox::{
     faults::{Action, Fault},
     pagerduty::Event,
-    world::{LONELY_SCHEDULE, POLICY, SCHEDULE, SERVICE, V3_SCHEDULE},
+    world::{LONELY_SCHEDULE, SCHEDULE, V3_SCHEDULE},
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, SqliteConnection};
 
-use crate::support::{ANA, BO, CEM, Config, Scene, in_time, rule, wait_until};
+use crate::support::{ANA, CEM, Config, DB, Scene, rule, some_attempt_within};
 
-const DB: &str = "prod-postgres";
 /// What answers may take whatever goes on elsewhere.
 const PROMPT: Duration = Duration::from_secs(1);
 
@@ -30,10 +29,10 @@ async fn a_webhook_is_answered_within_a_second_while_both_upstreams_stall() {
     scene.pagerduty.faults().add(everything());
     scene.strongdm.faults().add(everything());
     for _ in 0..5 {
-        in_time(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
+        some_attempt_within(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
     }
     for path in ["/healthz", "/readyz", "/metrics", "/api/grants", "/api/events"] {
-        in_time(PROMPT, path, async || assert_eq!(scene.get(path).await.status, 200)).await;
+        some_attempt_within(PROMPT, path, async || assert_eq!(scene.get(path).await.status, 200)).await;
     }
 }
 
@@ -59,15 +58,13 @@ async fn an_event_during_a_pass_leads_to_one_more_refresh() {
 #[tokio::test]
 async fn a_burst_about_one_schedule_is_refreshed_together_and_none_is_lost() {
     let scene = Scene::running(Config::default()).await;
-    let before = scene.refreshes();
+    scene.pagerduty.clear_requests();
     let began = Instant::now();
     join_all((0..100).map(async |_| scene.deliver(&scene.about(SCHEDULE)).await)).await;
-    let took = usize::try_from(began.elapsed().as_secs()).expect("a few seconds");
     scene.all_served().await;
 
     assert_eq!(scene.events().await.len(), 100);
-    let refreshes = scene.refreshes() - before;
-    assert!((1..=3 + took).contains(&refreshes), "{refreshes} refreshes");
+    scene.assert_few_refreshes_since(began);
     assert_eq!(scene.writes(), (2, 0));
 }
 
@@ -82,13 +79,12 @@ async fn an_event_makes_only_what_it_is_about_be_asked() {
     let named = |question: &str| -> Vec<&str> {
         [SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE].into_iter().filter(|id| question.contains(id)).collect()
     };
-    let incident = |kind: &str| Event::incident(kind, scene.now(), POLICY, SERVICE);
     for (what, event, expected) in [
         ("a schedule", scene.about(SCHEDULE), vec![SCHEDULE]),
         ("a schedule that shares its resource", scene.about(V3_SCHEDULE), vec![LONELY_SCHEDULE, V3_SCHEDULE]),
         (
             "an incident of a policy with two of them, and what shares a resource",
-            incident("incident.triggered"),
+            scene.incident(),
             vec![SCHEDULE, LONELY_SCHEDULE, V3_SCHEDULE],
         ),
         ("a stranger", scene.about("PSTRANGER"), vec![SCHEDULE, LONELY_SCHEDULE, V3_SCHEDULE]),
@@ -108,7 +104,7 @@ async fn an_event_makes_only_what_it_is_about_be_asked() {
 async fn what_was_accepted_survives_a_sigkill_right_after_the_answer() {
     let mut scene = Scene::running(Config::default()).await;
     let gate = scene.pagerduty.faults().gate("GET /oncalls");
-    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    scene.cem_takes_over();
     let (first, second) = (scene.about(SCHEDULE), scene.about(V3_SCHEDULE));
     scene.deliver(&first).await;
     gate.arrived().await;
@@ -134,7 +130,7 @@ async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says
     other.execute("BEGIN IMMEDIATE").await.expect("a lock");
 
     let event = scene.about(SCHEDULE);
-    in_time(PROMPT, "a refusal", async || {
+    some_attempt_within(PROMPT, "a refusal", async || {
         let answer = scene.post_signed(event.body()).await;
         answer.assert_error(503, "unavailable");
         assert!(answer.header("retry-after").parse::<u32>().is_ok());
@@ -145,13 +141,10 @@ async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says
     assert_eq!(scene.get("/healthz").await.status, 200);
 
     other.execute("ROLLBACK").await.expect("no lock");
-    wait_until("the store takes writes again", async || {
-        (scene.get("/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    scene.ready_becomes(200).await;
     assert_eq!(scene.post_signed(event.body()).await.status, 202);
     scene.all_served().await;
-    assert!(scene.events().await.iter().any(|delivery| delivery["event_id"] == event.id.as_str()));
+    assert!(scene.has_received(&event).await);
 }
 
 #[tokio::test]

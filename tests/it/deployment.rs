@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::support::{command, err, out};
+use crate::support::{command, stderr, stdout};
 
 const PLACES: [&str; 3] = [
     "oncall-grants.example.toml",
@@ -29,7 +29,7 @@ fn every_configuration_that_is_handed_out_is_accepted() {
             ("SDM_API_SECRET_KEY", "c2VjcmV0LWtleS1vZi10aGUtdGVzdHM="),
         ];
         let output = check.envs(secrets).output().expect("the binary can be run");
-        let said = err(&output);
+        let said = stderr(&output);
         assert!(output.status.success(), "{place}: {said}");
     }
 }
@@ -39,12 +39,12 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     for shell in ["bash", "zsh", "fish"] {
         let output = binary().args(["completions", shell]).output().expect("the binary can be run");
         assert!(output.status.success());
-        let text = out(&output);
+        let text = stdout(&output);
         assert!(text.contains("oncall-grants") && text.contains("dry-run"), "{shell}: {text}");
     }
     let output = binary().arg("man").output().expect("the binary can be run");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let page = out(&output);
+    let page = stdout(&output);
     assert!(page.contains(".TH oncall-grants 1") && page.contains("EXIT STATUS"), "{page}");
 
     let directory = tempfile::tempdir().expect("a directory");

@@ -3,13 +3,11 @@
 use sandbox::{
     faults::{Action, Fault},
     strongdm::{SecondGrant, SuspendedIn},
-    world::{POLICY, SCHEDULE},
+    world::SCHEDULE,
 };
 use serde_json::{Value, json};
 
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, out, rule};
-
-const DB: &str = "prod-postgres";
+use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, policy_rule, rule, stdout};
 
 async fn ask(scene: &Scene, query: &str) -> Value {
     let answer = scene.get(&format!("/api/explain?{query}")).await;
@@ -48,7 +46,7 @@ async fn a_whole_chain_is_told_from_the_rule_to_the_last_check() {
     assert_eq!(answer["history"][0]["action"], "create");
 
     let output = scene.run(&["explain", "--email", ANA.1, "--resource", DB]).await;
-    let text = out(&output);
+    let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(
         text.contains(r#"prod-postgres: yes - has access to prod-postgres by rule "payments""#),
@@ -90,9 +88,8 @@ async fn a_resource_that_no_rule_names_is_told_with_those_that_rules_name() {
 #[tokio::test]
 async fn an_address_counts_in_both_spellings_and_a_forgotten_alias_is_suggested() {
     let aliases = vec![("ana@pd.example", "ana@example.com")];
-    let scene = Scene::set(Config { aliases, ..Config::default() }).await;
+    let mut scene = Scene::prepared(Config { aliases, ..Config::default() }).await;
     scene.pagerduty.set_email(ANA.0, Some("Ana@PD.example"));
-    let mut scene = scene;
     scene.start().await;
     for email in ["ana@pd.example", "ANA@example.com"] {
         let (access, missing, message, _) = about(&scene, email, "").await;
@@ -149,9 +146,8 @@ async fn what_cannot_be_seen_is_unknown_and_not_no() {
 
 #[tokio::test]
 async fn a_grant_that_failed_is_told_with_the_reason() {
-    let scene = Scene::set(Config::default()).await;
-    scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove("grant:write"));
-    let mut scene = scene;
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.take_right("grant:write");
     scene.start().await;
     let (access, missing, message, remedy) = about(&scene, ANA.1, "").await;
     assert_eq!((access.as_str(), missing), ("no", json!("grant")));
@@ -175,10 +171,9 @@ async fn a_revocation_that_is_held_is_told() {
 
 #[tokio::test]
 async fn a_window_that_waits_for_another_grant_is_told() {
-    let scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     scene.strongdm.configure(|settings| settings.second_grant = SecondGrant::RefusesAny);
     scene.shifts(SCHEDULE, &[(ANA, -60, 60), (BO, 60, 120), (ANA, 120, 180)]);
-    let mut scene = scene;
     scene.start().await;
     let at = format!("&at={}", time(&scene, 130));
     let (access, missing, message, _) = about(&scene, ANA.1, &at).await;
@@ -189,13 +184,8 @@ async fn a_window_that_waits_for_another_grant_is_told() {
 
 #[tokio::test]
 async fn levels_and_direct_targets_that_a_rule_does_not_count_are_told() {
-    let policy = |levels: &str| {
-        format!(
-            "[[rules]]\nname = \"p\"\nescalation_policies = [{POLICY:?}]\nescalation_levels = {levels}\n\
-             resources = [\"prod-postgres\"]\n"
-        )
-    };
-    let scene = Scene::running(Config::with_rules([policy("[2]")])).await;
+    let rules = [policy_rule("p", &[DB]) + "escalation_levels = [2]\n"];
+    let scene = Scene::running(Config::with_rules(rules)).await;
     let (access, missing, message, remedy) = about(&scene, ANA.1, "").await;
     assert_eq!((access.as_str(), missing), ("no", json!("on_call")));
     assert!(message.contains("at level 1, but the rule counts level 2 only"), "{message}");

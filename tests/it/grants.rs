@@ -5,9 +5,7 @@ use std::time::Duration;
 use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Scene, in_time, rule};
-
-const DB: &str = "prod-postgres";
+use crate::support::{ANA, BO, CEM, Config, DB, Scene, rule, some_attempt_within};
 
 #[tokio::test]
 async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothing() {
@@ -18,11 +16,7 @@ async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothi
 
     for _ in 0..2 {
         let report = scene.synced().await;
-        assert_eq!(report["unchanged"], 2);
-        assert_eq!(
-            (report["created"].as_array(), report["revoked"].as_array()),
-            (Some(&vec![]), Some(&vec![]))
-        );
+        assert_eq!((report.unchanged, report.created, report.revoked), (2, vec![], vec![]));
     }
     assert_eq!(scene.writes(), (2, 0));
 }
@@ -31,7 +25,7 @@ async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothi
 async fn a_swapped_shift_and_a_signed_webhook_change_access_within_two_seconds() {
     let scene = Scene::running(Config::default()).await;
     let mut swaps = 0;
-    in_time(Duration::from_secs(2), "a swap", async || {
+    some_attempt_within(Duration::from_secs(2), "a swap", async || {
         let (on, off) = if swaps % 2 == 0 { (CEM, ANA) } else { (ANA, CEM) };
         scene.shifts(SCHEDULE, &[(on, -60, 120), (BO, 120, 240)]);
         scene.deliver(&scene.about(SCHEDULE)).await;
@@ -48,7 +42,7 @@ async fn a_swapped_shift_and_a_signed_webhook_change_access_within_two_seconds()
 async fn without_any_event_a_change_is_found_at_the_next_interval() {
     let scene = Scene::running(Config { interval: "1s", ..Config::default() }).await;
     let mut people = [CEM, ANA].into_iter().cycle();
-    in_time(Duration::from_secs(3), "the next interval", async || {
+    some_attempt_within(Duration::from_secs(3), "the next interval", async || {
         let person = people.next().expect("no end");
         scene.shifts(SCHEDULE, &[(person, -60, 120)]);
         scene.access_becomes(person, DB, &[(0, 120)]).await;
@@ -61,7 +55,7 @@ async fn without_any_event_a_change_is_found_at_the_next_interval() {
 async fn access_begins_early_and_ends_late_as_the_rule_says() {
     let margins = "start_early = \"30m\"\nend_late = \"15m\"\n";
     let rules = [rule("payments", &[SCHEDULE], &[DB]) + margins];
-    let mut scene = Scene::set(Config::with_rules(rules)).await;
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
     scene.shifts(SCHEDULE, &[(CEM, -60, -10), (ANA, -10, 120), (BO, 120, 240)]);
     scene.start().await;
     assert_eq!(scene.access(CEM, DB), [(0, 5)], "the shift is over, the access is not");
@@ -77,7 +71,7 @@ async fn what_several_rules_want_is_granted_once_and_stays_as_long_as_one_wants_
         rule("two", &[SCHEDULE, LONELY_SCHEDULE], &[DB, "prod-web-1"]),
         rule("other", &[LONELY_SCHEDULE], &["prod-web-1"]),
     ];
-    let mut scene = Scene::set(Config::with_rules(rules)).await;
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
     scene.shifts(SCHEDULE, &[(ANA, -60, 120)]);
     scene.shifts(LONELY_SCHEDULE, &[(ANA, 60, 180), (ANA, 180, 240)]);
     scene.start().await;

@@ -5,12 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::world::SCHEDULE;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
-use crate::support::{Config, PATIENCE, Scene, in_time};
+use crate::support::{Config, FORGED, Scene, some_attempt_within, until_hung_up};
 
 /// As many as fit beside everything else, should this process not be allowed more than 4096 descriptors.
 const SLOW: usize = 1000;
@@ -18,17 +14,11 @@ const LOUD: usize = 50;
 /// Well above what an answer takes on a busy machine, and well below what slow clients are given.
 const PROMPT: Duration = Duration::from_secs(1);
 
-async fn connect(scene: &Scene, said: &str) -> TcpStream {
-    let address = scene.url().trim_start_matches("http://").to_owned();
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(said.as_bytes()).await.expect("an open connection");
-    stream
-}
-
 async fn answers_promptly(scene: &Scene) {
     for _ in 0..5 {
-        in_time(PROMPT, "/healthz", async || assert_eq!(scene.get("/healthz").await.status, 200)).await;
-        in_time(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
+        some_attempt_within(PROMPT, "/healthz", async || assert_eq!(scene.get("/healthz").await.status, 200))
+            .await;
+        some_attempt_within(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
     }
 }
 
@@ -39,13 +29,11 @@ async fn a_thousand_slow_connections_leave_room_for_webhooks() {
     let scene = Scene::running(Config::default()).await;
     let half_head = "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\n";
     let half_body = format!("{half_head}content-length: 100000\r\n\r\nxxxx");
-    let slow = (0..SLOW).map(|n| connect(&scene, if n % 2 == 0 { half_head } else { &half_body }));
+    let slow = (0..SLOW).map(|n| scene.connect_and_say(if n % 2 == 0 { half_head } else { &half_body }));
     let mut slow = join_all(slow).await;
     answers_promptly(&scene).await;
-    // Their time is limited: the first of them hears so, or is hung up on.
-    let mut answer = Vec::new();
-    let ended = tokio::time::timeout(PATIENCE, slow[0].read_to_end(&mut answer)).await;
-    assert!(ended.is_ok(), "a connection without a request was kept for {PATIENCE:?}");
+    // Their time is limited.
+    until_hung_up(slow.swap_remove(0)).await;
 }
 
 #[tokio::test]
@@ -54,7 +42,7 @@ async fn a_flood_of_wrong_signatures_leaves_room_for_webhooks() {
     let body = "x".repeat(2000);
     let forged = async || {
         for _ in 0..20 {
-            let answer = scene.post_webhook(body.clone(), [("X-PagerDuty-Signature", "v1=00")]).await;
+            let answer = scene.post_webhook(body.clone(), FORGED).await;
             answer.assert_error(401, "bad_signature");
         }
     };

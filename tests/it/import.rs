@@ -4,17 +4,15 @@ use sandbox::{
     faults::{Action, Fault},
     world::SCHEDULE,
 };
-use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Database, Scene, err, out};
+use crate::support::{ANA, BO, CEM, Config, DB, Database, Scene, stderr, stdout};
 
-const DB: &str = "prod-postgres";
 const OLD: &str = "sqlite:oncall-grants.db";
 
 /// The configuration names this store from now on.
 fn move_to(scene: &mut Scene, store: &str) {
     store.clone_into(&mut scene.config.store);
-    scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+    scene.write_config(&scene.config_file());
 }
 
 #[tokio::test]
@@ -34,7 +32,7 @@ async fn what_one_store_knows_is_ours_in_the_next() {
     scene.strongdm.faults().clear();
     for (taken, known) in [(2, 0), (0, 2)] {
         let output = scene.run(&["import", "--from", OLD]).await;
-        let said = out(&output);
+        let said = stdout(&output);
         assert!(
             said.starts_with(&format!("taken over: {taken} grants, {known} were known already")),
             "{said}"
@@ -52,15 +50,15 @@ async fn what_one_store_knows_is_ours_in_the_next() {
     );
     scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
     let report = scene.synced().await;
-    assert_eq!(report["revoked"][0]["email"], json!(ANA.1), "it is ours to take back");
+    assert_eq!(report.revoked[0].email.as_str(), ANA.1, "it is ours to take back");
 }
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_not_taken_for_an_empty_one() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     let output = scene.run(&["import", "--from", "sqlite:elsewhere.db"]).await;
     assert_eq!(output.status.code(), Some(1));
-    let said = err(&output);
+    let said = stderr(&output);
     assert!(said.contains("there is no store elsewhere.db"), "{said}");
 }
 
@@ -75,7 +73,7 @@ async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     let empty = scene.run(&["audit"]).await;
     assert_eq!(empty.status.code(), Some(1), "no store is not an empty audit");
     let import = scene.run(&["import", "--from", "sqlite:old.db"]).await;
-    assert!(out(&import).starts_with("taken over: 2 grants"), "{import:?}");
+    assert!(stdout(&import).starts_with("taken over: 2 grants"), "{import:?}");
     let audit = scene.run(&["audit", "--format", "jsonl"]).await;
-    assert_eq!((audit.status.code(), out(&audit).lines().count()), (Some(0), 2));
+    assert_eq!((audit.status.code(), stdout(&audit).lines().count()), (Some(0), 2));
 }

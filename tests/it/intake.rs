@@ -10,13 +10,12 @@ use reqwest::Method;
 use sandbox::{pagerduty::sign, world::SCHEDULE};
 use serde_json::{Value, json};
 
-use crate::support::{Config, NO_HEADERS, Scene};
+use crate::support::{Config, NO_HEADERS, SIGNATURE, Scene};
 
-const SIGNATURE: &str = "X-PagerDuty-Signature";
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pagerduty");
 
 fn fixture(path: impl AsRef<Path>) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pagerduty");
-    fs::read(folder.join(path)).expect("a fixture")
+    fs::read(Path::new(FIXTURES).join(path)).expect("a fixture")
 }
 
 fn texts(list: &Value) -> Vec<String> {
@@ -51,8 +50,8 @@ async fn every_sample_body_is_accepted_and_only_pings_are_ignored() {
     let scene = Scene::running(Config::default()).await;
     let mut names = Vec::new();
     for folder in ["webhooks", "webhooks-hypothetical"] {
-        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pagerduty").join(folder);
-        names.extend(fs::read_dir(files).expect("a folder").map(|file| file.expect("a file").path()));
+        let files = fs::read_dir(Path::new(FIXTURES).join(folder)).expect("a folder");
+        names.extend(files.map(|file| file.expect("a file").path()));
     }
     assert_eq!(names.len(), 28);
     for name in names {
@@ -109,22 +108,17 @@ async fn a_body_over_512_kib_is_refused_with_and_without_a_length() {
 async fn the_same_event_counts_once_whatever_its_webhook_id_says() {
     let scene = Scene::running(Config::default()).await;
     let event = scene.about(SCHEDULE);
-    let body = event.body();
-    let signature = sign(&scene.config.webhook_secrets[0], &body);
-    let signed = (SIGNATURE, signature.as_str());
     let mut statuses = Vec::new();
     for webhook_id in ["1", "1", "2"] {
-        let answer = scene.post_webhook(body.clone(), [signed, ("X-Webhook-Id", webhook_id)]).await;
+        let answer = scene.send(scene.signed_event(&event).header("X-Webhook-Id", webhook_id)).await;
         assert_eq!((answer.status, &answer.json()["event_id"]), (202, &json!(event.id)));
         statuses.push(answer.json()["status"].clone());
     }
     assert_eq!(statuses, ["accepted", "duplicate", "duplicate"]);
 
     // Nobody can make another event a duplicate by sending its webhook ID: that one is not signed.
-    let other = scene.about(SCHEDULE).body();
-    let signature = sign(&scene.config.webhook_secrets[0], &other);
-    let answer = scene.post_webhook(other, [(SIGNATURE, signature.as_str()), ("X-Webhook-Id", "1")]).await;
-    assert_eq!(answer.json()["status"], "accepted");
+    let other = scene.signed_event(&scene.about(SCHEDULE)).header("X-Webhook-Id", "1");
+    assert_eq!(scene.send(other).await.json()["status"], "accepted");
 
     // Without an ID of its own, the body is what it is known by.
     let nameless = json!({"event": {"event_type": "schedule.updated"}}).to_string();
@@ -153,24 +147,19 @@ async fn one_good_signature_among_many_is_enough_whatever_the_form_of_the_header
         let answer = scene.post_webhook(body, lines.iter().map(|line| (SIGNATURE, line.as_str()))).await;
         assert_eq!(answer.status, 202, "{case}: {}", answer.text);
     }
+    let fresh = || scene.about(SCHEDULE).body();
     for secret in &secrets {
-        let body = scene.about(SCHEDULE).body();
-        let signature = sign(secret, &body);
-        assert_eq!(scene.post_webhook(body, [(SIGNATURE, signature.as_str())]).await.status, 202);
+        assert_eq!(scene.post_signed_by(secret, fresh()).await.status, 202);
     }
-    let body = scene.about(SCHEDULE).body();
-    let signature = sign("third secret", &body);
-    scene.post_webhook(body, [(SIGNATURE, signature.as_str())]).await.assert_error(401, "bad_signature");
-    scene.post_webhook(scene.about(SCHEDULE).body(), NO_HEADERS).await.assert_error(401, "bad_signature");
+    scene.post_signed_by("third secret", fresh()).await.assert_error(401, "bad_signature");
+    scene.post_webhook(fresh(), NO_HEADERS).await.assert_error(401, "bad_signature");
 }
 
 #[tokio::test]
 async fn without_a_webhook_secret_every_webhook_is_put_off() {
     let scene = Scene::running(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
     for secret in ["", "any"] {
-        let body = scene.about(SCHEDULE).body();
-        let signature = sign(secret, &body);
-        let answer = scene.post_webhook(body, [(SIGNATURE, signature.as_str())]).await;
+        let answer = scene.post_signed_by(secret, scene.about(SCHEDULE).body()).await;
         answer.assert_error(503, "unavailable");
         assert!(answer.header("retry-after").parse::<u32>().is_ok());
     }

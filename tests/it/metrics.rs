@@ -2,19 +2,16 @@
 
 use std::{fmt::Debug, str::FromStr, time::Instant};
 
-use sandbox::{pagerduty::sign, world::SCHEDULE};
+use sandbox::{
+    faults::{Action, Fault},
+    world::SCHEDULE,
+};
 
-use crate::support::{BO, CEM, Config, NO_HEADERS, Scene, wait_until};
+use crate::support::{CEM, Config, DB, NO_HEADERS, Scene, wait_until};
 
-const DB: &str = "prod-postgres";
-
-/// The value of a sample, by its name without the prefix and its labels in the order of the text.
+/// The value of a sample that must be there.
 async fn value<T: FromStr<Err: Debug>>(scene: &Scene, sample: &str) -> T {
-    let text = scene.get("/metrics").await.text;
-    let mut lines = text.lines();
-    let found =
-        lines.find_map(|line| line.strip_prefix("oncall_grants_")?.strip_prefix(sample)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no {sample} in {text}")).parse().expect("a number")
+    scene.metric(sample).await.unwrap_or_else(|| panic!("no {sample}"))
 }
 
 #[tokio::test]
@@ -27,18 +24,13 @@ async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
     assert!((scene.zero.timestamp()..=scene.now().timestamp()).contains(&observed), "{observed}");
     assert_eq!(value::<u64>(&scene, r#"grant_writes_total{action="create",result="done"}"#).await, 2);
 
-    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
-    let event = scene.about(SCHEDULE).body();
-    let signature = sign("the-new-secret", event.as_ref());
+    scene.cem_takes_over();
     let sent = Instant::now();
-    scene.post_webhook(event, [("X-PagerDuty-Signature", signature.as_str())]).await;
+    scene.post_signed_by("the-new-secret", scene.about(SCHEDULE).body()).await;
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
     scene.all_served().await;
     assert_eq!(value::<u64>(&scene, r#"webhooks_total{result="accepted",secret="2"}"#).await, 1);
-    wait_until("the way to the grant is measured", async || {
-        (value::<u64>(&scene, served).await == 1).then_some(())
-    })
-    .await;
+    wait_until("the way to the grant is measured", async || value::<u64>(&scene, served).await == 1).await;
     let took: f64 = value(&scene, "webhook_to_grant_duration_seconds_sum").await;
     assert!(took > 0.0 && took < sent.elapsed().as_secs_f64(), "{took}");
     for nothing in ["waiting_webhooks", "oldest_waiting_webhook_age_seconds"] {
@@ -51,15 +43,14 @@ async fn a_webhook_is_followed_from_its_secret_to_its_grant() {
 
 #[tokio::test]
 async fn a_rule_that_cannot_be_seen_shows_by_its_age() {
-    use sandbox::faults::{Action, Fault};
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(500, "")).until_cleared());
     scene.start().await;
     let age = r#"rule_observed_timestamp_seconds{rule="payments"}"#;
     assert_eq!(value::<i64>(&scene, age).await, 0);
     assert_eq!(value::<i64>(&scene, "last_complete_pass_timestamp_seconds").await, 0);
     scene.pagerduty.faults().clear();
-    wait_until("the rule is seen", async || (value::<i64>(&scene, age).await > 0).then_some(())).await;
+    wait_until("the rule is seen", async || value::<i64>(&scene, age).await > 0).await;
 }
 
 #[tokio::test]

@@ -1,37 +1,39 @@
 //! Who is whom: whole addresses, exactly one account, and nothing pasted into a filter.
 
+use oncall_grants::{PassReport, model::Subject};
 use sandbox::{
     pagerduty::{Shift, User},
     strongdm::{ResourceKind, SuspendedIn, v1},
     world::{SCHEDULE, V3_SCHEDULE},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, rule};
-
-const DB: &str = "prod-postgres";
+use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule};
 
 /// Everybody on call at once through one schedule.
 fn all_at_once() -> Config {
     Config::with_rules([rule("all", &[V3_SCHEDULE], &[DB])])
 }
 
-/// `{"email": …, "reason": …}` of what a report skipped.
-fn skipped(report: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let entries = report["skipped"].as_array().expect("a list").iter();
-    let subject = |entry: &Value| {
-        let keys = ["email", "user", "resource", "filter"];
-        keys.into_iter().find_map(|key| entry.get(key)).map(text).expect("a subject")
-    };
-    let mut all: Vec<_> = entries.map(|entry| (subject(entry), text(&entry["reason"]))).collect();
-    all.sort();
+/// Whom and what a pass skipped and why, in order.
+fn skipped(report: &PassReport) -> Vec<(&str, &str)> {
+    fn text(subject: &Subject) -> &str {
+        match subject {
+            Subject::User(id) => id.as_str(),
+            Subject::Email(text) | Subject::Resource(text) | Subject::Filter(text) | Subject::Other(text) => {
+                text
+            }
+        }
+    }
+    let entries = report.skipped.iter().map(|skipped| (text(&skipped.subject), skipped.reason.as_str()));
+    let mut all: Vec<_> = entries.collect();
+    all.sort_unstable();
     all
 }
 
 #[tokio::test]
 async fn people_who_cannot_be_given_access_are_reported_and_stop_nobody_else() {
-    let mut scene = Scene::set(all_at_once()).await;
+    let mut scene = Scene::prepared(all_at_once()).await;
     let strange = [
         ("PX0001", "*@example.com"),
         ("PX0002", "ana\"@example.com"),
@@ -59,24 +61,18 @@ async fn people_who_cannot_be_given_access_are_reported_and_stop_nobody_else() {
     scene.start().await;
 
     let report = scene.synced().await;
-    let mut expected: Vec<(String, String)> = strange[..6]
-        .iter()
-        .map(|(_, email)| ((*email).to_owned(), "invalid_email".to_owned()))
-        .chain(
-            [
-                ("a?a@example.com", "no_account"),
-                ("na@example.com", "no_account"),
-                (DENIZ.1, "no_account"),
-                ("twice@example.com", "ambiguous_account"),
-                ("PGONE01", "no_email"),
-                (CEM.1, "account_suspended"),
-            ]
-            .map(|(who, why)| (who.to_owned(), why.to_owned())),
-        )
-        .collect();
-    expected.sort();
+    let mut expected = vec![
+        ("a?a@example.com", "no_account"),
+        ("na@example.com", "no_account"),
+        (DENIZ.1, "no_account"),
+        ("twice@example.com", "ambiguous_account"),
+        ("PGONE01", "no_email"),
+        (CEM.1, "account_suspended"),
+    ];
+    expected.extend(strange[..6].iter().map(|(_, email)| (*email, "invalid_email")));
+    expected.sort_unstable();
     assert_eq!(skipped(&report), expected);
-    assert_eq!(report["skipped"][0]["rules"], json!(["all"]));
+    assert!(report.skipped.iter().all(|skipped| skipped.rules.iter().eq(["all"])), "{report:#?}");
     assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(0, 120)]));
     assert_eq!(scene.strongdm.grants().len(), 2);
     for call in scene.strongdm.calls() {
@@ -92,7 +88,7 @@ async fn a_suspended_account_gets_nothing_new_and_keeps_what_it_has() {
         assert!(scene.strongdm.suspend_user(ANA.1, field));
         scene.shifts(SCHEDULE, &[(ANA, -60, 300)]);
         let report = scene.synced().await;
-        assert_eq!(skipped(&report), [(ANA.1.to_owned(), "account_suspended".to_owned())], "{field:?}");
+        assert_eq!(skipped(&report), [(ANA.1, "account_suspended")], "{field:?}");
         assert_eq!(scene.access(ANA, DB), [(0, 120)], "{field:?}");
         assert!(scene.strongdm.resume_user(ANA.1));
         scene.synced().await;
@@ -103,7 +99,7 @@ async fn a_suspended_account_gets_nothing_new_and_keeps_what_it_has() {
 #[tokio::test]
 async fn an_alias_leads_to_the_account_whatever_its_case() {
     let config = Config { aliases: vec![("Ana@Example.com", "lima@corp.example")], ..Config::default() };
-    let mut scene = Scene::set(config).await;
+    let mut scene = Scene::prepared(config).await;
     scene.strongdm.add_user("Lima@Corp.Example");
     scene.start().await;
     let ids: Vec<Value> = scene.grants().await.iter().map(|grant| grant["email"].clone()).collect();
@@ -130,23 +126,21 @@ async fn a_renamed_account_is_still_the_same_and_a_stranger_with_its_old_address
 
 #[tokio::test]
 async fn service_accounts_and_tokens_of_the_same_name_are_no_people() {
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     let others = [scene.strongdm.add_service(ANA.1), scene.strongdm.add_token(ANA.1)];
     scene.start().await;
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     assert!(scene.strongdm.remove_account(ANA.1));
     let report = scene.synced().await;
-    assert_eq!(skipped(&report), [(ANA.1.to_owned(), "no_account".to_owned())]);
+    assert_eq!(skipped(&report), [(ANA.1, "no_account")]);
     assert!(!scene.strongdm.all_grants().iter().any(|grant| others.contains(&grant.account_id)));
 }
 
 #[tokio::test]
 async fn missing_ambiguous_and_refused_resources_are_reported_and_stop_no_other() {
-    let rules = format!(
-        "{}resource_filters = [\"tags:env=prod\", \"flavour:sweet\"]\n",
-        rule("odd", &[SCHEDULE], &[DB, "missing", "double"]),
-    );
-    let mut scene = Scene::set(Config { rules, ..Config::default() }).await;
+    let filters = "resource_filters = [\"tags:env=prod\", \"flavour:sweet\"]\n";
+    let rules = [rule("odd", &[SCHEDULE], &[DB, "missing", "double"]) + filters];
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
     scene.strongdm.add_resource(ResourceKind::Ssh, "double", &[]);
     scene.strongdm.add_resource(ResourceKind::Ssh, "double", &[]);
     scene.start().await;
@@ -156,8 +150,8 @@ async fn missing_ambiguous_and_refused_resources_are_reported_and_stop_no_other(
         ("flavour:sweet", "filter_refused"),
         ("missing", "resource_not_found"),
     ];
-    assert_eq!(skipped(&report), expected.map(|(what, why)| (what.to_owned(), why.to_owned())));
-    let resources = ["prod-postgres", "prod-web-1", "prod-cluster", "prod-new-thing"];
+    assert_eq!(skipped(&report), expected);
+    let resources = [DB, "prod-web-1", "prod-cluster", "prod-new-thing"];
     for resource in resources {
         assert_eq!(scene.access(ANA, resource), [(0, 120)], "{resource}");
     }
@@ -166,10 +160,7 @@ async fn missing_ambiguous_and_refused_resources_are_reported_and_stop_no_other(
 
 #[tokio::test]
 async fn what_a_filter_finds_is_looked_up_again_as_resources_come_and_go() {
-    let rules = format!(
-        "[[rules]]\nname = \"production\"\nschedules = [{SCHEDULE:?}]\nresource_filters = [\"tags:env=prod\"]\n"
-    );
-    let scene = Scene::running(Config { rules, ..Config::default() }).await;
+    let scene = Scene::running(Config::with_rules([filter_rule("production", "tags:env=prod")])).await;
     assert_eq!(scene.strongdm.grants().len(), 8);
     scene.strongdm.add_resource(ResourceKind::Ssh, "new", &[("env", "prod")]);
     assert!(scene.strongdm.set_tags("prod-cluster", &[]));
@@ -183,16 +174,17 @@ async fn a_resource_made_anew_under_its_name_is_granted_within_one_pass() {
     let scene = Scene::running(Config::default()).await;
     let id = scene.strongdm.recreate_resource(DB).expect("a known resource");
     let report = scene.synced().await;
-    assert_eq!(report["created"][0]["resource_id"], json!(id));
+    assert_eq!(report.created[0].resource_id.as_str(), id);
     assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(120, 240)]));
 
     // A webhook does not look resources up again, until strongDM does not know one of them.
     scene.strongdm.recreate_resource(DB).expect("a known resource");
-    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    scene.cem_takes_over();
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.access_becomes(CEM, DB, &[(0, 120)]).await;
     let report = scene.synced().await;
-    assert_eq!((&report["failed"], scene.access(BO, DB)), (&json!([]), vec![(120, 240)]));
+    assert!(report.failed.is_empty(), "{report:#?}");
+    assert_eq!(scene.access(BO, DB), [(120, 240)]);
 }
 
 #[tokio::test]
@@ -201,7 +193,7 @@ async fn a_grant_that_somebody_removed_is_made_anew_by_the_next_pass_on_request(
     let id = scene.strongdm.grants_of(ANA.1, DB)[0].id.clone();
     assert!(scene.strongdm.remove_grant(&id));
     let report = scene.synced().await;
-    assert_eq!(report["created"][0]["email"], ANA.1);
+    assert_eq!(report.created[0].email.as_str(), ANA.1);
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     let audit = scene.audit().await;
     assert!(audit.iter().any(|entry| entry["action"] == "vanish" && entry["grant"]["id"] == id.as_str()));
@@ -216,9 +208,8 @@ async fn an_alias_that_leads_elsewhere_is_the_reason_of_what_it_takes_away() {
     let mut scene = Scene::running(Config::default()).await;
     scene.signal("TERM");
     scene.ended().await;
-    let aliases = vec![(ANA.1, "ana@typo.example")];
-    let config = Config { aliases, ..Config::default() };
-    scene.write_config(&config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+    scene.config.aliases.push((ANA.1, "ana@typo.example"));
+    scene.write_config(&scene.config_file());
     scene.start().await;
     scene.access_becomes(ANA, DB, &[]).await;
     let audit = scene.audit().await;

@@ -1,26 +1,19 @@
 //! Several services on one PostgreSQL database share the work, and do each thing once, whichever of them dies, freezes
 //! or is cut off.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sandbox::{
     faults::{Action, Fault, Gate},
     strongdm::SecondGrant,
     world::SCHEDULE,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::support::{
-    ANA, BO, CEM, Config, Proxy, Replica, Replicas, TAKE_OVER, err, in_time, out, wait_for, wait_until,
+    ANA, BO, CEM, Config, DB, Replicas, Service, grant_ids, report, stderr, stdout, wait_until,
 };
-
-const DB: &str = "prod-postgres";
-
-/// Cem takes over from Ana.
-fn swap(replicas: &Replicas) {
-    replicas.scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
-}
 
 /// Holds the first such call, before or after its work.
 fn hold(replicas: &Replicas, call: &str, after_work: bool) -> Gate {
@@ -29,7 +22,7 @@ fn hold(replicas: &Replicas, call: &str, after_work: bool) -> Gate {
 }
 
 /// Lets this replica run a pass up to the gate.
-async fn until_held(replica: &Replica, gate: &Gate) {
+async fn until_held(replica: &Service, gate: &Gate) {
     tokio::select! {
         answer = replica.sync() => panic!("the pass is not held: {answer:?}"),
         () = gate.arrived() => {}
@@ -37,18 +30,12 @@ async fn until_held(replica: &Replica, gate: &Gate) {
 }
 
 /// Waits until Cem has access, Ana has none, and the ledger and strongDM agree, each grant being there once.
-async fn swapped(replicas: &Replicas, replica: &Replica) {
+async fn swapped(replicas: &Replicas, replica: &Service) {
     let scene = &replicas.scene;
-    wait_for(TAKE_OVER, "the swap is done, and nothing is there twice", async || {
-        let answer = replica.get("/api/grants").await;
-        let ours = answer.json();
-        let mut ours: Vec<&str> = ours.as_array()?.iter().filter_map(|grant| grant["id"].as_str()).collect();
-        let mut there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
-        ours.sort_unstable();
-        there.sort_unstable();
+    wait_until("the swap is done, and nothing is there twice", async || {
+        let (ours, there) = (grant_ids(&replica.grants().await), scene.grant_ids());
         let access = [CEM, ANA, BO].map(|person| scene.access(person, DB));
-        (ours == there && there.len() == 2 && access == [vec![(0, 120)], vec![], vec![(120, 240)]])
-            .then_some(())
+        ours == there && there.len() == 2 && access == [vec![(0, 120)], vec![], vec![(120, 240)]]
     })
     .await;
 }
@@ -56,73 +43,64 @@ async fn swapped(replicas: &Replicas, replica: &Replica) {
 #[tokio::test]
 async fn a_wrong_secret_that_one_replica_noticed_is_on_the_page_of_all() {
     const REFUSED: &str = "Webhooks of our own subscription are refused";
-    let replicas =
-        Replicas::set(Config { public_url: Some("http://127.0.0.1:9"), ..Config::default() }).await;
+    let config = Config { public_url: Some("http://127.0.0.1:9"), ..Config::default() };
+    let replicas = Replicas::prepared(config).await;
     let (one, other) = replicas.two().await;
     let created = one.run(&["webhook", "create", "--secret-file", "unused"]).await;
-    assert!(created.status.success(), "{}", err(&created));
+    assert!(created.status.success(), "{}", stderr(&created));
     let id = replicas.scene.pagerduty.subscriptions().remove(0).id;
     // It looks at its subscription when it starts.
     let third = replicas.one_more().await;
-    wait_until("it knows the subscription", async || {
-        third.get("/").await.text.contains("chip good\">active").then_some(())
-    })
-    .await;
-    third.forge(&id).await.assert_error(401, "bad_signature");
+    third.page_says("chip good\">active").await;
+    third.forge(&id).await;
     for replica in [&third, &one, &other] {
-        wait_until("the page tells", async || replica.get("/").await.text.contains(REFUSED).then_some(()))
-            .await;
+        replica.page_says(REFUSED).await;
     }
-    other.deliver_new(&replicas.scene.about(SCHEDULE)).await;
-    for replica in [&third, &other] {
-        assert!(!replica.get("/").await.text.contains(REFUSED));
+    other.deliver(&replicas.scene.about(SCHEDULE)).await;
+    for replica in [&third, &one, &other] {
+        replica.page_no_longer_says(REFUSED).await;
     }
 }
 
 #[tokio::test]
 async fn all_take_webhooks_and_each_grant_is_made_once() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
     assert_eq!(replicas.scene.writes(), (2, 0), "the first passes of both");
-    swap(&replicas);
-    one.deliver_new(&replicas.scene.about(SCHEDULE)).await;
+    replicas.scene.cem_takes_over();
+    one.deliver(&replicas.scene.about(SCHEDULE)).await;
     swapped(&replicas, &other).await;
     replicas.scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
     let event = replicas.scene.about(SCHEDULE);
-    other.deliver_new(&event).await;
+    other.deliver(&event).await;
     replicas.scene.access_becomes(ANA, DB, &[(0, 120)]).await;
     replicas.scene.access_becomes(CEM, DB, &[]).await;
     assert_eq!(replicas.scene.writes(), (4, 2));
-    assert_eq!(one.deliver(&event).await.json()["status"], "duplicate", "whoever saw it first");
+    let again = one.post_signed(event.body()).await;
+    assert_eq!(again.json()["status"], "duplicate", "whoever saw it first");
 }
 
 #[tokio::test]
 async fn a_burst_over_all_replicas_leads_to_few_refreshes_and_is_served() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
     replicas.scene.pagerduty.clear_requests();
     let began = Instant::now();
     let deliveries = (0..100).map(|n| {
         let (replica, event) = (if n % 2 == 0 { &one } else { &other }, replicas.scene.about(SCHEDULE));
-        async move { replica.deliver_new(&event).await }
+        async move { replica.deliver(&event).await }
     });
     futures_util::future::join_all(deliveries).await;
-    wait_until("all deliveries are served", async || {
-        let events = one.get("/api/events?limit=500").await.json();
-        events["items"].as_array()?.iter().all(|event| !event["pass_id"].is_null()).then_some(())
-    })
-    .await;
-    let refreshes = replicas.scene.refreshes();
-    let allowed = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
-    assert!((1..=allowed).contains(&refreshes), "{refreshes} refreshes, at most one a second are due");
+    one.all_served().await;
+    replicas.scene.assert_few_refreshes_since(began);
 }
 
 #[tokio::test]
 async fn a_killed_replicas_pass_is_taken_over() {
     for after_work in [false, true] {
-        let replicas = Replicas::set(Config::default()).await;
+        let replicas = Replicas::prepared(Config::default()).await;
         let (mut one, other) = replicas.two().await;
-        swap(&replicas);
+        replicas.scene.cem_takes_over();
         let gate = hold(&replicas, "AccountGrants.Create", after_work);
         until_held(&one, &gate).await;
         one.kill();
@@ -154,7 +132,7 @@ impl Stop {
     ];
 
     /// Lets the replica run a pass up to there, and kills it.
-    async fn kill(self, replicas: &Replicas, replica: &mut Replica, call: &str) {
+    async fn kill(self, replicas: &Replicas, replica: &mut Service, call: &str) {
         match self {
             Self::Call { after_work } => {
                 until_held(replica, &hold(replicas, call, after_work)).await;
@@ -188,7 +166,7 @@ impl TableLock {
         let Self(table, connection) = self;
         wait_until("the table is to be written to", async || {
             let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = $1::regclass";
-            sqlx::query(waits).bind(*table).fetch_optional(&mut *connection).await.unwrap().map(drop)
+            sqlx::query(waits).bind(*table).fetch_optional(&mut *connection).await.unwrap().is_some()
         })
         .await;
     }
@@ -200,7 +178,7 @@ impl TableLock {
 
 #[tokio::test]
 async fn killed_at_any_point_of_a_write_another_replica_finishes_it_once() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (mut one, other) = replicas.two().await;
     let shifts = [(ANA, -60, 120), (BO, 120, 240), (CEM, 240, 300)];
     for (n, stop) in (1..).zip(Stop::ALL) {
@@ -212,21 +190,21 @@ async fn killed_at_any_point_of_a_write_another_replica_finishes_it_once() {
             let wanted: Vec<(i64, i64)> = shifts.iter().skip(2).map(|(_, from, to)| (*from, *to)).collect();
             replicas.scene.access_becomes(CEM, DB, &wanted).await;
             let report = other.synced().await;
-            assert_eq!(report["unchanged"], shifts.len(), "killed at {call}, {stop:?}: {report}");
-            assert_eq!(other.get("/api/grants").await.json().as_array().unwrap().len(), shifts.len());
+            assert_eq!(report.unchanged, shifts.len(), "killed at {call}, {stop:?}: {report:#?}");
+            assert_eq!(other.grants().await.len(), shifts.len());
             assert_eq!(replicas.scene.strongdm.grants().len(), shifts.len());
             let deletes = n - usize::from(shifts.len() > 2);
             assert_eq!(replicas.scene.writes(), (2 + n, deletes), "killed at {call}, {stop:?}");
-            one.restart().await;
+            one.launch().await;
         }
     }
 }
 
 #[tokio::test]
 async fn what_a_dead_replica_left_undone_is_not_forgotten_if_the_store_fails_who_takes_over() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (mut one, other) = replicas.two().await;
-    swap(&replicas);
+    replicas.scene.cem_takes_over();
     let gate = hold(&replicas, "AccountGrants.Create", false);
     until_held(&one, &gate).await;
     // The loop sees nothing, and who takes the lease can note nothing.
@@ -235,30 +213,24 @@ async fn what_a_dead_replica_left_undone_is_not_forgotten_if_the_store_fails_who
     sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
     one.kill();
     replicas.end_lease().await;
-    assert_eq!(other.sync().await.unwrap().status, 503);
+    assert_eq!(other.sync().await.status, 503);
     sqlx::query("COMMIT").execute(&mut connection).await.unwrap();
     replicas.end_lease().await;
     swapped(&replicas, &other).await;
 }
 
 /// Lets a replica go on that was frozen in a pass, and waits until that pass is over.
-async fn thaw(replica: &Replica) {
+async fn thaw(replica: &Service) {
     replica.signal("CONT");
     // It may have been in the middle of a question to the database, which then took too long.
-    let endings = ["another replica took over", "a pass failed"];
-    wait_until("its pass is over", async || {
-        let told = replica.messages();
-        let mut over = told.iter().filter(|told| endings.iter().any(|ending| told.starts_with(ending)));
-        over.next().map(drop)
-    })
-    .await;
+    replica.has_logged(&["another replica took over", "a pass failed"]).await;
 }
 
 async fn frozen_while(call: &str, second_grant: SecondGrant) {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     replicas.scene.strongdm.configure(|settings| settings.second_grant = second_grant);
     let (one, other) = replicas.two().await;
-    swap(&replicas);
+    replicas.scene.cem_takes_over();
     let gate = hold(&replicas, call, false);
     until_held(&one, &gate).await;
     one.signal("STOP");
@@ -269,7 +241,7 @@ async fn frozen_while(call: &str, second_grant: SecondGrant) {
     swapped(&replicas, &one).await;
     let writes = replicas.scene.writes();
     let report = other.synced().await;
-    assert_eq!((report["unchanged"].as_u64(), replicas.scene.writes()), (Some(2), writes), "all is well");
+    assert_eq!((report.unchanged, replicas.scene.writes()), (2, writes), "all is well");
 }
 
 #[tokio::test]
@@ -289,9 +261,9 @@ async fn a_frozen_replica_that_wakes_in_a_revocation_brings_nothing_back() {
 
 #[tokio::test]
 async fn a_creation_that_another_replica_found_is_settled_once() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
-    swap(&replicas);
+    replicas.scene.cem_takes_over();
     let gate = hold(&replicas, "AccountGrants.Create", true);
     until_held(&one, &gate).await;
     one.signal("STOP");
@@ -306,7 +278,7 @@ async fn a_creation_that_another_replica_found_is_settled_once() {
 
 #[tokio::test]
 async fn a_late_revocation_of_what_is_wanted_again_is_made_good() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
     replicas.scene.shifts(SCHEDULE, &[(BO, 120, 240)]);
     let gate = hold(&replicas, "AccountGrants.Delete", false);
@@ -315,16 +287,16 @@ async fn a_late_revocation_of_what_is_wanted_again_is_made_good() {
     replicas.scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
     replicas.end_lease().await;
     let report = other.synced().await;
-    assert_eq!(report["unchanged"], 2, "it is still there, and stays: {report}");
+    assert_eq!(report.unchanged, 2, "it is still there, and stays: {report:#?}");
     gate.open();
     one.signal("CONT");
-    wait_until("the grant is made anew", async || (replicas.scene.writes() == (3, 1)).then_some(())).await;
+    wait_until("the grant is made anew", async || replicas.scene.writes() == (3, 1)).await;
     replicas.scene.access_becomes(ANA, DB, &[(0, 120)]).await;
 }
 
 #[tokio::test]
 async fn a_request_on_another_replica_joins_the_running_pass() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
     let gate = replicas.scene.pagerduty.faults().gate("GET /oncalls");
     let mut connection = replicas.database.connect().await;
@@ -336,105 +308,56 @@ async fn a_request_on_another_replica_joins_the_running_pass() {
                  WHERE datname = current_database() AND query LIKE 'SELECT token, note FROM leases%'",
             );
             let looks: i64 = looks.fetch_one(&mut connection).await.unwrap().try_get("looks").unwrap();
-            (looks > 0).then_some(())
+            looks > 0
         })
         .await;
         gate.open();
     };
     let joining = async {
         gate.arrived().await;
-        other.synced().await
+        other.sync().await
     };
-    let (first, second, ()) = tokio::join!(one.synced(), joining, opened);
-    assert_eq!(first, second, "the same report, down to the ID of the pass");
-    assert_ne!(other.synced().await["pass_id"], first["pass_id"], "the next request gets its own");
+    let (first, second, ()) = tokio::join!(one.sync(), joining, opened);
+    assert_eq!(first.json(), second.json(), "the same report, down to the ID of the pass");
+    let next = other.synced().await;
+    assert_ne!(next.pass_id, first.report().pass_id, "the next request gets its own");
 }
 
 #[tokio::test]
 async fn commands_work_beside_the_services() {
-    let replicas = Replicas::set(Config::default()).await;
+    let replicas = Replicas::prepared(Config::default()).await;
     let (one, other) = replicas.two().await;
-    swap(&replicas);
-    let json = async |replica: &Replica, arguments: &[&str]| {
-        let output = replica.run(arguments).await;
-        assert!(output.status.success(), "{}", err(&output));
-        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    replicas.scene.cem_takes_over();
+    let sync = async |arguments: &[&str]| {
+        let output = one.run(arguments).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        report(&stdout(&output))
     };
-    let planned = json(&one, &["sync", "--dry-run", "--format", "json"]).await;
-    assert_eq!((planned["created"].as_array().unwrap().len(), replicas.scene.writes()), (1, (2, 0)));
-    let report = json(&one, &["sync", "--format", "json"]).await;
-    assert_eq!((&report["trigger"], report["created"].as_array().unwrap().len()), (&json!("command"), 1));
+    let planned = sync(&["sync", "--dry-run", "--format", "json"]).await;
+    assert_eq!((planned.created.len(), replicas.scene.writes()), (1, (2, 0)));
+    let done = sync(&["sync", "--format", "json"]).await;
+    assert_eq!((done.trigger.as_str(), done.created.len()), ("command", 1));
     swapped(&replicas, &other).await;
     let output = other.run(&["audit", "--format", "jsonl"]).await;
-    let lines = out(&output);
+    let lines = stdout(&output);
     let exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let mut listed = other.get("/api/audit").await.json()["items"].as_array().unwrap().clone();
+    let mut listed = other.audit().await;
     listed.reverse();
     assert_eq!((exported.len(), &exported), (4, &listed));
 }
 
-/// One replica whose way to the database can be disturbed, and one beside it.
-async fn disturbed(replicas: &Replicas) -> (Proxy, Replica, Replica) {
-    let (proxy, url) = Proxy::to_database(&replicas.database.url).await;
-    let (one, other) = replicas.two_on(url.as_str()).await;
-    (proxy, one, other)
-}
-
-async fn puts_webhooks_off(replicas: &Replicas, replica: &Replica) {
-    in_time(Duration::from_millis(1500), "a refusal", async || {
-        let answer = replica.deliver(&replicas.scene.about(SCHEDULE)).await;
-        answer.assert_error(503, "unavailable");
-        assert!(answer.header("retry-after").parse::<u32>().is_ok());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_database_that_goes_away_puts_webhooks_off_until_it_is_back() {
-    let replicas = Replicas::set(Config::default()).await;
-    let (proxy, one, _other) = disturbed(&replicas).await;
-    for disturb in [Proxy::close, Proxy::mute] {
-        disturb(&proxy);
-        one.ready_becomes(503).await;
-        puts_webhooks_off(&replicas, &one).await;
-        assert_eq!(one.get("/healthz").await.status, 200);
-        proxy.open();
-        one.ready_becomes(200).await;
-        wait_until("webhooks are taken again", async || {
-            (one.deliver(&replicas.scene.about(SCHEDULE)).await.status == 202).then_some(())
-        })
-        .await;
-    }
-    one.synced().await;
-}
-
 #[tokio::test]
 async fn a_replica_that_is_cut_off_in_a_pass_lets_another_take_over() {
-    let replicas = Replicas::set(Config::default()).await;
-    let (proxy, one, other) = disturbed(&replicas).await;
-    swap(&replicas);
+    let replicas = Replicas::prepared(Config::default()).await;
+    let (proxy, one, other) = replicas.two_one_through_a_proxy().await;
+    replicas.scene.cem_takes_over();
     let gate = hold(&replicas, "AccountGrants.Create", true);
     until_held(&one, &gate).await;
     proxy.mute();
     gate.open();
     swapped(&replicas, &other).await;
     proxy.open();
-    one.ready_becomes(200).await;
-    one.synced().await;
+    one.syncs_again().await;
     swapped(&replicas, &one).await;
     assert_eq!(replicas.scene.strongdm.counts().creates, 3, "the unsettled one was adopted");
-}
-
-#[tokio::test]
-async fn a_pass_that_is_asked_for_while_the_database_is_away_is_to_be_asked_for_again() {
-    let replicas = Replicas::set(Config::default()).await;
-    let (proxy, one, _other) = disturbed(&replicas).await;
-    proxy.close();
-    let answer = one.sync().await.expect("an answer");
-    answer.assert_error(503, "unavailable");
-    assert_eq!(answer.header("retry-after"), "5");
-    assert!(answer.text.contains("the store cannot be reached now"), "{}", answer.text);
-    proxy.open();
-    one.ready_becomes(200).await;
-    one.synced().await;
 }

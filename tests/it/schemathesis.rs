@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::support::{ADMIN_TOKEN, Config, Scene, err, out, python};
+use crate::support::{ADMIN_TOKEN, Config, Scene, python, stderr, stdout};
 
 /// Requests made up for each operation, beside those that cover each constraint of the description.
 const EXAMPLES: &str = "25";
@@ -25,5 +25,5 @@ async fn the_service_answers_what_it_describes() {
             .output()
             .expect("the interpreter can be run")
     });
-    assert!(output.status.success(), "{}\n{}", out(&output), err(&output));
+    assert!(output.status.success(), "{}\n{}", stdout(&output), stderr(&output));
 }

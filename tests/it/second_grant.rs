@@ -3,23 +3,23 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use sandbox::{
     pagerduty::Shift,
     strongdm::SecondGrant::{self, RefusesAny, RefusesOverlapping, TakesAll},
     world::SCHEDULE,
 };
-use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Person, Scene, rule, wait_until};
+use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, merged, rule, wait_for};
 
 const WORLDS: [SecondGrant; 3] = [TakesAll, RefusesOverlapping, RefusesAny];
-const RESOURCES: [&str; 2] = ["prod-postgres", "prod-web-1"];
+const RESOURCES: [&str; 2] = [DB, "prod-web-1"];
 
 type Shifts = &'static [(Person, i64, i64)];
 
 async fn scene_in(world: SecondGrant) -> Scene {
-    let mut scene = Scene::set(Config::with_rules([rule("both", &[SCHEDULE], &RESOURCES)])).await;
+    let mut scene = Scene::prepared(Config::with_rules([rule("both", &[SCHEDULE], &RESOURCES)])).await;
     scene.strongdm.configure(|settings| settings.second_grant = world);
     scene.start().await;
     scene
@@ -27,19 +27,6 @@ async fn scene_in(world: SecondGrant) -> Scene {
 
 fn everyone() -> impl Iterator<Item = (Person, &'static str)> {
     [ANA, BO, CEM].into_iter().flat_map(|person| RESOURCES.map(|resource| (person, resource)))
-}
-
-/// Touching windows as one.
-fn merged(mut windows: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
-    windows.sort_unstable();
-    let mut merged: Vec<(i64, i64)> = Vec::new();
-    for (start, end) in windows {
-        match merged.last_mut() {
-            Some((_, last)) if start <= *last => *last = end.max(*last),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
 }
 
 /// Who has access at this moment, and who should have it.
@@ -70,8 +57,8 @@ async fn swapped_shortened_and_extended_shifts_end_in_right_access_in_every_worl
             scene.shifts(SCHEDULE, shifts);
             let report = scene.synced().await;
             assert_access_now(&scene, shifts, &about);
-            assert_eq!(report["skipped"], json!([]), "{about}");
-            let deferred = report["deferred"].as_array().expect("a list");
+            assert_eq!(report.skipped, [], "{about}");
+            let deferred = report.deferred;
             assert!(world == RefusesAny || deferred.is_empty(), "{about}: {deferred:?}");
             for (person, resource) in everyone() {
                 let wanted: Vec<(i64, i64)> = shifts
@@ -80,10 +67,12 @@ async fn swapped_shortened_and_extended_shifts_end_in_right_access_in_every_worl
                     .map(|(_, from, to)| ((*from).max(0), *to))
                     .collect();
                 let mut granted = scene.access(person, resource);
-                granted.extend(deferred.iter().filter_map(|grant| {
-                    let same = grant["email"] == person.1 && grant["resource"] == resource;
-                    same.then(|| (scene.minutes_until(&grant["start"]), scene.minutes_until(&grant["end"])))
-                }));
+                let theirs = deferred
+                    .iter()
+                    .filter(|grant| grant.email.as_str() == person.1 && grant.resource == resource);
+                let minutes = |at: DateTime<Utc>| (at - scene.zero).num_minutes();
+                granted
+                    .extend(theirs.map(|grant| (minutes(grant.window.start()), minutes(grant.window.end()))));
                 assert_eq!(merged(granted), wanted, "{about}: {} on {resource}", person.1);
             }
             let writes = scene.writes();
@@ -102,15 +91,10 @@ async fn swapped_shortened_and_extended_shifts_end_in_right_access_in_every_worl
 #[tokio::test]
 async fn foreign_grants_are_never_touched_in_any_world() {
     join_all(WORLDS.map(async |world| {
-        let mut scene = Scene::set(Config::default()).await;
+        let mut scene = Scene::prepared(Config::default()).await;
         scene.strongdm.configure(|settings| settings.second_grant = world);
         let foreign = |(_, email): Person, from, to: Option<i64>| {
-            scene.strongdm.add_foreign_grant(
-                email,
-                RESOURCES[0],
-                scene.minute(from),
-                to.map(|to| scene.minute(to)),
-            )
+            scene.strongdm.add_foreign_grant(email, DB, scene.minute(from), to.map(|to| scene.minute(to)))
         };
         let theirs = [
             foreign(ANA, -30, Some(60)),
@@ -128,8 +112,8 @@ async fn foreign_grants_are_never_touched_in_any_world() {
         for shifts in changes {
             scene.shifts(SCHEDULE, shifts);
             let report = scene.synced().await;
-            deferred.push(report["deferred"].as_array().expect("a list").len());
-            let there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
+            deferred.push(report.deferred.len());
+            let there = scene.grant_ids();
             assert!(theirs.iter().all(|id| there.contains(id)), "{world:?}: {theirs:?} {there:?}");
             let writes = scene.writes();
             scene.synced().await;
@@ -164,7 +148,7 @@ async fn a_deferred_window_is_granted_the_moment_the_one_in_its_way_ends() {
 /// How long after the end of the window in its way, which ends after so many seconds, a deferred one is granted; none
 /// if that ended before the service had deferred anything.
 async fn lateness_of_a_deferred_window(seconds: i64) -> Option<Duration> {
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     scene.strongdm.configure(|settings| settings.second_grant = RefusesAny);
     let (end, next) = (scene.second(seconds), scene.second(seconds + 2));
     scene.pagerduty.set_shifts(
@@ -172,13 +156,13 @@ async fn lateness_of_a_deferred_window(seconds: i64) -> Option<Duration> {
         vec![Shift::new(ANA.0, scene.second(-60), end), Shift::new(ANA.0, next, scene.second(600))],
     );
     scene.start().await;
-    let deferred = scene.synced().await["deferred"].as_array().expect("a list").len();
+    let deferred = scene.synced().await.deferred;
     if scene.now() >= end {
         return None;
     }
-    assert_eq!(deferred, 1);
+    assert_eq!(deferred.len(), 1);
     // The interval is an hour: nothing but the end of the first one makes it look.
-    let granted = wait_until("the deferred window is granted", async || {
+    let granted = wait_for("the deferred window is granted", async || {
         scene.strongdm.all_grants().into_iter().find(|grant| grant.start == next)
     })
     .await;

@@ -5,11 +5,8 @@ use sandbox::{
     faults::{Action, Fault},
     world::SCHEDULE,
 };
-use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, Scene, wait_until};
-
-const DB: &str = "prod-postgres";
+use crate::support::{ANA, BO, CEM, Config, DB, Scene, grant_ids, wait_until};
 
 fn unavailable() -> Action {
     Action::grpc(tonic::Code::Unavailable, "come again")
@@ -23,15 +20,13 @@ fn swap(scene: &Scene) {
 /// Cem alone has access, by one grant.
 async fn swapped(scene: &Scene, about: &str) {
     wait_until(&format!("{about}: only Cem has access"), async || {
-        (scene.access(CEM, DB) == [(0, 120)] && scene.strongdm.grants().len() == 1).then_some(())
+        scene.access(CEM, DB) == [(0, 120)] && scene.strongdm.grants().len() == 1
     })
     .await;
     // What is there is what the service knows of; nothing is left to do.
     let report = scene.synced().await;
-    assert_eq!((&report["created"], &report["revoked"]), (&json!([]), &json!([])), "{about}");
-    let ours = scene.grants().await;
-    assert_eq!(ours.len(), 1, "{about}: {ours:?}");
-    assert_eq!(ours[0]["id"], scene.strongdm.grants()[0].id, "{about}");
+    assert_eq!((report.created, report.revoked), (vec![], vec![]), "{about}");
+    assert_eq!(grant_ids(&scene.grants().await), scene.grant_ids(), "{about}");
 }
 
 #[tokio::test]
@@ -51,7 +46,7 @@ async fn while_strongdm_is_away_passes_fail_and_afterwards_it_heals_without_an_e
 
 #[tokio::test]
 async fn a_service_that_starts_while_both_upstreams_are_away_heals_when_they_return() {
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     scene.pagerduty.server().stop().await;
     scene.strongdm.server().stop().await;
     scene.launch().await;
@@ -149,7 +144,7 @@ async fn a_creation_that_arrives_after_it_was_given_up_is_found_and_doubles_noth
 #[tokio::test]
 async fn a_removal_that_was_done_before_it_was_refused_is_not_taken_for_kept() {
     let scene = Scene::running(Config::default()).await;
-    scene.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    scene.cem_takes_over();
     let refused = Action::grpc(tonic::Code::PermissionDenied, "no");
     let faults = scene.strongdm.faults();
     faults.add(Fault::on("AccountGrants.Delete", unavailable()).after_work());
@@ -172,9 +167,9 @@ async fn one_failing_creation_stops_no_other() {
         Fault::on("AccountGrants.Create", Action::grpc(tonic::Code::InvalidArgument, "no")).containing(cem);
     scene.strongdm.faults().add(fault.until_cleared());
     let answer = scene.sync().await;
-    assert_eq!((answer.status, answer.count("failed")), (502, 1), "{}", answer.text);
-    let failure = &answer.json()["failed"][0];
-    assert_eq!((&failure["action"], &failure["grant"]["email"]), (&json!("create"), &json!(CEM.1)));
+    let failed = answer.report().failed;
+    assert_eq!((answer.status, failed.len()), (502, 1), "{}", answer.text);
+    assert_eq!((failed[0].action.as_str(), failed[0].grant.email.as_str()), ("create", CEM.1));
     assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(120, 240)], vec![(240, 300)]));
 
     let entries = scene.audit().await.len();
@@ -200,7 +195,7 @@ async fn a_grant_that_is_there_although_strongdm_said_that_it_is_gone_is_taken_b
     );
     wait_until("the next comparison finds them", async || {
         scene.synced().await;
-        (scene.strongdm.grants().len() == 1).then_some(())
+        scene.strongdm.grants().len() == 1
     })
     .await;
     let found = scene.audit().await.into_iter().filter(|entry| entry["action"] == "adopt").count();

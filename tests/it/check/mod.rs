@@ -11,7 +11,7 @@ mod upstreams;
 use sandbox::world::SCHEDULE;
 use serde_json::Value;
 
-use crate::support::{ANA, BO, Config, Scene, err};
+use crate::support::{ANA, BO, Config, Scene, stderr};
 
 /// What `check --format json` printed, and its exit code.
 struct Checked {
@@ -48,13 +48,22 @@ impl Checked {
 }
 
 async fn check(scene: &Scene) -> Checked {
-    let output = scene.run(&["check", "--format", "json"]).await;
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", err(&output)));
+    run(scene, &["check", "--format", "json"]).await
+}
+
+/// What can be said without asking anybody.
+async fn check_offline(scene: &Scene) -> Checked {
+    run(scene, &["check", "--offline", "--format", "json"]).await
+}
+
+async fn run(scene: &Scene, arguments: &[&str]) -> Checked {
+    let output = scene.run(arguments).await;
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     Checked { code: output.status.code(), report }
 }
 
 async fn checked(config: Config) -> Checked {
-    check(&Scene::set(config).await).await
+    check(&Scene::prepared(config).await).await
 }
 
 /// Fills the horizon, so that no gap is found.

@@ -7,11 +7,11 @@ use sandbox::{
 };
 
 use super::{check, fill};
-use crate::support::{ANA, BO, Config, DENIZ, Scene, rule};
+use crate::support::{ANA, BO, Config, DB, DENIZ, Scene, rule};
 
 #[tokio::test]
 async fn who_will_be_on_call_without_an_account_is_told_with_the_start_of_the_shift() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 240), (BO, 240, 20_000)]);
     let start = scene.minute(120).format("%FT%TZ").to_string();
     let found = check(&scene).await;
@@ -33,7 +33,7 @@ async fn who_will_be_on_call_without_an_account_is_told_with_the_start_of_the_sh
 
 #[tokio::test]
 async fn stretches_without_anyone_are_told_exactly() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 180, 20_000)]);
     let found = check(&scene).await;
     let (severity, subject, message) = found.one("gap");
@@ -48,9 +48,8 @@ async fn stretches_without_anyone_are_told_exactly() {
 
 #[tokio::test]
 async fn schedules_in_no_policy_and_of_both_kinds_are_sound() {
-    let rules =
-        [rule("a", &[LONELY_SCHEDULE], &["prod-postgres"]), rule("b", &[V3_SCHEDULE], &["prod-web-1"])];
-    let scene = Scene::set(Config::with_rules(rules)).await;
+    let rules = [rule("a", &[LONELY_SCHEDULE], &[DB]), rule("b", &[V3_SCHEDULE], &["prod-web-1"])];
+    let scene = Scene::prepared(Config::with_rules(rules)).await;
     let end = scene.minute(20_000);
     scene.pagerduty.put_schedule(Schedule::layers(LONELY_SCHEDULE, "In no policy").with(Shift::new(
         world::ANA,

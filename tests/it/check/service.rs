@@ -33,13 +33,9 @@ async fn what_the_service_could_not_do_is_told_beside_it() {
 #[tokio::test]
 async fn the_service_counts_and_logs_what_lies_ahead_once() {
     let scene = Scene::running(Config::default()).await;
-    let metric = async |kind: &str| {
-        let name = format!(r#"oncall_grants_preflight_findings{{kind="{kind}"}} "#);
-        let text = scene.get("/metrics").await.text;
-        text.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
-    };
-    assert_eq!(metric("gap").await.as_deref(), Some("1"));
-    assert_eq!(metric("no_account").await, None);
+    let findings =
+        async |kind: &str| scene.metric::<u32>(&format!(r#"preflight_findings{{kind="{kind}"}}"#)).await;
+    assert_eq!((findings("gap").await, findings("no_account").await), (Some(1), None));
     let gap = r#"found ahead: rule "payments": nobody is on call"#;
     let told = scene.logged(1, gap).await;
     assert_eq!(told.len(), 1, "{told:#?}");
@@ -47,10 +43,7 @@ async fn the_service_counts_and_logs_what_lies_ahead_once() {
     for _ in 0..3 {
         scene.synced().await;
     }
-    assert_eq!(
-        (metric("gap").await.as_deref(), metric("no_account").await.as_deref()),
-        (Some("0"), Some("1"))
-    );
+    assert_eq!((findings("gap").await, findings("no_account").await), (Some(0), Some(1)));
     assert_eq!(scene.logged(1, "found ahead: deniz@example.com").await.len(), 1);
     assert_eq!(scene.logged(1, gap).await.len(), 1);
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use sandbox::world;
 use serde_json::{Value, json};
 
-use super::{Checked, check, fill};
-use crate::support::{ADMIN_TOKEN, ANA, BO, Config, Scene, out};
+use super::{check, check_offline, fill};
+use crate::support::{ADMIN_TOKEN, ANA, BO, Config, DB, Scene, stdout};
 
 #[tokio::test]
 async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     fill(&scene);
     let found = check(&scene).await;
     assert_eq!(found.code, Some(0), "{:#}", found.report);
@@ -27,11 +27,11 @@ async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
         .map(|one| (one["email"].as_str().expect("a text"), &one["resources"]))
         .collect();
     assert_eq!(people.keys().copied().collect::<Vec<_>>(), [ANA.1, BO.1]);
-    assert!(people.values().all(|resources| **resources == json!(["prod-postgres"])));
+    assert!(people.values().all(|resources| **resources == json!([DB])));
     assert_eq!(scene.writes(), (0, 0));
 
     let text = scene.run(&["check"]).await;
-    let text = out(&text);
+    let text = stdout(&text);
     assert!(
         text.contains("0 problems, 0 warnings, 3 notes; 2 on-calls seen, access for 2 accounts"),
         "{text}"
@@ -41,18 +41,17 @@ async fn a_sound_set_up_has_no_problem_and_tells_who_gets_what() {
 
 #[tokio::test]
 async fn offline_it_asks_nobody() {
-    let scene = Scene::set(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
-    let output = scene.run(&["check", "--offline", "--format", "json"]).await;
-    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((output.status.code(), &report["offline"]), (Some(0), &Value::Bool(true)));
-    assert_eq!(report["findings"][0]["kind"], "no_webhook_secret");
+    let scene = Scene::prepared(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
+    let found = check_offline(&scene).await;
+    assert_eq!((found.code, &found.report["offline"]), (Some(0), &Value::Bool(true)));
+    assert_eq!(found.report["findings"][0]["kind"], "no_webhook_secret");
     assert!(scene.pagerduty.requests().is_empty() && scene.strongdm.calls().is_empty());
 }
 
 #[tokio::test]
 async fn settings_that_are_allowed_but_unwise_are_warned_of() {
-    let scene = Scene::set(Config::default()).await;
-    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    let scene = Scene::prepared(Config::default()).await;
+    let file = scene.config_file();
     let secret = format!("webhook_secrets = [{:?}]", world::WEBHOOK_SECRET);
     for (from, to, kind) in [
         (format!("admin_token = {ADMIN_TOKEN:?}"), r#"admin_token = "short""#, "short_admin_token"),
@@ -64,11 +63,9 @@ async fn settings_that_are_allowed_but_unwise_are_warned_of() {
             "public_url_in_the_clear",
         ),
     ] {
-        assert!(text.contains(&from), "{from}");
-        scene.write_config(&text.replacen(&from, to, 1));
-        let output = scene.run(&["check", "--offline", "--format", "json"]).await;
-        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let found = Checked { code: output.status.code(), report };
+        assert!(file.contains(&from), "{from}");
+        scene.write_config(&file.replacen(&from, to, 1));
+        let found = check_offline(&scene).await;
         assert_eq!((found.one(kind).0.as_str(), found.code), ("warning", Some(0)), "{:#}", found.report);
     }
 }

@@ -5,12 +5,11 @@ use crate::support::{Config, Database, Scene};
 
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_is_found_without_making_one() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     fill(&scene);
     std::fs::create_dir(scene.dir().join("adir")).expect("a writable directory");
-    std::fs::write(scene.dir().join("letter"), "no database at all ".repeat(100))
-        .expect("a writable directory");
-    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    scene.write_file("letter", "no database at all ".repeat(100));
+    let file = scene.config_file();
     let before = std::fs::read_dir(scene.dir()).expect("a directory").count();
     for (url, subject, words) in [
         ("sqlite:missing/x.db", "missing/x.db", "cannot be made in"),
@@ -19,7 +18,7 @@ async fn a_store_that_cannot_be_opened_is_found_without_making_one() {
         ("sqlite:letter", "store", "not a database"),
         ("postgres://app:hush-password@127.0.0.1:9/grants", "store", "Connection refused"),
     ] {
-        scene.write_config(&text.replace("sqlite:oncall-grants.db", url));
+        scene.write_config(&file.replace("sqlite:oncall-grants.db", url));
         let found = check(&scene).await;
         found.assert_problem("store", subject, words);
         assert_eq!(found.kinds("problem"), ["store"], "{url}");

@@ -1,13 +1,10 @@
 //! The webhook subscription: missing, switched off, deaf, or signing with a secret that nobody knows.
 
-use sandbox::{
-    pagerduty::sign,
-    world::{self, SCHEDULE},
-};
+use sandbox::world::{SCHEDULE, WEBHOOK_SECRET};
 use serde_json::{Value, json};
 
 use super::{check, fill};
-use crate::support::{Config, Scene, err};
+use crate::support::{Config, Scene, stderr};
 
 #[tokio::test]
 async fn the_subscription_is_judged() {
@@ -16,7 +13,7 @@ async fn the_subscription_is_judged() {
     check(&scene).await.assert_problem("subscription_missing", "webhook subscription", "none delivers to");
 
     let made = scene.webhook(&["create", "--secret-file", "fresh"]).await;
-    assert!(made.status.success(), "{}", err(&made));
+    assert!(made.status.success(), "{}", stderr(&made));
     let found = check(&scene).await;
     assert_eq!(found.code, Some(0), "{:#}", found.report);
 
@@ -31,8 +28,7 @@ async fn the_subscription_is_judged() {
     assert_eq!(severity, "warning");
     assert!(message.contains("incident.reassigned") && !message.contains("incident.triggered"), "{message}");
 
-    let denied = "/webhook_subscriptions".to_owned();
-    scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(denied));
+    scene.deny_path("/webhook_subscriptions");
     let found = check(&scene).await;
     assert_eq!((found.one("subscription_not_readable").0.as_str(), found.code), ("note", Some(0)));
 }
@@ -51,23 +47,17 @@ async fn a_subscription_without_a_known_secret_is_one_finding_with_the_remedy_th
 
 #[tokio::test]
 async fn a_wrong_secret_that_the_service_noticed_is_a_problem_until_a_signed_event_comes() {
-    let mut scene = Scene::reachable(Config::default()).await;
+    let (scene, id) = Scene::with_wrong_secret().await;
     fill(&scene);
-    scene.webhook(&["create", "--secret-file", "unused"]).await;
-    let id = scene.subscription_ids().remove(0);
-    scene.start().await;
-    scene.subscription_becomes("active").await;
     let forged = async || {
-        let headers = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)];
-        scene.post_webhook("{}", headers).await.assert_error(401, "bad_signature");
+        scene.forge(&id).await;
         // The pass keeps what was noticed.
         scene.synced().await;
     };
     let signed = async |subscription: &str| {
-        let body = scene.about(SCHEDULE).body();
-        let signature = sign(world::WEBHOOK_SECRET, &body);
-        let headers = [("X-PagerDuty-Signature", &*signature), ("X-Webhook-Subscription", subscription)];
-        assert_eq!(scene.post_webhook(body, headers).await.status, 202);
+        let request = scene.signed_request(WEBHOOK_SECRET, scene.about(SCHEDULE).body());
+        let answer = scene.send(request.header("X-Webhook-Subscription", subscription)).await;
+        assert_eq!(answer.status, 202);
         scene.all_served().await;
     };
     forged().await;

@@ -8,18 +8,18 @@ use sandbox::{
     strongdm::LEAST_PERMISSIONS,
 };
 
-use super::{check, fill, rules::policy_rule};
+use super::{check, fill, rules::by_policy};
 use crate::support::{Config, Scene};
 
 #[tokio::test]
 async fn a_refused_key_is_one_finding_however_much_depends_on_it() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     scene.pagerduty.configure(|settings| settings.tokens.clear());
     let found = check(&scene).await;
     found.assert_problem("key_refused", "PagerDuty", "token refused");
     assert_eq!(found.kinds("problem"), ["key_refused"]);
 
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     fill(&scene);
     scene.strongdm.configure(|settings| settings.keys.clear());
     let found = check(&scene).await;
@@ -29,7 +29,7 @@ async fn a_refused_key_is_one_finding_however_much_depends_on_it() {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_named() {
-    let scene = Scene::set(Config::default()).await;
+    let scene = Scene::prepared(Config::default()).await;
     scene.pagerduty.faults().add(Fault::on("", Action::http(503, "")).until_cleared());
     check(&scene).await.assert_problem("unreachable", "PagerDuty", "503");
 }
@@ -41,9 +41,9 @@ async fn each_missing_right_at_strongdm_is_named_with_what_it_is_for() {
         ("datasource:list", "find the resources"),
         ("grant:read", "compare what it granted"),
     ] {
-        let scene = Scene::set(Config::default()).await;
+        let scene = Scene::prepared(Config::default()).await;
         fill(&scene);
-        scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove(right));
+        scene.take_right(right);
         let found = check(&scene).await;
         found.assert_problem("right_missing", right, words);
         assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
@@ -57,11 +57,11 @@ async fn each_missing_right_at_pagerduty_is_named_with_what_it_is_for() {
         ("/oncalls", "oncalls.read", Config::default()),
         ("/users", "users.read", Config::default()),
         ("/schedules", "schedules.read", Config::default()),
-        ("/escalation_policies", "escalation_policies.read", policy_rule("[1]", "")),
+        ("/escalation_policies", "escalation_policies.read", by_policy("escalation_levels = [1]\n")),
     ] {
-        let scene = Scene::set(config).await;
+        let scene = Scene::prepared(config).await;
         fill(&scene);
-        scene.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(path.to_owned()));
+        scene.deny_path(path);
         let found = check(&scene).await;
         found.assert_problem("right_missing", right, "is missing");
         assert_eq!(found.kinds("problem"), ["right_missing"], "{:#}", found.report);
@@ -72,7 +72,7 @@ async fn each_missing_right_at_pagerduty_is_named_with_what_it_is_for() {
 async fn a_clock_that_is_wrong_is_found() {
     for (skew, severity, code) in [(TimeDelta::minutes(2), "warning", 0), (TimeDelta::days(1), "problem", 1)]
     {
-        let scene = Scene::set(Config::default()).await;
+        let scene = Scene::prepared(Config::default()).await;
         fill(&scene);
         let date = (scene.now() + skew).format("%a, %d %b %Y %T GMT").to_string();
         let headers = BTreeMap::from([("date".to_owned(), date)]);

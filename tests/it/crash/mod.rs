@@ -18,10 +18,10 @@ use sandbox::{
 };
 use serde_json::Value;
 
-use crate::support::{ANA, BO, CEM, Config, Person, Scene};
+use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, Service, grant_ids, merged, rule};
 
 const PEOPLE: [Person; 3] = [ANA, BO, CEM];
-const RESOURCES: [&str; 2] = ["prod-postgres", "prod-web-1"];
+const RESOURCES: [&str; 2] = [DB, "prod-web-1"];
 
 /// Who, from which minute, to which.
 type Shifts = Vec<(Person, i64, i64)>;
@@ -58,7 +58,7 @@ impl Drop for Run {
 }
 
 fn config() -> Config {
-    let rule = crate::support::rule("crash", &[SCHEDULE], &RESOURCES);
+    let rule = rule("crash", &[SCHEDULE], &RESOURCES);
     Config { max_revocations: 1000, ..Config::with_rules([rule]) }
 }
 
@@ -116,10 +116,16 @@ fn clear_faults(scene: &Scene) {
     scene.pagerduty.faults().clear();
 }
 
+/// Whether a pass can be had that finds everything in order and nothing left to do.
+async fn finds_nothing_to_do(service: &Service) -> bool {
+    let Ok(answer) = service.try_send(service.sync_request()).await else { return false };
+    answer.status == 200 && answer.report().created.is_empty() && answer.report().revoked.is_empty()
+}
+
 /// Whether everybody has access exactly while on call.
 fn is_exact(scene: &Scene, shifts: &Shifts) -> bool {
     PEOPLE.iter().all(|person| {
-        let wanted = merged(shifts, *person);
+        let wanted = on_call(shifts, *person);
         RESOURCES.iter().all(|resource| scene.access(*person, resource) == wanted)
     })
 }
@@ -127,7 +133,7 @@ fn is_exact(scene: &Scene, shifts: &Shifts) -> bool {
 /// Everybody has access exactly while on call, by one grant at a time, and `ours` is all that strongDM has.
 fn check(scene: &Scene, shifts: &Shifts, ours: &[Value]) {
     for person in PEOPLE {
-        let wanted = merged(shifts, person);
+        let wanted = on_call(shifts, person);
         for resource in RESOURCES {
             assert_eq!(scene.access(person, resource), wanted, "{} on {resource}", person.1);
             let grants = scene.strongdm.grants_of(person.1, resource);
@@ -139,11 +145,7 @@ fn check(scene: &Scene, shifts: &Shifts, ours: &[Value]) {
             }
         }
     }
-    let mut ours: Vec<&str> = ours.iter().map(|grant| grant["id"].as_str().expect("an ID")).collect();
-    let mut there: Vec<String> = scene.strongdm.grants().into_iter().map(|grant| grant.id).collect();
-    ours.sort_unstable();
-    there.sort_unstable();
-    assert_eq!(ours, there, "what is there is not what we know of");
+    assert_eq!(grant_ids(ours), scene.grant_ids(), "what is there is not what we know of");
 }
 
 /// Each accepted event counted once, and a pass has served it.
@@ -157,13 +159,7 @@ fn check_events(known: &[Value], accepted: &BTreeSet<String>) {
 }
 
 /// The minutes in which this person is on call, from now on.
-fn merged(shifts: &Shifts, person: Person) -> Vec<(i64, i64)> {
-    let mut windows: Vec<(i64, i64)> = Vec::new();
-    for (_, from, to) in shifts.iter().filter(|(who, _, _)| *who == person) {
-        match windows.last_mut() {
-            Some((_, end)) if *from <= *end => *end = *to,
-            _ => windows.push(((*from).max(0), *to)),
-        }
-    }
-    windows
+fn on_call(shifts: &Shifts, person: Person) -> Vec<(i64, i64)> {
+    let theirs = shifts.iter().filter(|(who, _, _)| *who == person);
+    merged(theirs.map(|(_, from, to)| ((*from).max(0), *to)))
 }

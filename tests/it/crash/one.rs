@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sandbox::{strongdm::SecondGrant, world::SCHEDULE};
 
-use super::{Run, check, check_events, clear_faults, config, new_shifts, ready, some_faults};
+use super::{
+    Run, check, check_events, clear_faults, config, finds_nothing_to_do, new_shifts, ready, some_faults,
+};
 use crate::support::{Scene, wait_until};
 
 /// Some ten seconds.
@@ -49,18 +51,9 @@ async fn survive(second_grant: SecondGrant) {
             scene.launch().await;
         }
         clear_faults(&scene);
-        settled(&scene).await;
+        wait_until("nothing is left to do", async || finds_nothing_to_do(&scene).await).await;
         check(&scene, &shifts, &scene.grants().await);
         scene.all_served().await;
         check_events(&scene.events().await, &accepted);
     }
-}
-
-/// Waits for a pass that finds everything in order and nothing left to do.
-async fn settled(scene: &Scene) {
-    wait_until("all is settled", async || {
-        let answer = scene.sync().await;
-        (answer.status == 200 && answer.count("created") + answer.count("revoked") == 0).then_some(())
-    })
-    .await;
 }

@@ -7,14 +7,13 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fastrand::Rng;
-use futures_util::future::join_all;
-use reqwest::Method;
+use futures_util::future::{join, join_all};
+use reqwest::RequestBuilder;
 use sandbox::{
     faults::{Action, Fault},
     strongdm::SecondGrant,
     world::SCHEDULE,
 };
-use serde_json::Value;
 use sqlx::PgConnection;
 use tokio::{
     task::JoinHandle,
@@ -22,14 +21,13 @@ use tokio::{
 };
 
 use super::{
-    Run, check, check_events, clear_faults, config, is_exact, new_shifts, ready, some_faults, some_write,
+    Run, check, check_events, clear_faults, config, finds_nothing_to_do, is_exact, new_shifts, ready,
+    some_faults, some_write,
 };
-use crate::support::{Proxy, Replica, Replicas, TAKE_OVER, send, wait_for};
+use crate::support::{Answer, PATIENCE, Proxy, Replicas, Service, answer, wait_until};
 
 /// Some twenty seconds.
 const ROUNDS: u32 = 6;
-/// A request that waits for the pass of a dead replica is answered after its lease, and a pass of its own.
-const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn replicas_killed_frozen_and_cut_off_at_random_neither_forget_nor_double() {
@@ -43,7 +41,7 @@ async fn replicas_killed_frozen_and_cut_off_where_overlapping_grants_are_refused
 
 async fn survive(second_grant: SecondGrant) {
     let mut run = Run::new(ROUNDS);
-    let replicas = Replicas::set(config()).await;
+    let replicas = Replicas::prepared(config()).await;
     ready(&replicas.scene, second_grant);
     let mut members = Vec::new();
     for _ in 0..2 + usize::from(run.rng.u8(0..3) == 0) {
@@ -70,7 +68,7 @@ enum State {
 
 /// A replica with a way of its own to the database, and what was done to it.
 struct Member {
-    replica: Replica,
+    replica: Service,
     way: Proxy,
     state: State,
 }
@@ -78,7 +76,7 @@ struct Member {
 impl Member {
     async fn start(replicas: &Replicas) -> Self {
         let (way, url) = Proxy::to_database(&replicas.database.url).await;
-        Self { replica: replicas.start_on(url.as_str()).await, way, state: State::Well }
+        Self { replica: replicas.launch_on(url.as_str()).await, way, state: State::Well }
     }
 
     fn suffer(&mut self, state: State) {
@@ -95,7 +93,7 @@ impl Member {
     async fn recover(&mut self, real: bool) {
         match self.state {
             State::Well => {}
-            State::Dead => self.replica.restart().await,
+            State::Dead => self.replica.launch().await,
             State::Frozen => self.replica.signal("CONT"),
             State::CutOff => self.way.open(),
             State::Muted => {
@@ -160,8 +158,8 @@ impl Fleet {
         let accepted = asked.answers().await;
         // A call that came late may wait for the next comparison of the ledger, which a request asks for.
         if !stalls && !accepted.is_empty() {
-            wait_for(TAKE_OVER, "access becomes exact because of events alone", async || {
-                is_exact(&self.replicas.scene, &shifts).then_some(())
+            wait_until("access becomes exact because of events alone", async || {
+                is_exact(&self.replicas.scene, &shifts)
             })
             .await;
         }
@@ -173,19 +171,19 @@ impl Fleet {
     fn deliver(&self, rng: &mut Rng, asked: &mut Asked) {
         let event = self.replicas.scene.about(SCHEDULE);
         for _ in 0..=usize::from(rng.u8(0..4) == 0) {
-            let request = self.any(rng).replica.delivery(&event).timeout(ANSWER_WITHIN);
+            let request = self.any(rng).replica.signed_event(&event);
             let id = event.id.clone();
             asked.deliveries.push(tokio::spawn(async move {
-                send(request).await.is_some_and(|answer| answer.status == 202).then_some(id)
+                ends(request).await.is_some_and(|answer| answer.status == 202).then_some(id)
             }));
         }
     }
 
-    /// The answer may be anything, since things go wrong meanwhile, and the replica may die; but it must come.
+    /// The answer may be anything, since things go wrong meanwhile, and the replica may die.
     fn ask_for_a_pass(&self, rng: &mut Rng, asked: &mut Asked) {
-        let request = self.any(rng).replica.request(Method::POST, "/sync");
+        let request = self.any(rng).replica.sync_request();
         asked.passes.push(tokio::spawn(async move {
-            drop(request.send().await);
+            ends(request).await;
         }));
     }
 
@@ -205,7 +203,7 @@ impl Fleet {
             6 => {
                 member.replica.signal("TERM");
                 sleep(Duration::from_millis(rng.u64(0..300))).await;
-                member.replica.restart().await;
+                member.replica.launch().await;
             }
             7 => self.break_connections().await,
             8 => {
@@ -232,47 +230,34 @@ impl Fleet {
         }
         if let Some(member) = self.members.iter().find(|member| member.state == State::Well) {
             // A call that is held may hold this pass as well.
-            let patience = if real { ANSWER_WITHIN } else { Duration::from_secs(2) };
-            drop(timeout(patience, member.replica.sync()).await);
+            let bound = if real { PATIENCE } else { Duration::from_secs(2) };
+            drop(timeout(bound, answer(member.replica.sync_request())).await);
         }
     }
 
     /// Waits until no replica finds anything to do, one after the other: whoever still runs a pass ends it first.
     async fn settled(&self) {
-        wait_for(TAKE_OVER, "all is settled", async || {
+        wait_until("nothing is left to do", async || {
             for Member { replica, .. } in &self.members {
-                let answer = replica.sync().await?;
-                if answer.status != 200 || answer.count("created") + answer.count("revoked") > 0 {
-                    return None;
+                if !finds_nothing_to_do(replica).await {
+                    return false;
                 }
             }
-            Some(())
+            true
         })
         .await;
     }
 
     async fn check(&self, shifts: &super::Shifts, accepted: &BTreeSet<String>) {
-        wait_for(TAKE_OVER, "all deliveries are served", async || {
-            let waiting = |event: &Value| event["status"] == "accepted" && event["pass_id"].is_null();
-            (!self.events(0).await.iter().any(waiting)).then_some(())
-        })
-        .await;
-        let (events, ours) = (self.events(0).await, self.ours(0).await);
+        let Member { replica: first, .. } = &self.members[0];
+        first.all_served().await;
+        let (events, ours) = (first.events().await, first.grants().await);
         check(&self.replicas.scene, shifts, &ours);
         check_events(&events, accepted);
-        for other in 1..self.members.len() {
-            assert_eq!(self.ours(other).await, ours, "replicas differ");
-            assert_eq!(self.events(other).await, events, "replicas differ");
+        for Member { replica, .. } in &self.members[1..] {
+            assert_eq!(replica.grants().await, ours, "replicas differ");
+            assert_eq!(replica.events().await, events, "replicas differ");
         }
-    }
-
-    async fn events(&self, member: usize) -> Vec<Value> {
-        let answer = self.members[member].replica.get("/api/events?limit=500").await;
-        answer.json()["items"].as_array().expect("a list").clone()
-    }
-
-    async fn ours(&self, member: usize) -> Vec<Value> {
-        self.members[member].replica.get("/api/grants").await.json().as_array().expect("a list").clone()
     }
 }
 
@@ -280,8 +265,16 @@ impl Asked {
     /// The events that were accepted, once everything was answered.
     async fn answers(self) -> BTreeSet<String> {
         let Self { deliveries, passes } = self;
-        let all = async { (join_all(deliveries).await, join_all(passes).await) };
-        let (deliveries, _) = timeout(ANSWER_WITHIN, all).await.expect("an answer was waited for in vain");
+        let (deliveries, passes) = join(join_all(deliveries), join_all(passes)).await;
+        for pass in passes {
+            pass.expect("no panic");
+        }
         deliveries.into_iter().filter_map(|delivered| delivered.expect("no panic")).collect()
     }
+}
+
+/// What a request is answered, unless its connection breaks. One of both must come.
+async fn ends(request: RequestBuilder) -> Option<Answer> {
+    let answer = answer(request).await;
+    answer.inspect_err(|error| assert!(!error.is_timeout(), "an answer was waited for in vain: {error}")).ok()
 }

@@ -12,7 +12,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, err, out, python};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, python, rule, stderr, stdout};
 
 const READER_KEY: &str = "auth-00000000000reader";
 /// More people than fit into the largest page.
@@ -30,11 +30,8 @@ async fn the_client_of_pagerduty_sees_whom_the_service_let_in() {
 
 /// All of production for whoever is on call; Cem, whose turn comes, is suspended.
 async fn scene() -> Scene {
-    let rule = format!(
-        "[[rules]]\nname = \"production\"\nschedules = [{SCHEDULE:?}]\nresources = [\"prod-postgres\"]\n\
-         resource_filters = [\"tags:env=prod\"]\n"
-    );
-    let mut scene = Scene::set(Config::with_rules([rule])).await;
+    let rule = rule("production", &[SCHEDULE], &[DB]) + "resource_filters = [\"tags:env=prod\"]\n";
+    let mut scene = Scene::prepared(Config::with_rules([rule])).await;
     for number in 0..EXTRAS {
         let (id, email) = (format!("PX{number:05}"), format!("person-{number}@example.com"));
         scene.pagerduty.add_user(User::new(&id, &format!("Person {number}"), &email));
@@ -88,10 +85,10 @@ fn agrees(scene: &Scene, script: &str) {
             .output()
             .expect("the interpreter can be run")
     });
-    let said = out(&output);
+    let said = stdout(&output);
     assert!(
         output.status.success() && said.ends_with("all agreed\n"),
         "{script} disagrees:\n{said}\n{}",
-        err(&output)
+        stderr(&output)
     );
 }

@@ -2,13 +2,12 @@
 
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::Subscription,
     world::SCHEDULE,
 };
 use serde_json::json;
 
-use super::{address, browser::Browser, is_sound, looked_at, rules, turns};
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, err, rule, wait_until};
+use super::{address, browser::Browser, is_sound, looked_at, rules, turning, turns};
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, filter_rule, rule, stderr};
 
 /// Nobody listens there; what the stand-in delivers is lost.
 const PUBLIC_URL: &str = "http://127.0.0.1:9";
@@ -23,12 +22,6 @@ async fn page(scene: &Scene) -> String {
     scene.get("/").await.text
 }
 
-/// Waits until the page says, or no longer says, these words.
-async fn says(scene: &Scene, words: &str, expected: bool) {
-    let what = format!("the page says {words:?}: {expected}");
-    wait_until(&what, async || (page(scene).await.contains(words) == expected).then_some(())).await;
-}
-
 /// The notices of the summary with their tones, in their order.
 async fn notices(browser: &Browser) -> Vec<String> {
     let all = "[...document.querySelectorAll('.notice')].map(n => n.classList[1] + ': ' + n.querySelector('h2').textContent)";
@@ -38,7 +31,7 @@ async fn notices(browser: &Browser) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn gaps_are_told_with_their_times_and_what_mends_them() {
     let browser = Browser::start().await;
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     holes(&scene);
     scene.start().await;
     let said = looked_at(&scene, &browser, "gaps").await;
@@ -69,14 +62,14 @@ async fn gaps_are_told_with_their_times_and_what_mends_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gaps_outlive_the_process_and_what_cannot_be_seen_and_go_when_they_are_filled() {
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     holes(&scene);
     scene.start().await;
-    says(&scene, "Nobody is on call now for payments", true).await;
+    scene.page_says("Nobody is on call now for payments").await;
     scene.kill();
     scene.pagerduty.faults().add(Fault::on("", Action::http(503, "")).until_cleared());
     scene.start().await;
-    says(&scene, "PagerDuty does not answer as it should", true).await;
+    scene.page_says("PagerDuty does not answer as it should").await;
     let said = page(&scene).await;
     assert!(said.contains("Nobody is on call now for payments"), "{said}");
     assert!(said.contains("It could not be checked the last time."), "{said}");
@@ -84,23 +77,21 @@ async fn gaps_outlive_the_process_and_what_cannot_be_seen_and_go_when_they_are_f
     scene.shifts(SCHEDULE, &[(ANA, -60, 400), (CEM, 9000, 20_000)]);
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.all_served().await;
-    says(&scene, "Nobody is on call now", false).await;
-    says(&scene, "Nobody will be on call for payments, first in 6 h", true).await;
+    scene.page_no_longer_says("Nobody is on call now").await;
+    scene.page_says("Nobody will be on call for payments, first in 6 h").await;
     scene.shifts(SCHEDULE, &[(ANA, -60, 20_000)]);
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.all_served().await;
-    says(&scene, "All is well", true).await;
+    scene.page_says("All is well").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_finding_names_what_mends_it_the_most_urgent_first() {
     let browser = Browser::start().await;
-    let filter = format!(
-        "[[rules]]\nname = \"crowd\"\nschedules = [{SCHEDULE:?}]\nresource_filters = [\"tags:env=nowhere\"]\n"
-    );
-    let misnamed = rule("misnamed", &[SCHEDULE], &["prod-postgras"]);
-    let rules = rules().rules + &filter + &misnamed;
-    let mut scene = Scene::set(Config { rules, ..Config::default() }).await;
+    let rules = rules().rules
+        + &filter_rule("crowd", "tags:env=nowhere")
+        + &rule("misnamed", &[SCHEDULE], &["prod-postgras"]);
+    let mut scene = Scene::prepared(Config { rules, ..Config::default() }).await;
     scene.shifts(SCHEDULE, &[(ANA, -60, 120), (DENIZ, 120, 20_000)]);
     scene.start().await;
     let said = looked_at(&scene, &browser, "findings").await;
@@ -123,38 +114,34 @@ async fn every_finding_names_what_mends_it_the_most_urgent_first() {
     }
 }
 
-/// A service that should be reached, whose subscription signs with a secret that it does not have.
-async fn subscribed(config: Config) -> (Scene, Subscription) {
-    let mut scene = Scene::set(Config { public_url: Some(PUBLIC_URL), ..config }).await;
+/// A service that should be reached, and the ID of its subscription, which signs with a secret that it does not have.
+async fn subscribed() -> (Scene, String) {
+    let mut scene = Scene::prepared(Config { public_url: Some(PUBLIC_URL), ..Config::default() }).await;
     turns(&scene);
-    let created = scene.webhook(&["create", "--secret-file", "unused"]).await;
-    let one = scene.pagerduty.subscriptions().pop();
-    let one = one.unwrap_or_else(|| panic!("{}", err(&created)));
+    let id = scene.subscribe_without_its_secret().await;
     scene.start().await;
-    (scene, one)
+    (scene, id)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_state_of_the_subscription_is_shown_with_what_mends_it() {
     let browser = Browser::start().await;
-    let mut scene = Scene::set(Config::default()).await;
-    turns(&scene);
-    scene.start().await;
-    says(&scene, "not watched", true).await;
+    let scene = turning(Config::default()).await;
+    scene.page_says("not watched").await;
 
-    let (mut scene, one) = subscribed(Config::default()).await;
-    says(&scene, "Webhooks <span class=\"chip good\">active</span>", true).await;
+    let (mut scene, id) = subscribed().await;
+    scene.page_says("Webhooks <span class=\"chip good\">active</span>").await;
     assert!(page(&scene).await.contains("All is well"));
     for state in ["inactive", "missing"] {
         scene.kill();
         if state == "inactive" {
-            scene.change_subscription(&one.id, json!({"active": false})).await;
+            scene.change_subscription(&id, json!({"active": false})).await;
         } else {
-            let deleted = scene.webhook(&["delete", &one.id]).await;
-            assert!(deleted.status.success(), "{}", err(&deleted));
+            let deleted = scene.webhook(&["delete", &id]).await;
+            assert!(deleted.status.success(), "{}", stderr(&deleted));
         }
         scene.start().await;
-        says(&scene, &format!("<span class=\"chip bad\">{state}</span>"), true).await;
+        scene.page_says(&format!("<span class=\"chip bad\">{state}</span>")).await;
         let said = looked_at(&scene, &browser, &format!("subscription-{state}")).await;
         assert_eq!(notices(&browser).await.len(), 1, "{said}");
         assert!(said.contains("Webhook subscription") && said.contains("What mends it: "), "{said}");
@@ -165,33 +152,28 @@ async fn the_state_of_the_subscription_is_shown_with_what_mends_it() {
 async fn a_wrong_secret_is_told_until_a_webhook_is_signed_well_also_after_a_restart() {
     const REFUSED: &str = "Webhooks of our own subscription are refused";
     let browser = Browser::start().await;
-    let (mut scene, one) = subscribed(Config::default()).await;
-    says(&scene, "chip good\">active", true).await;
-    let forged = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &*one.id)];
-    let stranger = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", "PSTRANGER")];
-    scene.post_webhook("{}", stranger).await.assert_error(401, "bad_signature");
+    let (mut scene, id) = subscribed().await;
+    scene.page_says("chip good\">active").await;
+    scene.forge("PSTRANGER").await;
     assert!(!page(&scene).await.contains(REFUSED));
-    scene.post_webhook("{}", forged).await.assert_error(401, "bad_signature");
+    scene.forge(&id).await;
     let said = looked_at(&scene, &browser, "wrong-secret").await;
     assert_eq!(notices(&browser).await, [format!("bad: {REFUSED}")]);
-    assert!(
-        said.contains(&one.id) && said.contains("webhook rotate") && said.contains("last seen"),
-        "{said}"
-    );
+    assert!(said.contains(&id) && said.contains("webhook rotate") && said.contains("last seen"), "{said}");
 
+    // A pass keeps what was noticed.
+    scene.synced().await;
     scene.kill();
     scene.start().await;
     assert!(page(&scene).await.contains(REFUSED));
     scene.deliver(&scene.about(SCHEDULE)).await;
-    says(&scene, REFUSED, false).await;
+    scene.page_no_longer_says(REFUSED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_secret_the_page_says_that_webhooks_are_refused() {
     let browser = Browser::start().await;
-    let mut scene = Scene::set(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
-    turns(&scene);
-    scene.start().await;
+    let scene = turning(Config { webhook_secrets: Vec::new(), ..Config::default() }).await;
     let said = looked_at(&scene, &browser, "no-secret").await;
     assert_eq!(notices(&browser).await, ["warn: Webhooks are answered 503"]);
     assert!(said.contains("pagerduty.webhook_secrets"), "{said}");

@@ -123,8 +123,8 @@ impl Browser {
         element.send_keys(keys).await.expect("keys can be pressed");
     }
 
-    /// What the browser complained about since it was last asked: errors of scripts, violations of the policy.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    /// What the browser's console tells since it was last asked: errors of scripts, violations of the policy.
+    pub(crate) async fn problems(&self) -> Vec<String> {
         let log = self.client.issue_cmd(Own { path: "se/log", body: json!({"type": "browser"}) }).await;
         let entries = log.expect("a log");
         let serious = |entry: &&Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";

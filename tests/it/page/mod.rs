@@ -12,12 +12,12 @@ use sandbox::{
     faults::{Action, Fault},
     pagerduty::{Shift, User},
     strongdm::SecondGrant,
-    world::{POLICY, SCHEDULE, V3_SCHEDULE},
+    world::{SCHEDULE, V3_SCHEDULE},
 };
 use serde_json::json;
 
 use self::browser::Browser;
-use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, Scene, rule, wait_until};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, policy_rule, rule, wait_until};
 
 /// A page that takes longer to make is not looked at during an incident. Measured without optimisation, in time of the
 /// processor, which does not depend on what else it has to do.
@@ -54,17 +54,14 @@ const PALE: &str = r"(() => {
 
 /// The page with credentials, as a person would open it.
 fn address(scene: &Scene) -> String {
-    let bare = scene.url().trim_start_matches("http://");
-    format!("http://ops:{ADMIN_TOKEN}@{bare}/")
+    format!("http://ops:{ADMIN_TOKEN}@{}/", scene.address())
 }
 
 /// Rules for databases, clusters and all of production.
 fn rules() -> Config {
-    let policy = format!(
-        "[[rules]]\nname = \"platform\"\nescalation_policies = [\"{POLICY}\"]\nescalation_levels = [1, 2]\n\
-         resources = [\"prod-cluster\"]\nresource_filters = [\"tags:env=staging\"]\n"
-    );
-    let payments = rule("payments", &[SCHEDULE], &["prod-postgres"]);
+    let policy = policy_rule("platform", &["prod-cluster"])
+        + "escalation_levels = [1, 2]\nresource_filters = [\"tags:env=staging\"]\n";
+    let payments = rule("payments", &[SCHEDULE], &[DB]);
     let data = rule("data platform", &[V3_SCHEDULE], &["staging-mysql"]);
     Config { max_revocations: 2, ..Config::with_rules([payments, policy, data]) }
 }
@@ -78,7 +75,7 @@ fn turns(scene: &Scene) {
 }
 
 async fn turning(config: Config) -> Scene {
-    let mut scene = Scene::set(config).await;
+    let mut scene = Scene::prepared(config).await;
     turns(&scene);
     scene.start().await;
     scene
@@ -87,7 +84,7 @@ async fn turning(config: Config) -> Scene {
 /// What must hold of every page in every state. Leaves a picture.
 async fn is_sound(browser: &Browser, name: &str) {
     wait_until("the page is there as a whole", async || {
-        (browser.value("document.readyState").await == "complete").then_some(())
+        browser.value("document.readyState").await == "complete"
     })
     .await;
     let count = async |selector: &str| {
@@ -121,7 +118,7 @@ async fn is_sound(browser: &Browser, name: &str) {
     assert_eq!(browser.value(twice).await, json!([]), "{name}: identifiers given twice");
     assert_eq!(browser.value(PALE).await, json!([]), "{name}: text that is hard to read");
     fits(browser, name).await;
-    assert_eq!(browser.complaints().await, Vec::<String>::new(), "{name}");
+    assert_eq!(browser.problems().await, Vec::<String>::new(), "{name}");
     browser.picture(name).await;
 }
 
@@ -157,15 +154,13 @@ async fn looked_at(scene: &Scene, browser: &Browser, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_world_and_a_seeded_one() {
     let browser = Browser::start().await;
-    let mut scene = Scene::set(Config::default()).await;
+    let mut scene = Scene::prepared(Config::default()).await;
     scene.shifts(SCHEDULE, &[]);
     scene.start().await;
     let said = looked_at(&scene, &browser, "empty").await;
     assert!(said.contains("Nobody has access now") && !said.contains("All is well"), "{said}");
 
-    let mut scene = Scene::set(Config::default()).await;
-    turns(&scene);
-    scene.start().await;
+    let scene = turning(Config::default()).await;
     let said = looked_at(&scene, &browser, "well").await;
     assert!(said.contains("1 person has access now") && said.contains("All is well"), "{said}");
 
@@ -189,7 +184,7 @@ async fn an_empty_world_and_a_seeded_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_people_are_shown_promptly() {
     let browser = Browser::start().await;
-    let mut scene = Scene::set(rules()).await;
+    let mut scene = Scene::prepared(rules()).await;
     for number in 0..CROWD {
         let (id, email) = (format!("PCROWD{number}"), format!("person.{number:03}@example.com"));
         scene.pagerduty.add_user(User::new(&id, &format!("Person {number}"), &email));
@@ -227,7 +222,7 @@ async fn what_is_wrong_comes_first() {
     let said = looked_at(&scene, &browser, "unknown-schedule").await;
     assert!(said.contains(&format!("schedule {V3_SCHEDULE}")), "{said}");
 
-    let mut scene = Scene::set(rules()).await;
+    let mut scene = Scene::prepared(rules()).await;
     scene.strongdm.configure(|settings| settings.second_grant = SecondGrant::RefusesAny);
     turns(&scene);
     scene.start().await;
@@ -270,7 +265,7 @@ async fn held_revocations_are_previewed_and_confirmed_with_the_keyboard_alone() 
     is_sound(&browser, "synced").await;
     let said = text(&browser).await;
     assert!(!said.contains("held until") && said.contains("Revoked"), "{said}");
-    assert_eq!(scene.access(ANA, "prod-postgres"), []);
+    assert_eq!(scene.access(ANA, DB), []);
 }
 
 /// Goes from field to field until the one with this text or name has the focus.
@@ -325,9 +320,8 @@ async fn scripts_keep_the_page_fresh_and_show_the_zone_of_the_reader() {
     browser.value("document.activeElement.blur()").await;
     browser.value("window.dispatchEvent(new Event('oncall-grants:refresh'))").await;
     wait_until("the page is fresh", async || {
-        (browser.value("document.querySelector('.headline').dataset.old ?? null").await.is_null())
-            .then_some(())
+        browser.value("document.querySelector('.headline').dataset.old ?? null").await.is_null()
     })
     .await;
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    assert_eq!(browser.problems().await, Vec::<String>::new());
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A directory for a configuration and a store, in memory where that can be had: how long a disk takes for each commit,
 /// while others use it as well, is not what is tested.
-pub(crate) fn directory() -> TempDir {
+pub(super) fn directory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
@@ -27,16 +27,16 @@ pub(crate) async fn output(mut command: Command) -> Output {
 }
 
 /// The exit code.
-pub(crate) fn code(output: &Output) -> i32 {
+pub(crate) fn exit_code(output: &Output) -> i32 {
     output.status.code().expect("no signal")
 }
 
 /// What it printed.
-pub(crate) fn out(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-/// What it complained about.
-pub(crate) fn err(output: &Output) -> String {
+/// What it told about how that went.
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }

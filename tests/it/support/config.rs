@@ -6,6 +6,8 @@ use sandbox::world;
 
 /// What the operator's routes want to see.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests-7f3a";
+/// The resource of the default rule.
+pub(crate) const DB: &str = "prod-postgres";
 
 /// The settings that tests change; the rest stands in [`Config::text`].
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub(crate) struct Config {
 }
 
 impl Default for Config {
-    /// Whoever is on call through [`world::SCHEDULE`] gets prod-postgres.
+    /// Whoever is on call through [`world::SCHEDULE`] gets [`DB`].
     fn default() -> Self {
         Self {
             interval: "1h",
@@ -35,15 +37,27 @@ impl Default for Config {
             webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
             public_url: None,
             store: "sqlite:oncall-grants.db".to_owned(),
-            rules: rule("payments", &[world::SCHEDULE], &["prod-postgres"]),
+            rules: rule("payments", &[world::SCHEDULE], &[DB]),
             aliases: Vec::new(),
         }
     }
 }
 
-/// A `[[rules]]` table.
+/// A `[[rules]]` table for whoever is on call through schedules; lines may be added at its end.
 pub(crate) fn rule(name: &str, schedules: &[&str], resources: &[&str]) -> String {
     format!("[[rules]]\nname = {name:?}\nschedules = {schedules:?}\nresources = {resources:?}\n")
+}
+
+/// The same for whoever is on call through the escalation policy [`world::POLICY`].
+pub(crate) fn policy_rule(name: &str, resources: &[&str]) -> String {
+    let policy = world::POLICY;
+    format!("[[rules]]\nname = {name:?}\nescalation_policies = [{policy:?}]\nresources = {resources:?}\n")
+}
+
+/// The same for whoever is on call through [`world::SCHEDULE`], and all resources that the filter finds.
+pub(crate) fn filter_rule(name: &str, filter: &str) -> String {
+    let schedule = world::SCHEDULE;
+    format!("[[rules]]\nname = {name:?}\nschedules = [{schedule:?}]\nresource_filters = [{filter:?}]\n")
 }
 
 impl Config {

@@ -1,9 +1,11 @@
-//! What all tests share: a scene with both stand-ins and the service, the commands, and patience with a bound.
+//! What all tests share: a scene with both stand-ins and the service, the commands, and waits with a bound.
 
+mod authority;
 mod command;
 mod config;
+mod connection;
 mod http;
-mod patience;
+mod log;
 mod postgres;
 mod proxy;
 mod python;
@@ -11,16 +13,19 @@ mod replicas;
 mod scene;
 mod service;
 mod subscription;
+mod wait;
 
 pub(crate) use self::{
-    command::{code, command, directory, err, out, output},
-    config::{ADMIN_TOKEN, Config, rule},
-    http::{Answer, NO_HEADERS},
-    patience::{PATIENCE, in_time, wait_for, wait_until},
+    authority::{Authority, EXPIRES, Identity},
+    command::{command, exit_code, output, stderr, stdout},
+    config::{ADMIN_TOKEN, Config, DB, filter_rule, policy_rule, rule},
+    connection::until_hung_up,
+    http::{Answer, FORGED, NO_HEADERS, SIGNATURE, answer, client_builder, report},
     postgres::{Database, free_port},
     proxy::Proxy,
     python::python,
-    replicas::{Replica, Replicas, TAKE_OVER, send},
-    scene::{ANA, BO, CEM, DENIZ, Person, Scene},
+    replicas::Replicas,
+    scene::{ANA, BO, CEM, DENIZ, Person, Scene, grant_ids, merged},
     service::Service,
+    wait::{PATIENCE, some_attempt_within, wait_for, wait_until},
 };

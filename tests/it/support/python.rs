@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{err, out};
+use super::{stderr, stdout};
 
 /// What the tests use of the Python package index.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
@@ -27,14 +27,14 @@ pub(crate) fn python() -> PathBuf {
         return python;
     }
     let _ = fs::remove_file(&installed);
-    must(
+    run(
         Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment),
         "this test needs python3 (3.10 or newer) with its venv module; on Debian and Ubuntu: apt install python3-venv",
     );
     let wanted = home.join("requirements.txt");
     fs::write(&wanted, REQUIREMENTS).unwrap();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    must(
+    run(
         Command::new(&python).args(pip).arg(&wanted),
         "this test needs packages from the Python package index: those of tests/it/support/requirements.txt",
     );
@@ -42,8 +42,9 @@ pub(crate) fn python() -> PathBuf {
     python
 }
 
-fn must(command: &mut Command, otherwise: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("{otherwise}\n{command:?}: {error}"));
-    let (said, complained) = (out(&output), err(&output));
-    assert!(output.status.success(), "{otherwise}\n{command:?}: {}\n{said}{complained}", output.status);
+/// Runs a command, which must succeed; if it does not, `needed` says what is missing.
+fn run(command: &mut Command, needed: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{needed}\n{command:?}: {error}"));
+    let said = stdout(&output) + &stderr(&output);
+    assert!(output.status.success(), "{needed}\n{command:?}: {}\n{said}", output.status);
 }

@@ -1,26 +1,20 @@
 //! Both stand-ins, the service between them, and what must hold at the end of every test.
 
 use std::{
-    path::Path,
-    process::{ExitStatus, Output},
-    sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+    ops::{Deref, DerefMut},
+    time::Instant,
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use reqwest::Method;
 use sandbox::{
     clock::Clock,
-    pagerduty::{PagerDuty, Shift},
+    pagerduty::{Event, PagerDuty, Shift},
     strongdm::StrongDm,
-    world::{self, SCHEDULE},
+    world::{self, POLICY, SCHEDULE, SERVICE},
 };
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
-use super::{Config, command, directory, http, output, service::Service, wait_until};
+use super::{Config, Service, wait_until};
 
 /// A person: the PagerDuty ID and the address in strongDM.
 pub(crate) type Person = (&'static str, &'static str);
@@ -31,67 +25,59 @@ pub(crate) const CEM: Person = (world::CEM, "cem@example.com");
 pub(crate) const DENIZ: Person = (world::DENIZ, "deniz@example.com");
 
 /// The stand-ins with the world of [`world::seed`], in which Ana is on call for two hours and Bo for the two hours
-/// after them, and the service, once it is started.
+/// after them, and the service, once it is started. What a service can be asked, a scene can be asked.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) pagerduty: PagerDuty,
     pub(crate) strongdm: StrongDm,
-    pub(crate) config: Config,
     /// The instant from which tests count.
     pub(crate) zero: DateTime<Utc>,
-    pub(super) http: reqwest::Client,
-    dir: TempDir,
-    service: Option<Service>,
-    /// Everything that the service said: answers, results, logs of those that ended.
-    said: Mutex<String>,
-    /// A service was killed, whose requests may still be under way.
-    killed: bool,
+    service: Service,
     /// Others ask PagerDuty as well, each of them one thing at a time.
     others: bool,
 }
 
+impl Deref for Scene {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Service {
+        &mut self.service
+    }
+}
+
 impl Scene {
     /// The stand-ins and a configuration; the service is not started yet.
-    pub(crate) async fn set(config: Config) -> Self {
+    pub(crate) async fn prepared(config: Config) -> Self {
         let any = "127.0.0.1:0".parse().expect("an address");
         let clock = Clock::new();
         let pagerduty = PagerDuty::start(any, clock.clone()).await.expect("a free port");
         let strongdm = StrongDm::start(any, clock.clone()).await.expect("a free port");
         let zero = clock.now().trunc_subsecs(0);
         world::seed(&pagerduty, &strongdm, zero);
-        let dir = directory();
-        let scene = Self {
-            pagerduty,
-            strongdm,
-            config,
-            zero,
-            http: http::client(),
-            dir,
-            service: None,
-            said: Mutex::default(),
-            killed: false,
-            others: false,
-        };
-        scene.write_config(&scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url()));
+        let file = config.text(&pagerduty.url(), &strongdm.url());
+        let service = Service::new(config, &file);
+        let scene = Self { pagerduty, strongdm, zero, service, others: false };
         scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240)]);
         scene
     }
 
     /// A scene whose first pass is over.
     pub(crate) async fn running(config: Config) -> Self {
-        let mut scene = Self::set(config).await;
+        let mut scene = Self::prepared(config).await;
         scene.start().await;
         scene
     }
 
-    /// Starts the service and waits for the end of its first pass.
-    pub(crate) async fn start(&mut self) {
-        self.launch().await;
-        wait_until("the first pass is over", async || {
-            let metrics = self.get("/metrics").await.text;
-            metrics.contains(r#"oncall_grants_passes_total{trigger="start""#).then_some(())
-        })
-        .await;
+    /// One more service between these stand-ins, which is not started yet.
+    pub(super) fn another_service(&self, config: Config) -> Service {
+        let file = config.text(&self.pagerduty.url(), &self.strongdm.url());
+        Service::new(config, &file)
     }
 
     /// Says that the service is not the only one that asks PagerDuty.
@@ -99,96 +85,9 @@ impl Scene {
         self.others = true;
     }
 
-    /// Starts the service and waits until it listens.
-    pub(crate) async fn launch(&mut self) {
-        self.service = Some(Service::start(self.dir.path()).await);
-    }
-
-    /// Kills the service without warning.
-    pub(crate) fn kill(&mut self) {
-        let service = self.service.take().expect("a running service");
-        self.remember(&service.kill());
-        self.killed = true;
-    }
-
-    /// Sends the service a signal such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        self.service().signal(name);
-    }
-
-    /// Waits for the end of the service.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let mut service = self.service.take().expect("a running service");
-        let status = service.ended().await;
-        self.remember(&service.kill());
-        status
-    }
-
-    /// Runs another command of the binary beside it.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let output = output(command(self.dir.path(), arguments)).await;
-        for text in [&output.stdout, &output.stderr] {
-            self.remember(&String::from_utf8_lossy(text));
-        }
-        output
-    }
-
-    /// Replaces the configuration file.
-    pub(crate) fn write_config(&self, text: &str) {
-        std::fs::write(self.dir().join("oncall-grants.toml"), text).expect("a writable directory");
-    }
-
-    /// Where the configuration and the store are.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Where the service listens.
-    pub(crate) fn url(&self) -> &str {
-        &self.service().url
-    }
-
-    /// The time that the service has kept a processor busy.
-    pub(crate) fn cpu_time(&self) -> Duration {
-        self.service().cpu_time()
-    }
-
-    /// The messages that the running service has logged, as far as they were read: to be waited for.
-    pub(crate) fn messages(&self) -> Vec<String> {
-        self.service().messages()
-    }
-
-    /// Waits until the running service has logged so many messages with this text; all of them by now, which may be
-    /// more.
-    pub(crate) async fn logged(&self, times: usize, text: &str) -> Vec<String> {
-        self.matching(times, text, |_| true).await
-    }
-
-    /// The same with errors alone.
-    pub(crate) async fn logged_errors(&self, times: usize, text: &str) -> Vec<String> {
-        self.matching(times, text, |level| level == "ERROR").await
-    }
-
-    async fn matching(&self, times: usize, text: &str, is_sought: fn(&str) -> bool) -> Vec<String> {
-        let matching = || -> Vec<String> {
-            let lines = self.service().leveled().into_iter();
-            let sought = lines.filter(|(level, message)| is_sought(level) && message.contains(text));
-            sought.map(|(_, message)| message).collect()
-        };
-        let what = format!("{text:?} is logged {times} times");
-        wait_until(&what, async || (matching().len() >= times).then_some(())).await;
-        self.log_is_read().await;
-        matching()
-    }
-
-    /// Waits until everything is read that the running service has logged by now.
-    async fn log_is_read(&self) {
-        static MARKS: AtomicU32 = AtomicU32::new(0);
-        // Each request is logged with its method, whatever that is, after all that was logged before it was sent.
-        let mark = format!("MARK{}", MARKS.fetch_add(1, Ordering::Relaxed));
-        let method = Method::from_bytes(mark.as_bytes()).expect("letters and digits");
-        self.send(self.request(method, "/healthz")).await;
-        wait_until("the log is read", async || self.service().log().contains(&mark).then_some(())).await;
+    /// The configuration file of this scene, for tests that change a word of it.
+    pub(crate) fn config_file(&self) -> String {
+        self.config.text(&self.pagerduty.url(), &self.strongdm.url())
     }
 
     /// The time.
@@ -213,10 +112,35 @@ impl Scene {
         self.pagerduty.set_shifts(schedule, shifts.iter().map(shift).collect());
     }
 
-    /// The minutes from the zero of this scene to a time in an answer.
-    pub(crate) fn minutes_until(&self, time: &serde_json::Value) -> i64 {
-        let time: DateTime<Utc> = time.as_str().expect("a time").parse().expect("a time");
-        (time - self.zero).num_minutes()
+    /// Cem takes Ana's shift over; Bo's stays.
+    pub(crate) fn cem_takes_over(&self) {
+        self.shifts(SCHEDULE, &[(CEM, -60, 120), (BO, 120, 240)]);
+    }
+
+    /// Ana and Bo take turns of ten minutes, so many in all.
+    pub(crate) fn take_turns(&self, count: i64) {
+        let turn = |n: i64| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10);
+        self.shifts(SCHEDULE, &(0..count).map(turn).collect::<Vec<_>>());
+    }
+
+    /// A fresh event about this schedule.
+    pub(crate) fn about(&self, schedule: &str) -> Event {
+        Event::new("schedule.updated", self.now(), json!({"id": schedule, "type": "schedule"}))
+    }
+
+    /// A fresh event about an incident that follows [`POLICY`].
+    pub(crate) fn incident(&self) -> Event {
+        Event::incident("incident.triggered", self.now(), POLICY, SERVICE)
+    }
+
+    /// PagerDuty refuses this path to the token from now on.
+    pub(crate) fn deny_path(&self, path: &str) {
+        self.pagerduty.configure(|settings| _ = settings.tokens[0].denied.insert(path.to_owned()));
+    }
+
+    /// strongDM takes this right from the key.
+    pub(crate) fn take_right(&self, right: &str) {
+        self.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove(right));
     }
 
     /// The minutes between which this person has access from now on; what has begun begins at 0.
@@ -225,29 +149,30 @@ impl Scene {
     /// If a grant begins or ends within a minute, unless it has begun.
     pub(crate) fn access(&self, person: Person, resource: &str) -> Vec<(i64, i64)> {
         let now = self.now();
-        let mut windows: Vec<(i64, i64)> = Vec::new();
-        let mut grants = self.strongdm.grants_of(person.1, resource);
-        grants.sort_by_key(|grant| (grant.start, grant.end));
         let minutes = |at: DateTime<Utc>| {
             let seconds = (at - self.zero).num_seconds();
             assert_eq!(seconds % 60, 0, "{at} is not on a full minute of this scene");
             seconds / 60
         };
-        for grant in grants {
+        let grants = self.strongdm.grants_of(person.1, resource).into_iter();
+        let windows = grants.map(|grant| {
             let start = if grant.start <= now { 0 } else { minutes(grant.start) };
-            let end = minutes(grant.end.expect("no grant of a test is endless"));
-            match windows.last_mut() {
-                Some((_, last)) if start <= *last => *last = end.max(*last),
-                _ => windows.push((start, end)),
-            }
-        }
-        windows
+            (start, minutes(grant.end.expect("no grant of a test is endless")))
+        });
+        merged(windows)
     }
 
     /// Waits until this person's access is as given.
     pub(crate) async fn access_becomes(&self, person: Person, resource: &str, expected: &[(i64, i64)]) {
         let what = format!("{} has access to {resource} in {expected:?}", person.1);
-        wait_until(&what, async || (self.access(person, resource) == expected).then_some(())).await;
+        wait_until(&what, async || self.access(person, resource) == expected).await;
+    }
+
+    /// The IDs of all grants that strongDM has, in order.
+    pub(crate) fn grant_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.strongdm.grants().into_iter().map(|grant| grant.id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Grants made and removed over the API so far.
@@ -261,49 +186,47 @@ impl Scene {
         self.pagerduty.requests().iter().filter(|request| request.path == "/oncalls").count()
     }
 
-    /// Waits until every accepted delivery was served by a pass.
-    pub(crate) async fn all_served(&self) {
-        wait_until("all deliveries are served", async || {
-            let waiting =
-                |event: &serde_json::Value| event["status"] == "accepted" && event["pass_id"].is_null();
-            (!self.events().await.iter().any(waiting)).then_some(())
-        })
-        .await;
+    /// Asserts that PagerDuty was asked that since the last clearing, at `began`, and hardly more than once a second.
+    pub(crate) fn assert_few_refreshes_since(&self, began: Instant) {
+        let (refreshes, elapsed) = (self.refreshes(), began.elapsed());
+        let most = 2 + usize::try_from(elapsed.as_secs()).expect("a few seconds");
+        assert!((1..=most).contains(&refreshes), "{refreshes} refreshes in {elapsed:?}");
     }
+}
 
-    /// Keeps something that the service said, to look for secrets in it at the end.
-    pub(super) fn remember(&self, text: &str) {
-        self.said.lock().expect("no panic while it is held").push_str(text);
-    }
+/// The IDs of these grants, as a service lists them, in order.
+pub(crate) fn grant_ids(grants: &[Value]) -> Vec<String> {
+    // One that is being made has none yet.
+    let id = |grant: &Value| grant["id"].as_str().unwrap_or("no ID yet").to_owned();
+    let mut ids: Vec<String> = grants.iter().map(id).collect();
+    ids.sort_unstable();
+    ids
+}
 
-    fn service(&self) -> &Service {
-        self.service.as_ref().expect("a running service")
+/// Windows in order, those that touch or overlap as one.
+pub(crate) fn merged(windows: impl IntoIterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+    let mut windows: Vec<(i64, i64)> = windows.into_iter().collect();
+    windows.sort_unstable();
+    let mut merged: Vec<(i64, i64)> = Vec::new();
+    for (start, end) in windows {
+        match merged.last_mut() {
+            Some((_, last)) if start <= *last => *last = end.max(*last),
+            _ => merged.push((start, end)),
+        }
     }
+    merged
 }
 
 impl Drop for Scene {
     /// What must hold at the end of every test.
     fn drop(&mut self) {
-        let log = self.service.take().map(Service::kill).unwrap_or_default();
+        self.service.stop();
         if std::thread::panicking() {
-            let told = log.lines().filter(|line| !line.contains(r#""message":"answered""#));
-            let tail: Vec<&str> = told.rev().take(40).collect();
-            let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
-            // The test harness shows this together with the panic.
-            #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
-            {
-                eprintln!("the last lines of the service's log:\n{lines}");
-            }
             return;
-        }
-        let said = self.said.get_mut().expect("no panic while it was held");
-        for secret in self.config.secrets() {
-            assert!(!log.contains(secret), "a log line shows the secret {secret}");
-            assert!(!said.contains(secret), "an answer or a result shows the secret {secret}");
         }
         assert_eq!(self.strongdm.counts().standing_grants_created, 0, "a grant without an end was made");
         assert!(
-            self.killed || self.others || self.pagerduty.max_in_flight() <= 1,
+            self.service.was_killed || self.others || self.pagerduty.max_in_flight() <= 1,
             "PagerDuty was asked twice at once"
         );
     }

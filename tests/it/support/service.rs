@@ -1,31 +1,214 @@
-//! The real binary as a child process, and what it logs.
+//! The real binary in a directory of its own: the service, once it is started, and the commands beside it.
 
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Duration,
 };
 
-use serde_json::Value;
+use tempfile::TempDir;
 
-use super::{command, wait_until};
+use super::{Config, command, command::directory, http::client_builder, log, output, wait_for, wait_until};
 
-/// A running service; dropping it kills it.
+/// A service that can be started, killed and started again. Dropping it kills it; then neither its log nor anything that
+/// it answered or printed may have shown a secret.
 #[derive(Debug)]
 pub(crate) struct Service {
+    /// What it is configured with, unless a test wrote another file.
+    pub(crate) config: Config,
+    /// Talks to it.
+    pub(super) http: reqwest::Client,
+    dir: TempDir,
+    process: Option<Process>,
+    /// It was killed, and its requests may still have been under way.
+    pub(super) was_killed: bool,
+    /// What its earlier processes have logged.
+    past: String,
+    /// Answers and results.
+    heard: Mutex<String>,
+}
+
+/// One life of a service.
+#[derive(Debug)]
+struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
-    /// Where it listens.
-    pub(crate) url: String,
+    url: String,
 }
 
 impl Service {
-    /// Starts the service and waits until it listens.
-    pub(crate) async fn start(dir: &Path) -> Self {
+    /// A service with this configuration file; it is not started yet.
+    pub(super) fn new(config: Config, file: &str) -> Self {
+        let http = client_builder().build().expect("a client");
+        let (process, was_killed, past, heard) = (None, false, String::new(), Mutex::default());
+        let service = Self { config, http, dir: directory(), process, was_killed, past, heard };
+        service.write_config(file);
+        service
+    }
+
+    /// Starts the service and waits until it listens. Kills it before, if it runs.
+    pub(crate) async fn launch(&mut self) {
+        self.stop();
+        self.past.push_str(&self.log());
+        let process = self.process.insert(Process::spawn(self.dir.path()));
+        process.url = wait_for("the service listens", async || {
+            let ended = process.child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "the service ended at once: {}", process.log());
+            log::lines(&process.log()).iter().find_map(|line| {
+                let rest = line.message.strip_prefix("serving on ")?;
+                rest.split_whitespace().next().map(str::to_owned)
+            })
+        })
+        .await;
+    }
+
+    /// Starts the service and waits for the end of its first pass.
+    pub(crate) async fn start(&mut self) {
+        self.launch().await;
+        self.first_pass_is_over().await;
+    }
+
+    /// Waits for the end of the first pass since the service was started.
+    pub(crate) async fn first_pass_is_over(&self) {
+        wait_until("the first pass is over", async || {
+            self.get("/metrics").await.text.contains(r#"oncall_grants_passes_total{trigger="start""#)
+        })
+        .await;
+    }
+
+    /// Kills the service without warning.
+    pub(crate) fn kill(&mut self) {
+        self.was_killed = true;
+        self.stop();
+    }
+
+    pub(super) fn stop(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+    }
+
+    /// Sends the service a signal such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.process().child.id());
+        let status = Command::new("sh").args(["-c", &script]).status().expect("a shell can be run");
+        assert!(status.success(), "{script}");
+    }
+
+    /// Waits for the end of the service.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let process = self.process.as_mut().expect("a service that was started");
+        wait_for("the service ends", async || process.child.try_wait().expect("a child can be asked")).await
+    }
+
+    /// Runs another command of the binary beside it.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = command(self.dir(), arguments);
+        command.envs(variables.iter().copied());
+        let output = output(command).await;
+        for text in [&output.stdout, &output.stderr] {
+            self.remember(&String::from_utf8_lossy(text));
+        }
+        output
+    }
+
+    /// Where the configuration and the store are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Replaces the configuration file.
+    pub(crate) fn write_config(&self, text: &str) {
+        self.write_file("oncall-grants.toml", text);
+    }
+
+    /// Writes a file beside it.
+    pub(crate) fn write_file(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.dir().join(name), content).expect("a writable directory");
+    }
+
+    /// Reads a file beside it.
+    pub(crate) fn read_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir().join(name)).expect("a file")
+    }
+
+    /// Where the service listens, or listened before it ended.
+    pub(crate) fn url(&self) -> &str {
+        &self.process().url
+    }
+
+    /// The same as an address and a port.
+    pub(crate) fn address(&self) -> &str {
+        self.url().rsplit('/').next().expect("a URL with an address")
+    }
+
+    /// The time that the service has kept a processor busy.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = format!("/proc/{}/stat", self.process().child.id());
+        let stat = std::fs::read_to_string(stat).expect("a running process");
+        // The name in parentheses may contain blanks; what the program and the kernel used are the 12th and the 13th
+        // number after it, in hundredths of a second.
+        let (_, numbers) = stat.rsplit_once(") ").expect("a name");
+        let hundredths =
+            numbers.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * hundredths.sum::<u64>())
+    }
+
+    /// Everything that the service has logged since it was started, as far as it was read.
+    pub(super) fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Keeps something that the service answered or a command printed, to look for secrets in it at the end.
+    pub(super) fn remember(&self, text: &str) {
+        self.heard.lock().expect("no panic while it is held").push_str(text);
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a service that was started")
+    }
+
+    /// For whoever reads the failed test: the test harness shows this together with the panic.
+    fn print_log(&self) {
+        let log = format!("{}{}", self.past, self.log());
+        let told = log.lines().filter(|line| !line.contains(r#""message":"answered""#));
+        let tail: Vec<&str> = told.rev().take(100).collect();
+        let lines: String = tail.into_iter().rev().flat_map(|line| [line, "\n"]).collect();
+        let url = self.process.as_ref().map_or("a service that was not started", |process| &process.url);
+        #[expect(clippy::print_stderr, reason = "it is for whoever reads the failed test")]
+        {
+            eprintln!("the last lines of the log of {url}:\n{lines}");
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() {
+            self.print_log();
+            return;
+        }
+        let log = self.log();
+        let heard = self.heard.get_mut().expect("no panic while it was held");
+        for secret in self.config.secrets() {
+            assert!(!log.contains(secret) && !self.past.contains(secret), "a log line shows {secret}");
+            assert!(!heard.contains(secret), "an answer or a result shows {secret}");
+        }
+    }
+}
+
+impl Process {
+    fn spawn(dir: &Path) -> Self {
         let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
@@ -41,93 +224,20 @@ impl Service {
                 }
             }
         });
-        let mut service = Self { child, log, reader: Some(reader), url: String::new() };
-        let url = wait_until("the service listens", async || {
-            let ended = service.child.try_wait().expect("a child can be asked");
-            assert!(ended.is_none(), "the service ended at once: {}", service.log());
-            service.messages().iter().find_map(|message| {
-                let rest = message.strip_prefix("serving on ")?;
-                rest.split_whitespace().next().map(str::to_owned)
-            })
-        })
-        .await;
-        service.url = url;
-        service
+        Self { child, log, reader: Some(reader), url: String::new() }
     }
 
-    /// Everything that was logged so far.
-    pub(crate) fn log(&self) -> String {
+    fn log(&self) -> String {
         self.log.lock().expect("no panic while it is held").clone()
     }
 
-    /// The messages of all log lines; every line must be JSON.
-    pub(super) fn messages(&self) -> Vec<String> {
-        self.leveled().into_iter().map(|(_, message)| message).collect()
-    }
-
-    /// The level and message of all log lines.
-    pub(crate) fn leveled(&self) -> Vec<(String, String)> {
-        let log = self.log();
-        let line = |line: &str| {
-            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-            (text("level"), text("message"))
-        };
-        log.lines().map(line).collect()
-    }
-
-    /// Waits for a line with this text.
-    pub(crate) async fn logs(&self, text: &str) -> String {
-        wait_until(&format!("a log line with {text:?}"), async || {
-            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
-        })
-        .await
-    }
-
-    /// The time that it has kept a processor busy.
-    pub(super) fn cpu_time(&self) -> Duration {
-        let stat = format!("/proc/{}/stat", self.child.id());
-        let stat = std::fs::read_to_string(stat).expect("a running process");
-        // The name in parentheses may contain blanks; what the program and the kernel used are the 12th and the 13th
-        // number after it, in hundredths of a second.
-        let (_, numbers) = stat.rsplit_once(") ").expect("a name");
-        let hundredths =
-            numbers.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().expect("a number"));
-        Duration::from_millis(10 * hundredths.sum::<u64>())
-    }
-
-    /// Sends a signal such as `TERM`.
-    pub(super) fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &script]).status().expect("a shell can be run");
-        assert!(status.success(), "{script}");
-    }
-
-    /// Waits for the end of the process.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
-        let look = async || self.child.try_wait().expect("a child can be asked");
-        wait_until("the service ends", look).await
-    }
-
-    /// Kills the process without warning, and answers what it had logged.
-    pub(super) fn kill(mut self) -> String {
-        self.stop();
-        self.log()
-    }
-
-    /// Kills the process without warning.
-    pub(crate) fn stop(&mut self) {
+    /// Afterwards all that it has logged is read.
+    fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -1,13 +1,9 @@
 //! `webhook rotate`: no subscription is removed before its successor was heard of.
 
-use std::fs;
+use sandbox::pagerduty::Scope;
+use serde_json::json;
 
-use sandbox::{
-    pagerduty::{Event, Scope},
-    world,
-};
-
-use crate::support::{Config, Scene, err, out, wait_until};
+use crate::support::{Config, Scene, stderr, stdout};
 
 #[tokio::test]
 async fn a_rotation_leaves_no_gap_and_one_subscription() {
@@ -18,21 +14,18 @@ async fn a_rotation_leaves_no_gap_and_one_subscription() {
     scene.webhook(&arguments).await;
     let old = scene.subscription_ids();
     let rotated = scene.webhook(&["rotate"]).await;
-    assert_eq!(rotated.status.code(), Some(0), "{}{}", out(&rotated), err(&rotated));
+    assert_eq!(rotated.status.code(), Some(0), "{}{}", stdout(&rotated), stderr(&rotated));
     let new = scene.pagerduty.subscriptions();
     assert_eq!(new.len(), 1);
     assert_ne!(new[0].id, old[0]);
     assert_eq!(new[0].scope, Scope::Service("PSPAY01".into()), "it is like the old one");
-    let secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
-    assert_eq!(secrets.lines().count(), 3);
-    assert!(out(&rotated).contains("line 2 of secrets, the one before the new one"), "{}", out(&rotated));
-    let event = Event::incident("incident.triggered", scene.now(), world::POLICY, world::SERVICE);
-    assert_eq!(scene.pagerduty.emit(&event), 1);
-    wait_until("the event arrives", async || {
-        let events = scene.events().await;
-        events.iter().any(|one| one["event_id"] == event.id.as_str()).then_some(())
-    })
-    .await;
+    assert_eq!(scene.read_file("secrets").lines().count(), 3);
+    assert!(
+        stdout(&rotated).contains("line 2 of secrets, the one before the new one"),
+        "{}",
+        stdout(&rotated)
+    );
+    scene.receives_an_incident().await;
 }
 
 #[tokio::test]
@@ -42,23 +35,23 @@ async fn without_a_running_service_a_rotation_is_finished_by_hand() {
     let old = scene.subscription_ids().remove(0);
     let early = scene.webhook(&["rotate", "--finish", &old]).await;
     assert_eq!(early.status.code(), Some(1));
-    assert!(err(&early).contains("no other subscription"), "{}", err(&early));
+    assert!(stderr(&early).contains("no other subscription"), "{}", stderr(&early));
 
     let rotated = scene.webhook(&["rotate", "--secret-file", "two"]).await;
     assert_eq!(rotated.status.code(), Some(1), "it is not finished");
-    assert!(out(&rotated).contains(&format!("rotate --finish {old}")), "{}", out(&rotated));
+    assert!(stdout(&rotated).contains(&format!("rotate --finish {old}")), "{}", stdout(&rotated));
     assert_eq!(scene.subscription_ids().len(), 2);
     for command in ["delete", "ping", "enable", "rotate"] {
         let refused = scene.webhook(&[command]).await;
         assert_eq!(refused.status.code(), Some(2), "{command}");
-        assert!(err(&refused).contains("name the ID"), "{}", err(&refused));
+        assert!(stderr(&refused).contains("name the ID"), "{}", stderr(&refused));
     }
     let unknown = scene.webhook(&["rotate", "--finish", &old]).await;
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(err(&unknown).contains("--force"), "{}", err(&unknown));
+    assert!(stderr(&unknown).contains("--force"), "{}", stderr(&unknown));
     assert_eq!(scene.subscription_ids().len(), 2);
     let finished = scene.webhook(&["rotate", "--finish", &old, "--force"]).await;
-    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
+    assert_eq!(finished.status.code(), Some(0), "{}", stderr(&finished));
     assert!(!scene.subscription_ids().contains(&old) && scene.subscription_ids().len() == 1);
 }
 
@@ -68,10 +61,10 @@ async fn half_rotated() -> (Scene, String, String) {
     scene.start().await;
     scene.subscription_becomes("missing").await;
     let made = scene.webhook(&["create", "--secret-file", "secrets", "--append"]).await;
-    assert_eq!(made.status.code(), Some(0), "{}{}", out(&made), err(&made));
+    assert_eq!(made.status.code(), Some(0), "{}{}", stdout(&made), stderr(&made));
     let old = scene.subscription_ids().remove(0);
     let rotated = scene.webhook(&["rotate", "--secret-file", "other"]).await;
-    assert_eq!(rotated.status.code(), Some(1), "{}", err(&rotated));
+    assert_eq!(rotated.status.code(), Some(1), "{}", stderr(&rotated));
     let new = scene.subscription_ids().into_iter().find(|id| *id != old).expect("a second one");
     (scene, old, new)
 }
@@ -81,27 +74,25 @@ async fn a_subscription_stays_until_the_service_has_heard_of_the_one_that_replac
     let (mut scene, old, new) = half_rotated().await;
     let refused = async |why: &str| {
         let early = scene.webhook(&["rotate", "--finish", &old]).await;
-        assert_eq!(early.status.code(), Some(1), "{}", out(&early));
-        assert!(err(&early).contains(why) && err(&early).contains(&new), "{}", err(&early));
+        assert_eq!(early.status.code(), Some(1), "{}", stdout(&early));
+        assert!(stderr(&early).contains(why) && stderr(&early).contains(&new), "{}", stderr(&early));
         assert_eq!(scene.subscription_ids().len(), 2);
     };
     refused("webhook ping").await;
-    scene.change_subscription(&new, serde_json::json!({"active": false})).await;
+    scene.change_subscription(&new, json!({"active": false})).await;
     refused("switched off").await;
-    scene.change_subscription(&new, serde_json::json!({"active": true})).await;
+    scene.change_subscription(&new, json!({"active": true})).await;
 
-    let mut secrets = fs::read_to_string(scene.dir().join("secrets")).expect("a file");
-    secrets += &fs::read_to_string(scene.dir().join("other")).expect("a file");
-    fs::write(scene.dir().join("secrets"), secrets).expect("a writable directory");
+    scene.write_file("secrets", scene.read_file("secrets") + &scene.read_file("other"));
     let pinged = scene.webhook(&["ping", &new]).await;
-    assert_eq!(pinged.status.code(), Some(0), "{}", out(&pinged));
-    scene.change_subscription(&new, serde_json::json!({"active": false})).await;
+    assert_eq!(pinged.status.code(), Some(0), "{}", stdout(&pinged));
+    scene.change_subscription(&new, json!({"active": false})).await;
     refused("switched off").await;
-    scene.change_subscription(&new, serde_json::json!({"active": true})).await;
+    scene.change_subscription(&new, json!({"active": true})).await;
     // What it has heard of is in its store.
     scene.kill();
     let finished = scene.webhook(&["rotate", "--finish", &old]).await;
-    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
+    assert_eq!(finished.status.code(), Some(0), "{}", stderr(&finished));
     assert_eq!(scene.subscription_ids(), [new]);
 }
 
@@ -110,9 +101,9 @@ async fn a_rotation_that_was_interrupted_says_how_it_ends_and_may_end_with_the_o
     let (scene, old, new) = half_rotated().await;
     let again = scene.webhook(&["rotate"]).await;
     assert_eq!(again.status.code(), Some(2));
-    assert!(err(&again).contains("rotate --finish ID"), "{}", err(&again));
+    assert!(stderr(&again).contains("rotate --finish ID"), "{}", stderr(&again));
     let finished = scene.webhook(&["rotate", "--finish", &new]).await;
-    assert_eq!(finished.status.code(), Some(0), "{}", err(&finished));
-    assert!(out(&finished).contains(&format!("{old} delivers in its place")), "{}", out(&finished));
+    assert_eq!(finished.status.code(), Some(0), "{}", stderr(&finished));
+    assert!(stdout(&finished).contains(&format!("{old} delivers in its place")), "{}", stdout(&finished));
     assert_eq!(scene.subscription_ids(), [old]);
 }

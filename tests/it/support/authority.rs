@@ -1,6 +1,6 @@
 //! Certificate authorities, the certificates that they sign, and clients that trust them.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -44,7 +44,7 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// A certificate with this DNS name.
+    /// A certificate with this DNS name or IP address.
     pub(crate) fn signs(&self, name: &str) -> Identity {
         self.sign(&params(&[name], None))
     }
@@ -70,7 +70,6 @@ impl Authority {
 
     fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
-
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
@@ -125,6 +124,13 @@ impl Identity {
     /// The certificate as it is shown in a handshake.
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate")
+    }
+
+    /// Writes `NAME.pem` and `NAME.key` into this directory.
+    pub(crate) fn write(&self, dir: &Path, name: &str) {
+        let Self { certificate, key } = self;
+        fs::write(dir.join(format!("{name}.pem")), certificate).expect("a writable directory");
+        fs::write(dir.join(format!("{name}.key")), key).expect("a writable directory");
     }
 
     /// The certificate with a key that does not fit.
