@@ -48,6 +48,26 @@ impl Scope {
         Ok(sources.into())
     }
 
+    /// What satisfies both.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Sources(mut one), Self::Sources(mut other)) => {
+                one.append(&mut other);
+                Self::Sources(one)
+            }
+            (Self::All, _) | (_, Self::All) => Self::All,
+        }
+    }
+
+    /// Whether all of `sources` are looked at; if nothing is named, everything is meant.
+    pub(super) fn covers(&self, sources: &BTreeSet<Source>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sources(named) => !sources.is_empty() && sources.is_subset(named),
+        }
+    }
+
     /// Whether a rule is looked at because one of its own sources is named.
     pub fn names(&self, rule: &Rule) -> bool {
         match self {

@@ -4,7 +4,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{report::Trigger, scope::Scope};
-use crate::store::{DirtyMark, Timetable, Workload};
+use crate::{
+    model::SecondLook,
+    store::{DirtyMark, Timetable, Workload},
+};
 
 /// Events about the same thing within this time share a refresh: the first is served at once, the rest together.
 const SPACING: TimeDelta = TimeDelta::seconds(1);
@@ -60,8 +63,16 @@ impl Intervals {
             return Some(Due { trigger, scope: Scope::All, marks: dirty.clone() });
         }
         let marks: Vec<DirtyMark> = dirty.iter().filter(|dirty| may_look(now, dirty)).cloned().collect();
-        let scope = Scope::of(marks.iter().map(|dirty| dirty.mark.clone()));
-        (!marks.is_empty()).then_some(Due { trigger: Trigger::Webhook, scope, marks })
+        let second_look = timetable.second_look.as_ref().filter(|look| look.at <= now);
+        let trigger = match (marks.is_empty(), second_look) {
+            (false, _) => Trigger::Webhook,
+            (true, Some(_)) => Trigger::SecondLook,
+            (true, None) => return None,
+        };
+        let again = second_look.map(|look| Scope::from(look.sources.clone()));
+        let scopes = marks.iter().map(|dirty| Scope::of([dirty.mark.clone()])).chain(again);
+        let scope = scopes.reduce(Scope::and).unwrap_or_default();
+        Some(Due { trigger, scope, marks })
     }
 
     /// Whether a pass at `now` compares the ledger with strongDM's list.
@@ -120,6 +131,22 @@ pub(super) fn record(timetable: &mut Timetable, pass: &Passed<'_>) {
             timetable.retry_at = planned.or(Some(retry));
         }
     }
+}
+
+/// Records the look that is to confirm what a pass of `scope` found due to be revoked.
+pub(super) fn record_look(timetable: &mut Timetable, scope: &Scope, second_look: Option<SecondLook>) {
+    // A pass that looks elsewhere leaves it to whoever comes next.
+    let elsewhere = timetable.second_look.take().filter(|look| !scope.covers(&look.sources));
+    timetable.second_look = match (elsewhere, second_look) {
+        (Some(one), Some(other)) => Some(join(one, other)),
+        (one, other) => one.or(other),
+    };
+}
+
+/// One look that does for both.
+fn join(one: SecondLook, other: SecondLook) -> SecondLook {
+    let of = |look: &SecondLook| Scope::from(look.sources.clone());
+    SecondLook { at: one.at.min(other.at), sources: of(&one).and(of(&other)).into() }
 }
 
 /// How long to wait after so many failures before.

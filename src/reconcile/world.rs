@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::{
-    Account, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
+    Account, DueRevocations, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
     ResourceSelector, SecondGrant, Source, UserId,
 };
 
@@ -29,13 +31,17 @@ pub struct World {
     pub second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
     pub refusals: Vec<Refusal>,
+    /// What earlier looks found due to be revoked.
+    pub due: DueRevocations,
+    /// When the last upstream answered; what was decided before that moment has seen less.
+    pub seen_at: DateTime<Utc>,
 }
 
 impl World {
     /// A world of which nothing but this is known.
     pub fn of(recorded: Recorded) -> Self {
-        let Recorded { ledger, foreign, unsettled, second_grant, refusals } = recorded;
-        Self { ledger, foreign, unsettled, second_grant, refusals, ..Self::default() }
+        let Recorded { ledger, foreign, unsettled, second_grant, refusals, due } = recorded;
+        Self { ledger, foreign, unsettled, second_grant, refusals, due, ..Self::default() }
     }
 
     /// The on-calls of all schedules and policies that answered.
@@ -66,6 +72,8 @@ pub struct Recorded {
     pub second_grant: SecondGrant,
     /// Refusals that still hold.
     pub refusals: Vec<Refusal>,
+    /// What earlier looks found due to be revoked.
+    pub due: DueRevocations,
 }
 
 /// What the look-up of one e-mail address gave.

@@ -8,7 +8,7 @@ use crate::{
     model::{Email, Grant, Window, later},
     reconcile::{
         observe::{Observer, recorded},
-        plan::{Guard, plan},
+        plan::{Released, foresee},
         scope::Scope,
     },
     store::{self, AuditRow, GrantQuery, SharedStore},
@@ -41,7 +41,7 @@ pub async fn explain_now(
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }
-    let plan = plan(now, settings, &world, Guard::On);
+    let plan = foresee(now, settings, &world, Released::Nothing);
     let ledger = store.ledger(now).await?;
     let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
     let made = store.grants(now, &theirs).await?;

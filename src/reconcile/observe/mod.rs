@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 
 use self::cache::Cache;
 use super::{
-    plan::{Guard, Plan, Settings, plan},
+    plan::{Plan, Released, Settings, plan},
     scope::Scope,
     world::{AccountMatch, Recorded, ResourceMatch, World},
 };
@@ -94,6 +94,7 @@ impl Observer {
         let on_calls: Vec<&OnCall> = world.seen_on_calls().collect();
         world.people = self.people(now, &on_calls).await;
         world.accounts = self.accounts(now, &world.people).await;
+        world.seen_at = clock::now();
         world
     }
 
@@ -102,7 +103,7 @@ impl Observer {
     pub async fn survey(&self) -> Survey {
         let at = clock::now();
         let world = self.observe(at, &Scope::All, Recorded::default()).await;
-        let plan = plan(at, &self.settings, &world, Guard::On);
+        let plan = plan(at, &self.settings, &world, Released::Nothing);
         Survey { at, world, plan }
     }
 

@@ -3,15 +3,23 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Cause, Email, Grant, LedgerRow, NewGrant, Pair, Skipped, Source, Unknown};
+use crate::model::{
+    Cause, DueRevocations, Email, Grant, LedgerRow, NewGrant, Pair, SecondLook, Skipped, Source, Unknown,
+};
 
 /// What is to be done, and what was decided not to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The writes, by account and resource. Different pairs are independent of each other.
     pub pairs: Vec<PairActions>,
-    /// Revocations that the guard stopped.
+    /// Grants that the guard keeps from being revoked.
     pub held: Vec<Grant>,
+    /// Grants that go if a second look agrees.
+    pub awaiting: Vec<Grant>,
+    /// When and where that second look is due.
+    pub second_look: Option<SecondLook>,
+    /// What the next look must know of this one.
+    pub due: DueRevocations,
     /// Windows that wait for the grant in their way.
     pub deferred: Vec<Deferred>,
     /// People, resources and filters that nothing could be done about.

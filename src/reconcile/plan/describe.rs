@@ -7,7 +7,8 @@ use crate::model::instant::to_second;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pairs: _, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = self;
+        let Self { pairs: _, held, awaiting, deferred, skipped, unknown, unsettled, relabelled: _, .. } =
+            self;
         for action in self.actions() {
             match action {
                 Action::Create(new) => {
@@ -25,6 +26,12 @@ impl fmt::Display for Plan {
                     )?;
                 }
             }
+        }
+        for grant in awaiting {
+            writeln!(
+                f,
+                "due       {grant}\n          nothing justifies it; it is revoked if a second look agrees"
+            )?;
         }
         for grant in held {
             writeln!(

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, later,
+        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
+        later,
     },
     reconcile::world::World,
 };
@@ -105,6 +106,11 @@ impl PairFacts<'_> {
     /// The part of a grant between now and the horizon. What lies behind was not observed.
     pub(super) fn in_view(&self, own: &OwnGrant) -> Option<Window> {
         own.grant.window.from(self.now)?.until(later(self.now, self.horizon))
+    }
+
+    /// What is certainly wanted.
+    pub(super) fn wanted(&self) -> Windows {
+        self.claims.iter().map(|claim| claim.window).collect()
     }
 
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`, although nobody certainly is.

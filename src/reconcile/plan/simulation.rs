@@ -25,7 +25,7 @@ use self::{
     upstream::{ACCOUNTS, RESOURCES, Upstream, account, pair, resource_id, settings},
 };
 use super::{
-    Guard, Plan, Settings, plan,
+    Plan, Released, Settings, plan,
     tests::twin::{Fault, Twin},
 };
 use crate::{
@@ -174,7 +174,9 @@ impl Simulation {
     fn pass(&mut self, now: DateTime<Utc>) {
         let minute = (now - self.upstream.start).num_minutes();
         let is_confirmed = self.operator.is_some_and(|at| at <= now);
-        let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
+        let ours = self.twin.ledger.iter().map(|own| own.row);
+        let held = self.twin.due.held_among(ours);
+        let released = if is_confirmed { Released::Held(held) } else { Released::Nothing };
         let due = |at: Option<DateTime<Utc>>| at.filter(|at| *at > now);
         (self.hint, self.operator) = (due(self.hint), due(self.operator));
         self.last_pass = now;
@@ -189,7 +191,7 @@ impl Simulation {
         let writes_down = minute < self.upstream.writes_down;
         let (random, mut troubled) = (&mut self.random, Vec::new());
         let mut writes = 0;
-        let (plan, failed) = self.twin.pass(now, &self.settings, &world, guard, &mut |action| {
+        let (plan, failed) = self.twin.pass(now, &self.settings, &world, released, &mut |action| {
             let fault = match (writes_down, random.below(300)) {
                 (true, 0..200) | (false, 0) => Fault::Fails,
                 (true, 200..250) | (false, 1) => Fault::RequestLost,
@@ -202,14 +204,15 @@ impl Simulation {
             }
             fault
         });
-        self.note_pass(minute, &plan, &troubled);
+        self.record_pass(minute, &plan, &troubled);
         self.seen.writes += writes;
         self.seen.failed += u32::from(failed);
         self.seen.unknown += u32::from(!plan.unknown.is_empty());
         self.seen.held += u32::from(!plan.held.is_empty());
         self.seen.deferred += u32::from(!plan.deferred.is_empty());
-        if !failed && self.random.below(10) == 0 {
-            self.plan_again(now, &world, guard);
+        // What was held may go once successors have come.
+        if !failed && plan.held.is_empty() && self.random.below(10) == 0 {
+            self.plan_again(now, &world, released);
         }
 
         self.wake = plan.next_wake;
@@ -227,8 +230,8 @@ impl Simulation {
         self.list_access();
     }
 
-    /// Notes which pairs are as they should be after a pass, and which are not.
-    fn note_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[Pair]) {
+    /// Records which pairs are as they should be after a pass, and which are not.
+    fn record_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[Pair]) {
         for name in RESOURCES {
             if !self.upstream.visible(name, minute) {
                 continue;
@@ -248,10 +251,10 @@ impl Simulation {
     }
 
     /// Planning the result of a pass gives nothing to write.
-    fn plan_again(&self, now: DateTime<Utc>, observed: &World, guard: Guard) {
+    fn plan_again(&self, now: DateTime<Utc>, observed: &World, released: Released) {
         let mut world = observed.clone();
         self.twin.recall(now, &mut world);
-        let again = plan(now, &self.settings, &world, guard);
+        let again = plan(now, &self.settings, &world, released);
         assert!(again.pairs.is_empty() && again.relabelled.is_empty(), "seed {}, {now}: {again}", self.seed);
     }
 

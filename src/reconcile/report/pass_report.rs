@@ -58,6 +58,8 @@ pub struct Unreported {
     pub next_wake: Option<DateTime<Utc>>,
     /// What PagerDuty was asked about.
     pub asked: BTreeSet<Source>,
+    /// How many grants the first plan left as they were.
+    pub unchanged: Option<usize>,
     /// Who is entitled to what, as far as it was seen.
     pub wanted: Vec<Wanted>,
     /// What the rules do not reach; none if nothing was seen.
@@ -77,6 +79,8 @@ words!(
         Retry = "retry",
         /// A webhook.
         Webhook = "webhook",
+        /// An earlier look found access due to be revoked.
+        SecondLook = "second_look",
         /// The webhook subscription was off for a while.
         Subscription = "subscription",
         /// `POST /sync`.
@@ -153,7 +157,9 @@ impl PassReport {
 
     /// Takes over what `plan` decided, beside its writes.
     pub fn take_decisions(&mut self, plan: &Plan) {
-        let Plan { held, deferred, skipped, unknown, unsettled, on_calls, next_wake, wanted, .. } = plan;
+        let Plan {
+            held, deferred, skipped, unknown, unsettled, on_calls, next_wake, wanted, unchanged, ..
+        } = plan;
         self.oncalls = *on_calls;
         self.held.clone_from(held);
         self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
@@ -165,6 +171,8 @@ impl PassReport {
         self.unknown = unknown.iter().cloned().chain(unsettled).collect();
         self.unreported.plan = plan.to_string();
         self.unreported.next_wake = *next_wake;
+        // Later plans of the pass find what it made unchanged, too.
+        self.unchanged = *self.unreported.unchanged.get_or_insert(*unchanged);
         self.unreported.wanted.clone_from(wanted);
     }
 

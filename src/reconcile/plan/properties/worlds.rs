@@ -10,9 +10,9 @@ use crate::{
     },
     reconcile::{
         plan::{
-            Guard, Plan, Settings, plan,
+            Plan, Released, Settings, plan,
             tests::builders::{
-                always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
+                agree, always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
             },
         },
         world::{AccountMatch, ResourceMatch, World},
@@ -33,14 +33,14 @@ pub(super) struct Case {
     pub(super) now: DateTime<Utc>,
     pub(super) settings: Settings,
     pub(super) world: World,
-    pub(super) guard: Guard,
+    pub(super) released: Released,
     /// What strongDM really does.
     pub(super) really: SecondGrant,
 }
 
 impl Case {
     pub(super) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, self.guard)
+        plan(self.now, &self.settings, &self.world, self.released)
     }
 }
 
@@ -66,7 +66,7 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
     let weight = u32::from(doubt);
     let guard = if doubt { (0..5_usize).boxed() } else { Just(100).boxed() };
     let settings = (vec(rule(), 1..4), any::<bool>(), guard, 0..1000_i64);
-    let knowledge = (second_grants(), second_grants(), any::<bool>());
+    let knowledge = (second_grants(), second_grants(), option::of(0..4_usize), any::<bool>());
     (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
         .prop_map(|((mut rules, alias, max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
             for (index, rule) in rules.iter_mut().enumerate() {
@@ -76,10 +76,13 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
             (world.ledger, world.foreign) = ledger;
             (world.unsettled, world.refusals) = setbacks;
-            let (really, known, is_confirmed) = knowledge;
-            let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
+            let (really, known, confirmed, is_second_look) = knowledge;
+            let released = confirmed.map_or(Released::Nothing, Released::Held);
             world.second_grant = known;
-            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, guard, really }
+            if is_second_look {
+                agree(&mut world.due, &world.ledger, at(0));
+            }
+            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, released, really }
         })
         .boxed()
 }

@@ -5,12 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        Account, AccountId, Aliases, Cause, Email, ForeignGrant, Grant, GrantId, Observed, OnCall,
-        OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource, ResourceId, ResourceSelector, Rule,
-        ScheduleId, SecondGrant, Source, UserId, Window,
+        Account, AccountId, Aliases, Cause, DueRevocation, DueRevocations, Email, FOREVER, ForeignGrant,
+        Grant, GrantId, Observed, OnCall, OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource,
+        ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
-        plan::{Guard, Plan, Settings, plan},
+        plan::{Plan, Released, Settings, plan},
         world::{AccountMatch, ResourceMatch, World},
     },
 };
@@ -221,12 +221,33 @@ impl Scene {
         self
     }
 
+    /// The plan of a first look, which remembers nothing of an earlier one.
+    pub(in crate::reconcile::plan) fn first_look(&self) -> Plan {
+        plan(self.now, &self.settings, &self.world, Released::Nothing)
+    }
+
+    /// The plan of a look that agrees with every earlier one.
     pub(in crate::reconcile::plan) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, Guard::On)
+        self.plan_releasing(Released::Nothing)
+    }
+
+    pub(in crate::reconcile::plan) fn plan_releasing(&self, released: Released) -> Plan {
+        let mut world = self.world.clone();
+        agree(&mut world.due, &world.ledger, self.now);
+        plan(self.now, &self.settings, &world, released)
     }
 
     /// The plan in words.
     pub(in crate::reconcile::plan) fn words(&self) -> String {
         self.plan().to_string()
+    }
+}
+
+/// An earlier look found everything due that is not remembered otherwise.
+pub(in crate::reconcile::plan) fn agree(due: &mut DueRevocations, ours: &[OwnGrant], now: DateTime<Utc>) {
+    let since = now - TimeDelta::hours(1);
+    let all = DueRevocation { since, lost: Window::new(since, FOREVER).into_iter().collect(), held: false };
+    for own in ours {
+        due.due.entry(own.row).or_insert_with(|| all.clone());
     }
 }
