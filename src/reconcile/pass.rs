@@ -133,6 +133,8 @@ impl PassRunner {
         {
             let pause = (due.at - clock::now()).clamp(TimeDelta::zero(), BETWEEN_LOOKS);
             sleep(pause.to_std().unwrap_or_default()).await;
+            // What failed is tried again.
+            report.failed.clear();
             second_look = self.look(log, &mut context, &terms, &mut report).await?;
         }
         report.unknown.extend(uncompared);

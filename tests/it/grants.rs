@@ -1,6 +1,6 @@
 //! From who is on call to who has access, while nothing goes wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
 use serde_json::json;
@@ -28,20 +28,24 @@ async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothi
 }
 
 #[tokio::test]
-async fn a_swapped_shift_and_a_signed_webhook_change_access_within_two_seconds() {
+async fn a_swapped_shift_and_a_signed_webhook_give_access_at_once_and_take_it_after_a_second_look() {
     let scene = Scene::running(Config::default()).await;
-    let mut swaps = 0;
-    in_time(Duration::from_secs(2), "a swap", async || {
+    let (mut swaps, mut given) = (0, Vec::new());
+    in_time(Duration::from_secs(8), "a swap", async || {
         let (on, off) = if swaps % 2 == 0 { (CEM, ANA) } else { (ANA, CEM) };
         scene.shifts(SCHEDULE, &[(on, -60, 120), (BO, 120, 240)]);
+        let began = Instant::now();
         scene.deliver(&scene.about(SCHEDULE)).await;
         scene.access_becomes(on, DB, &[(0, 120)]).await;
+        given.push(began.elapsed());
+        assert_eq!(scene.access(off, DB), [(0, 120)], "one look takes nothing away");
         scene.access_becomes(off, DB, &[]).await;
         swaps += 1;
     })
     .await;
     assert_eq!(scene.access(BO, DB), [(120, 240)]);
     assert_eq!(scene.writes(), (2 + swaps, swaps));
+    assert!(given.iter().min() < Some(&Duration::from_secs(1)), "{given:?}");
 }
 
 #[tokio::test]

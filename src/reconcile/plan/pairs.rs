@@ -115,7 +115,7 @@ impl PairFacts<'_> {
 
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`, although nobody certainly is.
     pub(super) fn may_be_wanted(&self, own: &OwnGrant, window: Window) -> bool {
-        self.all_claims.may_want(&own.grant, window)
+        self.all_claims.may_want(own, window)
     }
 
     pub(super) fn new_grant(&self, window: Window) -> NewGrant {

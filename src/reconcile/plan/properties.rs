@@ -61,8 +61,8 @@ impl Case {
     }
 
     /// Whether a look-up that failed, or a person who cannot be used, protects `grant` at `hour`.
-    fn protects(&self, grant: &Grant, hour: i64) -> bool {
-        in_view(grant.window, hour).any(|at| self.oracle().possible(grant, at))
+    fn protects(&self, own: &OwnGrant, hour: i64) -> bool {
+        in_view(own.grant.window, hour).any(|at| self.oracle().possible(own, at))
     }
 
     /// Removes the grants that strongDM would have refused.
@@ -113,14 +113,14 @@ proptest! {
                     || oracle.shift(&pair, at_hour, at(HORIZON));
                 let given = twin.gives(&pair, at_hour, false);
                 prop_assert!(given || !promised, "{pair}: access is missing at {at_hour}\n{plan}");
-                let excess = twin.ledger.iter().map(|own| &own.grant).find(|grant| {
-                    grant.joins(&pair)
-                        && grant.window.contains(at_hour)
-                        && grant.id.as_ref().is_none_or(|id| !held.contains(id))
-                        && !case.protects(grant, 0)
+                let excess = twin.ledger.iter().find(|own| {
+                    own.grant.joins(&pair)
+                        && own.grant.window.contains(at_hour)
+                        && own.grant.id.as_ref().is_none_or(|id| !held.contains(id))
+                        && !case.protects(own, 0)
                 });
                 if let Some(excess) = excess.filter(|_| hour < HORIZON && !certain) {
-                    prop_assert!(false, "{excess} is in nobody's interest at {at_hour}\n{plan}");
+                    prop_assert!(false, "{excess:?} is in nobody's interest at {at_hour}\n{plan}");
                 }
             }
         }
@@ -147,12 +147,13 @@ proptest! {
         let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         for Revocation { row, grant, reason, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
-            prop_assert!(case.world.ledger.iter().any(|own| is_this(&own)), "{grant} is not ours");
+            let own = case.world.ledger.iter().find(is_this);
+            prop_assert!(own.is_some(), "{grant} is not ours");
             let pair = grant.pair();
             prop_assert!(!case.world.unsettled.contains(&pair));
             let certain: Vec<bool> =
                 in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
-            let possible = case.protects(grant, 0);
+            let possible = own.is_some_and(|own| case.protects(own, 0));
             let right = match reason {
                 RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
                 RevocationReason::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
@@ -397,18 +398,17 @@ fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), Tes
     let refused = case.really.max(case.world.second_grant);
     for pair in pairs() {
         let (at_hour, later) = (at(hour), span(hour, i64::from(u16::MAX)));
-        let ours = || twin.ledger.iter().map(|own| &own.grant);
-        let ours = || ours().filter(|grant| grant.joins(&pair));
+        let ours = || twin.ledger.iter().filter(|own| own.grant.joins(&pair));
         let foreign = twin.remote.iter().any(|found| {
             found.id.as_str().starts_with("fg-") && found.pair == pair && found.window.overlaps(&later)
         });
-        let protected = ours().any(|grant| (hour..LAST).any(|later| case.protects(grant, later)));
+        let protected = ours().any(|own| (hour..LAST).any(|later| case.protects(own, later)));
         let has = twin.gives(&pair, at_hour, refused != SecondGrant::Taken);
         if case.oracle().certain(&pair, at_hour) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
             prop_assert!(has || blocked, "{pair}: access is missing at {at_hour}\n{plan}");
         } else {
-            let excess = ours().find(|grant| grant.window.contains(at_hour) && !case.protects(grant, hour));
+            let excess = ours().find(|own| own.grant.window.contains(at_hour) && !case.protects(own, hour));
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
             prop_assert!(excess.is_none() || blocked, "{pair}: access is left at {at_hour}\n{plan}");
         }

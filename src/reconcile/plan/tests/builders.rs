@@ -117,6 +117,22 @@ pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64)
     OwnGrant { row: row.into(), grant, causes: Vec::<Cause>::new() }
 }
 
+/// The same grant, made because `who` was on call for this schedule by the rule `db`.
+pub(in crate::reconcile::plan) fn made_for(who: &str, id: &str, own: OwnGrant) -> OwnGrant {
+    let cause = Cause {
+        rule: "db".to_owned(),
+        source: schedule(id),
+        user: UserId::from(format!("P-{who}")),
+        address: Some(format!("{who}@corp.example")),
+        through: None,
+        policy: None,
+        level: None,
+        shift_start: None,
+        shift_end: None,
+    };
+    OwnGrant { causes: vec![cause], ..own }
+}
+
 /// Settings and a world at 12:00 with a horizon of a week. The people `day`, `night` and `backup` have accounts,
 /// the resources `db` and `web` exist.
 #[derive(Clone, Debug)]

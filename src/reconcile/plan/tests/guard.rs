@@ -2,10 +2,10 @@
 
 use insta::assert_snapshot;
 
-use super::builders::{Scene, own, schedule, shift};
+use super::builders::{Scene, made_for, own, schedule, shift};
 use crate::{
-    model::{LedgerRow, OwnGrant, SecondGrant, Source},
-    reconcile::plan::{Plan, Released},
+    model::{LedgerRow, SecondGrant},
+    reconcile::plan::{Action, Plan, Released},
 };
 
 fn counts(plan: &Plan) -> (usize, usize) {
@@ -19,29 +19,14 @@ fn reorganised() -> Scene {
         .settings(|settings| settings.max_revocations = 1)
 }
 
-/// The same grant, made for the schedule `PS`.
-fn through(source: &Source, own: OwnGrant) -> OwnGrant {
-    let cause = crate::model::Cause {
-        rule: "db".to_owned(),
-        source: source.clone(),
-        user: "P-day".into(),
-        through: None,
-        policy: None,
-        level: None,
-        shift_start: None,
-        shift_end: None,
-    };
-    OwnGrant { causes: vec![cause], ..own }
-}
-
 /// What the next look is about, after a plan that was carried out.
 fn after(mut scene: Scene, plan: &Plan) -> Scene {
     scene.world.due = plan.due.clone();
     let gone: Vec<LedgerRow> = plan
         .actions()
         .filter_map(|action| match action {
-            crate::reconcile::plan::Action::Revoke(due) => Some(due.row),
-            crate::reconcile::plan::Action::Create(_) => None,
+            Action::Revoke(due) => Some(due.row),
+            Action::Create(_) => None,
         })
         .collect();
     scene.world.ledger.retain(|own| !gone.contains(&own.row));
@@ -159,7 +144,7 @@ fn neither_time_nor_a_narrow_look_frees_what_is_held() {
 
 #[test]
 fn a_silent_source_does_not_hide_what_is_held() {
-    let ours = through(&schedule("PS"), own(1, "day", 8, 20));
+    let ours = made_for("day", "PS", own(1, "day", 8, 20));
     let scene = Scene::with_shifts([]).ours([ours]).settings(|settings| settings.max_revocations = 0);
     let held = scene.plan();
     let silent = after(scene, &held).unseen(schedule("PS"));

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use insta::assert_snapshot;
 
-use super::builders::{Scene, own, schedule, schedule_rule, shift, without_end};
+use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
 use crate::{
-    model::{Cause, SecondGrant},
+    model::SecondGrant,
     reconcile::plan::{Action, Plan},
 };
 
@@ -108,20 +108,9 @@ fn what_awaits_a_look_keeps_its_place_where_a_second_grant_is_refused() {
 
 #[test]
 fn the_second_look_is_where_the_grant_came_from() {
-    let cause = Cause {
-        rule: "db".to_owned(),
-        source: schedule("PS"),
-        user: "P-day".into(),
-        through: None,
-        policy: None,
-        level: None,
-        shift_start: None,
-        shift_end: None,
-    };
-    let mut ours = own(1, "day", 8, 20);
     let everywhere = |scene: &Scene| scene.first_look().second_look.unwrap().sources.is_empty();
     assert!(everywhere(&relieved()), "nobody knows why it was made");
-    ours.causes = vec![cause];
+    let ours = made_for("day", "PS", own(1, "day", 8, 20));
     let mut scene = Scene::with_shifts([shift("night", 10, 20)]).ours([ours]);
     assert_eq!(scene.first_look().second_look.unwrap().sources, [schedule("PS")].into());
     scene.settings.rules = vec![schedule_rule("db", &["PX"])];
