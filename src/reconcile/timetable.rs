@@ -17,11 +17,11 @@ const SKEW: TimeDelta = TimeDelta::seconds(2);
 
 /// How often passes look at everything, whatever happens meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub struct Intervals {
+pub(crate) struct Intervals {
     /// A full pass happens at least this often.
-    pub full_pass: TimeDelta,
+    pub(crate) full_pass: TimeDelta,
     /// A pass compares the ledger with strongDM's list at least this often.
-    pub comparison: TimeDelta,
+    pub(crate) comparison: TimeDelta,
 }
 
 /// Whether a full pass with a comparison has begun since this process came up, here or elsewhere.

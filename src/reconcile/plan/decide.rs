@@ -15,7 +15,7 @@ use crate::{model::FOREVER, reconcile::world::World};
 /// Decides what to do at `now`.
 ///
 /// Planning again after the plan was carried out gives no actions; the order of anything in `world` does not matter.
-pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, guard: Guard) -> Plan {
+pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, guard: Guard) -> Plan {
     // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
     let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);

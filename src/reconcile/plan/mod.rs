@@ -26,7 +26,7 @@ mod pairs;
 mod second_grant;
 mod settings;
 
-pub use self::{
+pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Wanted},
     decide::plan,
     settings::{Guard, Settings},

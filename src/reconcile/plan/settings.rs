@@ -7,21 +7,21 @@ use crate::model::{Aliases, Rule};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Which on-calls give access to what.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Whose strongDM address differs from the one in PagerDuty.
-    pub aliases: Aliases,
+    pub(crate) aliases: Aliases,
     /// How far ahead shifts are granted.
-    pub horizon: TimeDelta,
+    pub(crate) horizon: TimeDelta,
     /// How many grants in force one pass may revoke.
-    pub max_revocations: usize,
+    pub(crate) max_revocations: usize,
 }
 
 /// The safety limit on revocations. Written as `allow_mass_revocation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
-pub enum Guard {
+pub(crate) enum Guard {
     /// If a plan would revoke more grants in force than `max_revocations`, it revokes none.
     #[default]
     On,
