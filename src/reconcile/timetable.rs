@@ -152,13 +152,12 @@ mod tests {
         DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version, looked_at, since: None }
     }
 
-    fn passed(
-        scope: &Scope,
-        began: DateTime<Utc>,
-        complete: bool,
-        next_wake: Option<DateTime<Utc>>,
-    ) -> Passed<'_> {
-        Passed { scope, began, ended: began, complete, next_wake }
+    fn complete(scope: &Scope, began: DateTime<Utc>, next_wake: Option<DateTime<Utc>>) -> Passed<'_> {
+        Passed { scope, began, ended: began, complete: true, next_wake }
+    }
+
+    fn incomplete(scope: &Scope, began: DateTime<Utc>) -> Passed<'_> {
+        Passed { complete: false, ..complete(scope, began, None) }
     }
 
     fn narrow() -> Scope {
@@ -173,7 +172,7 @@ mod tests {
         let mut workload = Workload::default();
         let due = intervals().pass_due(at(0), FirstPass::Pending, &workload).unwrap();
         assert_eq!((due.trigger, due.scope), (Trigger::Start, Scope::All));
-        record(&mut workload.timetable, &passed(&Scope::All, at(0), true, Some(at(50_000))));
+        record(&mut workload.timetable, &complete(&Scope::All, at(0), Some(at(50_000))));
         workload
     }
 
@@ -232,7 +231,7 @@ mod tests {
         let mut now = at(1_000);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            record(&mut workload.timetable, &passed(&Scope::All, now, false, None));
+            record(&mut workload.timetable, &incomplete(&Scope::All, now));
             let before = now;
             while trigger(&workload, now).is_none() {
                 now += TimeDelta::seconds(1);
@@ -240,18 +239,18 @@ mod tests {
             pauses.push((now - before).num_seconds());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        record(&mut workload.timetable, &passed(&Scope::All, now, true, None));
+        record(&mut workload.timetable, &complete(&Scope::All, now, None));
         assert_eq!(trigger(&workload, now + TimeDelta::seconds(120)), None);
     }
 
     #[test]
     fn a_storm_of_failing_events_puts_no_retry_off() {
         let mut workload = after_start();
-        record(&mut workload.timetable, &passed(&Scope::All, at(1_000), false, None));
-        record(&mut workload.timetable, &passed(&narrow(), at(1_500), false, None));
+        record(&mut workload.timetable, &incomplete(&Scope::All, at(1_000)));
+        record(&mut workload.timetable, &incomplete(&narrow(), at(1_500)));
         assert_eq!(trigger(&workload, at(1_999)), None);
         assert_eq!(trigger(&workload, at(2_000)), Some(Trigger::Retry));
-        record(&mut workload.timetable, &passed(&Scope::All, at(2_000), false, None));
+        record(&mut workload.timetable, &incomplete(&Scope::All, at(2_000)));
         assert_eq!(trigger(&workload, at(5_999)), None, "a full pass is what the retry was for");
         assert_eq!(trigger(&workload, at(6_000)), Some(Trigger::Retry));
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use super::PassReport;
 use crate::{
     model::{Asked, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
-    reconcile::plan::Wanted,
+    reconcile::{plan::Wanted, scope::Scope},
     store::Fact,
 };
 
@@ -114,9 +114,10 @@ fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<V
 }
 
 impl StatusSnapshot {
-    /// What is known after a pass with this report; `full` if it looked at all rules.
+    /// What is known after a pass with this report, which looked at `scope`.
     #[must_use]
-    pub(crate) fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {
+    pub(crate) fn after(mut self, report: &PassReport, scope: &Scope, rules: &[Rule]) -> Self {
+        let full = *scope == Scope::All;
         let looked = Looked::of(report);
         let concerned: BTreeSet<&str> = rules
             .iter()
