@@ -11,7 +11,7 @@ mod email;
 mod finding;
 mod grant;
 mod id;
-pub mod instant;
+pub(crate) mod instant;
 mod mark;
 mod net;
 mod observed;

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Why there is no report.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum SyncError {
+pub(crate) enum SyncError {
     /// The store failed, or the pass broke off.
     #[error("{0}")]
     Broken(String),
@@ -55,7 +55,7 @@ impl From<store::Error> for SyncError {
 }
 
 /// What came of a request.
-pub type Outcome = Result<Arc<PassReport>, SyncError>;
+pub(crate) type Outcome = Result<Arc<PassReport>, SyncError>;
 
 /// The right to run a pass here, or the report of an equal one that ran elsewhere.
 enum MyTurn<'r> {

@@ -298,7 +298,7 @@ impl PassRunner {
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
         let full = *scope == Scope::All;
-        let snapshot = self.snapshots.read().await?.after(report, full, &self.settings().rules);
+        let snapshot = self.snapshots.read().await?.after(report, scope, &self.settings().rules);
         self.snapshots.replace(snapshot).await?;
         let complete = report.is_complete();
         let counts = &mut timetable.counts;

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Explanation, Known, Past, Question, explain};
+use super::{
+    answer::{Explanation, explain},
+    question::{Known, Past, Question},
+};
 use crate::{
     clock,
     model::{Email, Grant, Window, later},
@@ -24,7 +27,7 @@ const AUDIT_PAGES: usize = 10;
 const AUDIT_PAGE: u32 = 500;
 
 /// Why somebody has, or lacks, access, as both upstreams and the store say now.
-pub async fn explain_now(
+pub(crate) async fn explain_now(
     observer: &Observer,
     store: &SharedStore,
     question: &Question,

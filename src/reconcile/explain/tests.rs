@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::*;
+use super::{
+    answer::{Explanation, explain},
+    link::LinkKind,
+    question::{Known, Past, Question},
+    verdict::Access,
+};
 use crate::{
     model::{
         Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,

@@ -166,7 +166,7 @@ impl Claims {
                         window,
                     };
                     claims.former.entry(on_call.user.clone()).or_default().push(former);
-                    claims.add(identity, &resources, window, rule, cause(rule, source, on_call, address));
+                    claims.add(identity, &resources, window, rule, &cause(rule, source, on_call, address));
                 }
             }
         }
@@ -177,7 +177,7 @@ impl Claims {
     }
 
     /// Adds what one on-call leads to: claims, or possibilities where it is not known who or what is meant.
-    fn add(&mut self, identity: Identity, resources: &Resources, window: Window, rule: &Rule, cause: Cause) {
+    fn add(&mut self, identity: Identity, resources: &Resources, window: Window, rule: &Rule, cause: &Cause) {
         let first_shift = cause.shift_start;
         match identity {
             Identity::Account(account, email) => {

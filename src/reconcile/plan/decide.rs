@@ -20,7 +20,7 @@ use crate::{
 /// Decides what to do at `now`, the moment at which the look at `world` began.
 ///
 /// Planning again after the plan was carried out gives no actions; the order of anything in `world` does not matter.
-pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
+pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
     let looked_at = now;
     // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
     let now = now.trunc_subsecs(0);

@@ -64,7 +64,7 @@ impl fmt::Display for Plan {
 
 impl Revocation {
     /// The reason that the audit keeps: why, and who allowed it if the guard did not.
-    pub fn audit_reason(&self) -> String {
+    pub(crate) fn audit_reason(&self) -> String {
         let Self { row: _, grant: _, reason, released } = self;
         let released = if *released {
             "; more were due at once than max_revocations allows, and a request released them (allow_mass_revocation)"

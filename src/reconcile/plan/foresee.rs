@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The plan of a pass in which every write succeeds and every second look agrees with the first.
-pub fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
+pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
     let first = plan(now, settings, world, released);
     if first.awaiting.is_empty() {
         return first;

@@ -28,7 +28,7 @@ mod review;
 mod second_grant;
 mod settings;
 
-pub use self::{
+pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Wanted},
     decide::plan,
     foresee::foresee,

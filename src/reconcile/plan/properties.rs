@@ -111,7 +111,7 @@ proptest! {
                 // An on-call without an end is renewed before half of the horizon is left.
                 let promised = certain && hour < HORIZON / 2
                     || oracle.shift(&pair, at_hour, at(HORIZON));
-                let given = twin.gives(&pair, at_hour, false);
+                let given = twin.ours_gives(&pair, at_hour);
                 prop_assert!(given || !promised, "{pair}: access is missing at {at_hour}\n{plan}");
                 let excess = twin.ledger.iter().find(|own| {
                     own.grant.joins(&pair)
@@ -386,8 +386,8 @@ fn shuffle<T>(list: &mut [T], by: usize) {
 fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -> Result<(), TestCaseError> {
     for pair in pairs() {
         let certain = case.oracle().certain(&pair, at(0));
-        let had = before.gives(&pair, at(0), false);
-        let has = after.gives(&pair, at(0), true);
+        let had = before.ours_gives(&pair, at(0));
+        let has = after.any_gives(&pair, at(0));
         prop_assert!(has || !(certain && had), "{pair}: access was lost\n{plan}");
     }
     Ok(())
@@ -403,7 +403,11 @@ fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), Tes
             found.id.as_str().starts_with("fg-") && found.pair == pair && found.window.overlaps(&later)
         });
         let protected = ours().any(|own| (hour..LAST).any(|later| case.protects(own, later)));
-        let has = twin.gives(&pair, at_hour, refused != SecondGrant::Taken);
+        let has = if refused == SecondGrant::Taken {
+            twin.ours_gives(&pair, at_hour)
+        } else {
+            twin.any_gives(&pair, at_hour)
+        };
         if case.oracle().certain(&pair, at_hour) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
             prop_assert!(has || blocked, "{pair}: access is missing at {at_hour}\n{plan}");

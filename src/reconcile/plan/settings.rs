@@ -7,21 +7,21 @@ use crate::model::{Aliases, Rule};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Which on-calls give access to what.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Whose strongDM address differs from the one in PagerDuty.
-    pub aliases: Aliases,
+    pub(crate) aliases: Aliases,
     /// How far ahead shifts are granted.
-    pub horizon: TimeDelta,
+    pub(crate) horizon: TimeDelta,
     /// How many people's grants may be revoked within a minute without anybody in their place, before a human looks.
-    pub max_revocations: usize,
+    pub(crate) max_revocations: usize,
 }
 
 /// Whether somebody who asks for a pass confirms what the guard holds. Written as `allow_mass_revocation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
-pub enum Guard {
+pub(crate) enum Guard {
     /// Nobody does: what is held stays held.
     #[default]
     On,
@@ -43,7 +43,7 @@ impl From<Guard> for bool {
 
 /// What a plan may revoke beyond `max_revocations`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Released {
+pub(crate) enum Released {
     /// Nothing: nobody confirmed anything.
     #[default]
     Nothing,

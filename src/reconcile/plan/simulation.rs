@@ -71,6 +71,13 @@ struct Access {
     ours: bool,
 }
 
+/// How somebody's access differs from what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Lacks,
+    StillHas,
+}
+
 /// What came up, so that a simulation in which nothing happens is noticed.
 #[derive(Debug, Default)]
 struct Seen {
@@ -268,18 +275,22 @@ impl Simulation {
         let anyone_counts = self.twin.really != SecondGrant::Taken;
         for (person, given) in given.iter().enumerate() {
             for (name, (ours, anyone)) in RESOURCES.into_iter().zip(given) {
-                let wanted = self.upstream.wants(person, name, minute);
-                let right = if wanted { *ours || *anyone && anyone_counts } else { !ours };
+                let has = *ours || *anyone && anyone_counts;
+                let wrong = match self.upstream.wants(person, name, minute) {
+                    true if !has => Wrong::Lacks,
+                    false if *ours => Wrong::StillHas,
+                    true | false => continue,
+                };
                 assert!(
-                    right || self.is_excused(minute, person, name, wanted),
+                    self.is_excused(minute, person, name, wrong),
                     "{}",
-                    self.complaint(minute, person, name, wanted)
+                    self.complaint(minute, person, name, wrong)
                 );
             }
         }
     }
 
-    fn complaint(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> String {
+    fn complaint(&self, minute: Minute, person: usize, name: &str, wrong: Wrong) -> String {
         let id = pair(person, name);
         let instant = |minute: &Minute| self.upstream.instant(*minute);
         let ours: Vec<String> = self
@@ -293,7 +304,10 @@ impl Simulation {
             "SIMULATION_SEED={}: at {} p{person} {} {name}; wrong since {:?}, last unseen at {:?}\n{}\nours: {ours:#?}",
             self.seed,
             instant(&minute),
-            if wanted { "lacks" } else { "still has" },
+            match wrong {
+                Wrong::Lacks => "lacks",
+                Wrong::StillHas => "still has",
+            },
             self.stale.get(&id).map(instant),
             self.last_invisible.get(name).map(instant),
             self.plan,
@@ -315,7 +329,7 @@ impl Simulation {
         self.access = access.collect();
     }
 
-    fn is_excused(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> bool {
+    fn is_excused(&self, minute: Minute, person: usize, name: &str, wrong: Wrong) -> bool {
         let id = &pair(person, name);
         let refuses = self.twin.really != SecondGrant::Taken;
         let invisible = self.last_invisible.get(name).copied();
@@ -323,14 +337,15 @@ impl Simulation {
             .stale
             .get(id)
             .is_some_and(|since| minute - (*since).max(invisible.unwrap_or(*since)) <= INTERVAL + 1);
-        let held = self.plan.held.iter().any(|grant| grant.joins(id)) && (!wanted || refuses);
+        let held =
+            self.plan.held.iter().any(|grant| grant.joins(id)) && (wrong == Wrong::StillHas || refuses);
         let foreign = refuses
             && self.twin.remote.iter().any(|found| {
                 found.id.as_str().starts_with("fg-")
                     && found.pair == *id
                     && found.window.end() > self.upstream.instant(minute)
             });
-        let outage = refuses && wanted && invisible.is_some_and(|last| minute - last <= 2);
+        let outage = refuses && wrong == Wrong::Lacks && invisible.is_some_and(|last| minute - last <= 2);
         stale || held || foreign || outage || self.upstream.suspended == Some(person)
     }
 }

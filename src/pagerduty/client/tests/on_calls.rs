@@ -195,19 +195,22 @@ async fn a_page_must_say_whether_more_follow_and_be_the_one_asked_for() {
 
 #[tokio::test]
 async fn a_list_that_shrinks_between_pages_is_read_again() {
-    let page = |more: bool, total: u64| {
-        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": more, "total": total}).to_string())
+    let page = |total: u64| {
+        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": true, "total": total}).to_string())
+    };
+    let last_page = |total: u64| {
+        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": false, "total": total}).to_string())
     };
     let settling = Server::answering(move |asked| match asked.number {
-        0 => page(true, 3),
-        1 => page(true, 2),
-        number => page(number == 2, 2),
+        0 => page(3),
+        1 | 2 => page(2),
+        _ => last_page(2),
     })
     .await;
     assert_eq!(settling.client().on_calls(&schedules(&["PSCH001"]), week()).await.unwrap().len(), 1);
     assert_eq!(settling.asked().len(), 4);
 
-    let restless = Server::answering(move |asked| page(true, 1000 - asked.number as u64)).await;
+    let restless = Server::answering(move |asked| page(1000 - asked.number as u64)).await;
     let result = restless.client().on_calls(&schedules(&["PSCH001"]), week()).await;
     assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
     assert_eq!(restless.asked().len(), 6);

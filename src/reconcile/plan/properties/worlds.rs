@@ -54,17 +54,26 @@ pub(super) fn pairs() -> impl Iterator<Item = Pair> {
 
 /// Anything may be unknown, unusable, unsettled or refused.
 pub(super) fn any_case() -> BoxedStrategy<Case> {
-    cases(true)
+    cases(Doubt::Allowed)
 }
 
 /// Everything is known and nothing is unsettled, refused or held; people may still be unusable.
 pub(super) fn known_case() -> BoxedStrategy<Case> {
-    cases(false)
+    cases(Doubt::Excluded)
 }
 
-fn cases(doubt: bool) -> BoxedStrategy<Case> {
-    let weight = u32::from(doubt);
-    let guard = if doubt { (0..5_usize).boxed() } else { Just(100).boxed() };
+/// Whether anything in a world may be unknown, unsettled, refused or held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    Allowed,
+    Excluded,
+}
+
+fn cases(doubt: Doubt) -> BoxedStrategy<Case> {
+    let (weight, guard) = match doubt {
+        Doubt::Allowed => (1, (0..5_usize).boxed()),
+        Doubt::Excluded => (0, Just(100).boxed()),
+    };
     let settings = (vec(rule(), 1..4), any::<bool>(), guard, 0..1000_i64);
     let knowledge = (second_grants(), second_grants(), option::of(0..4_usize), any::<bool>());
     (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
@@ -238,8 +247,11 @@ fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
     })
 }
 
-fn setbacks(doubt: bool) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
-    let number = if doubt { 0..2_usize } else { 0..1 };
+fn setbacks(doubt: Doubt) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
+    let number = match doubt {
+        Doubt::Allowed => 0..2_usize,
+        Doubt::Excluded => 0..1,
+    };
     let all: Vec<Pair> = pairs().collect();
     let unsettled = subsequence(all.clone(), number.clone());
     let refused = (subsequence(all, number), 1..4_i64);

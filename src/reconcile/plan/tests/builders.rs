@@ -86,10 +86,19 @@ pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) 
 }
 
 /// A rule about one policy that gives access to the resource `db`.
-pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32], always: bool) -> Rule {
+pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32]) -> Rule {
     let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
     Rule {
-        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: always },
+        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: false },
+        ..schedule_rule(name, &[])
+    }
+}
+
+/// The same, also about users who are named directly and never go off call.
+pub(in crate::reconcile::plan) fn policy_rule_with_always(name: &str, id: &str, levels: &[u32]) -> Rule {
+    let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
+    Rule {
+        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: true },
         ..schedule_rule(name, &[])
     }
 }

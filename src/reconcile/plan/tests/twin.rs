@@ -305,13 +305,18 @@ impl Twin {
         self.seen_foreign = self.remote.iter().filter(|found| !ours.contains(&found.id)).cloned().collect();
     }
 
-    /// Whether strongDM has a grant of ours (or, with `anyone`, any grant) that gives access.
-    pub(in crate::reconcile::plan) fn gives(&self, pair: &Pair, at: DateTime<Utc>, anyone: bool) -> bool {
-        self.remote.iter().any(|found| {
-            found.pair == *pair
-                && found.window.contains(at)
-                && (anyone || found.id.as_str().starts_with("ag-"))
-        })
+    /// Whether strongDM has a grant, whoever made it, that gives access.
+    pub(in crate::reconcile::plan) fn any_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
+        self.giving(pair, at).next().is_some()
+    }
+
+    /// Whether strongDM has a grant of ours that gives access.
+    pub(in crate::reconcile::plan) fn ours_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
+        self.giving(pair, at).any(|found| found.id.as_str().starts_with("ag-"))
+    }
+
+    fn giving(&self, pair: &Pair, at: DateTime<Utc>) -> impl Iterator<Item = &ForeignGrant> {
+        self.remote.iter().filter(move |found| found.pair == *pair && found.window.contains(at))
     }
 }
 

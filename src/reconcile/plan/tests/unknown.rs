@@ -54,7 +54,7 @@ fn an_unknown_schedule_keeps_its_grants_while_the_others_go_on() {
 
 #[test]
 fn a_grant_goes_only_if_every_rule_about_its_resource_is_known() {
-    let scene = Scene::new([schedule_rule("db", &["PS"]), policy_rule("oncall", "PA", &[], false)])
+    let scene = Scene::new([schedule_rule("db", &["PS"]), policy_rule("oncall", "PA", &[])])
         .on_call(schedule("PS"), [])
         .on_call(policy("PA"), [])
         .ours([own(1, "day", 8, 20)]);
