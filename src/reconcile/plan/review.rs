@@ -50,20 +50,17 @@ struct Due<'d> {
     since: DateTime<Utc>,
     is_agreed: bool,
     was_held: bool,
-    /// The guard counts it: access goes, and nobody takes the place.
+    /// The guard counts it: access goes now or soon, and nobody takes the place.
     counts: bool,
 }
 
-/// Whether a revocation takes a second look: it takes access from somebody now, or soon.
+/// Whether a revocation takes a second look. One that makes room for what is wanted earlier takes none unless it is in
+/// force: whoever is on call now must not wait.
 pub(super) fn needs_second_look(now: DateTime<Utc>, revocation: &Revocation) -> bool {
-    let Revocation { grant, reason, .. } = revocation;
-    let takes_access_soon = match reason {
-        RevocationReason::NotWanted | RevocationReason::OtherAddress | RevocationReason::TooLong => {
-            grant.window.start() <= later(now, SOON)
-        }
-        RevocationReason::Duplicate | RevocationReason::InTheWay => false,
-    };
-    takes_access_soon || grant.window.contains(now)
+    match revocation.reason {
+        RevocationReason::NotWanted | RevocationReason::OtherAddress | RevocationReason::TooLong => true,
+        RevocationReason::Duplicate | RevocationReason::InTheWay => revocation.grant.window.contains(now),
+    }
 }
 
 /// Reviews what `decisions` about `pairs` would revoke. `now` is when the look began.
@@ -117,7 +114,9 @@ fn find_due<'p>(
                 since,
                 is_agreed: agreed.is_some() && now - since >= BETWEEN_LOOKS,
                 was_held: before.is_some_and(|before| before.held),
-                counts: !is_handed_over && !is_replaced(now, revocation, &wanted),
+                counts: own.grant.window.start() <= later(now, SOON)
+                    && !is_handed_over
+                    && !is_replaced(now, revocation, &wanted),
                 lost,
             });
         }

@@ -125,11 +125,17 @@ impl Scene {
         self.send(request).await
     }
 
-    /// Posts a body with a good signature.
-    pub(crate) async fn post_signed(&self, body: impl AsRef<[u8]>) -> Answer {
+    /// A delivery of this body with a good signature.
+    pub(crate) fn signed(&self, body: impl AsRef<[u8]>) -> RequestBuilder {
         let body = body.as_ref().to_vec();
         let signature = sign(&self.config.webhook_secrets[0], &body);
-        self.post_webhook(body, [("X-PagerDuty-Signature", signature.as_str())]).await
+        let request = self.request(Method::POST, "/webhooks/pagerduty").body(body);
+        request.header("X-PagerDuty-Signature", signature)
+    }
+
+    /// Posts a body with a good signature.
+    pub(crate) async fn post_signed(&self, body: impl AsRef<[u8]>) -> Answer {
+        self.send(self.signed(body)).await
     }
 
     /// Delivers a signed event, which must be new and of interest.

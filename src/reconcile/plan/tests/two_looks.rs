@@ -83,9 +83,16 @@ fn looks_must_agree_on_what_is_lost() {
 }
 
 #[test]
-fn access_that_begins_tomorrow_takes_one_look() {
-    let scene = Scene::with_shifts([]).ours([own(1, "day", 30, 40), own(2, "night", 13, 40)]);
-    assert_eq!(revoked(&scene.first_look()), [1], "the other one starts within the hour");
+fn access_of_tomorrow_takes_two_looks_unless_it_makes_room_for_what_is_wanted_now() {
+    let scene = Scene::with_shifts([]).ours([own(1, "day", 30, 40)]);
+    let first = scene.first_look();
+    assert_eq!((revoked(&first), first.awaiting.len()), (vec![], 1));
+    assert_eq!(revoked(&next(scene, &first, 2000).first_look()), [1]);
+
+    let urgent = Scene::with_shifts([shift("day", 8, 20), shift("day", 30, 40)])
+        .ours([own(1, "day", 30, 40)])
+        .second_grant(SecondGrant::Refused);
+    assert_eq!(revoked(&urgent.first_look()), [1]);
 }
 
 #[test]
