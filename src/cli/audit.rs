@@ -4,7 +4,7 @@ use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 
-use super::{Ending, print_on};
+use super::{ExitStatus, print_part};
 use crate::{
     clock,
     config::Store,
@@ -60,7 +60,7 @@ impl Since {
     }
 }
 
-pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<Ending> {
+pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<ExitStatus> {
     if let Address::Sqlite { path } = &store.address {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         ensure!(
@@ -73,7 +73,7 @@ pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<End
     let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
     let exported = export(&store, since, options.format).await;
     store.close().await;
-    exported.map(|()| Ending::Done)
+    exported.map(|()| ExitStatus::Done)
 }
 
 async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
@@ -84,10 +84,10 @@ async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> an
         after = last.seq;
         for row in &rows {
             let line = match format {
-                Format::Text => words(row)?,
+                Format::Text => line_of(row)?,
                 Format::Jsonl => serde_json::to_string(row)?,
             };
-            if !print_on(&line) {
+            if print_part(&line).is_break() {
                 return Ok(());
             }
         }
@@ -95,7 +95,7 @@ async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> an
 }
 
 /// An entry for people: when, what, to whom and what, for how long, why, and in which pass.
-fn words(row: &AuditRow) -> anyhow::Result<String> {
+fn line_of(row: &AuditRow) -> anyhow::Result<String> {
     let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
     let Grant { id, email, resource, window, .. } = serde_json::from_str(grant.get())?;
     let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);

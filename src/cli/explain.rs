@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Ending, Format, complain, print};
+use super::{ExitStatus, Format, print, print_to_stderr};
 use crate::{
     clock,
     config::Config,
@@ -31,20 +31,20 @@ pub(super) struct Options {
     format: Format,
 }
 
-pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result<Ending> {
+pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result<ExitStatus> {
     let Options { email, resource, at, format } = options;
     let email: Email = match email.trim().parse() {
         Ok(email) => email,
         Err(error) => {
-            complain(&format!("--email {email}: {error}"));
-            return Ok(Ending::Misused);
+            print_to_stderr(&format!("--email {email}: {error}"));
+            return Ok(ExitStatus::Misused);
         }
     };
     let at = match instant(&at, clock::now()) {
         Ok(at) => at,
         Err(error) => {
-            complain(&format!("--at: {error}"));
-            return Ok(Ending::Misused);
+            print_to_stderr(&format!("--at: {error}"));
+            return Ok(ExitStatus::Misused);
         }
     };
     let store = wiring::open_store_beside(&config.store.address).await?;
@@ -58,6 +58,6 @@ pub(super) async fn explain(config: &Config, options: Options) -> anyhow::Result
         }
     }
     store.close().await;
-    let unseen = explanation.resources.iter().any(|answer| answer.access == Access::Unknown);
-    Ok(if unseen { Ending::Incomplete } else { Ending::Done })
+    let is_unknown = explanation.resources.iter().any(|answer| answer.access == Access::Unknown);
+    Ok(if is_unknown { ExitStatus::Incomplete } else { ExitStatus::Done })
 }

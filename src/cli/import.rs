@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Ending, print};
+use super::{ExitStatus, print};
 use crate::{
     clock,
     config::Store,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// If this dies, services on the stores wait for so long; while it works, it asks for more time.
-const HELD: Duration = Duration::from_secs(30);
+const LEASE_TTL: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -28,7 +28,7 @@ pub(super) struct Options {
 
 /// Makes the grants that the old store knows ours in the new one. What is known there already is left alone, so that it
 /// may be done again.
-pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<Ending> {
+pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<ExitStatus> {
     let from = Address::parse(options.from.expose_secret())
         .map_err(|error| anyhow::anyhow!("the address of the old store {error}"))?;
     if let Address::Sqlite { path } = &from {
@@ -36,59 +36,77 @@ pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<E
     }
     let old = wiring::open_store(&from).await?;
     let new = wiring::open_store(&store.address).await?;
-    let imported = between(&old, &new).await;
+    let imported = copy_under_leases(&old, &new).await;
     old.close().await;
     new.close().await;
-    let (taken, known) = imported?;
+    let Imported { taken_over, known } = imported?;
     print(&format!(
-        "taken over: {taken} grants, {known} were known already. Do not start the service on the old store again: two \
-         would look after the same grants."
+        "taken over: {taken_over} grants, {known} were known already. Do not start the service on the old store again: \
+         two would look after the same grants."
     ));
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
-async fn between(old: &SharedStore, new: &SharedStore) -> anyhow::Result<(usize, usize)> {
+/// How many grants were imported, and how many the new store knew already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Imported {
+    taken_over: usize,
+    known: usize,
+}
+
+async fn copy_under_leases(old: &SharedStore, new: &SharedStore) -> anyhow::Result<Imported> {
     // Whoever runs a pass on one of them changes what is copied; in a file, the lock has kept it out already.
-    let left = hold(old, "old").await?;
-    let copied = match hold(new, "new").await.context("is it the same one?") {
-        Ok(lease) => {
-            let copied = copy(old, &left, new, &lease).await;
-            new.release(&lease).await?;
+    let old_lease = lease(old, Side::Old).await?;
+    let copied = match lease(new, Side::New).await.context("is it the same one?") {
+        Ok(new_lease) => {
+            let copied = copy(old, &old_lease, new, &new_lease).await;
+            new.release(&new_lease).await?;
             copied
         }
         Err(error) => Err(error),
     };
-    old.release(&left).await?;
+    old.release(&old_lease).await?;
     copied
 }
 
 async fn copy(
     old: &SharedStore,
-    left: &Lease,
+    old_lease: &Lease,
     new: &SharedStore,
-    lease: &Lease,
-) -> anyhow::Result<(usize, usize)> {
+    new_lease: &Lease,
+) -> anyhow::Result<Imported> {
     let there = new.ledger(clock::now()).await?;
-    let (mut taken, mut known) = (0, 0);
+    let mut imported = Imported::default();
     for entry in old.ledger(clock::now()).await? {
-        let held = old.renew(left, HELD).await? && new.renew(lease, HELD).await?;
+        let held = old.renew(old_lease, LEASE_TTL).await? && new.renew(new_lease, LEASE_TTL).await?;
         ensure!(
             held,
             "a service began to work on one of the stores; stop all of its replicas, and do it again"
         );
         // What has no ID yet is known by all else.
         let is_there = |row: &LedgerEntry| row.own.grant == entry.own.grant && row.state == entry.state;
-        if !there.iter().any(is_there) && take(new, lease, entry).await? {
-            taken += 1;
+        if !there.iter().any(is_there) && take_over(new, new_lease, entry).await? {
+            imported.taken_over += 1;
         } else {
-            known += 1;
+            imported.known += 1;
         }
     }
-    Ok((taken, known))
+    Ok(imported)
 }
 
-async fn hold(store: &SharedStore, which: &str) -> anyhow::Result<Lease> {
-    match store.try_lease(Duty::Passes, HELD, "").await? {
+/// One of the two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Old,
+    New,
+}
+
+async fn lease(store: &SharedStore, side: Side) -> anyhow::Result<Lease> {
+    let which = match side {
+        Side::Old => "old",
+        Side::New => "new",
+    };
+    match store.try_lease(Duty::Passes, LEASE_TTL, "").await? {
         Some(lease) => Ok(lease),
         None => bail!(
             "a service runs a pass on the {which} store, or did until less than a minute ago; stop all of its replicas first"
@@ -97,7 +115,7 @@ async fn hold(store: &SharedStore, which: &str) -> anyhow::Result<Lease> {
 }
 
 /// Writes an entry into the new store as if it had been made there; false if its grant is known.
-async fn take(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::Result<bool> {
+async fn take_over(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyhow::Result<bool> {
     let LedgerEntry { own, state, intended_at } = entry;
     let (grant, causes) = (own.grant, own.causes);
     if let Some(id) = &grant.id

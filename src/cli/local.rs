@@ -1,9 +1,20 @@
-//! Where the service of this machine listens.
+//! Where a command on this machine reaches the service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The address at which this machine reaches a listener; none if the system chose its port.
-pub(super) fn reachable(mut listen: SocketAddr) -> Option<SocketAddr> {
+use url::Url;
+
+use crate::config::Server;
+
+/// Where the service of this configuration answers on this machine; none if the system chooses its port.
+pub(super) fn service_url(server: &Server) -> Option<Url> {
+    let address = connect_address(server.listen)?;
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{address}")).ok()
+}
+
+/// The address at which this machine reaches a listener; none if the system chooses its port.
+pub(super) fn connect_address(mut listen: SocketAddr) -> Option<SocketAddr> {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -27,7 +38,7 @@ mod tests {
             ("127.0.0.1:0", None),
         ] {
             let expected: Option<SocketAddr> = expected.map(|address| address.parse().unwrap());
-            assert_eq!(reachable(listen.parse().unwrap()), expected, "{listen}");
+            assert_eq!(connect_address(listen.parse().unwrap()), expected, "{listen}");
         }
     }
 }

@@ -7,10 +7,10 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, Ending, print};
+use super::{Cli, ExitStatus, print};
 
-/// What the command line does not know of itself.
-const MORE: &str = r#".SH FILES
+/// The sections of the man page that the command line does not know of itself.
+const SECTIONS: &str = r#".SH FILES
 .TP
 ./oncall\-grants.toml, /etc/oncall\-grants/oncall\-grants.toml
 The configuration, where no other is named. Every key is explained in oncall\-grants.example.toml.
@@ -51,18 +51,18 @@ pub(super) struct ManOptions {
     all: Option<PathBuf>,
 }
 
-pub(super) fn completions(options: &Options) -> anyhow::Result<Ending> {
+pub(super) fn completions(options: &Options) -> anyhow::Result<ExitStatus> {
     let mut text = Vec::new();
     clap_complete::generate(options.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut text);
     print(&String::from_utf8(text)?);
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
-pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
+pub(super) fn man(options: &ManOptions) -> anyhow::Result<ExitStatus> {
     let mut page = Vec::new();
     // The `help` that clap adds has no page of its own.
     Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page)?;
-    page.extend_from_slice(MORE.as_bytes());
+    page.extend_from_slice(SECTIONS.as_bytes());
     match &options.all {
         None => print(&String::from_utf8(page)?),
         Some(directory) => {
@@ -71,7 +71,7 @@ pub(super) fn man(options: &ManOptions) -> anyhow::Result<Ending> {
             fs::write(directory.join("oncall-grants.1"), page).with_context(failed)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 #[cfg(test)]
@@ -80,9 +80,9 @@ mod tests {
 
     use super::*;
 
-    fn every(command: &Command, look: &mut impl FnMut(&Command)) {
-        look(command);
-        command.get_subcommands().for_each(|command| every(command, look));
+    fn for_each_command(command: &Command, visit: &mut impl FnMut(&Command)) {
+        visit(command);
+        command.get_subcommands().for_each(|command| for_each_command(command, visit));
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         cli.build();
         let mut without = Vec::new();
         let mut examples = Vec::new();
-        every(&cli, &mut |command| {
+        for_each_command(&cli, &mut |command| {
             // clap adds a `help` command with a copy of all others.
             if command.get_name() == "help"
                 || command.get_bin_name().is_some_and(|name| name.contains(" help"))

@@ -10,12 +10,13 @@ mod manual;
 mod output;
 mod sync;
 mod webhook;
+mod webhook_events;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use self::output::{complain, counted, patiently, print, print_on};
+use self::output::{counted, print, print_part, print_to_stderr, wait_for};
 use crate::{
     config::{self, Config},
     serve,
@@ -94,7 +95,7 @@ enum Format {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+enum ExitStatus {
     /// Everything was done.
     Done,
     /// The work failed or is incomplete.
@@ -103,70 +104,80 @@ enum Ending {
     Misused,
 }
 
+impl ExitStatus {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Incomplete => 1,
+            Self::Misused => 2,
+        }
+    }
+}
+
 /// Runs the command that the arguments name.
 pub async fn run(cli: Cli) -> ExitCode {
     let Cli { config, log_format, log_level, command } = cli;
     telemetry::start(log_format, log_level);
-    let ended = match command {
-        Command::Healthcheck(options) => healthcheck::healthcheck(config.as_deref(), &options).await,
+    let status = run_command(config, command).await.unwrap_or_else(|error| {
+        print_to_stderr(&format!("{error:#}"));
+        ExitStatus::Incomplete
+    });
+    let Some(error) = output::write_error() else { return ExitCode::from(status.code()) };
+    print_to_stderr(&format!("cannot write the result to standard output: {error}"));
+    ExitCode::from(status.code().max(ExitStatus::Incomplete.code()))
+}
+
+async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<ExitStatus> {
+    match command {
+        Command::Healthcheck(options) => healthcheck::healthcheck(file.as_deref(), &options).await,
         Command::Completions(options) => manual::completions(&options),
         Command::Man(options) => manual::man(&options),
         Command::Serve => {
-            with(config, async |config| serve::serve(&config).await.map(|()| Ending::Done)).await
+            with_config(file, async |config| serve::serve(&config).await.map(|()| ExitStatus::Done)).await
         }
-        Command::Sync(options) => with(config, async |config| sync::sync(&config, options).await).await,
+        Command::Sync(options) => with_config(file, async |config| sync::sync(&config, options).await).await,
         Command::Audit(options) => {
-            with_store(config, async |store| audit::audit(&store, options).await).await
+            with_store_config(file, async |store| audit::audit(&store, options).await).await
         }
         Command::Import(options) => {
-            with_store(config, async |store| import::import(&store, &options).await).await
+            with_store_config(file, async |store| import::import(&store, &options).await).await
         }
-        Command::Check(options) => with(config, async |config| check::check(&config, options).await).await,
+        Command::Check(options) => {
+            with_config(file, async |config| check::check(&config, options).await).await
+        }
         Command::Explain(options) => {
-            with(config, async |config| explain::explain(&config, options).await).await
+            with_config(file, async |config| explain::explain(&config, options).await).await
         }
         Command::Webhook(options) => {
-            with(config, async |config| webhook::webhook(&config, options).await).await
+            with_config(file, async |config| webhook::webhook(&config, options).await).await
         }
-    };
-    let code = match ended {
-        Ok(Ending::Done) => 0,
-        Ok(Ending::Incomplete) => 1,
-        Ok(Ending::Misused) => 2,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            1
-        }
-    };
-    let Some(error) = output::lost() else { return ExitCode::from(code) };
-    complain(&format!("cannot write the result to standard output: {error}"));
-    ExitCode::from(code.max(1))
+    }
 }
 
-async fn with(
+async fn with_config(
     file: Option<PathBuf>,
-    command: impl AsyncFnOnce(Config) -> anyhow::Result<Ending>,
-) -> anyhow::Result<Ending> {
-    or_misused(config::load(file.as_deref(), &|name| std::env::var(name).ok()), command).await
+    command: impl AsyncFnOnce(Config) -> anyhow::Result<ExitStatus>,
+) -> anyhow::Result<ExitStatus> {
+    run_if_valid(config::load(file.as_deref(), &|name| std::env::var(name).ok()), command).await
 }
 
 /// For commands that must work where the service's secrets are not, as beside a stopped unit.
-async fn with_store(
+async fn with_store_config(
     file: Option<PathBuf>,
-    command: impl AsyncFnOnce(config::Store) -> anyhow::Result<Ending>,
-) -> anyhow::Result<Ending> {
-    or_misused(config::load_store(file.as_deref(), &|name| std::env::var(name).ok()), command).await
+    command: impl AsyncFnOnce(config::Store) -> anyhow::Result<ExitStatus>,
+) -> anyhow::Result<ExitStatus> {
+    run_if_valid(config::load_store(file.as_deref(), &|name| std::env::var(name).ok()), command).await
 }
 
-async fn or_misused<T>(
-    read: Result<T, config::Error>,
-    command: impl AsyncFnOnce(T) -> anyhow::Result<Ending>,
-) -> anyhow::Result<Ending> {
-    match read {
+async fn run_if_valid<T>(
+    loaded: Result<T, config::Error>,
+    command: impl AsyncFnOnce(T) -> anyhow::Result<ExitStatus>,
+) -> anyhow::Result<ExitStatus> {
+    match loaded {
         Ok(config) => command(config).await,
         Err(error) => {
-            complain(&error.to_string());
-            Ok(Ending::Misused)
+            print_to_stderr(&error.to_string());
+            Ok(ExitStatus::Misused)
         }
     }
 }

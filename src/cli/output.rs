@@ -3,61 +3,62 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     pin::pin,
     sync::OnceLock,
     time::Duration,
 };
 
 /// So long nobody wonders whether anything happens.
-const WONDER_AFTER: Duration = Duration::from_secs(2);
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a result could not be written. Commands print at many places and go on alike whether that works, so it is kept
 /// here for the one place where they end.
-static LOST: OnceLock<io::Error> = OnceLock::new();
+static WRITE_ERROR: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a result.
 pub(super) fn print(text: &str) {
-    print_on(text);
+    let _ = print_part(text);
 }
 
-/// Prints a part of a result, and says whether it makes sense to go on. A reader that went away is no error of ours; any
-/// other failure is, see [`lost`].
-pub(super) fn print_on(text: &str) -> bool {
+/// Prints a part of a result; `Break` if nobody can read the next one. A reader that went away is no error of ours; any
+/// other failure is, see [`write_error`].
+pub(super) fn print_part(text: &str) -> ControlFlow<()> {
     let mut output = anstream::stdout().lock();
     let written = writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush());
-    let Err(error) = written else { return true };
+    let Err(error) = written else { return ControlFlow::Continue(()) };
     if error.kind() != io::ErrorKind::BrokenPipe {
-        LOST.get_or_init(|| error);
+        WRITE_ERROR.get_or_init(|| error);
     }
-    false
+    ControlFlow::Break(())
 }
 
-/// Why a part of the result is lost, if one is.
-pub(super) fn lost() -> Option<&'static io::Error> {
-    LOST.get()
+/// Why a part of the result could not be written, if one could not.
+pub(super) fn write_error() -> Option<&'static io::Error> {
+    WRITE_ERROR.get()
 }
 
-/// Prints what went wrong, for people, whatever the log level.
-pub(super) fn complain(text: &str) {
+/// Prints what is not a result, such as what went wrong, for people, whatever the log level.
+pub(super) fn print_to_stderr(text: &str) {
     drop(writeln!(io::stderr().lock(), "{}", text.trim_end()));
 }
 
-/// Does the work, and says on a terminal what is waited for if it takes long.
-pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let say = || {
+/// Does the work, and says on a terminal whom it waits for if it takes long.
+pub(super) async fn wait_for<T>(whom: &str, work: impl Future<Output = T>) -> T {
+    let notify = || {
         if io::stderr().is_terminal() {
-            complain(&format!("waiting for {what} ..."));
+            print_to_stderr(&format!("waiting for {whom} ..."));
         }
     };
-    saying_after(WONDER_AFTER, say, work).await
+    notify_after(NOTICE_AFTER, notify, work).await
 }
 
-async fn saying_after<T>(pause: Duration, say: impl FnOnce(), work: impl Future<Output = T>) -> T {
+async fn notify_after<T>(pause: Duration, notify: impl FnOnce(), work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = tokio::time::sleep(pause) => say(),
+        () = tokio::time::sleep(pause) => notify(),
     }
     work.await
 }
@@ -76,8 +77,8 @@ mod tests {
     #[tokio::test]
     async fn what_takes_long_is_said_once_and_what_does_not_never() {
         let (said, done) = oneshot::channel();
-        let heard = saying_after(Duration::ZERO, || said.send(()).unwrap(), done).await;
+        let heard = notify_after(Duration::ZERO, || said.send(()).unwrap(), done).await;
         assert_eq!(heard, Ok(()), "the work ends only after it was said");
-        saying_after(Duration::from_hours(1), || panic!("it is done already"), async {}).await;
+        notify_after(Duration::from_hours(1), || panic!("it is done already"), async {}).await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::{Ending, Format, complain, healthcheck, print};
+use super::{ExitStatus, Format, healthcheck, print, print_to_stderr};
 use crate::{
     config::Config,
     metrics::Metrics,
@@ -31,20 +31,20 @@ pub(super) struct Options {
     format: Format,
 }
 
-pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ending> {
+pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<ExitStatus> {
     let Options { dry_run, schedules, allow_mass_revocation, format } = options;
     let schedules: Vec<ScheduleId> = schedules.into_iter().map(ScheduleId::from).collect();
     let scope = match Scope::of_schedules(&config.rules, schedules) {
         Ok(scope) => scope,
         Err(id) => {
-            complain(&format!("no rule names the schedule {:?}", id.as_str()));
-            return Ok(Ending::Misused);
+            print_to_stderr(&format!("no rule names the schedule {:?}", id.as_str()));
+            return Ok(ExitStatus::Misused);
         }
     };
     let store = if dry_run {
         wiring::open_store_beside(&config.store.address).await?
     } else {
-        is_the_store_of_the_service(config).await?;
+        refuse_second_store(config).await?;
         match wiring::open_store(&config.store.address).await {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse(_))) => {
                 bail!("{error:#}; ask that service for a pass with POST /sync, or look only with --dry-run")
@@ -60,14 +60,14 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<En
         Format::Json => print(&serde_json::to_string_pretty(&*report).context("cannot print the report")?),
     }
     store.close().await;
-    Ok(if report.is_complete() && report.held.is_empty() { Ending::Done } else { Ending::Incomplete })
+    Ok(if report.is_complete() && report.held.is_empty() { ExitStatus::Done } else { ExitStatus::Incomplete })
 }
 
-/// Refuses to begin a store beside that of a running service, which would not know the grants made here.
-async fn is_the_store_of_the_service(config: &Config) -> anyhow::Result<()> {
+/// Fails if this pass would begin a store beside that of a running service, which would not know the grants made here.
+async fn refuse_second_store(config: &Config) -> anyhow::Result<()> {
     let Address::Sqlite { path } = &config.store.address else { return Ok(()) };
     ensure!(
-        path.exists() || !healthcheck::answers(config).await,
+        path.exists() || !healthcheck::service_answers(config).await,
         "a service answers on {}, but there is no store at {}, so it keeps another one; start this in its working \
          directory, or ask it for a pass with POST /sync; if it is another program, set server.listen to an address of \
          your own",

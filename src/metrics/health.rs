@@ -10,41 +10,41 @@ use crate::clock;
 
 /// An upstream's last success and last error.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
+pub(crate) struct Health {
     view: Arc<Mutex<HealthView>>,
     clocks: Arc<Mutex<Option<Clocks>>>,
 }
 
 /// What two clocks showed at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     /// The upstream's, which tells whole seconds.
-    pub theirs: DateTime<Utc>,
+    pub(crate) theirs: DateTime<Utc>,
     /// Ours.
-    pub ours: DateTime<Utc>,
+    pub(crate) ours: DateTime<Utc>,
 }
 
 /// An upstream's health as `/readyz` shows it.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
-pub struct HealthView {
+pub(crate) struct HealthView {
     /// When a request last succeeded, in UTC.
-    pub last_success: Option<DateTime<Utc>>,
+    pub(crate) last_success: Option<DateTime<Utc>>,
     /// The last failure.
-    pub last_error: Option<LastError>,
+    pub(crate) last_error: Option<LastError>,
 }
 
 /// A failure of an upstream.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct LastError {
+pub(crate) struct LastError {
     /// When, in UTC.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// What went wrong, without secrets.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Health {
     /// Records the outcome of a request.
-    pub fn record(&self, outcome: Result<(), String>) {
+    pub(crate) fn record(&self, outcome: Result<(), String>) {
         let mut health = self.view.lock();
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
@@ -53,19 +53,19 @@ impl Health {
     }
 
     /// Records what the upstream's clock showed just now. Returns how far it is ahead of ours, in seconds.
-    pub fn record_clock(&self, theirs: DateTime<Utc>) -> i64 {
+    pub(crate) fn record_clock(&self, theirs: DateTime<Utc>) -> i64 {
         let clocks = Clocks { theirs, ours: clock::now() };
         *self.clocks.lock() = Some(clocks);
         (clocks.theirs - clocks.ours).num_seconds()
     }
 
     /// What both clocks showed when the upstream last answered.
-    pub fn clocks(&self) -> Option<Clocks> {
+    pub(crate) fn clocks(&self) -> Option<Clocks> {
         *self.clocks.lock()
     }
 
     /// Its last success and its last error.
-    pub fn view(&self) -> HealthView {
+    pub(crate) fn view(&self) -> HealthView {
         self.view.lock().clone()
     }
 }

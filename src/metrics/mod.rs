@@ -5,8 +5,8 @@ mod labels;
 mod names;
 mod registry;
 
-pub use self::{
-    health::{Clocks, Health, HealthView, LastError},
+pub(crate) use self::{
+    health::{Health, HealthView},
     labels::{
         ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
     },

@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 /// A histogram for each set of labels, in seconds.
-pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+pub(crate) type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The registry while it is filled.
 pub(super) struct Names(pub(super) Registry);

@@ -17,69 +17,69 @@ use crate::model::{AuditAction, AuditOutcome, PassCounts};
 
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Webhooks by what they were answered.
-    pub webhooks: Family<ByAnswer, Counter>,
+    pub(crate) webhooks: Family<ByAnswer, Counter>,
     /// How long a webhook took to be durable and answered.
-    pub webhook_seconds: Histogram,
+    pub(crate) webhook_seconds: Histogram,
     /// How long a webhook took to become access.
-    pub webhook_to_grant_seconds: Histogram,
+    pub(crate) webhook_to_grant_seconds: Histogram,
     /// Webhooks that no pass has served yet.
-    pub waiting_webhooks: Gauge<f64, AtomicU64>,
+    pub(crate) waiting_webhooks: Gauge<f64, AtomicU64>,
     /// For how long the oldest of them has been waiting.
-    pub oldest_waiting_webhook: Gauge<f64, AtomicU64>,
+    pub(crate) oldest_waiting_webhook: Gauge<f64, AtomicU64>,
     /// Passes.
-    pub passes: Family<ByTrigger, Counter>,
+    pub(crate) passes: Family<ByTrigger, Counter>,
     /// How long passes took.
-    pub pass_seconds: Histogram,
+    pub(crate) pass_seconds: Histogram,
     /// Writes to strongDM.
-    pub grant_writes: Family<ByAction, Counter>,
+    pub(crate) grant_writes: Family<ByAction, Counter>,
     /// When everything was last observed, in seconds since 1970.
-    pub last_complete_pass: Gauge,
+    pub(crate) last_complete_pass: Gauge,
     /// When everything that a rule depends on was last observed, in seconds since 1970.
-    pub rule_observed: Family<ByRule, Gauge>,
+    pub(crate) rule_observed: Family<ByRule, Gauge>,
     /// Revocations that the guard holds.
-    pub held: Gauge,
+    pub(crate) held: Gauge,
     /// Windows that wait for a grant in their way.
-    pub deferred: Gauge,
+    pub(crate) deferred: Gauge,
     /// Skipped records.
-    pub skipped: Gauge,
+    pub(crate) skipped: Gauge,
     /// Unobserved sources and look-ups.
-    pub unknown: Gauge,
+    pub(crate) unknown: Gauge,
     /// Grants of ours in force or coming.
-    pub grants: Gauge,
+    pub(crate) grants: Gauge,
     /// Upstream requests.
-    pub requests: Family<ByCall, Counter>,
+    pub(crate) requests: Family<ByCall, Counter>,
     /// How long upstream requests took.
-    pub request_seconds: Durations<ByOperation>,
+    pub(crate) request_seconds: Durations<ByOperation>,
     /// What the upstream's rate limit had left, as far as it said.
-    pub rate_limit_remaining: Family<ByUpstream, Gauge>,
+    pub(crate) rate_limit_remaining: Family<ByUpstream, Gauge>,
     /// TLS handshakes by how they ended.
-    pub tls_handshakes: Family<ByResult, Counter>,
+    pub(crate) tls_handshakes: Family<ByResult, Counter>,
     /// Changes of the certificate files by whether they could be taken over.
-    pub tls_reloads: Family<ByResult, Counter>,
+    pub(crate) tls_reloads: Family<ByResult, Counter>,
     /// When the certificate in use expires, in seconds since 1970; 0 without TLS.
-    pub tls_certificate_expiry: Gauge,
+    pub(crate) tls_certificate_expiry: Gauge,
     /// What the last full pass found amiss within the horizon.
-    pub preflight: Family<ByKind, Gauge>,
+    pub(crate) preflight: Family<ByKind, Gauge>,
     /// 1 for the state that our webhook subscription was last seen in.
-    pub subscription: Family<ByState, Gauge>,
+    pub(crate) subscription: Family<ByState, Gauge>,
     /// How often our subscription was switched on again.
-    pub subscription_enabled: Counter,
+    pub(crate) subscription_enabled: Counter,
     /// Bad signatures that came with our subscription's name.
-    pub wrong_secret: Counter,
+    pub(crate) wrong_secret: Counter,
     /// How far each upstream's clock was ahead of ours in its last answer.
-    pub clock_ahead: Family<ByUpstream, Gauge>,
+    pub(crate) clock_ahead: Family<ByUpstream, Gauge>,
     /// PagerDuty's last success and error.
-    pub pagerduty: Health,
+    pub(crate) pagerduty: Health,
     /// strongDM's last success and error.
-    pub strongdm: Health,
+    pub(crate) strongdm: Health,
 }
 
 impl Metrics {
     /// Shows what the last passes found, wherever they ran.
-    pub fn show(&self, counts: &PassCounts) {
+    pub(crate) fn show(&self, counts: &PassCounts) {
         let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *counts;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.held.set(count(held));
@@ -93,7 +93,7 @@ impl Metrics {
     }
 
     /// A fresh set of metrics.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut names = Names(Registry::with_prefix("oncall_grants"));
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         names.0.register("build", "Version of the program", build);
@@ -209,7 +209,7 @@ impl Metrics {
     }
 
     /// Counts one request to an upstream, with its duration and what its rate limit has left.
-    pub fn record_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
+    pub(crate) fn record_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
         let ByCall { upstream, operation, code: _ } = *call;
         self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
         self.requests.get_or_create(call).inc();
@@ -219,22 +219,16 @@ impl Metrics {
     }
 
     /// Shows how many deliveries wait, and for how many seconds the oldest has; `None` if the store does not say.
-    pub fn set_waiting(&self, waiting: Option<(f64, f64)>) {
+    pub(crate) fn set_waiting(&self, waiting: Option<(f64, f64)>) {
         let (count, age) = waiting.unwrap_or((f64::NAN, f64::NAN));
         self.waiting_webhooks.set(count);
         self.oldest_waiting_webhook.set(age);
     }
 
     /// The metrics in the text format of OpenMetrics.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes everything");
         text
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -15,6 +15,9 @@ pub struct Cause {
     pub source: Source,
     /// Who is on call.
     pub user: UserId,
+    /// The person's address in PagerDuty; none in grants of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The schedule the on-call comes through.
     pub through: Option<ScheduleId>,
     /// The escalation policy of the on-call.
@@ -29,7 +32,8 @@ pub struct Cause {
 
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rule, source, user, through, policy: _, level, shift_start: _, shift_end: _ } = self;
+        let Self { rule, source, user, address: _, through, policy: _, level, shift_start: _, shift_end: _ } =
+            self;
         write!(f, "rule {rule:?}: user {user} is on call for {source}")?;
         if let (Source::Policy(_), Some(level)) = (source, level) {
             write!(f, " at level {level}")?;

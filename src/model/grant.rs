@@ -116,7 +116,7 @@ pub struct NewGrant {
 }
 
 /// The number of a row of our ledger; older grants have smaller numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LedgerRow(i64);
 
 impl LedgerRow {

@@ -8,15 +8,15 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
     "{0:?} is no time; write one such as 2026-11-22T14:00:00Z or 2026-11-22T15:00:00+01:00 (in a URL, + is %2B), or a \
      distance from now such as +2h or -30m"
 )]
-pub struct NoTime(String);
+pub(crate) struct NoTime(String);
 
 /// An instant in UTC to the second, such as `2026-11-22T14:00:00Z`.
-pub fn to_second(at: DateTime<Utc>) -> String {
+pub(crate) fn to_second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Reads an instant with its offset, or a signed distance from `now`.
-pub fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoTime> {
+pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoTime> {
     let wrong = || NoTime(text.to_owned());
     let text = text.trim();
     if text.eq_ignore_ascii_case("now") {

@@ -6,11 +6,12 @@
 mod audit;
 mod cause;
 mod counts;
+mod due;
 mod email;
 mod finding;
 mod grant;
 mod id;
-pub mod instant;
+pub(crate) mod instant;
 mod mark;
 mod net;
 mod observed;
@@ -25,6 +26,7 @@ pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
     cause::Cause,
     counts::PassCounts,
+    due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, SecondLook},
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{

@@ -18,7 +18,7 @@ pub(crate) use self::{
         directory::PolicyInfo,
         http_client,
         request::CallObserver,
-        subscriptions::{EVENTS, Filter, NewSubscription, Subscription},
+        subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
     },
     error::Error,
     event::{Event, Hint},

@@ -39,7 +39,7 @@ impl Page {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct OnCallEntry {
     #[serde(deserialize_with = "nullable")]
     pub(super) escalation_policy: Option<Reference>,
@@ -55,7 +55,7 @@ pub(super) struct OnCallEntry {
     pub(super) end: Option<Time>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Reference {
     pub(super) id: Id,
     #[serde(rename = "type")]
@@ -63,7 +63,7 @@ pub(super) struct Reference {
 }
 
 /// A user or a reference to one; only the former has an e-mail address.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct User {
     pub(super) id: Id,
     pub(super) name: Option<String>,
@@ -216,7 +216,7 @@ impl<'de> Deserialize<'de> for Id {
 }
 
 /// A time with whatever offset PagerDuty chose; a shift over a change of the clocks has two.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Time(pub(super) DateTime<Utc>);
 
 impl<'de> Deserialize<'de> for Time {

@@ -2,10 +2,16 @@
 
 use chrono::TimeDelta;
 
-use crate::{model::SecondGrant, store::Fact};
+use crate::{
+    model::{DueRevocations, SecondGrant},
+    store::Fact,
+};
 
 /// What strongDM was last seen to do with a second grant; the best is assumed if nothing is known.
 pub(super) const SECOND_GRANT: Fact<SecondGrant> = Fact::named("second_grant");
 
 /// How long [`SECOND_GRANT`] is believed.
 pub(super) const LEARNED_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// What the last looks found due to be revoked. Only the holder of the lease on passes writes it.
+pub(super) const DUE_REVOCATIONS: Fact<DueRevocations> = Fact::named("due_revocations");

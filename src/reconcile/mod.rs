@@ -66,22 +66,22 @@
 
 mod compare;
 mod execute;
-pub mod explain;
+pub(crate) mod explain;
 mod facts;
 mod lease;
 mod links;
 mod observe;
-pub mod on_demand;
+pub(crate) mod on_demand;
 mod pass;
-pub mod plan;
+pub(crate) mod plan;
 mod reconciler;
-pub mod report;
+pub(crate) mod report;
 mod run;
-pub mod scope;
+pub(crate) mod scope;
 mod timetable;
-pub mod world;
+pub(crate) mod world;
 
-pub use self::{
+pub(crate) use self::{
     observe::{Observer, Survey},
     reconciler::Reconciler,
     scope::{PassRequest, Scope},

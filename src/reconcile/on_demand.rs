@@ -15,12 +15,15 @@ use tokio::{
 };
 
 use super::{
+    facts::DUE_REVOCATIONS,
     lease::{LeaseNote, PassLease},
-    pass::{PassOrder, PassRunner},
+    pass::{Looks, PassOrder, PassRunner},
+    plan::{Guard, Released},
     report::{PassReport, Trigger, pass_log::PassLog},
     scope::PassRequest,
 };
 use crate::{
+    clock,
     model::Mark,
     store::{self, Duty, Holder, SharedStore},
 };
@@ -32,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Why there is no report.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum SyncError {
+pub(crate) enum SyncError {
     /// The store failed, or the pass broke off.
     #[error("{0}")]
     Broken(String),
@@ -52,7 +55,7 @@ impl From<store::Error> for SyncError {
 }
 
 /// What came of a request.
-pub type Outcome = Result<Arc<PassReport>, SyncError>;
+pub(crate) type Outcome = Result<Arc<PassReport>, SyncError>;
 
 /// The right to run a pass here, or the report of an equal one that ran elsewhere.
 enum MyTurn<'r> {
@@ -113,10 +116,11 @@ async fn pass_in_turn(
     request: &PassRequest,
     note: LeaseNote,
 ) -> Outcome {
+    let released = released(runner, request.guard).await?;
     runner.observer.cache().clear();
     if request.dry_run {
         let _passing = runner.passing.lock().await;
-        return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request).await?));
+        return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request, released).await?));
     }
     let (mut log, lease) = match my_turn(runner, &note).await? {
         MyTurn::Mine(log, lease) => (log, lease),
@@ -128,7 +132,8 @@ async fn pass_in_turn(
             runner.store.mark(&Mark::Everything).await?;
         }
         let timetable = runner.store.workload().await?.timetable;
-        let order = PassOrder { pass_id: note.pass_id, trigger, request: request.clone(), timetable };
+        let (pass_id, request) = (note.pass_id, request.clone());
+        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together, timetable };
         // Boxed, since the future of a whole pass is large.
         Box::pin(runner.run(&mut log, &lease, order)).await
     };
@@ -138,6 +143,17 @@ async fn pass_in_turn(
     }
     lease.release().await;
     Ok(Arc::new(outcome?))
+}
+
+/// What a request confirms: what is held when it is asked for.
+async fn released(runner: &PassRunner, guard: Guard) -> Result<Released, store::Error> {
+    if guard == Guard::On {
+        return Ok(Released::Nothing);
+    }
+    let now = clock::now();
+    let due = DUE_REVOCATIONS.read(&runner.store, now).await?.unwrap_or_default();
+    let ledger = runner.store.ledger(now).await?;
+    Ok(Released::Held(due.held_among(ledger.iter().map(|entry| entry.own.row))))
 }
 
 /// Waits for the lease, or for the end of an equal pass of another replica.

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     sync::Mutex as AsyncMutex,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
     compare::{CompareError, Comparer},
     execute::{Context, Executed, Executor, Round},
+    facts::DUE_REVOCATIONS,
     lease::PassLease,
     links::SeenLinks,
     observe::{Observer, freshness, recorded},
-    plan::{Plan, Settings, plan},
+    plan::{Plan, Released, Settings, foresee, plan},
     report::{
         PassReport, Trigger,
         pass_log::{PassLog, is_eventful, summarize},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{Asked, Mark, Rule, Source, StrongDmList, Unknown},
+    model::{Asked, BETWEEN_LOOKS, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
     store::{self, GrantQuery, SharedStore, Timetable},
 };
 
@@ -64,8 +65,28 @@ pub(super) struct PassOrder {
     pub(super) pass_id: String,
     pub(super) trigger: Trigger,
     pub(super) request: PassRequest,
+    /// What may be revoked although the guard holds it.
+    pub(super) released: Released,
+    pub(super) looks: Looks,
     /// What earlier passes left, read under the lease.
     pub(super) timetable: Timetable,
+}
+
+/// When the look happens that is to confirm what a pass finds due to be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// In a pass of its own, so that nobody waits for it.
+    Apart,
+    /// In the same pass: somebody waits for its report.
+    Together,
+}
+
+/// What one pass is given, and when it began.
+#[derive(Debug)]
+struct Terms<'p> {
+    request: &'p PassRequest,
+    released: Released,
+    began: Instant,
 }
 
 impl PassRunner {
@@ -100,31 +121,58 @@ impl PassRunner {
         order: PassOrder,
     ) -> Result<PassReport, store::Error> {
         let began = Instant::now();
-        let PassOrder { pass_id, trigger, request, mut timetable } = order;
+        let PassOrder { pass_id, trigger, request, released, looks, mut timetable } = order;
         let mut context = Context { pass_id, trigger, now: clock::now(), lease };
         let mut report = PassReport::begin(context.pass_id.clone(), trigger, context.now);
 
         let uncompared = self.prepare(&mut timetable, &context, began + PREPARE).await?;
+        let terms = Terms { request: &request, released, began };
+        let mut second_look = self.look(log, &mut context, &terms, &mut report).await?;
+        if looks == Looks::Together
+            && let Some(due) = &second_look
+        {
+            let pause = (due.at - clock::now()).clamp(TimeDelta::zero(), BETWEEN_LOOKS);
+            sleep(pause.to_std().unwrap_or_default()).await;
+            // What failed is tried again.
+            report.failed.clear();
+            second_look = self.look(log, &mut context, &terms, &mut report).await?;
+        }
+        report.unknown.extend(uncompared);
+        report.finished_at = clock::now();
+        timetable::record_look(&mut timetable, &request.scope, second_look);
+        self.conclude(log, &context, &report, &request.scope, timetable).await?;
+        self.measure(&report, began.elapsed());
+        Ok(report)
+    }
+
+    /// Observes, plans and acts, again if something was learned. Returns the look that is to confirm what was found due.
+    async fn look(
+        &self,
+        log: &mut PassLog,
+        context: &mut Context<'_>,
+        terms: &Terms<'_>,
+        report: &mut PassReport,
+    ) -> Result<Option<SecondLook>, store::Error> {
+        let Terms { request, released, began } = *terms;
+        let mut second_look = None;
         for round in 1..=ROUNDS {
             context.now = clock::now();
             let Some(world) = self.observe(context.now, &request.scope, began + OBSERVE).await? else {
                 report.unknown.extend(self.unobserved());
                 break;
             };
-            let plan = plan(context.now, self.settings(), &world, request.guard);
-            if round == 1 {
-                report.unchanged = plan.unchanged;
-            }
-            self.take_in(&mut report, log, context.now, &request.scope, &world, &plan).await?;
+            let plan = plan(context.now, self.settings(), &world, released);
+            second_look.clone_from(&plan.second_look);
+            self.take_in(report, log, context, &request.scope, &world, &plan).await?;
             let round = Round {
                 plan,
                 planned_with: world.second_grant,
                 deadline: began + BEGIN_WRITES,
                 is_last: round == ROUNDS,
             };
-            let executing = self.executor.execute(&context, &round, &mut report);
+            let executing = self.executor.execute(context, &round, report);
             let Ok(executed) = timeout_at(began + STOP, executing).await else {
-                let undone = round.cut_off(&report);
+                let undone = round.cut_off(report);
                 report.failed.extend(undone);
                 break;
             };
@@ -132,26 +180,22 @@ impl PassRunner {
                 break;
             }
         }
-        report.unknown.extend(uncompared);
-        report.finished_at = clock::now();
-        self.conclude(log, &context, &report, &request.scope, timetable).await?;
-        self.measure(&report, began.elapsed());
-        Ok(report)
+        Ok(second_look)
     }
 
-    /// Observes and plans without consequences: needs no lease.
+    /// Observes and plans without consequences, as if every look agreed: needs no lease.
     pub(super) async fn dry_run(
         &self,
         pass_id: String,
         trigger: Trigger,
         request: &PassRequest,
+        released: Released,
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
         if let Some(world) = self.observe(now, &request.scope, began + OBSERVE).await? {
-            let plan = plan(now, self.settings(), &world, request.guard);
+            let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
-            report.unchanged = plan.unchanged;
             report.take_actions(&plan);
         } else {
             report.unknown.extend(self.unobserved());
@@ -199,6 +243,10 @@ impl PassRunner {
     ) -> Result<Option<World>, store::Error> {
         let observing = timeout_at(until, async {
             let recorded = recorded::read(&self.store, now).await?;
+            if recorded.due.awaits_a_look() {
+                // What an earlier look was told is no second look.
+                self.observer.cache().clear();
+            }
             Ok(self.observer.observe(now, scope, recorded).await)
         });
         observing.await.ok().transpose()
@@ -217,11 +265,16 @@ impl PassRunner {
         &self,
         report: &mut PassReport,
         log: &mut PassLog,
-        now: DateTime<Utc>,
+        context: &Context<'_>,
         scope: &Scope,
         world: &World,
         plan: &Plan,
     ) -> Result<(), store::Error> {
+        let now = context.now;
+        if plan.due != world.due {
+            // Before anything is revoked, or what is held could be forgotten.
+            DUE_REVOCATIONS.write_holding(&self.store, context.proof(), &plan.due).await?;
+        }
         freshness::record(&self.metrics, self.settings(), world, now);
         let ahead = ahead(now, self.settings(), world);
         if *scope == Scope::All {
@@ -245,7 +298,7 @@ impl PassRunner {
         mut timetable: Timetable,
     ) -> Result<(), store::Error> {
         let full = *scope == Scope::All;
-        let snapshot = self.snapshots.read().await?.after(report, full, &self.settings().rules);
+        let snapshot = self.snapshots.read().await?.after(report, scope, &self.settings().rules);
         self.snapshots.replace(snapshot).await?;
         let complete = report.is_complete();
         let counts = &mut timetable.counts;

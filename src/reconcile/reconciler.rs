@@ -24,14 +24,14 @@ use crate::{
 
 /// Makes strongDM's grants match PagerDuty's on-calls.
 #[derive(Debug)]
-pub struct Reconciler {
+pub(crate) struct Reconciler {
     runner: Arc<PassRunner>,
     on_demand: OnDemand,
 }
 
 impl Reconciler {
     /// A reconciler that works with what `observer` sees.
-    pub async fn new(
+    pub(crate) async fn new(
         observer: Observer,
         intervals: Intervals,
         store: SharedStore,
@@ -42,23 +42,23 @@ impl Reconciler {
     }
 
     /// The operator's part of the decision.
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         self.runner.observer.settings()
     }
 
     /// Runs passes when they are due, until `shutdown`; the pass under way is finished first.
-    pub async fn run(&self, shutdown: CancellationToken) {
+    pub(crate) async fn run(&self, shutdown: CancellationToken) {
         PassLoop::new(&self.runner).run(shutdown).await;
     }
 
     /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same, here or on
     /// another replica.
-    pub async fn sync(&self, request: PassRequest) -> Outcome {
+    pub(crate) async fn sync(&self, request: PassRequest) -> Outcome {
         self.on_demand.sync(request).await
     }
 
     /// Runs one pass in this process, joining none.
-    pub async fn sync_here(
+    pub(crate) async fn sync_here(
         &self,
         trigger: Trigger,
         request: PassRequest,
@@ -67,7 +67,7 @@ impl Reconciler {
     }
 
     /// Why somebody has, or lacks, access. Writes nothing.
-    pub async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
+    pub(crate) async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
         explain_now(&self.runner.observer, &self.runner.store, question).await
     }
 
@@ -77,7 +77,7 @@ impl Reconciler {
     }
 
     /// What the newest passes saw, for people.
-    pub fn snapshots(&self) -> &Snapshots {
+    pub(crate) fn snapshots(&self) -> &Snapshots {
         &self.runner.snapshots
     }
 }

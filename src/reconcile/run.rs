@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     lease::{LeaseNote, PassLease},
-    pass::{PassOrder, PassRunner},
+    pass::{Looks, PassOrder, PassRunner},
+    plan::Released,
     report::{Trigger, pass_log::PassLog},
     scope::PassRequest,
     timetable::{self, Due, FirstPass, Passed},
@@ -166,7 +167,8 @@ impl<'r> PassLoop<'r> {
         let Some(Due { trigger, scope, marks }) = self.pass_due(&workload) else { return Turn::Idle };
         let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
         let mut timetable = workload.timetable;
-        let order = PassOrder { pass_id, trigger, request, timetable: timetable.clone() };
+        let (released, looks) = (Released::Nothing, Looks::Apart);
+        let order = PassOrder { pass_id, trigger, request, released, looks, timetable: timetable.clone() };
         let began = clock::now();
         let outcome = async {
             // Boxed, since the future of a whole pass is large.

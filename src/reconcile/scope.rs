@@ -13,7 +13,7 @@ use crate::{
 /// What a pass looks at. Written as the list of sources; an empty one means everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<Source>", into = "BTreeSet<Source>")]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Every rule.
     #[default]
     All,
@@ -23,7 +23,7 @@ pub enum Scope {
 
 impl Scope {
     /// The scope that satisfies all `marks`.
-    pub fn of(marks: impl IntoIterator<Item = Mark>) -> Self {
+    pub(crate) fn of(marks: impl IntoIterator<Item = Mark>) -> Self {
         let mut sources = BTreeSet::new();
         for mark in marks {
             match mark {
@@ -35,7 +35,7 @@ impl Scope {
     }
 
     /// These schedules, or everything if there are none; fails with the first that no rule names.
-    pub fn of_schedules(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<Self, ScheduleId> {
+    pub(crate) fn of_schedules(rules: &[Rule], schedules: Vec<ScheduleId>) -> Result<Self, ScheduleId> {
         let named: BTreeSet<Source> = rules.iter().flat_map(Rule::sources).collect();
         let mut sources = BTreeSet::new();
         for id in schedules {
@@ -48,8 +48,28 @@ impl Scope {
         Ok(sources.into())
     }
 
+    /// What satisfies both.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Sources(mut one), Self::Sources(mut other)) => {
+                one.append(&mut other);
+                Self::Sources(one)
+            }
+            (Self::All, _) | (_, Self::All) => Self::All,
+        }
+    }
+
+    /// Whether all of `sources` are looked at; if nothing is named, everything is meant.
+    pub(super) fn covers(&self, sources: &BTreeSet<Source>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Sources(named) => !sources.is_empty() && sources.is_subset(named),
+        }
+    }
+
     /// Whether a rule is looked at because one of its own sources is named.
-    pub fn names(&self, rule: &Rule) -> bool {
+    pub(crate) fn names(&self, rule: &Rule) -> bool {
         match self {
             Self::All => true,
             Self::Sources(sources) => rule.sources().iter().any(|source| sources.contains(source)),
@@ -75,15 +95,15 @@ impl From<Scope> for BTreeSet<Source> {
 /// What a pass is asked to do; equal requests share a pass. Other replicas, also of other versions, read it in the
 /// lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PassRequest {
+pub(crate) struct PassRequest {
     /// What to look at.
     #[serde(rename = "sources")]
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Only plan.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Whether the pass may revoke any number of grants in force.
     #[serde(rename = "allow_mass_revocation")]
-    pub guard: Guard,
+    pub(crate) guard: Guard,
 }
 
 /// What an event that says this leads to.

@@ -4,7 +4,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{report::Trigger, scope::Scope};
-use crate::store::{DirtyMark, Timetable, Workload};
+use crate::{
+    model::SecondLook,
+    store::{DirtyMark, Timetable, Workload},
+};
 
 /// Events about the same thing within this time share a refresh: the first is served at once, the rest together.
 const SPACING: TimeDelta = TimeDelta::seconds(1);
@@ -17,11 +20,11 @@ const SKEW: TimeDelta = TimeDelta::seconds(2);
 
 /// How often passes look at everything, whatever happens meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub struct Intervals {
+pub(crate) struct Intervals {
     /// A full pass happens at least this often.
-    pub full_pass: TimeDelta,
+    pub(crate) full_pass: TimeDelta,
     /// A pass compares the ledger with strongDM's list at least this often.
-    pub comparison: TimeDelta,
+    pub(crate) comparison: TimeDelta,
 }
 
 /// Whether a full pass with a comparison has begun since this process came up, here or elsewhere.
@@ -60,8 +63,16 @@ impl Intervals {
             return Some(Due { trigger, scope: Scope::All, marks: dirty.clone() });
         }
         let marks: Vec<DirtyMark> = dirty.iter().filter(|dirty| may_look(now, dirty)).cloned().collect();
-        let scope = Scope::of(marks.iter().map(|dirty| dirty.mark.clone()));
-        (!marks.is_empty()).then_some(Due { trigger: Trigger::Webhook, scope, marks })
+        let second_look = timetable.second_look.as_ref().filter(|look| look.at <= now);
+        let trigger = match (marks.is_empty(), second_look) {
+            (false, _) => Trigger::Webhook,
+            (true, Some(_)) => Trigger::SecondLook,
+            (true, None) => return None,
+        };
+        let again = second_look.map(|look| Scope::from(look.sources.clone()));
+        let scopes = marks.iter().map(|dirty| Scope::of([dirty.mark.clone()])).chain(again);
+        let scope = scopes.reduce(Scope::and).unwrap_or_default();
+        Some(Due { trigger, scope, marks })
     }
 
     /// Whether a pass at `now` compares the ledger with strongDM's list.
@@ -122,6 +133,22 @@ pub(super) fn record(timetable: &mut Timetable, pass: &Passed<'_>) {
     }
 }
 
+/// Records the look that is to confirm what a pass of `scope` found due to be revoked.
+pub(super) fn record_look(timetable: &mut Timetable, scope: &Scope, second_look: Option<SecondLook>) {
+    // A pass that looks elsewhere leaves it to whoever comes next.
+    let elsewhere = timetable.second_look.take().filter(|look| !scope.covers(&look.sources));
+    timetable.second_look = match (elsewhere, second_look) {
+        (Some(one), Some(other)) => Some(join(&one, &other)),
+        (one, other) => one.or(other),
+    };
+}
+
+/// One look that does for both.
+fn join(one: &SecondLook, other: &SecondLook) -> SecondLook {
+    let of = |look: &SecondLook| Scope::from(look.sources.clone());
+    SecondLook { at: one.at.min(other.at), sources: of(one).and(of(other)).into() }
+}
+
 /// How long to wait after so many failures before.
 pub(super) fn pause_after(failures: u32) -> TimeDelta {
     (FIRST_PAUSE * 2_i32.pow(failures.min(6))).min(LONGEST_PAUSE)
@@ -152,13 +179,12 @@ mod tests {
         DirtyMark { mark: Mark::Source(Source::Schedule(id.into())), version, looked_at, since: None }
     }
 
-    fn passed(
-        scope: &Scope,
-        began: DateTime<Utc>,
-        complete: bool,
-        next_wake: Option<DateTime<Utc>>,
-    ) -> Passed<'_> {
-        Passed { scope, began, ended: began, complete, next_wake }
+    fn complete(scope: &Scope, began: DateTime<Utc>, next_wake: Option<DateTime<Utc>>) -> Passed<'_> {
+        Passed { scope, began, ended: began, complete: true, next_wake }
+    }
+
+    fn incomplete(scope: &Scope, began: DateTime<Utc>) -> Passed<'_> {
+        Passed { complete: false, ..complete(scope, began, None) }
     }
 
     fn narrow() -> Scope {
@@ -173,7 +199,7 @@ mod tests {
         let mut workload = Workload::default();
         let due = intervals().pass_due(at(0), FirstPass::Pending, &workload).unwrap();
         assert_eq!((due.trigger, due.scope), (Trigger::Start, Scope::All));
-        record(&mut workload.timetable, &passed(&Scope::All, at(0), true, Some(at(50_000))));
+        record(&mut workload.timetable, &complete(&Scope::All, at(0), Some(at(50_000))));
         workload
     }
 
@@ -232,7 +258,7 @@ mod tests {
         let mut now = at(1_000);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            record(&mut workload.timetable, &passed(&Scope::All, now, false, None));
+            record(&mut workload.timetable, &incomplete(&Scope::All, now));
             let before = now;
             while trigger(&workload, now).is_none() {
                 now += TimeDelta::seconds(1);
@@ -240,18 +266,18 @@ mod tests {
             pauses.push((now - before).num_seconds());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        record(&mut workload.timetable, &passed(&Scope::All, now, true, None));
+        record(&mut workload.timetable, &complete(&Scope::All, now, None));
         assert_eq!(trigger(&workload, now + TimeDelta::seconds(120)), None);
     }
 
     #[test]
     fn a_storm_of_failing_events_puts_no_retry_off() {
         let mut workload = after_start();
-        record(&mut workload.timetable, &passed(&Scope::All, at(1_000), false, None));
-        record(&mut workload.timetable, &passed(&narrow(), at(1_500), false, None));
+        record(&mut workload.timetable, &incomplete(&Scope::All, at(1_000)));
+        record(&mut workload.timetable, &incomplete(&narrow(), at(1_500)));
         assert_eq!(trigger(&workload, at(1_999)), None);
         assert_eq!(trigger(&workload, at(2_000)), Some(Trigger::Retry));
-        record(&mut workload.timetable, &passed(&Scope::All, at(2_000), false, None));
+        record(&mut workload.timetable, &incomplete(&Scope::All, at(2_000)));
         assert_eq!(trigger(&workload, at(5_999)), None, "a full pass is what the retry was for");
         assert_eq!(trigger(&workload, at(6_000)), Some(Trigger::Retry));
     }

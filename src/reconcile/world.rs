@@ -2,44 +2,50 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::{
-    Account, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
+    Account, DueRevocations, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
     ResourceSelector, SecondGrant, Source, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
 /// [`Observed::Unknown`]: it justifies no revocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct World {
+pub(crate) struct World {
     /// Who is on call, by what PagerDuty was asked about.
-    pub on_calls: BTreeMap<Source, Observed<Vec<OnCall>>>,
+    pub(crate) on_calls: BTreeMap<Source, Observed<Vec<OnCall>>>,
     /// The login e-mail of everyone on call, as PagerDuty writes it; none for deleted users.
-    pub people: BTreeMap<UserId, Observed<Option<String>>>,
+    pub(crate) people: BTreeMap<UserId, Observed<Option<String>>>,
     /// strongDM's user accounts by e-mail.
-    pub accounts: BTreeMap<Email, Observed<AccountMatch>>,
+    pub(crate) accounts: BTreeMap<Email, Observed<AccountMatch>>,
     /// strongDM's resources by how rules name them.
-    pub resources: BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
+    pub(crate) resources: BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
     /// Our grants that have not ended.
-    pub ledger: Vec<OwnGrant>,
+    pub(crate) ledger: Vec<OwnGrant>,
     /// Grants that somebody else made; they matter only where strongDM refuses a second one.
-    pub foreign: Vec<ForeignGrant>,
+    pub(crate) foreign: Vec<ForeignGrant>,
     /// Account and resource pairs for which an earlier write has an unknown outcome.
-    pub unsettled: Vec<Pair>,
+    pub(crate) unsettled: Vec<Pair>,
     /// What strongDM was last seen to do with a second grant.
-    pub second_grant: SecondGrant,
+    pub(crate) second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
-    pub refusals: Vec<Refusal>,
+    pub(crate) refusals: Vec<Refusal>,
+    /// What earlier looks found due to be revoked.
+    pub(crate) due: DueRevocations,
+    /// When the last upstream answered; what was decided before that moment has seen less.
+    pub(crate) seen_at: DateTime<Utc>,
 }
 
 impl World {
     /// A world of which nothing but this is known.
-    pub fn of(recorded: Recorded) -> Self {
-        let Recorded { ledger, foreign, unsettled, second_grant, refusals } = recorded;
-        Self { ledger, foreign, unsettled, second_grant, refusals, ..Self::default() }
+    pub(crate) fn of(recorded: Recorded) -> Self {
+        let Recorded { ledger, foreign, unsettled, second_grant, refusals, due } = recorded;
+        Self { ledger, foreign, unsettled, second_grant, refusals, due, ..Self::default() }
     }
 
     /// The on-calls of all schedules and policies that answered.
-    pub fn seen_on_calls(&self) -> impl Iterator<Item = &OnCall> {
+    pub(crate) fn seen_on_calls(&self) -> impl Iterator<Item = &OnCall> {
         self.on_calls.values().flat_map(|answer| match answer {
             Observed::Known(on_calls) => on_calls.as_slice(),
             Observed::Unknown(_) => &[],
@@ -47,7 +53,7 @@ impl World {
     }
 
     /// Which schedule was seen under which escalation policy.
-    pub fn links(&self) -> Links {
+    pub(crate) fn links(&self) -> Links {
         let both = |on_call: &OnCall| on_call.schedule.clone().zip(on_call.policy.clone());
         self.seen_on_calls().filter_map(both).collect()
     }
@@ -55,22 +61,24 @@ impl World {
 
 /// The part of the [`World`] that our own store tells, under the same names. Empty for whoever has no store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// Our grants that have not ended.
-    pub ledger: Vec<OwnGrant>,
+    pub(crate) ledger: Vec<OwnGrant>,
     /// Grants that somebody else made, as last seen.
-    pub foreign: Vec<ForeignGrant>,
+    pub(crate) foreign: Vec<ForeignGrant>,
     /// Pairs for which an earlier write has an unknown outcome.
-    pub unsettled: Vec<Pair>,
+    pub(crate) unsettled: Vec<Pair>,
     /// What strongDM was last seen to do with a second grant.
-    pub second_grant: SecondGrant,
+    pub(crate) second_grant: SecondGrant,
     /// Refusals that still hold.
-    pub refusals: Vec<Refusal>,
+    pub(crate) refusals: Vec<Refusal>,
+    /// What earlier looks found due to be revoked.
+    pub(crate) due: DueRevocations,
 }
 
 /// What the look-up of one e-mail address gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountMatch {
+pub(crate) enum AccountMatch {
     /// Exactly one user account has this address.
     One(Account),
     /// No user account has it.
@@ -81,7 +89,7 @@ pub enum AccountMatch {
 
 /// What the look-up of one resource selector gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResourceMatch {
+pub(crate) enum ResourceMatch {
     /// The resources: one for a name, any number for a filter.
     Found(Vec<Resource>),
     /// No resource has this name.

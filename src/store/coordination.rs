@@ -10,7 +10,7 @@ use super::{
     column::{from_json, from_ms, to_json},
     row::row,
 };
-use crate::model::PassCounts;
+use crate::model::{PassCounts, SecondLook};
 
 /// What passes leave for the next one, wherever that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Timetable {
     pub retry_at: Option<DateTime<Utc>>,
     /// When the ledger was last compared with strongDM's list.
     pub verified_at: Option<DateTime<Utc>>,
+    /// The look that is to confirm what the last ones found due to be revoked.
+    pub second_look: Option<SecondLook>,
     /// What the last passes found.
     pub counts: PassCounts,
 }
@@ -65,11 +67,11 @@ pub trait Coordination {
 
 /// The one row of the timetable.
 pub(super) const TIMETABLE: &str =
-    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing FROM agenda";
+    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look FROM agenda";
 
 pub(super) const SET_TIMETABLE: &str = "
     UPDATE agenda
-    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6";
+    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6, second_look = $7";
 
 row! {
     /// The timetable as it is stored.
@@ -80,12 +82,13 @@ row! {
         retry_ms: Option<i64>,
         verified_ms: Option<i64>,
         standing: String,
+        second_look: Option<String>,
     }
 }
 
 impl TimetableRow {
     pub(super) fn read(self) -> Result<Timetable, Error> {
-        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing } = self;
+        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look } = self;
         Ok(Timetable {
             last_full: last_full_ms.map(from_ms),
             wake: wake_ms.map(from_ms),
@@ -93,6 +96,8 @@ impl TimetableRow {
             retry_at: retry_ms.map(from_ms),
             verified_at: verified_ms.map(from_ms),
             counts: from_json("counts of passes", &standing)?,
+            // One that only another version can read is as good as none: the next full pass is a look as well.
+            second_look: second_look.and_then(|text| serde_json::from_str(&text).ok()),
         })
     }
 }
@@ -100,11 +105,15 @@ impl TimetableRow {
 impl Timetable {
     /// The instants in the order of their columns: last full pass, wake, retry, verified.
     pub(super) fn instants(&self) -> [Option<i64>; 4] {
-        let Self { last_full, wake, failures: _, retry_at, verified_at, counts: _ } = self;
+        let Self { last_full, wake, failures: _, retry_at, verified_at, counts: _, second_look: _ } = self;
         [last_full, wake, retry_at, verified_at].map(|at| at.map(|at| at.timestamp_millis()))
     }
 
     pub(super) fn counts_text(&self) -> String {
         to_json(&self.counts)
+    }
+
+    pub(super) fn second_look_text(&self) -> Option<String> {
+        self.second_look.as_ref().map(to_json)
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, SharedStore, column::to_json};
+use super::{Error, Lease, SharedStore, column::to_json};
 
 /// The name of a fact whose value is a `T`, kept as JSON. The constant stands where the fact has its meaning, once for
 /// each name.
@@ -36,5 +36,10 @@ impl<T: Serialize + DeserializeOwned> Fact<T> {
         until: Option<DateTime<Utc>>,
     ) -> Result<(), Error> {
         store.set_fact(self.name, &to_json(value), until).await
+    }
+
+    /// Replaces the value for good, unless the lease is lost: whoever has it may have written something newer.
+    pub async fn write_holding(&self, store: &SharedStore, lease: &Lease, value: &T) -> Result<(), Error> {
+        store.set_fact_holding(lease, self.name, &to_json(value)).await
     }
 }

@@ -37,6 +37,9 @@ pub trait Knowledge {
     /// Replaces the value of a fact. It holds until `until`, or until it is replaced.
     async fn set_fact(&self, name: &str, value: &str, until: Option<DateTime<Utc>>) -> Result<(), Error>;
 
+    /// The same for good; writes nothing if the lease is lost.
+    async fn set_fact_holding(&self, lease: &Lease, name: &str, value: &str) -> Result<(), Error>;
+
     /// The refusals without a visible cause that keep us from trying again at `now`.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
 

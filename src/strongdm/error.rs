@@ -58,13 +58,18 @@ impl Error {
         matches!(self, Self::Unclear(_) | Self::Invalid(_))
     }
 
-    /// The same error, but unclear if an earlier attempt at the same write is: that this attempt was not executed says
-    /// nothing about the earlier one.
-    pub(super) fn unclear_if(self, earlier_is_unclear: bool) -> Self {
+    /// The same error after an earlier attempt at the same write with an unclear outcome: that this attempt was not
+    /// executed says nothing about the earlier one.
+    pub(super) fn into_unclear(self) -> Self {
         match self {
             Self::NotFound(_) | Self::Unclear(_) | Self::Invalid(_) => self,
-            other if earlier_is_unclear => Self::Unclear(other.to_string()),
-            other => other,
+            Self::Unauthenticated
+            | Self::PermissionDenied { .. }
+            | Self::AlreadyExists
+            | Self::InvalidArgument(_)
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Refused(_) => Self::Unclear(self.to_string()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Structured logs on standard error; standard output belongs to results.
 
-pub mod throttle;
+pub(crate) mod throttle;
 
 use std::io;
 

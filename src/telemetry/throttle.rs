@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Limits how often one log line is written, and counts what it would have told in between.
 #[derive(Debug)]
-pub struct LogThrottle {
+pub(crate) struct LogThrottle {
     every: Duration,
     state: Mutex<Throttled>,
 }
@@ -21,12 +21,12 @@ struct Throttled {
 
 impl LogThrottle {
     /// Allows a line at most once in `every`; the first at once.
-    pub const fn every(every: Duration) -> Self {
+    pub(crate) const fn every(every: Duration) -> Self {
         Self { every, state: Mutex::new(Throttled { logged_at: None, count: 0 }) }
     }
 
     /// Counts an occurrence. If a line may be written now, returns how many occurrences it stands for.
-    pub fn count(&self) -> Option<u64> {
+    pub(crate) fn count(&self) -> Option<u64> {
         let mut state = self.state.lock();
         state.count += 1;
         if state.logged_at.is_some_and(|at| at.elapsed() < self.every) {

@@ -116,8 +116,8 @@ async fn what_was_accepted_survives_a_sigkill_right_after_the_answer() {
     scene.all_served().await;
     let ids: Vec<Value> = scene.events().await.iter().map(|event| event["event_id"].clone()).collect();
     assert_eq!(ids, [json!(second.id), json!(first.id)]);
-    assert_eq!(scene.access(ANA, DB), []);
     assert_eq!(scene.access(CEM, DB), [(0, 120)]);
+    scene.access_becomes(ANA, DB, &[]).await;
     assert_eq!(scene.post_signed(first.body()).await.json()["status"], "duplicate");
 }
 

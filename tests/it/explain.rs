@@ -161,7 +161,7 @@ async fn a_grant_that_failed_is_told_with_the_reason() {
 #[tokio::test]
 async fn a_revocation_that_is_held_is_told() {
     let scene = Scene::running(Config { max_revocations: 0, ..Config::default() }).await;
-    scene.shifts(SCHEDULE, &[(BO, -60, 240)]);
+    scene.shifts(SCHEDULE, &[(BO, 120, 240)]);
     assert_eq!(scene.sync().await.status, 409);
     let (access, _, message, remedy) = about(&scene, ANA.1, "").await;
     assert_eq!(access, "yes");

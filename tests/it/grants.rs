@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, DB, Scene, rule, some_attempt_within};
+use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, rule, some_attempt_within};
 
 #[tokio::test]
 async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothing() {
@@ -21,21 +22,35 @@ async fn the_first_pass_makes_exactly_the_right_grants_and_the_next_writes_nothi
     assert_eq!(scene.writes(), (2, 0));
 }
 
+/// When the newest grant of this person was made, and when one was last removed.
+fn newest(scene: &Scene, person: Person) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+    let account = scene.strongdm.account_id(person.1).expect("an account");
+    let all = scene.strongdm.all_grants();
+    let theirs = || all.iter().filter(|grant| grant.account_id == account);
+    (theirs().map(|grant| grant.created_at).max(), theirs().filter_map(|grant| grant.deleted_at).max())
+}
+
 #[tokio::test]
-async fn a_swapped_shift_and_a_signed_webhook_change_access_within_two_seconds() {
+async fn a_swapped_shift_and_a_signed_webhook_give_access_at_once_and_take_it_after_a_second_look() {
     let scene = Scene::running(Config::default()).await;
-    let mut swaps = 0;
-    some_attempt_within(Duration::from_secs(2), "a swap", async || {
-        let (on, off) = if swaps % 2 == 0 { (CEM, ANA) } else { (ANA, CEM) };
+    let mut swaps = Vec::new();
+    let is_prompt =
+        |(given, taken): &(TimeDelta, TimeDelta)| given.num_seconds() < 1 && taken.num_seconds() < 8;
+    // A machine that is busy with other things slows some of them down.
+    while !swaps.iter().any(is_prompt) {
+        assert!(swaps.len() < 8, "access is given and taken after {swaps:?}");
+        let (on, off) = if swaps.len() % 2 == 0 { (CEM, ANA) } else { (ANA, CEM) };
         scene.shifts(SCHEDULE, &[(on, -60, 120), (BO, 120, 240)]);
+        let told = scene.now();
         scene.deliver(&scene.about(SCHEDULE)).await;
         scene.access_becomes(on, DB, &[(0, 120)]).await;
         scene.access_becomes(off, DB, &[]).await;
-        swaps += 1;
-    })
-    .await;
+        let (given, taken) = (newest(&scene, on).0.expect("made"), newest(&scene, off).1.expect("removed"));
+        assert!(taken - told >= TimeDelta::seconds(2), "one look takes nothing away");
+        swaps.push((given - told, taken - told));
+    }
     assert_eq!(scene.access(BO, DB), [(120, 240)]);
-    assert_eq!(scene.writes(), (2 + swaps, swaps));
+    assert_eq!(scene.writes(), (2 + swaps.len(), swaps.len()));
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ mod second_grant;
 mod sources;
 mod subscription_watch;
 mod tls;
+mod two_looks;
 mod unknown;
 mod webhook_command;
 mod writes;

@@ -8,7 +8,7 @@ use sandbox::{
 };
 use serde_json::Value;
 
-use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule};
+use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule, wait_for};
 
 /// Everybody on call at once through one schedule.
 fn all_at_once() -> Config {
@@ -121,7 +121,14 @@ async fn a_renamed_account_is_still_the_same_and_a_stranger_with_its_old_address
     scene.strongdm.add_user(ANA.1);
     scene.synced().await;
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
-    assert_eq!(scene.strongdm.grants_of("lima@example.com", DB), []);
+    assert_eq!(
+        scene.strongdm.grants_of("lima@example.com", DB).len(),
+        1,
+        "a changed address takes nothing away"
+    );
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    scene.synced().await;
+    assert_eq!(scene.strongdm.grants_of("lima@example.com", DB), [], "she is not on call any more");
 }
 
 #[tokio::test]
@@ -212,8 +219,11 @@ async fn an_alias_that_leads_elsewhere_is_the_reason_of_what_it_takes_away() {
     scene.write_config(&scene.config_file());
     scene.start().await;
     scene.access_becomes(ANA, DB, &[]).await;
-    let audit = scene.audit().await;
-    assert_eq!(audit[0]["action"], "revoke");
+    let audit = wait_for("the revocation is in the audit", async || {
+        let audit = scene.audit().await;
+        (audit[0]["action"] == "revoke").then_some(audit)
+    })
+    .await;
     let reason = audit[0]["reason"].as_str().expect("a text");
     assert!(reason.contains("another strongDM address (see accounts.aliases"), "{reason}");
 
@@ -224,4 +234,21 @@ async fn an_alias_that_leads_elsewhere_is_the_reason_of_what_it_takes_away() {
         "has the address ana@typo.example, to which accounts.aliases maps ana@example.com [no_account]";
     assert!(text("message").contains(both), "{one:#}");
     assert!(text("remedy").starts_with("correct the alias of ana@example.com"), "{one:#}");
+}
+
+#[tokio::test]
+async fn whoever_gets_another_address_in_the_middle_of_a_shift_keeps_access() {
+    let scene = Scene::running(Config::default()).await;
+    scene.strongdm.add_user("ana.lima@example.com");
+    scene.pagerduty.add_user(User::new(ANA.0, "Ana Lima", "ana.lima@example.com"));
+    for _ in 0..2 {
+        scene.synced().await;
+    }
+    let renamed = (ANA.0, "ana.lima@example.com");
+    assert_eq!((scene.access(renamed, DB), scene.access(ANA, DB)), (vec![(0, 120)], vec![(0, 120)]));
+    scene.pagerduty.add_user(User::new(ANA.0, "Ana Lima", "nobody@example.com"));
+    assert_eq!(scene.synced().await.revoked, []);
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    scene.synced().await;
+    assert_eq!((scene.access(renamed, DB), scene.access(ANA, DB)), (vec![], vec![]));
 }

@@ -177,7 +177,7 @@ async fn a_rate_limit_is_waited_for_with_and_without_word_of_when() {
         let began = Instant::now();
         scene.synced().await;
         assert!(began.elapsed() >= Duration::from_secs(seconds), "{name}: {:?}", began.elapsed());
-        assert_eq!(scene.refreshes(), 2, "{name}");
+        assert_eq!(scene.refreshes(), 3, "{name}: again after the refusal, and a second look");
         assert_eq!(scene.access(CEM, DB), [(0, 120)]);
     }))
     .await;

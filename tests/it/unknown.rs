@@ -87,7 +87,7 @@ async fn an_answer_with_only_some_of_its_pages_is_not_believed() {
     scene.take_turns(130);
     scene.start().await;
     assert_eq!(scene.strongdm.grants().len(), 130);
-    let second = Fault::on("GET /oncalls", Action::http(500, "")).containing("offset=100").until_cleared();
+    let second = Fault::on("GET /oncalls", Action::http(500, "")).containing("offset=99").until_cleared();
     scene.pagerduty.faults().add(second);
     let answer = scene.sync().await;
     assert_eq!((answer.status, answer.report().unknown.len()), (502, 1));

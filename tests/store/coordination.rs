@@ -1,7 +1,7 @@
 //! The timetable, reports of passes, and that the store is there.
 
 use oncall_grants::{
-    model::PassCounts,
+    model::{PassCounts, SecondLook, Source},
     store::{SharedStore, Timetable},
 };
 
@@ -23,6 +23,7 @@ async fn the_timetable_is_kept(store: SharedStore) {
         failures: 3,
         retry_at: Some(at(4)),
         verified_at: Some(at(5)),
+        second_look: Some(SecondLook { at: at(6), sources: [Source::Schedule("P1".into())].into() }),
         counts,
     };
     assert!(store.set_timetable(&lease, &timetable).await.unwrap());

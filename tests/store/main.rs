@@ -97,6 +97,7 @@ fn new_grant() -> NewGrant {
         rule: "r".to_owned(),
         source: Source::Schedule("P1".into()),
         user: "U1".into(),
+        address: Some("u1@pd.example".to_owned()),
         through: Some("P1".into()),
         policy: None,
         level: Some(1),

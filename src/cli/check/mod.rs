@@ -1,32 +1,36 @@
 //! `oncall-grants check`: finds what will break before it breaks, and says how to mend it.
 
-mod probe;
+mod clocks;
+mod configuration;
+mod pagerduty_rights;
+mod probe_results;
 mod report;
+mod sources;
 mod store;
+mod strongdm_rights;
+mod subscription;
 mod wrong_secret;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use clap::Args;
-use secrecy::ExposeSecret;
 
-use self::{probe::Probed, report::Report, store::Beside};
-use super::{Ending, Format, patiently, print};
+use self::{
+    probe_results::ProbeResults,
+    report::{Mode, Report},
+    store::OpenStore,
+};
+use super::{ExitStatus, Format, print, wait_for};
 use crate::{
-    config::{Config, PagerDuty},
+    config::Config,
     metrics::Metrics,
-    model::{Finding, FindingKind, Severity, Unknown, is_loopback},
+    model::{Finding, FindingKind, Severity, Unknown},
     reconcile::{
         Survey,
         report::preflight::{ahead, preflight},
     },
-    store::{DeliveryRow, SharedStore},
-    subscription::{self, SecretStatus},
-    wiring,
+    wiring::{self, Clients},
 };
-
-/// Nobody guesses 16 random characters over a network.
-const SHORTEST_TOKEN: usize = 16;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -38,12 +42,14 @@ pub(super) struct Options {
     format: Format,
 }
 
-pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<Ending> {
+pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<ExitStatus> {
     let Options { offline, format } = options;
-    let mut report = Report::new(config);
-    report.findings.extend(configuration(config));
-    if !offline {
-        ask(config, &mut report).await?;
+    let mode = if offline { Mode::Offline } else { Mode::Online };
+    let mut report = Report::new(config, mode);
+    report.findings.extend(configuration::findings(config));
+    match mode {
+        Mode::Offline => {}
+        Mode::Online => check_store_and_upstreams(config, &mut report).await?,
     }
     report.findings.sort_by_key(|finding| finding.severity);
     match format {
@@ -51,149 +57,79 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
         Format::Json => print(&serde_json::to_string_pretty(&report.json())?),
     }
     let problem = report.findings.iter().any(|finding| finding.severity == Severity::Problem);
-    Ok(if problem { Ending::Incomplete } else { Ending::Done })
+    Ok(if problem { ExitStatus::Incomplete } else { ExitStatus::Done })
 }
 
-/// What the configuration alone tells.
-fn configuration(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    findings.extend(webhook_secrets(&config.pagerduty));
-    if config.server.admin_token.expose_secret().len() < SHORTEST_TOKEN {
-        findings.push(
-            Finding::warning(
-                FindingKind::ShortAdminToken,
-                "server.admin_token",
-                "is so short that it can be guessed",
-            )
-            .mended_by("choose a long random text: head -c 32 /dev/urandom | base64"),
-        );
-    }
-    match &config.server.public_url {
-        None => {
-            let message = "is not configured, so the webhook subscription is neither checked nor watched";
-            findings.push(
-                Finding::note(FindingKind::NoPublicUrl, "server.public_url", message)
-                    .mended_by("set it to where PagerDuty reaches this service"),
-            );
+async fn check_store_and_upstreams(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let opened = match wait_for("the store", store::open(config)).await {
+        Ok(opened) => {
+            report.findings.extend(store::unfinished_work(&opened.snapshot));
+            Some(opened)
         }
-        Some(url) if url.scheme() == "http" && !is_loopback(url) => {
-            let message = "is plain http: everybody on the way can read what PagerDuty delivers";
-            findings.push(
-                Finding::warning(FindingKind::PublicUrlInTheClear, "server.public_url", message)
-                    .mended_by("serve HTTPS (tls_cert and tls_key, or a proxy), and write https here"),
-            );
+        Err(finding) => {
+            report.findings.push(finding);
+            None
         }
-        Some(_) => {}
-    }
-    findings
-}
-
-fn webhook_secrets(pagerduty: &PagerDuty) -> Option<Finding> {
-    let PagerDuty { webhook_secrets: secrets, webhook_secrets_file: file, .. } = pagerduty;
-    let subject = "webhook secret";
-    let mut texts: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
-    texts.sort_unstable();
-    match file {
-        _ if texts.windows(2).any(|pair| pair[0] == pair[1]) => Some(
-            Finding::warning(FindingKind::WebhookSecretDoubled, subject, "is configured twice")
-                .mended_by("keep it once; during a rotation the old and the new one differ"),
-        ),
-        _ if !secrets.is_empty() => None,
-        // The path is not shown: it may be a secret in the wrong place.
-        Some(_) => {
-            let message = "the file that pagerduty.webhook_secrets_file names is not there yet or empty, so webhooks are \
-                           answered 503";
-            Some(Finding::warning(FindingKind::NoWebhookSecret, subject, message).mended_by(
-                "make one with oncall-grants webhook create --secret-file and that file; a running service takes it in",
-            ))
-        }
-        None => {
-            let message =
-                "none is configured: changes are found by the timer only, and webhooks are answered 503";
-            Some(Finding::note(FindingKind::NoWebhookSecret, subject, message).mended_by(
-                "make one with oncall-grants webhook create, and give it as pagerduty.webhook_secrets_file",
-            ))
-        }
-    }
-}
-
-async fn ask(config: &Config, report: &mut Report) -> anyhow::Result<()> {
-    let beside = patiently("the store", store::look(config, &mut report.findings)).await;
-    let asked = ask_upstreams(config, report, beside.as_ref()).await;
-    if let Some(Beside { store, .. }) = beside {
+    };
+    let checked = check_upstreams(config, report, opened.as_ref()).await;
+    if let Some(OpenStore { store, .. }) = opened {
         store.close().await;
     }
-    asked
+    checked
 }
 
-async fn ask_upstreams(config: &Config, report: &mut Report, beside: Option<&Beside>) -> anyhow::Result<()> {
+async fn check_upstreams(
+    config: &Config,
+    report: &mut Report,
+    opened: Option<&OpenStore>,
+) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let clients = wiring::clients(config, &metrics)?;
-    let mut probed = probe::upstreams(config, &clients).await;
-    let came = match beside {
-        Some(Beside { store, .. }) => lately(store).await,
-        None => None,
-    };
-    let wrong = beside.zip(came.as_deref()).and_then(|(beside, came)| wrong_secret::standing(beside, came));
-    let mut is_gone = false;
-    if let Some(url) = subscription::our_url(config)
-        && probed.pagerduty_answers
-    {
-        let secret = if config.pagerduty.webhook_secrets.is_empty() {
-            SecretStatus::Missing
-        } else {
-            SecretStatus::Configured
-        };
-        let listed = patiently("PagerDuty", clients.pagerduty.subscriptions()).await;
-        let diagnosed = subscription::diagnose(&listed, &url, secret);
-        // It says the same and more, and its remedy is another one.
-        if diagnosed.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
-            report.findings.retain(|finding| finding.kind != FindingKind::NoWebhookSecret);
-        }
-        probed.findings.extend(diagnosed);
-        if let (Ok(listed), Some(came)) = (&listed, came) {
-            is_gone = wrong.is_some_and(|wrong| wrong_secret::is_gone(wrong, listed, &url));
-            let mut heard = subscriptions(came);
-            // What is known of it is worse than that nothing was heard.
-            heard.extend(wrong.map(|wrong| wrong.subscription.clone()));
-            probed.findings.extend(subscription::without_events(listed, &url, &heard));
-        }
+    let probed = probe(config, &clients).await;
+    let pagerduty = probed.pagerduty_answers.then_some(&clients.pagerduty);
+    let of_subscription = subscription::findings(config, pagerduty, opened).await;
+    // It says the same and more, and its remedy is another one.
+    if of_subscription.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
+        report.findings.retain(|finding| finding.kind != FindingKind::NoWebhookSecret);
     }
-    probed.findings.extend(wrong.filter(|_| !is_gone).map(wrong_secret::finding));
-    report.findings.extend(probe::clocks(&metrics));
+    report.findings.extend(clocks::findings(&metrics));
     if probed.pagerduty_answers {
-        let observer = wiring::observer(config, clients);
-        let survey = patiently("PagerDuty and strongDM", observer.survey()).await;
-        report.findings.extend(unobserved(&survey, &probed));
-        let Survey { at, world, plan } = &survey;
-        let (at, settings) = (*at, observer.settings());
-        report.findings.extend(preflight(at, settings, world, plan, &ahead(at, settings, world)));
-        report.take_access(plan);
+        survey(config, clients, &probed, report).await;
     }
     report.findings.extend(probed.findings);
-    report.asked = true;
+    report.findings.extend(of_subscription);
     Ok(())
 }
 
-/// The newest signed events in the store; none if it does not tell.
-async fn lately(store: &SharedStore) -> Option<Vec<DeliveryRow>> {
-    /// A busy service has as many deliveries in minutes; a ping is the answer then.
-    const LATELY: u32 = 500;
-    Some(store.delivery_page(LATELY, None).await.ok()?.items)
+/// Tries the rights of both keys, and the sources of the rules.
+async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
+    let Clients { pagerduty, strongdm } = clients;
+    let mut results = ProbeResults::default();
+    wait_for("strongDM", strongdm_rights::probe(config, strongdm, &mut results)).await;
+    match wait_for("PagerDuty", pagerduty_rights::probe(config, pagerduty, &mut results)).await {
+        Ok(()) => {
+            results.pagerduty_answers = true;
+            wait_for("PagerDuty", sources::probe(config, pagerduty, &mut results)).await;
+        }
+        Err(finding) => results.findings.push(finding),
+    }
+    results
 }
 
-fn subscriptions(events: Vec<DeliveryRow>) -> BTreeSet<String> {
-    events.into_iter().filter_map(|event| event.subscription).collect()
-}
-
-/// The subscriptions of which signed events are in the store; none if it does not tell.
-pub(super) async fn heard_of(store: &SharedStore) -> Option<BTreeSet<String>> {
-    lately(store).await.map(subscriptions)
+/// Observes and plans as a pass without a ledger would, and reports what that shows.
+async fn survey(config: &Config, clients: Clients, probed: &ProbeResults, report: &mut Report) {
+    let observer = wiring::observer(config, clients);
+    let survey = wait_for("PagerDuty and strongDM", observer.survey()).await;
+    report.findings.extend(unobserved(&survey, probed));
+    let Survey { at, world, plan } = &survey;
+    let (at, settings) = (*at, observer.settings());
+    report.findings.extend(preflight(at, settings, world, plan, &ahead(at, settings, world)));
+    report.record_access(plan);
 }
 
 /// What the survey could not see, unless a probe already said why.
-fn unobserved(survey: &Survey, probed: &Probed) -> Vec<Finding> {
-    let unknown = survey.plan.unknown.iter().filter(|unknown| !probed.explains(&unknown.about));
+fn unobserved(survey: &Survey, probed: &ProbeResults) -> Vec<Finding> {
+    let unknown = survey.plan.unknown.iter().filter(|unknown| !probed.explain(&unknown.about));
     let finding = |unknown: &Unknown| {
         Finding::problem(FindingKind::Unobserved, &unknown.about, &unknown.error)
             .mended_by("nothing is revoked meanwhile; ask again, and see what the message names")

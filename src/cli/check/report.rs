@@ -6,23 +6,31 @@ use std::{
 };
 
 use anstyle::AnsiColor;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::{
     cli::counted,
     config::Config,
-    model::{Finding, Severity},
+    model::{Finding, Severity, instant::to_second},
     reconcile::plan::{Action, Plan},
 };
+
+/// How far `check` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It reads the configuration only.
+    Offline,
+    /// It asks the store and both upstreams as well.
+    Online,
+}
 
 /// Everything that `check` found.
 #[derive(Debug)]
 pub(super) struct Report {
     file: String,
     rules: usize,
-    /// Whether the upstreams were asked.
-    pub(super) asked: bool,
+    mode: Mode,
     pub(super) findings: Vec<Finding>,
     on_calls: usize,
     access: BTreeMap<String, Access>,
@@ -38,19 +46,19 @@ struct Access {
 }
 
 impl Report {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, mode: Mode) -> Self {
         Self {
             file: config.file.display().to_string(),
             rules: config.rules.len(),
-            asked: false,
+            mode,
             findings: Vec::new(),
             on_calls: 0,
             access: BTreeMap::new(),
         }
     }
 
-    /// Takes over who gets what by this plan of an empty store.
-    pub(super) fn take_access(&mut self, plan: &Plan) {
+    /// Records who gets what by this plan, which was made without a ledger.
+    pub(super) fn record_access(&mut self, plan: &Plan) {
         self.on_calls = plan.on_calls;
         for grant in plan.actions().map(Action::grant) {
             let access = self.access.entry(grant.email.to_string()).or_default();
@@ -72,15 +80,15 @@ impl Report {
             json!({
                 "email": email,
                 "resources": resources,
-                "from": from.map(second),
-                "until": until.map(second),
+                "from": from.map(to_second),
+                "until": until.map(to_second),
                 "grants": windows,
             })
         });
         json!({
             "config": self.file,
             "rules": self.rules,
-            "offline": !self.asked,
+            "offline": self.mode == Mode::Offline,
             "problems": self.count(Severity::Problem),
             "warnings": self.count(Severity::Warning),
             "notes": self.count(Severity::Note),
@@ -98,25 +106,25 @@ impl Report {
             (Severity::Warning, "Warnings", AnsiColor::Yellow),
             (Severity::Note, "Notes", AnsiColor::Cyan),
         ] {
-            self.write_group(&mut text, severity, &painted(title, colour));
+            self.write_group(&mut text, severity, &bold(title, colour));
         }
         if !self.access.is_empty() {
-            let _ = writeln!(text, "\n{}", painted("Access within the horizon", AnsiColor::Green));
+            let _ = writeln!(text, "\n{}", bold("Access within the horizon", AnsiColor::Green));
             let width = self.access.keys().map(|email| email.chars().count()).max().unwrap_or(0);
             for (email, access) in &self.access {
-                let _ = writeln!(text, "  {email:width$}  {}", access.words());
+                let _ = writeln!(text, "  {email:width$}  {}", access.summary());
             }
         }
         let [problems, warnings, notes] =
             [(Severity::Problem, "problem"), (Severity::Warning, "warning"), (Severity::Note, "note")]
                 .map(|(severity, word)| counted(self.count(severity), word));
         let _ = write!(text, "\n{problems}, {warnings}, {notes}");
-        if self.asked {
-            let (people, on_calls) = (self.access.len(), self.on_calls);
-            let on_calls = counted(on_calls, "on-call");
-            let _ = write!(text, "; {on_calls} seen, access for {}", counted(people, "account"));
-        } else {
-            text.push_str("; nobody was asked (--offline)");
+        match self.mode {
+            Mode::Online => {
+                let (people, on_calls) = (self.access.len(), counted(self.on_calls, "on-call"));
+                let _ = write!(text, "; {on_calls} seen, access for {}", counted(people, "account"));
+            }
+            Mode::Offline => text.push_str("; nobody was asked (--offline)"),
         }
         text
     }
@@ -139,24 +147,21 @@ impl Report {
 }
 
 impl Access {
-    fn words(&self) -> String {
+    fn summary(&self) -> String {
         /// So many names fit on a line.
         const NAMED: usize = 5;
         let Self { resources, from, until, windows } = self;
         let named: Vec<&str> = resources.iter().take(NAMED).map(String::as_str).collect();
         let more = resources.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (from, until) = (from.map(second).unwrap_or_default(), until.map(second).unwrap_or_default());
+        let (from, until) =
+            (from.map(to_second).unwrap_or_default(), until.map(to_second).unwrap_or_default());
         let windows = counted(*windows, "grant");
         format!("{}{more}: {windows} between {from} and {until}", named.join(", "))
     }
 }
 
-fn painted(text: &str, colour: AnsiColor) -> String {
+fn bold(text: &str, colour: AnsiColor) -> String {
     let style = colour.on_default().bold();
     format!("{style}{text}{style:#}")
-}
-
-fn second(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

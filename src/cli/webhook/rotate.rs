@@ -7,16 +7,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    create::{Arrival, DESCRIPTION, make},
-    finish::{finish_rotation, remove},
-    meant_or,
-    secret::Sink,
+    created::{CreatedSubscription, DESCRIPTION},
+    finish_rotation::{SuccessorCheck, finish_rotation, remove_replaced},
+    ping::PingResult,
+    secret_sink::SecretSink,
+    target::{self, IfSeveral},
 };
-use crate::{cli::Ending, config::Config, pagerduty::Client};
-
-/// What else may be meant where two deliver to one place.
-const OR_FINISH: &str = "; if they are what an interrupted rotation left, oncall-grants webhook rotate --finish ID ends it \
-                         by removing the one named";
+use crate::{
+    cli::ExitStatus,
+    config::Config,
+    pagerduty::{Client, SubscriptionRequest},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -34,13 +35,15 @@ pub(super) struct Options {
     force: bool,
 }
 
-pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -> anyhow::Result<Ending> {
+pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -> anyhow::Result<ExitStatus> {
     let Options { id, secret_file, finish, force } = options;
     if let Some(old) = finish {
-        return finish_rotation(config, client, &old, force).await;
+        let check = if force { SuccessorCheck::Skipped } else { SuccessorCheck::Required };
+        return finish_rotation(config, client, &old, check).await;
     }
-    let Some(old) = meant_or(config, client, id.as_deref(), OR_FINISH).await? else {
-        return Ok(Ending::Misused);
+    let Some(old) = target::find(config, client, id.as_deref(), IfSeveral::NameOrFinishRotation).await?
+    else {
+        return Ok(ExitStatus::Misused);
     };
     if old.has_hidden_settings {
         bail!(
@@ -53,22 +56,27 @@ pub(super) async fn rotate(config: &Config, client: &Client, options: Options) -
     let url = old.url.clone().with_context(|| format!("{} has no readable URL", old.id))?;
     let filter = old.filter.clone().with_context(|| format!("{} has a filter of an unknown kind", old.id))?;
     let file = secret_file.or_else(|| config.pagerduty.webhook_secrets_file.clone());
-    let sink = Sink::adding(file.as_deref())?;
+    let sink = SecretSink::append_to(file.as_deref())?;
     let description = old.description.as_deref().unwrap_or(DESCRIPTION);
     let events: Vec<&str> = old.events.iter().map(String::as_str).collect();
-    let made = make(client, sink, &url, description, &events, &filter).await?;
-    let place = made.sink.path().map_or("above".to_owned(), |path| format!("in {}", path.display()));
-    made.sink.say(&format!("made {} beside {}; its secret is {place}", made.id, old.id));
-    made.advise(config);
-    if made.ping(config, client).await? == Arrival::Seen {
-        let place = made.sink.place_before().map(|place| format!(": {place}")).unwrap_or_default();
-        remove(client, &old.id, &place, &|text| made.sink.say(text)).await?;
-        return Ok(Ending::Done);
+    let request = SubscriptionRequest { url: &url, description, events: &events, filter: &filter };
+    let new = CreatedSubscription::create(client, request, sink).await?;
+    let place = new.sink.path().map_or("above".to_owned(), |path| format!("in {}", path.display()));
+    new.sink.tell(&format!("made {} beside {}; its secret is {place}", new.id, old.id));
+    new.advise(config);
+    match new.ping(config, client).await? {
+        PingResult::Received => {
+            let place = new.sink.previous_secret().map(|place| format!(": {place}")).unwrap_or_default();
+            remove_replaced(client, &old.id, &place, &|text| new.sink.tell(text)).await?;
+            Ok(ExitStatus::Done)
+        }
+        PingResult::NotReceived | PingResult::Unknown => {
+            new.sink.tell(&format!(
+                "{} stays until the service has seen {}; keep both secrets until then, and finish with:\n\
+                 \x20 oncall-grants webhook ping {}\n  oncall-grants webhook rotate --finish {}",
+                old.id, new.id, new.id, old.id
+            ));
+            Ok(ExitStatus::Incomplete)
+        }
     }
-    made.sink.say(&format!(
-        "{} stays until the service has seen {}; keep both secrets until then, and finish with:\n\
-         \x20 oncall-grants webhook ping {}\n  oncall-grants webhook rotate --finish {}",
-        old.id, made.id, made.id, old.id
-    ));
-    Ok(Ending::Incomplete)
 }

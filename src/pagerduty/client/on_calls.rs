@@ -25,7 +25,7 @@ const READINGS: usize = 3;
 /// How reading a list ended.
 enum Reading {
     Whole(Vec<OnCallEntry>),
-    /// Its total changed between two pages, so an entry may be missing.
+    /// It changed between two pages, or has fewer entries than it says: one may be missing.
     Changed,
     /// It has more entries than PagerDuty lists.
     TooLong,
@@ -62,7 +62,8 @@ impl Client {
                     )));
                 }
                 Reading::Changed => {
-                    return Err(Error::Invalid("the list of on-calls kept changing".to_owned()));
+                    let text = "entries are missing in the list of on-calls, or it kept changing";
+                    return Err(Error::Invalid(text.to_owned()));
                 }
             }
         }
@@ -99,29 +100,38 @@ impl Client {
     }
 
     async fn read_once(&self, url: &Url) -> Result<Reading, Error> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<OnCallEntry> = Vec::new();
         let mut first_total = None;
-        let mut offset = 0;
-        while offset < END_OF_LIST {
+        // The last entry that came is asked for again: where it stands no more, the list moved under us.
+        let mut repeated: Option<OnCallEntry> = None;
+        loop {
+            let offset = (entries.len() - usize::from(repeated.is_some())) as u64;
+            if offset >= END_OF_LIST {
+                return Ok(Reading::TooLong);
+            }
             let mut url = url.clone();
             url.query_pairs_mut()
                 .append_pair("limit", &PAGE.min(END_OF_LIST - offset).to_string())
                 .append_pair("offset", &offset.to_string());
-            let OnCallPage { oncalls, page } = self.fetch(Request::get(Operation::OnCalls, url)).await?;
+            let OnCallPage { mut oncalls, page } = self.fetch(Request::get(Operation::OnCalls, url)).await?;
             page.check(offset, oncalls.len())?;
-            if offset == 0 {
+            if entries.is_empty() {
                 first_total = page.total;
-            } else if page.total != first_total {
+            } else if page.total != first_total
+                || repeated.as_ref().is_some_and(|last| oncalls.first() != Some(last))
+            {
                 return Ok(Reading::Changed);
             }
             // By what came, not by what was asked for: PagerDuty may send smaller pages.
-            offset += oncalls.len() as u64;
-            entries.extend(oncalls);
+            let received = oncalls.len();
+            entries.extend(oncalls.drain(usize::from(repeated.is_some()).min(received)..));
             if !page.more {
-                return Ok(Reading::Whole(entries));
+                let is_whole = page.total.is_none_or(|total| total == entries.len() as u64);
+                return Ok(if is_whole { Reading::Whole(entries) } else { Reading::Changed });
             }
+            // Pages of one entry would never come any further.
+            repeated = entries.last().filter(|_| received > 1).cloned();
         }
-        Ok(Reading::TooLong)
     }
 }
 

@@ -94,6 +94,19 @@ pub(crate) struct Subscription {
     pub(crate) temporarily_disabled: bool,
 }
 
+/// A subscription that is to be created.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SubscriptionRequest<'r> {
+    /// Where it is to deliver to.
+    pub(crate) url: &'r Url,
+    /// What people in PagerDuty read about it.
+    pub(crate) description: &'r str,
+    /// The event types it is to deliver.
+    pub(crate) events: &'r [&'r str],
+    /// Which events it is to deliver.
+    pub(crate) filter: &'r Filter,
+}
+
 /// A subscription just created, with its secret, which PagerDuty shows only this once.
 #[derive(Clone, Debug)]
 pub(crate) struct NewSubscription {
@@ -136,14 +149,12 @@ impl Client {
         Ok(webhook_subscription.into())
     }
 
-    /// Subscribes `url` to these events. The request is sent again only if PagerDuty surely did not execute it.
+    /// Creates a subscription. The request is sent again only if PagerDuty surely did not execute it.
     pub(crate) async fn create_subscription(
         &self,
-        url: &Url,
-        description: &str,
-        events: &[&str],
-        filter: &Filter,
+        request: SubscriptionRequest<'_>,
     ) -> Result<NewSubscription, Error> {
+        let SubscriptionRequest { url, description, events, filter } = request;
         let body = json!({"webhook_subscription": {
             "type": "webhook_subscription",
             "delivery_method": {"type": "http_delivery_method", "url": url.as_str()},

@@ -22,49 +22,49 @@ const TOLD: usize = 20;
 
 /// The answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// Whom it is about, as asked.
-    pub email: Email,
+    pub(crate) email: Email,
     /// The address in strongDM.
-    pub account_email: Email,
+    pub(crate) account_email: Email,
     /// The instant it is about, in UTC.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// When both sides were asked, in UTC.
-    pub checked_at: DateTime<Utc>,
+    pub(crate) checked_at: DateTime<Utc>,
     /// The account in strongDM.
-    pub account: AccountView,
+    pub(crate) account: AccountView,
     /// The best that holds for any of the resources.
-    pub access: Access,
+    pub(crate) access: Access,
     /// One for each resource.
-    pub resources: Vec<Answer>,
+    pub(crate) resources: Vec<Answer>,
     /// What was done for this person, newest first.
-    pub history: Vec<Past>,
+    pub(crate) history: Vec<Past>,
 }
 
 /// Why there is, or is no, access to one resource.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ExplainedResource)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The resource's name, or the name or filter that finds none.
-    pub resource: String,
+    pub(crate) resource: String,
     /// The resource, if there is one.
-    pub resource_id: Option<ResourceId>,
+    pub(crate) resource_id: Option<ResourceId>,
     /// Whether there is access.
-    pub access: Access,
+    pub(crate) access: Access,
     /// The first link that is missing.
-    pub missing: Option<LinkKind>,
+    pub(crate) missing: Option<LinkKind>,
     /// Why, in a sentence.
-    pub message: String,
+    pub(crate) message: String,
     /// What would mend it; empty if nothing is to be mended.
-    pub remedy: String,
+    pub(crate) remedy: String,
     /// Our grant that covers the instant.
-    pub grant: Option<Grant>,
+    pub(crate) grant: Option<Grant>,
     /// The way through each rule and schedule or policy, the one that comes farthest first.
-    pub chains: Vec<Chain>,
+    pub(crate) chains: Vec<Chain>,
 }
 
 /// Answers from what is known.
-pub fn explain(question: &Question, known: &Known<'_>) -> Explanation {
+pub(crate) fn explain(question: &Question, known: &Known<'_>) -> Explanation {
     let Question { email, resource, at } = question;
     let person = Person::find(email, known);
     let mut resources: Vec<Answer> = subjects(known, resource.as_deref(), &person)

@@ -19,19 +19,19 @@ use crate::{
 
 /// The way through one rule and one schedule or policy, up to the first link that does not hold.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// The rule.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The schedule or policy.
     #[serde(flatten)]
-    pub source: Source,
+    pub(crate) source: Source,
     /// The links in their order; only the last one may not hold.
-    pub links: Vec<Link>,
+    pub(crate) links: Vec<Link>,
 }
 
 impl Chain {
     /// The link at which it breaks.
-    pub fn broken(&self) -> Option<&Link> {
+    pub(crate) fn broken(&self) -> Option<&Link> {
         self.links.iter().find(|link| link.state != LinkState::Ok)
     }
 

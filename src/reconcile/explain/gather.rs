@@ -2,13 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Explanation, Known, Past, Question, explain};
+use super::{
+    answer::{Explanation, explain},
+    question::{Known, Past, Question},
+};
 use crate::{
     clock,
     model::{Email, Grant, Window, later},
     reconcile::{
         observe::{Observer, recorded},
-        plan::{Guard, plan},
+        plan::{Released, foresee},
         scope::Scope,
     },
     store::{self, AuditRow, GrantQuery, SharedStore},
@@ -24,7 +27,7 @@ const AUDIT_PAGES: usize = 10;
 const AUDIT_PAGE: u32 = 500;
 
 /// Why somebody has, or lacks, access, as both upstreams and the store say now.
-pub async fn explain_now(
+pub(crate) async fn explain_now(
     observer: &Observer,
     store: &SharedStore,
     question: &Question,
@@ -41,7 +44,7 @@ pub async fn explain_now(
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }
-    let plan = plan(now, settings, &world, Guard::On);
+    let plan = foresee(now, settings, &world, Released::Nothing);
     let ledger = store.ledger(now).await?;
     let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
     let made = store.grants(now, &theirs).await?;

@@ -9,7 +9,7 @@ use crate::model::{FOREVER, Fault, Window, instant::to_second};
 /// The links of a chain, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LinkKind {
+pub(crate) enum LinkKind {
     /// A rule names the resource.
     Rule,
     /// strongDM has the resource.
@@ -30,7 +30,7 @@ pub enum LinkKind {
 
 impl LinkKind {
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Rule => "rule",
             Self::Resource => "resource",
@@ -47,7 +47,7 @@ impl LinkKind {
 /// Whether a link holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LinkState {
+pub(crate) enum LinkState {
     /// It does.
     Ok,
     /// It does not yet, and will without anyone's doing.
@@ -60,46 +60,47 @@ pub enum LinkState {
 
 /// One link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Link {
+pub(crate) struct Link {
     /// Which.
-    pub link: LinkKind,
+    #[serde(rename = "link")]
+    pub(crate) kind: LinkKind,
     /// Whether it holds.
-    pub state: LinkState,
+    pub(crate) state: LinkState,
     /// In words.
-    pub message: String,
+    pub(crate) message: String,
     /// What would mend it; empty if nothing is to be mended.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl Link {
-    fn new(link: LinkKind, state: LinkState, message: String, remedy: &str) -> Self {
-        Self { link, state, message, remedy: remedy.to_owned() }
+    fn new(kind: LinkKind, state: LinkState, message: String, remedy: &str) -> Self {
+        Self { kind, state, message, remedy: remedy.to_owned() }
     }
 
-    pub(super) fn holds(link: LinkKind, message: String) -> Self {
-        Self::new(link, LinkState::Ok, message, "")
+    pub(super) fn holds(kind: LinkKind, message: String) -> Self {
+        Self::new(kind, LinkState::Ok, message, "")
     }
 
-    pub(super) fn pending(link: LinkKind, message: String) -> Self {
-        Self::new(link, LinkState::Pending, message, "")
+    pub(super) fn pending(kind: LinkKind, message: String) -> Self {
+        Self::new(kind, LinkState::Pending, message, "")
     }
 
-    pub(super) fn unknown(link: LinkKind, message: String) -> Self {
-        Self::new(link, LinkState::Unknown, message, "ask again later; what is there stays meanwhile")
+    pub(super) fn unknown(kind: LinkKind, message: String) -> Self {
+        Self::new(kind, LinkState::Unknown, message, "ask again later; what is there stays meanwhile")
     }
 
     /// Unknown because of a fault, with what mends it.
-    pub(super) fn faulty(link: LinkKind, what: &str, fault: &Fault) -> Self {
+    pub(super) fn faulty(kind: LinkKind, what: &str, fault: &Fault) -> Self {
         let Fault { error, remedy } = fault;
-        let unknown = Self::unknown(link, format!("{what}: {error}"));
+        let unknown = Self::unknown(kind, format!("{what}: {error}"));
         if remedy.is_empty() {
             return unknown;
         }
         Self { remedy: format!("{remedy}; what is there stays meanwhile"), ..unknown }
     }
 
-    pub(super) fn missing(link: LinkKind, message: String, remedy: &str) -> Self {
-        Self::new(link, LinkState::Missing, message, remedy)
+    pub(super) fn missing(kind: LinkKind, message: String, remedy: &str) -> Self {
+        Self::new(kind, LinkState::Missing, message, remedy)
     }
 }
 

@@ -18,15 +18,7 @@ mod subject;
 mod verdict;
 mod words;
 
-pub use self::{
-    answer::{Answer, Explanation, explain},
-    chain::Chain,
-    gather::explain_now,
-    link::{Link, LinkKind, LinkState},
-    person::{AccountStatus, AccountView},
-    question::{Known, Past, Question},
-    verdict::Access,
-};
+pub(crate) use self::{answer::Explanation, gather::explain_now, question::Question, verdict::Access};
 
 #[cfg(test)]
 mod tests;

@@ -38,17 +38,17 @@ enum Account {
 /// The account in strongDM as the answer shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ExplainedAccount)]
-pub struct AccountView {
+pub(crate) struct AccountView {
     /// What the look-up gave.
-    pub status: AccountStatus,
+    pub(crate) status: AccountStatus,
     /// The account, if there is exactly one.
-    pub id: Option<AccountId>,
+    pub(crate) id: Option<AccountId>,
 }
 
 /// What the look-up of the account gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum AccountStatus {
+pub(crate) enum AccountStatus {
     /// There is one.
     Found,
     /// There is one that may not log in.

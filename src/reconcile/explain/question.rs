@@ -15,57 +15,57 @@ use crate::{
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// Who, by the address in PagerDuty or in strongDM.
-    pub email: Email,
+    pub(crate) email: Email,
     /// To what, by name or ID; everything that rules give if none.
-    pub resource: Option<String>,
+    pub(crate) resource: Option<String>,
     /// When.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
 }
 
 /// What the answer is made from.
 #[derive(Debug)]
-pub struct Known<'k> {
+pub(crate) struct Known<'k> {
     /// When it was looked.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// The stretch for which PagerDuty was asked.
-    pub asked: Window,
+    pub(crate) asked: Window,
     /// The rules and their like.
-    pub settings: &'k Settings,
+    pub(crate) settings: &'k Settings,
     /// What was seen.
-    pub world: &'k World,
+    pub(crate) world: &'k World,
     /// What would be done.
-    pub plan: &'k Plan,
+    pub(crate) plan: &'k Plan,
     /// Our grants that have not ended, with where they stand.
-    pub ledger: &'k [LedgerEntry],
+    pub(crate) ledger: &'k [LedgerEntry],
     /// All grants that we ever made for this person, as far as they are still kept.
-    pub made: &'k [Grant],
+    pub(crate) made: &'k [Grant],
     /// What was done for this person, newest first.
-    pub history: &'k [Past],
+    pub(crate) history: &'k [Past],
 }
 
 /// Something that was done or tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Past {
+pub(crate) struct Past {
     /// When, in UTC.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// What.
     #[schema(value_type = String)]
-    pub action: Recorded<AuditAction>,
+    pub(crate) action: Recorded<AuditAction>,
     /// What came of it.
     #[schema(value_type = String)]
-    pub outcome: Recorded<AuditOutcome>,
+    pub(crate) outcome: Recorded<AuditOutcome>,
     /// Why, in words.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The resource's name.
-    pub resource: String,
+    pub(crate) resource: String,
     /// The resource.
     #[serde(skip)]
-    pub resource_id: ResourceId,
+    pub(crate) resource_id: ResourceId,
     /// The grant, if there was one.
-    pub grant_id: Option<String>,
+    pub(crate) grant_id: Option<String>,
     /// Its window.
     #[serde(flatten)]
-    pub window: Option<Window>,
+    pub(crate) window: Option<Window>,
 }

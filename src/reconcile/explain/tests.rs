@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::*;
+use super::{
+    answer::{Explanation, explain},
+    link::LinkKind,
+    question::{Known, Past, Question},
+    verdict::Access,
+};
 use crate::{
     model::{
         Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,
@@ -10,7 +15,7 @@ use crate::{
         Window, later,
     },
     reconcile::{
-        plan::{Guard, Settings, plan},
+        plan::{Released, Settings, foresee},
         world::{AccountMatch, ResourceMatch, World},
     },
     store::{LedgerEntry, State},
@@ -116,7 +121,7 @@ impl Story {
             world.ledger.push(entry.own.clone());
         }
         let now = at(0);
-        let plan = plan(now, &self.settings, &world, Guard::On);
+        let plan = foresee(now, &self.settings, &world, Released::Nothing);
         let known = Known {
             now,
             asked: Window::new(now, later(now, self.settings.horizon)).unwrap(),
@@ -215,6 +220,7 @@ fn a_grant_that_nobody_wants_is_told_with_what_becomes_of_it() {
     let mut story = Story::new();
     story.shifts(vec![shift("bo", -1, 4)]);
     assert_eq!(story.tells("ana@example.com", 0, "which the next pass takes back"), (Access::Yes, None));
+    story.shifts(Vec::new());
     story.settings.max_revocations = 0;
     assert_eq!(story.tells("ana@example.com", 0, "revocation is held"), (Access::Yes, None));
 }

@@ -16,7 +16,7 @@ use crate::{model::Grant, reconcile::plan::Action};
 /// Whether somebody has access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Access {
+pub(crate) enum Access {
     /// A grant covers the instant.
     Yes,
     /// No grant yet, but one is due to be made before.
@@ -143,5 +143,5 @@ fn missing(name: &str, chains: &[Chain]) -> Verdict {
         (_, Some(unknown)) => (Access::Unknown, unknown),
         (LinkState::Unknown | LinkState::Ok, None) => (Access::Unknown, link),
     };
-    Verdict::without(access, link.link, link.message.clone(), link.remedy.clone())
+    Verdict::without(access, link.kind, link.message.clone(), link.remedy.clone())
 }

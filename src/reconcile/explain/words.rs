@@ -13,7 +13,7 @@ use crate::model::instant::to_second;
 
 impl Access {
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Yes => "yes",
             Self::Expected => "not yet",
@@ -96,7 +96,7 @@ impl fmt::Display for Chain {
                 LinkState::Unknown => "?",
                 LinkState::Missing => "no",
             };
-            writeln!(f, "    {mark:<4}  {:<8}  {}", link.link.as_str(), link.message)?;
+            writeln!(f, "    {mark:<4}  {:<8}  {}", link.kind.as_str(), link.message)?;
         }
         Ok(())
     }

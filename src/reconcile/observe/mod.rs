@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 
 use self::cache::Cache;
 use super::{
-    plan::{Guard, Plan, Settings, plan},
+    plan::{Plan, Released, Settings, plan},
     scope::Scope,
     world::{AccountMatch, Recorded, ResourceMatch, World},
 };
@@ -32,7 +32,7 @@ const LOOK_UPS: usize = 8;
 
 /// Asks both upstreams for what the rules depend on.
 #[derive(Debug)]
-pub struct Observer {
+pub(crate) struct Observer {
     settings: Settings,
     pagerduty: pagerduty::Client,
     strongdm: strongdm::Client,
@@ -42,13 +42,13 @@ pub struct Observer {
 
 /// What was observed without consequences.
 #[derive(Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// For which instant it was planned.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     /// What was seen.
-    pub world: World,
+    pub(crate) world: World,
     /// What would be done if nothing had been done before.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 impl Observer {
@@ -58,7 +58,7 @@ impl Observer {
     }
 
     /// The operator's part of the decision.
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
@@ -94,15 +94,16 @@ impl Observer {
         let on_calls: Vec<&OnCall> = world.seen_on_calls().collect();
         world.people = self.people(now, &on_calls).await;
         world.accounts = self.accounts(now, &world.people).await;
+        world.seen_at = clock::now();
         world
     }
 
     /// Observes everything and plans as if nothing had been done before, for somebody who wants to know what the rules
     /// mean.
-    pub async fn survey(&self) -> Survey {
+    pub(crate) async fn survey(&self) -> Survey {
         let at = clock::now();
         let world = self.observe(at, &Scope::All, Recorded::default()).await;
-        let plan = plan(at, &self.settings, &world, Guard::On);
+        let plan = plan(at, &self.settings, &world, Released::Nothing);
         Survey { at, world, plan }
     }
 

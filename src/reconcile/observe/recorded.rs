@@ -4,17 +4,21 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    reconcile::{facts::SECOND_GRANT, world::Recorded},
+    reconcile::{
+        facts::{DUE_REVOCATIONS, SECOND_GRANT},
+        world::Recorded,
+    },
     store::{self, SharedStore, State},
 };
 
 /// Everything at once, since somebody may be waiting for access.
 pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Recorded, store::Error> {
-    let (entries, foreign, second_grant, refusals) = tokio::try_join!(
+    let (entries, foreign, second_grant, refusals, due) = tokio::try_join!(
         store.ledger(now),
         store.foreign_grants(),
         SECOND_GRANT.read(store, now),
         store.refusals(now),
+        DUE_REVOCATIONS.read(store, now),
     )?;
     let (mut ledger, mut unsettled) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -27,6 +31,6 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
         }
     }
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
-    let second_grant = second_grant.unwrap_or_default();
-    Ok(Recorded { ledger, foreign, unsettled, second_grant, refusals })
+    let (second_grant, due) = (second_grant.unwrap_or_default(), due.unwrap_or_default());
+    Ok(Recorded { ledger, foreign, unsettled, second_grant, refusals, due })
 }

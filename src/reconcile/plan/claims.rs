@@ -1,19 +1,21 @@
 //! From rules and observations to claims: what is certainly wanted, what is possibly wanted, and what could not be
 //! used or seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Settings, Wanted,
-    identity::{Identity, address, identify},
+    identity::{Identity, address, identify, pagerduty_address},
 };
 use crate::{
     model::{
-        AccountId, Asked, Cause, Email, FOREVER, Grant, Observed, OnCall, OwnGrant, Pair, Resource,
-        ResourceId, ResourceSelector, Rule, SkipReason, Skipped, Source, Subject, Unknown, UserId, Window,
-        later,
+        AccountId, Asked, Cause, Email, FOREVER, Observed, OnCall, OwnGrant, Pair, Resource, ResourceId,
+        ResourceSelector, Rule, SkipReason, Skipped, Source, Subject, Unknown, UserId, Window, later,
     },
     reconcile::world::{ResourceMatch, World},
 };
@@ -48,6 +50,33 @@ struct Possibility {
     window: Window,
 }
 
+/// A person on call may still mean the grants that were made for the same PagerDuty user when PagerDuty told another
+/// address: a changed, missing or unusable one takes nothing away.
+#[derive(Clone, Debug)]
+struct Former {
+    /// The account that the present address leads to; its grants are judged by claims.
+    account: Option<AccountId>,
+    /// The address that PagerDuty tells now, if it tells one.
+    address: Option<String>,
+    whats: Rc<[What]>,
+    window: Window,
+}
+
+impl Former {
+    fn may_mean(&self, own: &OwnGrant, user: &UserId, window: Window) -> bool {
+        self.account.as_ref() != Some(&own.grant.account_id)
+            && self.window.overlaps(&window)
+            && own.causes.iter().any(|cause| cause.user == *user && !self.has_same_address(own, cause))
+            && self.whats.iter().any(|what| what.may_mean(own))
+    }
+
+    /// Whether PagerDuty's answer is what it was, so that only `accounts.aliases` can have changed.
+    fn has_same_address(&self, own: &OwnGrant, cause: &Cause) -> bool {
+        let before = cause.address.as_deref().unwrap_or(own.grant.email.as_str());
+        self.address.as_deref().is_some_and(|now| now.eq_ignore_ascii_case(before))
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Who {
     Anyone,
@@ -60,6 +89,19 @@ enum What {
     Anything,
     Named(String),
     Resource(ResourceId),
+    /// Whatever this rule gave access to.
+    GivenBy(String),
+}
+
+impl What {
+    fn may_mean(&self, own: &OwnGrant) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Named(name) => *name == own.grant.resource,
+            Self::Resource(id) => *id == own.grant.resource_id,
+            Self::GivenBy(rule) => own.causes.iter().any(|cause| cause.rule == *rule),
+        }
+    }
 }
 
 /// What a rule gives access to.
@@ -85,6 +127,7 @@ type Concerned = (BTreeSet<String>, Option<DateTime<Utc>>);
 pub(super) struct Claims {
     pub(super) certain: Vec<Claim>,
     possible: Vec<Possibility>,
+    former: BTreeMap<UserId, Vec<Former>>,
     skipped: BTreeMap<(Subject, SkipReason), Concerned>,
     pub(super) unknown: BTreeSet<Unknown>,
     pub(super) on_calls: usize,
@@ -98,6 +141,7 @@ impl Claims {
         let mut counted: BTreeSet<(&Source, &OnCall)> = BTreeSet::new();
         for rule in &settings.rules {
             let resources = claims.resources_of(rule, world);
+            let whats: Rc<[What]> = resources.all().into();
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
                     if let Some(Observed::Unknown(error)) = world.on_calls.get(&source) {
@@ -114,7 +158,15 @@ impl Claims {
                         claims.addresses.insert((rule.name.clone(), on_call.user.clone()), address);
                     }
                     let identity = identify(settings, world, &on_call.user);
-                    claims.add(identity, &resources, window, rule, source, on_call);
+                    let address = pagerduty_address(world, &on_call.user);
+                    let former = Former {
+                        account: identity.account().cloned(),
+                        address: address.clone(),
+                        whats: Rc::clone(&whats),
+                        window,
+                    };
+                    claims.former.entry(on_call.user.clone()).or_default().push(former);
+                    claims.add(identity, &resources, window, rule, &cause(rule, source, on_call, address));
                 }
             }
         }
@@ -125,15 +177,8 @@ impl Claims {
     }
 
     /// Adds what one on-call leads to: claims, or possibilities where it is not known who or what is meant.
-    fn add(
-        &mut self,
-        identity: Identity,
-        resources: &Resources,
-        window: Window,
-        rule: &Rule,
-        source: &Source,
-        on_call: &OnCall,
-    ) {
+    fn add(&mut self, identity: Identity, resources: &Resources, window: Window, rule: &Rule, cause: &Cause) {
+        let first_shift = cause.shift_start;
         match identity {
             Identity::Account(account, email) => {
                 self.suspect(&Who::Account(account.clone()), &resources.suspected, window);
@@ -142,16 +187,16 @@ impl Claims {
                     resource: resource.name.clone(),
                     email: email.clone(),
                     window,
-                    cause: cause(rule, source, on_call),
+                    cause: cause.clone(),
                 }));
             }
             Identity::Suspended(account, email) => {
                 let subject = Subject::Email(email.to_string());
-                self.skip(subject, SkipReason::AccountSuspended, rule, on_call.start);
+                self.skip(subject, SkipReason::AccountSuspended, rule, first_shift);
                 self.suspect(&Who::Account(account), &resources.all(), window);
             }
             Identity::Skipped(subject, reason, email) => {
-                self.skip(subject, reason, rule, on_call.start);
+                self.skip(subject, reason, rule, first_shift);
                 if let Some(email) = email {
                     self.suspect(&Who::Email(email), &resources.all(), window);
                 }
@@ -163,21 +208,22 @@ impl Claims {
         }
     }
 
-    /// Whether somebody may be entitled to a part of `grant` that lies in `window`.
-    pub(super) fn may_want(&self, grant: &Grant, window: Window) -> bool {
-        self.possible.iter().any(|possible| {
+    /// Whether somebody may be entitled to a part of our grant that lies in `window`.
+    pub(super) fn may_want(&self, own: &OwnGrant, window: Window) -> bool {
+        let is_possible = self.possible.iter().any(|possible| {
             possible.window.overlaps(&window)
                 && match &possible.who {
                     Who::Anyone => true,
-                    Who::Email(email) => *email == grant.email,
-                    Who::Account(id) => *id == grant.account_id,
+                    Who::Email(email) => *email == own.grant.email,
+                    Who::Account(id) => *id == own.grant.account_id,
                 }
-                && match &possible.what {
-                    What::Anything => true,
-                    What::Named(name) => *name == grant.resource,
-                    What::Resource(id) => *id == grant.resource_id,
-                }
-        })
+                && possible.what.may_mean(own)
+        });
+        is_possible
+            || own.causes.iter().any(|cause| {
+                let former = self.former.get(&cause.user).into_iter().flatten();
+                former.into_iter().any(|former| former.may_mean(own, &cause.user, window))
+            })
     }
 
     /// Whether somebody for whom this grant was made is on call for the same rule, but counts under another address.
@@ -220,6 +266,10 @@ impl Claims {
             };
             let reason = match world.resources.get(selector) {
                 Some(Observed::Known(ResourceMatch::Found(matches))) => {
+                    if matches.is_empty() {
+                        // Like a name that nothing has: it gives nothing, and takes nothing away.
+                        suspected.push(What::GivenBy(rule.name.clone()));
+                    }
                     found.extend(matches.iter().cloned());
                     continue;
                 }
@@ -270,12 +320,13 @@ fn from_now_on(now: DateTime<Utc>) -> Window {
     Window::new(now, FOREVER).expect("now lies before the year 9999")
 }
 
-fn cause(rule: &Rule, source: &Source, on_call: &OnCall) -> Cause {
+fn cause(rule: &Rule, source: &Source, on_call: &OnCall, address: Option<String>) -> Cause {
     let OnCall { user, email: _, schedule, policy, level, start, end } = on_call.clone();
     Cause {
         rule: rule.name.clone(),
         source: source.clone(),
         user,
+        address,
         through: schedule,
         policy,
         level,

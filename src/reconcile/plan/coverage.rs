@@ -1,5 +1,7 @@
 //! The decision about one account and one resource: which of our grants stay, which go, and what is missing.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
@@ -7,38 +9,37 @@ use super::{
     pairs::{Decision, PairFacts},
     second_grant,
 };
-use crate::model::{FOREVER, OwnGrant, SecondGrant, Window, Windows, later};
+use crate::model::{FOREVER, LedgerRow, OwnGrant, SecondGrant, Window, Windows, later};
 
-/// Which grants stay although they are due for revocation.
+/// What becomes of a grant of which only a part is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
-    Nothing,
-    /// Those of which a part is wanted.
-    Useful,
-    Everything,
+enum TooLong {
+    Replace,
+    Keep,
 }
 
-/// Decides about one pair. With [`Hold::Everything`], no grant is revoked.
-pub(super) fn decide(facts: &PairFacts<'_>, hold: Hold) -> Decision {
+/// Decides about one pair. The grants in `retained` stay, due or not.
+pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> Decision {
     if facts.unsettled {
         return Decision { kept: facts.ours.len(), ..Decision::default() };
     }
-    let decision = decide_holding(facts, hold);
+    let decision = decide_retaining(facts, retained, TooLong::Replace);
     if !second_grant::leaves_a_gap(facts, &decision) {
         return decision;
     }
     // Access for too long does less harm than a responder without access.
     let retry = decision.deferred.iter().filter_map(|deferred| deferred.until).min();
-    let safe = decide_holding(facts, Hold::Useful);
+    let safe = decide_retaining(facts, retained, TooLong::Keep);
     Decision { look_again: retry.into_iter().chain(safe.look_again).min(), ..safe }
 }
 
-fn decide_holding(facts: &PairFacts<'_>, hold: Hold) -> Decision {
-    let wanted: Windows = facts.claims.iter().map(|claim| claim.window).collect();
-    let (mut kept, mut revoke) = keep_or_revoke(facts, &wanted, hold);
+fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_long: TooLong) -> Decision {
+    let wanted = facts.wanted();
+    let stays = |own: &OwnGrant| retained.contains(&own.row);
+    let (mut kept, mut revoke) = keep_or_revoke(facts, &wanted, stays, too_long);
     let (mut missing, mut look_again) = missing(facts, &wanted, &kept);
     if facts.second_grant == SecondGrant::Refused
-        && hold != Hold::Everything
+        && !kept.iter().any(|own| stays(own))
         && second_grant::make_way(facts, &kept, &wanted, &missing)
     {
         revoke.extend(kept.drain(..).map(|own| revocation(own, RevocationReason::InTheWay)));
@@ -67,19 +68,16 @@ fn decide_holding(facts: &PairFacts<'_>, hold: Hold) -> Decision {
 fn keep_or_revoke<'a>(
     facts: &PairFacts<'a>,
     wanted: &Windows,
-    hold: Hold,
+    stays: impl Fn(&OwnGrant) -> bool,
+    too_long: TooLong,
 ) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
     let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
     for own in &facts.ours {
-        match (reason_to_revoke(facts, own, wanted), hold) {
-            (None, _) | (Some(_), Hold::Everything) | (Some(RevocationReason::TooLong), Hold::Useful) => {
-                kept.push(own);
-            }
-            (Some(reason), Hold::Nothing | Hold::Useful) => revoke.push(revocation(own, reason)),
+        match reason_to_revoke(facts, own, wanted) {
+            Some(RevocationReason::TooLong) if too_long == TooLong::Keep => kept.push(own),
+            Some(reason) if !stays(own) => revoke.push(revocation(own, reason)),
+            Some(_) | None => kept.push(own),
         }
-    }
-    if hold == Hold::Everything {
-        return (kept, revoke);
     }
     let certain: Vec<&OwnGrant> = kept
         .iter()
@@ -87,7 +85,7 @@ fn keep_or_revoke<'a>(
         .filter(|own| facts.in_view(own).is_some_and(|in_view| wanted.cover(in_view)))
         .collect();
     kept.retain(|own| {
-        let duplicate = is_duplicate(facts, own, &certain);
+        let duplicate = !stays(own) && is_duplicate(facts, own, &certain);
         if duplicate {
             revoke.push(revocation(own, RevocationReason::Duplicate));
         }

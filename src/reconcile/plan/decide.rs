@@ -1,49 +1,96 @@
-//! The decision about everything: claims, then each account and resource by itself, then the guard over all of them.
+//! The decision about everything: claims, then each account and resource by itself, then a review of what would be
+//! revoked.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
-    Action, Guard, PairActions, Plan, Settings, Wanted,
+    Action, PairActions, Plan, Released, Revocation, Settings, Wanted,
     claims::Claims,
-    coverage::{self, Hold},
+    coverage,
     pairs::{self, Decision, PairFacts},
+    review::{Review, needs_second_look, review},
 };
-use crate::{model::FOREVER, reconcile::world::World};
+use crate::{
+    model::{FOREVER, LedgerRow, OwnGrant},
+    reconcile::world::World,
+};
 
-/// Decides what to do at `now`.
+/// Decides what to do at `now`, the moment at which the look at `world` began.
 ///
 /// Planning again after the plan was carried out gives no actions; the order of anything in `world` does not matter.
-pub fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, guard: Guard) -> Plan {
+pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
+    let looked_at = now;
     // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
     let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);
     let pairs = pairs::gather(now, settings.horizon, world, &claims);
-    let decide =
-        |hold: Hold| -> Vec<Decision> { pairs.iter().map(|pair| coverage::decide(pair, hold)).collect() };
+    let due = decide(&pairs, &BTreeSet::new());
+    let review = review(looked_at, settings, world, &pairs, &due, released);
+    let decisions = retain(looked_at, &pairs, due, &review);
 
-    let mut decisions = decide(Hold::Nothing);
-    let revocations = decisions.iter().flat_map(|decision| &decision.revoke);
-    let in_force = revocations.filter(|due| due.grant.window.contains(now)).count();
-    let too_many = in_force > settings.max_revocations;
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
     plan.wanted = claims.certain.iter().map(Wanted::from).collect();
-    if too_many && guard == Guard::On {
-        plan.held = decisions.into_iter().flat_map(|decision| decision.revoke).map(|due| due.grant).collect();
-        decisions = decide(Hold::Everything);
-    }
-    for revocation in decisions.iter_mut().flat_map(|decision| &mut decision.revoke) {
-        revocation.released = too_many;
-    }
     let mut wakes = claims.boundaries(now);
-    for (pair, decision) in pairs.iter().zip(decisions) {
+    for (pair, mut decision) in pairs.iter().zip(decisions) {
+        for revocation in &mut decision.revoke {
+            revocation.released = review.released;
+        }
         add(&mut plan, &mut wakes, pair, decision);
     }
-    plan.unchanged -= plan.held.len();
+    let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {
+        let ours = pairs.iter().flat_map(|facts| &facts.ours);
+        ours.filter(|own| rows.contains(&own.row)).map(|own| own.grant.clone()).collect()
+    };
+    plan.held = of(&held(world, &review));
+    plan.awaiting = of(&review.awaiting);
+    plan.unchanged -= plan.held.len() + plan.awaiting.len();
+    (plan.second_look, plan.due) = (review.second_look, review.due);
     plan.unknown = claims.unknown.into_iter().collect();
     plan.next_wake = wakes.into_iter().find(|wake| *wake > now && *wake < FOREVER);
     plan
+}
+
+fn decide(pairs: &[PairFacts<'_>], retained: &BTreeSet<LedgerRow>) -> Vec<Decision> {
+    pairs.iter().map(|pair| coverage::decide(pair, retained)).collect()
+}
+
+/// Decides again with everything left in place that may not go yet. What stays may make other grants of its pair
+/// superfluous, which takes looks of its own, so they stay, too.
+fn retain(
+    looked_at: DateTime<Utc>,
+    pairs: &[PairFacts<'_>],
+    due: Vec<Decision>,
+    review: &Review,
+) -> Vec<Decision> {
+    let mut retained: BTreeSet<LedgerRow> = review.held.union(&review.awaiting).copied().collect();
+    if retained.is_empty() {
+        return due;
+    }
+    let reviewed: BTreeSet<LedgerRow> = rows(&due, |_| true);
+    loop {
+        let decisions = decide(pairs, &retained);
+        let new = rows(&decisions, |due| !reviewed.contains(&due.row) && needs_second_look(looked_at, due));
+        if new.is_empty() {
+            return decisions;
+        }
+        retained.extend(new);
+    }
+}
+
+fn rows(decisions: &[Decision], which: impl Fn(&Revocation) -> bool) -> BTreeSet<LedgerRow> {
+    let revocations = decisions.iter().flat_map(|decision| &decision.revoke);
+    revocations.filter(|revocation| which(revocation)).map(|revocation| revocation.row).collect()
+}
+
+/// What the guard holds of the sources that were asked, whether this look found it due or could not tell.
+fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
+    let is_asked =
+        |own: &&OwnGrant| own.causes.iter().any(|cause| world.on_calls.contains_key(&cause.source));
+    let is_held = |row: &LedgerRow| review.due.due.get(row).is_some_and(|due| due.held);
+    let others = world.ledger.iter().filter(is_asked).map(|own| own.row).filter(is_held);
+    others.chain(review.held.iter().copied()).collect()
 }
 
 /// Adds the decision about one pair to the plan, and the instants at which it may change by itself to `wakes`.

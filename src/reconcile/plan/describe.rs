@@ -7,7 +7,8 @@ use crate::model::instant::to_second;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pairs: _, held, deferred, skipped, unknown, unsettled, relabelled: _, .. } = self;
+        let Self { pairs: _, held, awaiting, deferred, skipped, unknown, unsettled, relabelled: _, .. } =
+            self;
         for action in self.actions() {
             match action {
                 Action::Create(new) => {
@@ -25,6 +26,12 @@ impl fmt::Display for Plan {
                     )?;
                 }
             }
+        }
+        for grant in awaiting {
+            writeln!(
+                f,
+                "due       {grant}\n          nothing justifies it; it is revoked if a second look agrees"
+            )?;
         }
         for grant in held {
             writeln!(
@@ -57,7 +64,7 @@ impl fmt::Display for Plan {
 
 impl Revocation {
     /// The reason that the audit keeps: why, and who allowed it if the guard did not.
-    pub fn audit_reason(&self) -> String {
+    pub(crate) fn audit_reason(&self) -> String {
         let Self { row: _, grant: _, reason, released } = self;
         let released = if *released {
             "; more were due at once than max_revocations allows, and a request released them (allow_mass_revocation)"

@@ -17,6 +17,24 @@ pub(super) enum Identity {
     Unknown(Asked, Fault, Option<Email>),
 }
 
+impl Identity {
+    /// The account, if it is known which one it is.
+    pub(super) fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account(account, _) | Self::Suspended(account, _) => Some(account),
+            Self::Skipped(..) | Self::Unknown(..) => None,
+        }
+    }
+}
+
+/// The address that PagerDuty tells of a user.
+pub(super) fn pagerduty_address(world: &World, user: &UserId) -> Option<String> {
+    match world.people.get(user) {
+        Some(Observed::Known(raw)) => raw.clone(),
+        Some(Observed::Unknown(_)) | None => None,
+    }
+}
+
 /// The strongDM address under which a PagerDuty user counts, as far as PagerDuty told a usable one.
 pub(super) fn address(settings: &Settings, world: &World, user: &UserId) -> Option<Email> {
     let Some(Observed::Known(Some(raw))) = world.people.get(user) else { return None };

@@ -13,23 +13,26 @@
 //!    grant, right after it where it does not (`second_grant.rs`). The actions of one pair are one ordered list, and an
 //!    action is not done if an earlier one that overlaps it failed. If something stays in the way of the new grant,
 //!    the old one stays too.
-//! 4. If more grants in force are due than the guard allows, `decide.rs` revokes none, and decides again with all of
-//!    them left in place.
+//! 4. `review.rs` lets go only what two complete looks agree on, and of that no more than the guard allows. `decide.rs`
+//!    decides again with all else left in place.
 
 mod action;
 mod claims;
 mod coverage;
 mod decide;
 mod describe;
+mod foresee;
 mod identity;
 mod pairs;
+mod review;
 mod second_grant;
 mod settings;
 
-pub use self::{
+pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Wanted},
     decide::plan,
-    settings::{Guard, Settings},
+    foresee::foresee,
+    settings::{Guard, Released, Settings},
 };
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, later,
+        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
+        later,
     },
     reconcile::world::World,
 };
@@ -107,9 +108,14 @@ impl PairFacts<'_> {
         own.grant.window.from(self.now)?.until(later(self.now, self.horizon))
     }
 
+    /// What is certainly wanted.
+    pub(super) fn wanted(&self) -> Windows {
+        self.claims.iter().map(|claim| claim.window).collect()
+    }
+
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`, although nobody certainly is.
     pub(super) fn may_be_wanted(&self, own: &OwnGrant, window: Window) -> bool {
-        self.all_claims.may_want(&own.grant, window)
+        self.all_claims.may_want(own, window)
     }
 
     pub(super) fn new_grant(&self, window: Window) -> NewGrant {

@@ -7,25 +7,25 @@ use crate::model::{Aliases, Rule};
 
 /// The operator's part of the decision.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Which on-calls give access to what.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Whose strongDM address differs from the one in PagerDuty.
-    pub aliases: Aliases,
+    pub(crate) aliases: Aliases,
     /// How far ahead shifts are granted.
-    pub horizon: TimeDelta,
-    /// How many grants in force one pass may revoke.
-    pub max_revocations: usize,
+    pub(crate) horizon: TimeDelta,
+    /// How many people's grants may be revoked within a minute without anybody in their place, before a human looks.
+    pub(crate) max_revocations: usize,
 }
 
-/// The safety limit on revocations. Written as `allow_mass_revocation`.
+/// Whether somebody who asks for a pass confirms what the guard holds. Written as `allow_mass_revocation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
-pub enum Guard {
-    /// If a plan would revoke more grants in force than `max_revocations`, it revokes none.
+pub(crate) enum Guard {
+    /// Nobody does: what is held stays held.
     #[default]
     On,
-    /// Somebody confirmed that this plan may revoke any number.
+    /// What is held by now may go.
     Lifted,
 }
 
@@ -38,5 +38,26 @@ impl From<bool> for Guard {
 impl From<Guard> for bool {
     fn from(guard: Guard) -> Self {
         guard == Guard::Lifted
+    }
+}
+
+/// What a plan may revoke beyond `max_revocations`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// Nothing: nobody confirmed anything.
+    #[default]
+    Nothing,
+    /// Somebody confirmed what was held, which was this number of grants.
+    Held(usize),
+}
+
+impl Released {
+    /// Whether so many revocations are covered. A few more may have come due since somebody looked; more than twice as
+    /// many are another matter, which nobody has confirmed.
+    pub(super) fn covers(self, due: usize) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Held(held) => due <= held.saturating_mul(2),
+        }
     }
 }

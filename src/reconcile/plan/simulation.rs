@@ -25,7 +25,7 @@ use self::{
     upstream::{ACCOUNTS, RESOURCES, Upstream, account, pair, resource_id, settings},
 };
 use super::{
-    Guard, Plan, Settings, plan,
+    Plan, Released, Settings, plan,
     tests::twin::{Fault, Twin},
 };
 use crate::{
@@ -69,6 +69,13 @@ struct Access {
     person: usize,
     resource: usize,
     ours: bool,
+}
+
+/// How somebody's access differs from what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Lacks,
+    StillHas,
 }
 
 /// What came up, so that a simulation in which nothing happens is noticed.
@@ -174,7 +181,9 @@ impl Simulation {
     fn pass(&mut self, now: DateTime<Utc>) {
         let minute = (now - self.upstream.start).num_minutes();
         let is_confirmed = self.operator.is_some_and(|at| at <= now);
-        let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
+        let ours = self.twin.ledger.iter().map(|own| own.row);
+        let held = self.twin.due.held_among(ours);
+        let released = if is_confirmed { Released::Held(held) } else { Released::Nothing };
         let due = |at: Option<DateTime<Utc>>| at.filter(|at| *at > now);
         (self.hint, self.operator) = (due(self.hint), due(self.operator));
         self.last_pass = now;
@@ -189,7 +198,7 @@ impl Simulation {
         let writes_down = minute < self.upstream.writes_down;
         let (random, mut troubled) = (&mut self.random, Vec::new());
         let mut writes = 0;
-        let (plan, failed) = self.twin.pass(now, &self.settings, &world, guard, &mut |action| {
+        let (plan, failed) = self.twin.pass(now, &self.settings, &world, released, &mut |action| {
             let fault = match (writes_down, random.below(300)) {
                 (true, 0..200) | (false, 0) => Fault::Fails,
                 (true, 200..250) | (false, 1) => Fault::RequestLost,
@@ -202,14 +211,15 @@ impl Simulation {
             }
             fault
         });
-        self.note_pass(minute, &plan, &troubled);
+        self.record_pass(minute, &plan, &troubled);
         self.seen.writes += writes;
         self.seen.failed += u32::from(failed);
         self.seen.unknown += u32::from(!plan.unknown.is_empty());
         self.seen.held += u32::from(!plan.held.is_empty());
         self.seen.deferred += u32::from(!plan.deferred.is_empty());
-        if !failed && self.random.below(10) == 0 {
-            self.plan_again(now, &world, guard);
+        // What was held may go once successors have come.
+        if !failed && plan.held.is_empty() && self.random.below(10) == 0 {
+            self.plan_again(now, &world, released);
         }
 
         self.wake = plan.next_wake;
@@ -227,8 +237,8 @@ impl Simulation {
         self.list_access();
     }
 
-    /// Notes which pairs are as they should be after a pass, and which are not.
-    fn note_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[Pair]) {
+    /// Records which pairs are as they should be after a pass, and which are not.
+    fn record_pass(&mut self, minute: Minute, plan: &Plan, troubled: &[Pair]) {
         for name in RESOURCES {
             if !self.upstream.visible(name, minute) {
                 continue;
@@ -248,10 +258,10 @@ impl Simulation {
     }
 
     /// Planning the result of a pass gives nothing to write.
-    fn plan_again(&self, now: DateTime<Utc>, observed: &World, guard: Guard) {
+    fn plan_again(&self, now: DateTime<Utc>, observed: &World, released: Released) {
         let mut world = observed.clone();
         self.twin.recall(now, &mut world);
-        let again = plan(now, &self.settings, &world, guard);
+        let again = plan(now, &self.settings, &world, released);
         assert!(again.pairs.is_empty() && again.relabelled.is_empty(), "seed {}, {now}: {again}", self.seed);
     }
 
@@ -265,18 +275,22 @@ impl Simulation {
         let anyone_counts = self.twin.really != SecondGrant::Taken;
         for (person, given) in given.iter().enumerate() {
             for (name, (ours, anyone)) in RESOURCES.into_iter().zip(given) {
-                let wanted = self.upstream.wants(person, name, minute);
-                let right = if wanted { *ours || *anyone && anyone_counts } else { !ours };
+                let has = *ours || *anyone && anyone_counts;
+                let wrong = match self.upstream.wants(person, name, minute) {
+                    true if !has => Wrong::Lacks,
+                    false if *ours => Wrong::StillHas,
+                    true | false => continue,
+                };
                 assert!(
-                    right || self.is_excused(minute, person, name, wanted),
+                    self.is_excused(minute, person, name, wrong),
                     "{}",
-                    self.complaint(minute, person, name, wanted)
+                    self.complaint(minute, person, name, wrong)
                 );
             }
         }
     }
 
-    fn complaint(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> String {
+    fn complaint(&self, minute: Minute, person: usize, name: &str, wrong: Wrong) -> String {
         let id = pair(person, name);
         let instant = |minute: &Minute| self.upstream.instant(*minute);
         let ours: Vec<String> = self
@@ -290,7 +304,10 @@ impl Simulation {
             "SIMULATION_SEED={}: at {} p{person} {} {name}; wrong since {:?}, last unseen at {:?}\n{}\nours: {ours:#?}",
             self.seed,
             instant(&minute),
-            if wanted { "lacks" } else { "still has" },
+            match wrong {
+                Wrong::Lacks => "lacks",
+                Wrong::StillHas => "still has",
+            },
             self.stale.get(&id).map(instant),
             self.last_invisible.get(name).map(instant),
             self.plan,
@@ -312,7 +329,7 @@ impl Simulation {
         self.access = access.collect();
     }
 
-    fn is_excused(&self, minute: Minute, person: usize, name: &str, wanted: bool) -> bool {
+    fn is_excused(&self, minute: Minute, person: usize, name: &str, wrong: Wrong) -> bool {
         let id = &pair(person, name);
         let refuses = self.twin.really != SecondGrant::Taken;
         let invisible = self.last_invisible.get(name).copied();
@@ -320,14 +337,15 @@ impl Simulation {
             .stale
             .get(id)
             .is_some_and(|since| minute - (*since).max(invisible.unwrap_or(*since)) <= INTERVAL + 1);
-        let held = self.plan.held.iter().any(|grant| grant.joins(id)) && (!wanted || refuses);
+        let held =
+            self.plan.held.iter().any(|grant| grant.joins(id)) && (wrong == Wrong::StillHas || refuses);
         let foreign = refuses
             && self.twin.remote.iter().any(|found| {
                 found.id.as_str().starts_with("fg-")
                     && found.pair == *id
                     && found.window.end() > self.upstream.instant(minute)
             });
-        let outage = refuses && wanted && invisible.is_some_and(|last| minute - last <= 2);
+        let outage = refuses && wrong == Wrong::Lacks && invisible.is_some_and(|last| minute - last <= 2);
         stale || held || foreign || outage || self.upstream.suspended == Some(person)
     }
 }

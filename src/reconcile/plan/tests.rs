@@ -4,5 +4,6 @@ pub(super) mod builders;
 mod guard;
 mod second_grant;
 pub(super) mod twin;
+mod two_looks;
 mod unknown;
 mod wishes;

@@ -5,8 +5,9 @@ mod failure_log;
 mod finding_log;
 pub(super) mod pass_log;
 mod pass_report;
-pub mod preflight;
-pub mod snapshot;
-pub mod snapshot_store;
+pub(crate) mod preflight;
+pub(crate) mod snapshot;
+pub(crate) mod snapshot_store;
 
-pub use self::pass_report::{Attempt, Failure, PassReport, Trigger, Unreported};
+pub use self::pass_report::PassReport;
+pub(crate) use self::pass_report::{Attempt, Failure, Trigger};

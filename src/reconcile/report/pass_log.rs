@@ -45,7 +45,10 @@ impl PassLog {
 
 /// Whether a pass did something, or nobody expected it; the usual one that changed nothing is not worth a line.
 pub(crate) fn is_eventful(report: &PassReport) -> bool {
-    let is_routine = matches!(report.trigger, Trigger::Interval | Trigger::Boundary | Trigger::Retry);
+    let is_routine = matches!(
+        report.trigger,
+        Trigger::Interval | Trigger::Boundary | Trigger::Retry | Trigger::SecondLook
+    );
     !(is_routine && report.is_quiet())
 }
 

@@ -46,22 +46,24 @@ pub struct PassReport {
     pub failed: Vec<Failure>,
     /// What else the pass knew; empty in a report that was read back.
     #[serde(skip)]
-    pub unreported: Unreported,
+    pub(crate) unreported: Unreported,
 }
 
 /// What a pass knew, and neither answers nor keeps in its report.
 #[derive(Clone, Debug, Default)]
-pub struct Unreported {
+pub(crate) struct Unreported {
     /// The last plan in words, for people.
-    pub plan: String,
+    pub(crate) plan: String,
     /// The next instant at which anything changes by itself.
-    pub next_wake: Option<DateTime<Utc>>,
+    pub(crate) next_wake: Option<DateTime<Utc>>,
     /// What PagerDuty was asked about.
-    pub asked: BTreeSet<Source>,
+    pub(crate) asked: BTreeSet<Source>,
+    /// How many grants the first plan left as they were.
+    pub(crate) unchanged: Option<usize>,
     /// Who is entitled to what, as far as it was seen.
-    pub wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<Wanted>,
     /// What the rules do not reach; none if nothing was seen.
-    pub ahead: Option<Ahead>,
+    pub(crate) ahead: Option<Ahead>,
 }
 
 words!(
@@ -77,6 +79,8 @@ words!(
         Retry = "retry",
         /// A webhook.
         Webhook = "webhook",
+        /// An earlier look found access due to be revoked.
+        SecondLook = "second_look",
         /// The webhook subscription was off for a while.
         Subscription = "subscription",
         /// `POST /sync`.
@@ -131,7 +135,7 @@ impl fmt::Display for Attempt {
 
 impl PassReport {
     /// A report of a pass that has just begun.
-    pub fn begin(pass_id: String, trigger: Trigger, started_at: DateTime<Utc>) -> Self {
+    pub(crate) fn begin(pass_id: String, trigger: Trigger, started_at: DateTime<Utc>) -> Self {
         Self {
             pass_id,
             trigger,
@@ -152,8 +156,10 @@ impl PassReport {
     }
 
     /// Takes over what `plan` decided, beside its writes.
-    pub fn take_decisions(&mut self, plan: &Plan) {
-        let Plan { held, deferred, skipped, unknown, unsettled, on_calls, next_wake, wanted, .. } = plan;
+    pub(crate) fn take_decisions(&mut self, plan: &Plan) {
+        let Plan {
+            held, deferred, skipped, unknown, unsettled, on_calls, next_wake, wanted, unchanged, ..
+        } = plan;
         self.oncalls = *on_calls;
         self.held.clone_from(held);
         self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
@@ -165,11 +171,13 @@ impl PassReport {
         self.unknown = unknown.iter().cloned().chain(unsettled).collect();
         self.unreported.plan = plan.to_string();
         self.unreported.next_wake = *next_wake;
+        // Later plans of the pass find what it made unchanged, too.
+        self.unchanged = *self.unreported.unchanged.get_or_insert(*unchanged);
         self.unreported.wanted.clone_from(wanted);
     }
 
     /// Takes over the writes of `plan` as if they had been done.
-    pub fn take_actions(&mut self, plan: &Plan) {
+    pub(crate) fn take_actions(&mut self, plan: &Plan) {
         for action in plan.actions() {
             match action {
                 Action::Create(new) => self.created.push(new.grant.clone()),

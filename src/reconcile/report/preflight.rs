@@ -20,21 +20,21 @@ const MANY: usize = 50;
 /// So many stretches are told of each rule; more would be noise.
 const TOLD: usize = 3;
 /// What mends a gap.
-pub const FILL: &str = "fill the schedule in PagerDuty, unless that is meant";
+pub(crate) const FILL: &str = "fill the schedule in PagerDuty, unless that is meant";
 
 /// What the rules do not reach, beside people, resources and filters that are left out of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ahead {
+pub(crate) struct Ahead {
     /// Until when it was looked.
-    pub until: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
     /// By rule, the stretches for which it has nobody.
-    pub gaps: BTreeMap<String, Vec<Window>>,
+    pub(crate) gaps: BTreeMap<String, Vec<Window>>,
     /// By rule, what else an operator should know.
-    pub others: Vec<(String, Finding)>,
+    pub(crate) others: Vec<(String, Finding)>,
 }
 
 /// Looks at the rules whose schedules and policies were seen.
-pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
+pub(crate) fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
     let until = later(now, settings.horizon);
     let mut ahead = Ahead { until, gaps: BTreeMap::new(), others: Vec::new() };
     for rule in &settings.rules {
@@ -54,7 +54,7 @@ pub fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> Ahead {
 
 /// Everyone who is going to be on call without access, every resource that a rule does not find, and every stretch
 /// for which a rule has nobody.
-pub fn preflight(
+pub(crate) fn preflight(
     now: DateTime<Utc>,
     settings: &Settings,
     world: &World,

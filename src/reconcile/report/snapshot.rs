@@ -12,97 +12,97 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use super::PassReport;
 use crate::{
     model::{Asked, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
-    reconcile::plan::Wanted,
+    reconcile::{plan::Wanted, scope::Scope},
     store::Fact,
 };
 
 /// The newest one, under the name that it has had since the first version.
-pub const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
+pub(crate) const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
 
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct StatusSnapshot {
+pub(crate) struct StatusSnapshot {
     /// When the newest pass of all rules ended.
-    pub full_at: Option<DateTime<Utc>>,
+    pub(crate) full_at: Option<DateTime<Utc>>,
     /// When anything changes next by itself.
-    pub next_change: Option<DateTime<Utc>>,
+    pub(crate) next_change: Option<DateTime<Utc>>,
     /// Schedules and escalation policies with what they last answered.
     #[serde(deserialize_with = "readable")]
-    pub sources: Vec<SourceStatus>,
+    pub(crate) sources: Vec<SourceStatus>,
     /// Who should have which access when.
     #[serde(deserialize_with = "readable")]
-    pub wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<Wanted>,
     /// Grants that the guard keeps from being revoked.
     #[serde(deserialize_with = "readable")]
-    pub held: Vec<Grant>,
+    pub(crate) held: Vec<Grant>,
     /// Windows that wait for the grant in their way.
     #[serde(deserialize_with = "readable")]
-    pub deferred: Vec<Grant>,
+    pub(crate) deferred: Vec<Grant>,
     /// People, resources and filters that nothing could be done about. Earlier versions wrote words under `skipped`,
     /// and would refuse a snapshot that has anything else there.
     #[serde(rename = "left_out", alias = "skipped", deserialize_with = "readable")]
-    pub skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<Skipped>,
     /// What else could not be observed, in words.
-    pub unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     /// Writes that failed, in words.
-    pub failed: Vec<String>,
+    pub(crate) failed: Vec<String>,
     /// Until when it was looked for gaps; none before the first look.
-    pub looked_until: Option<DateTime<Utc>>,
+    pub(crate) looked_until: Option<DateTime<Utc>>,
     /// Stretches for which a rule has nobody.
     #[serde(deserialize_with = "readable")]
-    pub gaps: Vec<Gap>,
+    pub(crate) gaps: Vec<Gap>,
     /// What else an operator should know of the rules.
     #[serde(deserialize_with = "readable")]
-    pub findings: Vec<RuleFinding>,
+    pub(crate) findings: Vec<RuleFinding>,
     /// The newest webhook of our own subscription that none of our secrets had signed.
-    pub wrong_secret: Option<WrongSecret>,
+    pub(crate) wrong_secret: Option<WrongSecret>,
 }
 
 /// How a source answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceStatus {
+pub(crate) struct SourceStatus {
     /// The schedule or escalation policy.
-    pub source: Source,
+    pub(crate) source: Source,
     /// When it last answered.
-    pub seen_at: Option<DateTime<Utc>>,
+    pub(crate) seen_at: Option<DateTime<Utc>>,
     /// Why it did not answer the last time, if it did not.
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A stretch for which a rule has nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// The rule.
-    pub rule: String,
+    pub(crate) rule: String,
     /// From when: if it has begun, since when it was seen.
-    pub start: DateTime<Utc>,
+    pub(crate) start: DateTime<Utc>,
     /// Until when; none if it reaches as far as was looked.
-    pub end: Option<DateTime<Utc>>,
+    pub(crate) end: Option<DateTime<Utc>>,
 }
 
 /// Something that an operator should know of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleFinding {
+pub(crate) struct RuleFinding {
     /// The rule.
-    pub rule: String,
+    pub(crate) rule: String,
     /// What.
     #[serde(flatten)]
-    pub finding: Finding,
+    pub(crate) finding: Finding,
 }
 
 /// A webhook that came in the name of our subscription with a signature that none of our secrets made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrongSecret {
+pub(crate) struct WrongSecret {
     /// The subscription's ID.
-    pub subscription: String,
+    pub(crate) subscription: String,
     /// When it came.
-    pub at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
 }
 
 impl Gap {
     /// Whether nobody is on call at `at`.
-    pub fn holds(&self, at: DateTime<Utc>) -> bool {
+    pub(crate) fn holds(&self, at: DateTime<Utc>) -> bool {
         self.start <= at && self.end.is_none_or(|end| at < end)
     }
 }
@@ -114,9 +114,10 @@ fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<V
 }
 
 impl StatusSnapshot {
-    /// What is known after a pass with this report; `full` if it looked at all rules.
+    /// What is known after a pass with this report, which looked at `scope`.
     #[must_use]
-    pub fn after(mut self, report: &PassReport, full: bool, rules: &[Rule]) -> Self {
+    pub(crate) fn after(mut self, report: &PassReport, scope: &Scope, rules: &[Rule]) -> Self {
+        let full = *scope == Scope::All;
         let looked = Looked::of(report);
         let concerned: BTreeSet<&str> = rules
             .iter()

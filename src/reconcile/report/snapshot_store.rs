@@ -14,7 +14,7 @@ const WRITE_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// Reads and replaces the snapshot.
 #[derive(Debug)]
-pub struct Snapshots {
+pub(crate) struct Snapshots {
     store: SharedStore,
     /// Set by webhooks, written by passes.
     noticed: Mutex<Noticed>,
@@ -34,7 +34,7 @@ impl Snapshots {
     }
 
     /// What the newest passes saw, also those of other replicas; nothing before the first.
-    pub async fn read(&self) -> Result<StatusSnapshot, store::Error> {
+    pub(crate) async fn read(&self) -> Result<StatusSnapshot, store::Error> {
         let mut snapshot = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
         if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
@@ -51,7 +51,7 @@ impl Snapshots {
     }
 
     /// Records a webhook in the name of our own subscription that was signed with a secret that we do not have.
-    pub fn record_wrong_secret(&self, subscription: &str, at: DateTime<Utc>) {
+    pub(crate) fn record_wrong_secret(&self, subscription: &str, at: DateTime<Utc>) {
         self.noticed.lock().newest = Some(WrongSecret { subscription: subscription.to_owned(), at });
     }
 

@@ -112,6 +112,7 @@ impl Coordination for Postgres {
                 .bind(retry)
                 .bind(verified)
                 .bind(timetable.counts_text())
+                .bind(timetable.second_look_text())
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;

@@ -72,6 +72,20 @@ impl Knowledge for Postgres {
         .await
     }
 
+    async fn set_fact_holding(&self, lease: &Lease, name: &str, value: &str) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            if !is_held(&mut transaction, lease).await? {
+                return Ok(());
+            }
+            let fact = sqlx::query(SET_FACT).bind(name).bind(value).bind(fact_until(None));
+            fact.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error> {
         within(async {
             let rows: Vec<RefusalRow> =

@@ -45,6 +45,7 @@ impl Coordination for Sqlite {
             .bind(retry)
             .bind(verified)
             .bind(timetable.counts_text())
+            .bind(timetable.second_look_text())
             .execute(&self.writer)
             .await?;
         Ok(true)

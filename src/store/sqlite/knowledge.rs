@@ -61,6 +61,10 @@ impl Knowledge for Sqlite {
         Ok(())
     }
 
+    async fn set_fact_holding(&self, _: &Lease, name: &str, value: &str) -> Result<(), Error> {
+        self.set_fact(name, value, None).await
+    }
+
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error> {
         let rows: Vec<RefusalRow> =
             sqlx::query_as(REFUSALS).bind(now.timestamp()).fetch_all(&self.reader).await?;

@@ -116,7 +116,9 @@ impl Caller {
                 Err(failure) => failure,
             };
             unclear |= failure.error.is_unclear();
-            failure.error = failure.error.unclear_if(unclear);
+            if unclear {
+                failure.error = failure.error.into_unclear();
+            }
             let Some(pause) = pauses.next() else { return Err(failure.error) };
             let now = clock::now();
             let pause = match failure.next {

@@ -78,7 +78,7 @@ pub(crate) async fn why(
         @let grants: Vec<_> = grants.collect();
         @if grants.is_empty() { p.empty { "None." } }
         @for entry in grants { (grant(&facts, entry)) }
-        (deferred_and_wanted(&facts, is_this, faults.is_some()))
+        (deferred_and_wanted(&facts, is_this, faults.as_ref()))
         (what_was_done(facts.now, &audit, is_this))
         p { a href={ "/api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
     };
@@ -108,7 +108,7 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
-    let Cause { rule, source, user, through, policy: _, level, shift_start, shift_end } = cause;
+    let Cause { rule, source, user, address: _, through, policy: _, level, shift_start, shift_end } = cause;
     let status = facts.snapshot.sources.iter().find(|status| status.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)
@@ -132,7 +132,12 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     }
 }
 
-fn deferred_and_wanted(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, faulty: bool) -> Markup {
+/// `faults` says what stands in the way of the access, if something does.
+fn deferred_and_wanted(
+    facts: &Facts<'_>,
+    is_this: impl Fn(&str, &str) -> bool,
+    faults: Option<&Markup>,
+) -> Markup {
     let waiting: Vec<&Grant> = facts
         .snapshot
         .deferred
@@ -151,7 +156,7 @@ fn deferred_and_wanted(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool, 
         h2 { "Wanted" }
         @if wants.is_empty() {
             p.empty {
-                @if faulty { "Nothing that can be granted before that is mended." }
+                @if faults.is_some() { "Nothing that can be granted before that is mended." }
                 @else { "No rule wants this access within the horizon, as far as was seen." }
             }
         }

@@ -16,7 +16,7 @@ async fn what_the_service_could_not_do_is_told_beside_it() {
     scene.synced().await;
     assert_eq!(check(&scene).await.kinds("problem"), Vec::<&str>::new());
 
-    scene.shifts(SCHEDULE, &[(BO, -60, 20_000)]);
+    scene.shifts(SCHEDULE, &[(BO, 120, 20_000)]);
     assert_eq!(scene.sync().await.status, 409);
     check(&scene).await.assert_problem("held", "held revocations", ANA.1);
 

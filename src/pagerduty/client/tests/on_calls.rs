@@ -66,9 +66,14 @@ async fn read(entry: &Value) -> Result<Vec<OnCall>, Error> {
 
 #[tokio::test]
 async fn pages_are_joined_by_what_came() {
-    let server = Server::answering(|asked| match asked.all("offset")[..] {
-        ["0"] => Reply::ok(sample("oncalls-page1.include-users.json")),
-        ["7"] => Reply::ok(sample("oncalls-page2.include-users.json")),
+    let first: Value = serde_json::from_str(&sample("oncalls-page1.include-users.json")).unwrap();
+    let mut second: Value = serde_json::from_str(&sample("oncalls-page2.include-users.json")).unwrap();
+    // The last entry of the first page is asked for again.
+    second["offset"] = json!(6);
+    second["oncalls"].as_array_mut().unwrap().insert(0, first["oncalls"][6].clone());
+    let server = Server::answering(move |asked| match asked.all("offset")[..] {
+        ["0"] => Reply::ok(first.to_string()),
+        ["6"] => Reply::ok(second.to_string()),
         _ => Reply::new(400, ""),
     })
     .await;
@@ -195,22 +200,50 @@ async fn a_page_must_say_whether_more_follow_and_be_the_one_asked_for() {
 
 #[tokio::test]
 async fn a_list_that_shrinks_between_pages_is_read_again() {
-    let page = |more: bool, total: u64| {
-        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": more, "total": total}).to_string())
+    let page = |total: u64| {
+        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": true, "total": total}).to_string())
+    };
+    let last_page = |total: u64| {
+        Reply::ok(json!({"oncalls": [entry("PSCH001")], "more": false, "total": total}).to_string())
     };
     let settling = Server::answering(move |asked| match asked.number {
-        0 => page(true, 3),
-        1 => page(true, 2),
-        number => page(number == 2, 2),
+        0 => page(3),
+        1 | 2 => page(2),
+        _ => last_page(2),
     })
     .await;
     assert_eq!(settling.client().on_calls(&schedules(&["PSCH001"]), week()).await.unwrap().len(), 1);
     assert_eq!(settling.asked().len(), 4);
 
-    let restless = Server::answering(move |asked| page(true, 1000 - asked.number as u64)).await;
+    let restless = Server::answering(move |asked| page(1000 - asked.number as u64)).await;
     let result = restless.client().on_calls(&schedules(&["PSCH001"]), week()).await;
     assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
     assert_eq!(restless.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_what_it_counts_is_not_believed() {
+    let body = json!({"oncalls": [entry("PSCH001")], "more": false, "total": 2}).to_string();
+    let server = Server::always(200, body).await;
+    let result = server.client().on_calls(&schedules(&["PSCH001"]), week()).await;
+    assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_moves_between_pages_is_noticed_though_the_total_stays() {
+    let page = |ids: [&str; 2], more: bool| {
+        Reply::ok(json!({"oncalls": ids.map(entry), "more": more, "total": 3}).to_string())
+    };
+    // Between the two questions the last one moves to the front: it is on neither page.
+    let server = Server::answering(move |asked| match (asked.number, &asked.all("offset")[..]) {
+        (0, _) => page(["P1", "P2"], true),
+        (1, _) => page(["P1", "P2"], false),
+        (_, ["0"]) => page(["P3", "P1"], true),
+        _ => page(["P1", "P2"], false),
+    })
+    .await;
+    let on_calls = server.client().on_calls(&schedules(&["P1", "P2", "P3"]), week()).await.unwrap();
+    assert_eq!((on_calls.len(), server.asked().len()), (3, 4), "it is read again");
 }
 
 #[tokio::test]
@@ -233,7 +266,7 @@ async fn a_list_too_long_to_be_shown_is_asked_for_in_parts() {
     .await;
     let result = endless.client().on_calls(&schedules(&["P1"]), week()).await;
     assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
-    assert_eq!(endless.asked().len(), 2);
+    assert_eq!(endless.asked().len(), 3);
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+use reqwest::Url;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -5,16 +6,19 @@ use super::{
     sample,
     server::{Reply, Server},
 };
-use crate::pagerduty::{EVENTS, Error, Filter};
+use crate::pagerduty::{EVENTS, Error, Filter, SubscriptionRequest};
 
 const URL: &str = "https://oncall-grants.example.com/webhooks/pagerduty";
+
+fn request(url: &Url) -> SubscriptionRequest<'_> {
+    SubscriptionRequest { url, description: "oncall-grants", events: EVENTS, filter: &Filter::Account }
+}
 
 #[tokio::test]
 async fn a_new_subscription_tells_its_secret_once_and_never_in_debug() {
     let server = Server::always(201, sample("webhook_subscription.create-response.json")).await;
     let url = URL.parse().unwrap();
-    let new =
-        server.client().create_subscription(&url, "oncall-grants", EVENTS, &Filter::Account).await.unwrap();
+    let new = server.client().create_subscription(request(&url)).await.unwrap();
 
     let secret = "Zm9vYmFyLW5vdC1hLXJlYWwtc2VjcmV0LWZvci10ZXN0cy1vbmx5LTAwMDAwMDAx";
     assert_eq!(new.secret.expose_secret(), secret);
@@ -40,19 +44,19 @@ async fn a_new_subscription_tells_its_secret_once_and_never_in_debug() {
 async fn a_subscription_is_not_made_twice() {
     let url = URL.parse().unwrap();
     let server = Server::always(500, "").await;
-    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
+    let error = server.client().create_subscription(request(&url)).await.unwrap_err();
     assert!(matches!(error, Error::Server(_)), "{error}");
     assert_eq!(server.asked().len(), 1);
 
     let server = Server::always(400, sample("error-webhook-limit.json")).await;
-    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
+    let error = server.client().create_subscription(request(&url)).await.unwrap_err();
     assert!(
         error.to_string().ends_with("Webhook subscription limit exceeded for the selected scope."),
         "{error}"
     );
 
     let server = Server::always(200, sample("webhook_subscription.get.json")).await;
-    let error = server.client().create_subscription(&url, "", EVENTS, &Filter::Account).await.unwrap_err();
+    let error = server.client().create_subscription(request(&url)).await.unwrap_err();
     assert!(matches!(error, Error::Invalid(_)), "{error}");
 }
 

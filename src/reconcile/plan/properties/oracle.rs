@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        AccountId, Email, Grant, Observed, OnCall, OnCallSelector, Pair, ResourceId, ResourceSelector, Rule,
-        UserId,
+        AccountId, Email, Observed, OnCall, OnCallSelector, OwnGrant, Pair, ResourceId, ResourceSelector,
+        Rule, UserId,
     },
     reconcile::{
         plan::Settings,
@@ -64,22 +64,24 @@ impl Oracle<'_> {
         })
     }
 
-    /// Whether somebody may, for all we know, be entitled to `grant` at that instant.
-    pub(super) fn possible(&self, grant: &Grant, at: DateTime<Utc>) -> bool {
+    /// Whether somebody may, for all we know, be entitled to our grant at that instant.
+    pub(super) fn possible(&self, own: &OwnGrant, at: DateTime<Utc>) -> bool {
+        let grant = &own.grant;
         self.settings.rules.iter().any(|rule| {
-            let perhaps = self.perhaps_names(rule, grant);
+            let perhaps = self.perhaps_names(rule, own);
             let meant = perhaps || self.names(rule, &grant.resource_id);
             rule.sources().iter().any(|source| {
                 let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else { return meant };
                 on_calls.iter().any(|on_call| {
                     on_duty(rule, on_call, at)
-                        && match self.who(&on_call.user) {
-                            Identity::Certain(id) => perhaps && id == grant.account_id,
-                            Identity::Suspended(id) => meant && id == grant.account_id,
-                            Identity::Address(email) => meant && email == grant.email,
-                            Identity::Anyone => meant,
-                            Identity::Nobody => false,
-                        }
+                        && (meant && self.was_somebody_else(own, &on_call.user)
+                            || match self.who(&on_call.user) {
+                                Identity::Certain(id) => perhaps && id == grant.account_id,
+                                Identity::Suspended(id) => meant && id == grant.account_id,
+                                Identity::Address(email) => meant && email == grant.email,
+                                Identity::Anyone => meant,
+                                Identity::Nobody => false,
+                            })
                 })
             })
         })
@@ -94,10 +96,30 @@ impl Oracle<'_> {
         })
     }
 
-    fn perhaps_names(&self, rule: &Rule, grant: &Grant) -> bool {
+    /// Whether the grant was made for this user when PagerDuty told another address.
+    fn was_somebody_else(&self, own: &OwnGrant, user: &UserId) -> bool {
+        let now = match self.world.people.get(user) {
+            Some(Observed::Known(Some(raw))) => Some(raw.to_lowercase()),
+            _ => None,
+        };
+        let account = match self.who(user) {
+            Identity::Certain(id) | Identity::Suspended(id) => Some(id),
+            Identity::Address(_) | Identity::Anyone | Identity::Nobody => None,
+        };
+        account.as_ref() != Some(&own.grant.account_id)
+            && own.causes.iter().filter(|cause| cause.user == *user).any(|cause| {
+                let then = cause.address.as_deref().unwrap_or(own.grant.email.as_str());
+                now.as_deref() != Some(&then.to_lowercase())
+            })
+    }
+
+    fn perhaps_names(&self, rule: &Rule, own: &OwnGrant) -> bool {
         rule.resources.iter().any(|selector| match (self.world.resources.get(selector), selector) {
+            (Some(Observed::Known(ResourceMatch::Found(found))), ResourceSelector::Filter(_)) => {
+                found.is_empty() && own.causes.iter().any(|cause| cause.rule == rule.name)
+            }
             (Some(Observed::Known(ResourceMatch::Found(_))), _) => false,
-            (_, ResourceSelector::Name(name)) => *name == grant.resource,
+            (_, ResourceSelector::Name(name)) => *name == own.grant.resource,
             (_, ResourceSelector::Filter(_)) => true,
         })
     }

@@ -10,9 +10,9 @@ use crate::{
     },
     reconcile::{
         plan::{
-            Guard, Plan, Settings, plan,
+            Plan, Released, Settings, plan,
             tests::builders::{
-                always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
+                agree, always, at, filter, foreign, named, own, policy, resource, schedule, shift, span,
             },
         },
         world::{AccountMatch, ResourceMatch, World},
@@ -33,14 +33,14 @@ pub(super) struct Case {
     pub(super) now: DateTime<Utc>,
     pub(super) settings: Settings,
     pub(super) world: World,
-    pub(super) guard: Guard,
+    pub(super) released: Released,
     /// What strongDM really does.
     pub(super) really: SecondGrant,
 }
 
 impl Case {
     pub(super) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, self.guard)
+        plan(self.now, &self.settings, &self.world, self.released)
     }
 }
 
@@ -54,19 +54,28 @@ pub(super) fn pairs() -> impl Iterator<Item = Pair> {
 
 /// Anything may be unknown, unusable, unsettled or refused.
 pub(super) fn any_case() -> BoxedStrategy<Case> {
-    cases(true)
+    cases(Doubt::Allowed)
 }
 
 /// Everything is known and nothing is unsettled, refused or held; people may still be unusable.
 pub(super) fn known_case() -> BoxedStrategy<Case> {
-    cases(false)
+    cases(Doubt::Excluded)
 }
 
-fn cases(doubt: bool) -> BoxedStrategy<Case> {
-    let weight = u32::from(doubt);
-    let guard = if doubt { (0..5_usize).boxed() } else { Just(100).boxed() };
+/// Whether anything in a world may be unknown, unsettled, refused or held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    Allowed,
+    Excluded,
+}
+
+fn cases(doubt: Doubt) -> BoxedStrategy<Case> {
+    let (weight, guard) = match doubt {
+        Doubt::Allowed => (1, (0..5_usize).boxed()),
+        Doubt::Excluded => (0, Just(100).boxed()),
+    };
     let settings = (vec(rule(), 1..4), any::<bool>(), guard, 0..1000_i64);
-    let knowledge = (second_grants(), second_grants(), any::<bool>());
+    let knowledge = (second_grants(), second_grants(), option::of(0..4_usize), any::<bool>());
     (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
         .prop_map(|((mut rules, alias, max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
             for (index, rule) in rules.iter_mut().enumerate() {
@@ -76,10 +85,13 @@ fn cases(doubt: bool) -> BoxedStrategy<Case> {
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
             (world.ledger, world.foreign) = ledger;
             (world.unsettled, world.refusals) = setbacks;
-            let (really, known, is_confirmed) = knowledge;
-            let guard = if is_confirmed { Guard::Lifted } else { Guard::On };
+            let (really, known, confirmed, is_second_look) = knowledge;
+            let released = confirmed.map_or(Released::Nothing, Released::Held);
             world.second_grant = known;
-            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, guard, really }
+            if is_second_look {
+                agree(&mut world.due, &world.ledger, at(0));
+            }
+            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, released, really }
         })
         .boxed()
 }
@@ -235,8 +247,11 @@ fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
     })
 }
 
-fn setbacks(doubt: bool) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
-    let number = if doubt { 0..2_usize } else { 0..1 };
+fn setbacks(doubt: Doubt) -> impl Strategy<Value = (Vec<Pair>, Vec<Refusal>)> {
+    let number = match doubt {
+        Doubt::Allowed => 0..2_usize,
+        Doubt::Excluded => 0..1,
+    };
     let all: Vec<Pair> = pairs().collect();
     let unsettled = subsequence(all.clone(), number.clone());
     let refused = (subsequence(all, number), 1..4_i64);

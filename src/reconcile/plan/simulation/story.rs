@@ -101,7 +101,9 @@ impl Simulation {
         let shifts = &self.upstream.rotas[which].shifts;
         let first = shifts.partition_point(|shift| shift.end <= minute) + self.random.index(3);
         let second = first + 1 + self.random.index(3);
-        let (first, second) = (shifts[first], shifts[second]);
+        let Some((first, second)) = shifts.get(first).copied().zip(shifts.get(second).copied()) else {
+            return;
+        };
         let from = first.start.max(minute);
         let there = Override { from, until: first.end, person: second.person };
         let back = Override { from: second.start, until: second.end, person: first.person };

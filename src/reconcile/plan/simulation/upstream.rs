@@ -15,8 +15,8 @@ use crate::{
         plan::{
             Settings,
             tests::builders::{
-                always, email, filter, level, named, policy, policy_rule, resource, schedule, schedule_rule,
-                shift,
+                always, email, filter, level, named, policy, policy_rule, policy_rule_with_always, resource,
+                schedule, schedule_rule, shift,
             },
         },
         world::{AccountMatch, ResourceMatch, World},
@@ -43,12 +43,13 @@ pub(super) fn settings() -> Settings {
                 end_late: late,
                 ..schedule_rule("daily", &["BERLIN", "HOWE"])
             },
-            Rule { resources: resources(&["files"]), ..policy_rule("first", POLICY, &[1, 3], true) },
-            Rule { resources: vec![filter(FILTER)], ..policy_rule("second", POLICY, &[2], false) },
+            Rule { resources: resources(&["files"]), ..policy_rule_with_always("first", POLICY, &[1, 3]) },
+            Rule { resources: vec![filter(FILTER)], ..policy_rule("second", POLICY, &[2]) },
         ],
         aliases: Aliases::from_iter([(email("p1"), email("one"))]),
         horizon: TimeDelta::days(7),
-        max_revocations: 2,
+        // Whoever loses access without a successor waits for the operator.
+        max_revocations: 0,
     }
 }
 

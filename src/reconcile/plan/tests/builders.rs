@@ -5,12 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        Account, AccountId, Aliases, Cause, Email, ForeignGrant, Grant, GrantId, Observed, OnCall,
-        OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource, ResourceId, ResourceSelector, Rule,
-        ScheduleId, SecondGrant, Source, UserId, Window,
+        Account, AccountId, Aliases, Cause, DueRevocation, DueRevocations, Email, FOREVER, ForeignGrant,
+        Grant, GrantId, Observed, OnCall, OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource,
+        ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
-        plan::{Guard, Plan, Settings, plan},
+        plan::{Plan, Released, Settings, plan},
         world::{AccountMatch, ResourceMatch, World},
     },
 };
@@ -86,10 +86,19 @@ pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) 
 }
 
 /// A rule about one policy that gives access to the resource `db`.
-pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32], always: bool) -> Rule {
+pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32]) -> Rule {
     let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
     Rule {
-        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: always },
+        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: false },
+        ..schedule_rule(name, &[])
+    }
+}
+
+/// The same, also about users who are named directly and never go off call.
+pub(in crate::reconcile::plan) fn policy_rule_with_always(name: &str, id: &str, levels: &[u32]) -> Rule {
+    let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
+    Rule {
+        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: true },
         ..schedule_rule(name, &[])
     }
 }
@@ -115,6 +124,22 @@ pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64)
         rules: vec!["db".to_owned()],
     };
     OwnGrant { row: row.into(), grant, causes: Vec::<Cause>::new() }
+}
+
+/// The same grant, made because `who` was on call for this schedule by the rule `db`.
+pub(in crate::reconcile::plan) fn made_for(who: &str, id: &str, own: OwnGrant) -> OwnGrant {
+    let cause = Cause {
+        rule: "db".to_owned(),
+        source: schedule(id),
+        user: UserId::from(format!("P-{who}")),
+        address: Some(format!("{who}@corp.example")),
+        through: None,
+        policy: None,
+        level: None,
+        shift_start: None,
+        shift_end: None,
+    };
+    OwnGrant { causes: vec![cause], ..own }
 }
 
 /// Settings and a world at 12:00 with a horizon of a week. The people `day`, `night` and `backup` have accounts,
@@ -221,12 +246,33 @@ impl Scene {
         self
     }
 
+    /// The plan of a first look, which remembers nothing of an earlier one.
+    pub(in crate::reconcile::plan) fn first_look(&self) -> Plan {
+        plan(self.now, &self.settings, &self.world, Released::Nothing)
+    }
+
+    /// The plan of a look that agrees with every earlier one.
     pub(in crate::reconcile::plan) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, Guard::On)
+        self.plan_releasing(Released::Nothing)
+    }
+
+    pub(in crate::reconcile::plan) fn plan_releasing(&self, released: Released) -> Plan {
+        let mut world = self.world.clone();
+        agree(&mut world.due, &world.ledger, self.now);
+        plan(self.now, &self.settings, &world, released)
     }
 
     /// The plan in words.
     pub(in crate::reconcile::plan) fn words(&self) -> String {
         self.plan().to_string()
+    }
+}
+
+/// An earlier look found everything due that is not remembered otherwise.
+pub(in crate::reconcile::plan) fn agree(due: &mut DueRevocations, ours: &[OwnGrant], now: DateTime<Utc>) {
+    let since = now - TimeDelta::hours(1);
+    let all = DueRevocation { since, lost: Window::new(since, FOREVER).into_iter().collect(), held: false };
+    for own in ours {
+        due.due.entry(own.row).or_insert_with(|| all.clone());
     }
 }

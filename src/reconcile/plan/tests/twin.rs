@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, SecondGrant, Window,
+        BETWEEN_LOOKS, DueRevocations, ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair,
+        Refusal, SecondGrant, Window,
     },
     reconcile::{
-        plan::{Action, Guard, PairActions, Plan, Settings, plan},
+        plan::{Action, PairActions, Plan, Released, Settings, plan},
         world::World,
     },
 };
@@ -52,6 +53,7 @@ pub(in crate::reconcile::plan) struct Twin {
     second_grant: SecondGrant,
     believed_until: DateTime<Utc>,
     refusals: Vec<(Refusal, u32)>,
+    pub(in crate::reconcile::plan) due: DueRevocations,
     next: i64,
 }
 
@@ -68,6 +70,7 @@ impl Twin {
             second_grant: world.second_grant,
             believed_until: DateTime::<Utc>::MAX_UTC,
             refusals: world.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
+            due: world.due.clone(),
             next: 1 + world.ledger.iter().map(|own| own.row.number()).max().unwrap_or(0),
         }
     }
@@ -77,6 +80,7 @@ impl Twin {
         world.ledger = self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
         world.foreign.clone_from(&self.seen_foreign);
         world.second_grant = self.knows(now);
+        world.due = self.due.clone();
         let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
         world.refusals = refusals.filter(|refusal| refusal.until > now).collect();
         world.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
@@ -91,29 +95,38 @@ impl Twin {
         if now < self.believed_until { self.second_grant } else { SecondGrant::default() }
     }
 
-    /// Plans and carries out until nothing more is learned, as a pass does. Returns the last plan and whether any
-    /// write failed.
+    /// Plans and carries out until nothing more is learned, as a pass does, in two looks if it takes two. Returns the
+    /// last plan and whether any write failed.
     pub(in crate::reconcile::plan) fn pass(
         &mut self,
         now: DateTime<Utc>,
         settings: &Settings,
         observed: &World,
-        guard: Guard,
+        released: Released,
         fault: &mut dyn FnMut(&Action) -> Fault,
     ) -> (Plan, bool) {
         let mut failed = false;
         for round in 1.. {
             let mut world = observed.clone();
             self.recall(now, &mut world);
-            let decided = plan(now, settings, &world, guard);
+            let decided = plan(now, settings, &world, released);
+            self.due = decided.due.clone();
             let outcome = self.carry_out(now, &decided, fault);
             failed |= outcome.failed;
-            if !outcome.learned {
+            if !outcome.learned && decided.awaiting.is_empty() {
                 return (decided, failed);
             }
             assert!(round < 10, "every plan is refused again: {decided}");
+            self.let_time_pass();
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// The pause between two looks goes by.
+    fn let_time_pass(&mut self) {
+        for due in self.due.due.values_mut() {
+            due.since -= BETWEEN_LOOKS;
+        }
     }
 
     pub(in crate::reconcile::plan) fn carry_out(
@@ -155,7 +168,7 @@ impl Twin {
                 let made = self.create(now, &new.grant);
                 let done = made.is_some();
                 if let Some(id) = made {
-                    self.note_created(new, id);
+                    self.record_created(new, id);
                 } else {
                     self.learn(now, knew, &new.grant);
                     outcome.learned = true;
@@ -185,7 +198,7 @@ impl Twin {
         }
     }
 
-    fn note_created(&mut self, new: &NewGrant, id: GrantId) {
+    fn record_created(&mut self, new: &NewGrant, id: GrantId) {
         let grant = Grant { id: Some(id), ..new.grant.clone() };
         self.ledger.push(OwnGrant { row: self.next.into(), grant, causes: new.causes.clone() });
         self.next += 1;
@@ -292,13 +305,18 @@ impl Twin {
         self.seen_foreign = self.remote.iter().filter(|found| !ours.contains(&found.id)).cloned().collect();
     }
 
-    /// Whether strongDM has a grant of ours (or, with `anyone`, any grant) that gives access.
-    pub(in crate::reconcile::plan) fn gives(&self, pair: &Pair, at: DateTime<Utc>, anyone: bool) -> bool {
-        self.remote.iter().any(|found| {
-            found.pair == *pair
-                && found.window.contains(at)
-                && (anyone || found.id.as_str().starts_with("ag-"))
-        })
+    /// Whether strongDM has a grant, whoever made it, that gives access.
+    pub(in crate::reconcile::plan) fn any_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
+        self.giving(pair, at).next().is_some()
+    }
+
+    /// Whether strongDM has a grant of ours that gives access.
+    pub(in crate::reconcile::plan) fn ours_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
+        self.giving(pair, at).any(|found| found.id.as_str().starts_with("ag-"))
+    }
+
+    fn giving(&self, pair: &Pair, at: DateTime<Utc>) -> impl Iterator<Item = &ForeignGrant> {
+        self.remote.iter().filter(move |found| found.pair == *pair && found.window.contains(at))
     }
 }
 

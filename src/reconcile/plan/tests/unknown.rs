@@ -3,7 +3,8 @@
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, filter, named, on_db, own, policy, policy_rule, schedule, schedule_rule, shift,
+    Scene, email, filter, made_for, named, on_db, own, policy, policy_rule, resource, schedule,
+    schedule_rule, shift,
 };
 use crate::{
     model::{Observed, Rule, SkipReason, UserId},
@@ -53,7 +54,7 @@ fn an_unknown_schedule_keeps_its_grants_while_the_others_go_on() {
 
 #[test]
 fn a_grant_goes_only_if_every_rule_about_its_resource_is_known() {
-    let scene = Scene::new([schedule_rule("db", &["PS"]), policy_rule("oncall", "PA", &[], false)])
+    let scene = Scene::new([schedule_rule("db", &["PS"]), policy_rule("oncall", "PA", &[])])
         .on_call(schedule("PS"), [])
         .on_call(policy("PA"), [])
         .ours([own(1, "day", 8, 20)]);
@@ -121,6 +122,49 @@ fn people_who_cannot_be_used_are_skipped_and_the_rest_goes_on() {
     skipped   PagerDuty user P-gone: PagerDuty knows no e-mail address, or the user is deleted (rules: db), on call from 2027-03-01T08:00:00Z
     0 grants unchanged, 5 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     "#);
+}
+
+/// Day has access, and PagerDuty tells this address of whoever is on call as day now.
+fn with_address(address: Option<&str>) -> Scene {
+    let mut scene = Scene::with_shifts([shift("day", 8, 20)])
+        .ours([made_for("day", "PS", own(1, "day", 8, 20)), made_for("night", "PS", own(2, "night", 8, 20))]);
+    scene.world.people.insert("P-day".into(), Observed::Known(address.map(ToOwned::to_owned)));
+    scene
+}
+
+#[test]
+fn a_changed_missing_or_unusable_address_takes_nothing_from_the_same_person() {
+    for address in [None, Some("o*o@corp.example"), Some("new@corp.example"), Some("backup@corp.example")] {
+        let scene = with_address(address).account("new", Observed::Known(AccountMatch::None));
+        assert_eq!(revoked(&scene.plan()), [2], "{address:?}: night is not on call");
+    }
+    let moved = with_address(Some("backup@corp.example")).plan();
+    assert_eq!(created(&moved), 1, "the account that is meant now gets access: {moved}");
+    let over = with_address(Some("backup@corp.example")).on_call(schedule("PS"), []);
+    assert_eq!(revoked(&over.plan()), [1, 2], "who is not on call cannot be meant");
+}
+
+#[test]
+fn an_alias_that_leads_elsewhere_takes_access_away_with_one_address_and_the_same() {
+    let aliased = with_address(Some("day@corp.example"))
+        .settings(|settings| settings.aliases = [(email("day"), email("backup"))].into_iter().collect());
+    assert_eq!(revoked(&aliased.plan()), [1, 2], "PagerDuty tells what it told, so we changed our mind");
+}
+
+#[test]
+fn a_filter_that_suddenly_matches_nothing_takes_nothing_away() {
+    let rule = Rule { resources: vec![filter("tags:env=prod")], ..schedule_rule("db", &["PS"]) };
+    let scene = |found| {
+        Scene::new([rule.clone()])
+            .on_call(schedule("PS"), [shift("day", 8, 20)])
+            .resource(filter("tags:env=prod"), Observed::Known(ResourceMatch::Found(found)))
+            .ours([
+                made_for("day", "PS", own(1, "day", 8, 20)),
+                made_for("night", "PS", own(2, "night", 8, 20)),
+            ])
+    };
+    assert_eq!(revoked(&scene(Vec::new()).plan()), [2]);
+    assert_eq!(revoked(&scene(vec![resource("web")]).plan()), [1, 2], "it found something else");
 }
 
 #[test]

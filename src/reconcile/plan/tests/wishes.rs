@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, always, at, filter, level, named, on_db, own, policy, policy_rule, resource, schedule,
-    schedule_rule, shift, span, without_end,
+    Scene, always, at, filter, level, named, on_db, own, policy, policy_rule, policy_rule_with_always,
+    resource, schedule, schedule_rule, shift, span, without_end,
 };
 use crate::{
     model::{Aliases, ForeignGrant, Observed, Pair, Rule, Window},
@@ -70,7 +70,7 @@ fn neighbouring_shifts_become_one_grant() {
 
 #[test]
 fn one_person_through_two_rules_levels_and_policies_gets_one_grant() {
-    let rules = [policy_rule("api", "PA", &[], false), policy_rule("web", "PW", &[1, 2], false)];
+    let rules = [policy_rule("api", "PA", &[]), policy_rule("web", "PW", &[1, 2])];
     let scene = Scene::new(rules)
         .on_call(policy("PA"), [level(1, shift("day", 8, 20)), level(3, shift("day", 10, 22))])
         .on_call(policy("PW"), [level(2, shift("day", 6, 18))]);
@@ -156,16 +156,16 @@ fn a_horizon_of_odd_seconds_is_renewed_at_a_whole_second() {
 #[test]
 fn always_on_call_counts_only_if_the_rule_says_so() {
     let on_calls = [always("day"), level(1, shift("night", 8, 20))];
-    let without = Scene::new([policy_rule("api", "PA", &[], false)]).on_call(policy("PA"), on_calls.clone());
+    let without = Scene::new([policy_rule("api", "PA", &[])]).on_call(policy("PA"), on_calls.clone());
     assert_eq!(granted(&without, "day"), []);
     assert_eq!(granted(&without, "night"), [span(12, 20)]);
-    let with = Scene::new([policy_rule("api", "PA", &[], true)]).on_call(policy("PA"), on_calls);
+    let with = Scene::new([policy_rule_with_always("api", "PA", &[])]).on_call(policy("PA"), on_calls);
     assert_eq!(granted(&with, "day"), [span(12, 12 + 7 * 24)]);
 }
 
 #[test]
 fn a_rule_about_levels_ignores_the_others() {
-    let scene = Scene::new([policy_rule("api", "PA", &[1], false)]).on_call(
+    let scene = Scene::new([policy_rule("api", "PA", &[1])]).on_call(
         policy("PA"),
         [level(1, shift("day", 8, 20)), level(2, shift("night", 8, 20)), shift("backup", 8, 20)],
     );

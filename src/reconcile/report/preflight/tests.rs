@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     model::{Aliases, Resource, Severity},
     reconcile::{
-        plan::{Guard, plan},
+        plan::{Released, plan},
         world::AccountMatch,
     },
 };
@@ -61,7 +61,13 @@ fn resources(count: usize) -> ResourceMatch {
 
 fn found(settings: &Settings, world: &World) -> Vec<Finding> {
     let now = at(0);
-    preflight(now, settings, world, &plan(now, settings, world, Guard::On), &ahead(now, settings, world))
+    preflight(
+        now,
+        settings,
+        world,
+        &plan(now, settings, world, Released::Nothing),
+        &ahead(now, settings, world),
+    )
 }
 
 fn texts(findings: &[Finding], kind: &str) -> Vec<String> {

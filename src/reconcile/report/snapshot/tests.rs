@@ -42,6 +42,11 @@ fn pass(hour: i64, looked_at: &[&str]) -> PassReport {
     report
 }
 
+/// The scope of a pass that did not look at all rules.
+fn narrow() -> Scope {
+    Scope::Sources(BTreeSet::from([schedule("a")]))
+}
+
 fn with_gap(mut report: PassReport, rule: &str, from: i64, until: i64) -> PassReport {
     let gap = Window::new(at(from), at(until)).unwrap();
     report.unreported.ahead.as_mut().unwrap().gaps.entry(rule.to_owned()).or_default().push(gap);
@@ -79,12 +84,13 @@ fn skipped(snapshot: &StatusSnapshot) -> Vec<(String, Vec<&str>)> {
 #[test]
 fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
     let rules = rules(&["a"]);
-    let snapshot = StatusSnapshot::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), true, &rules);
-    let snapshot = snapshot.after(&with_gap(pass(2, &["a"]), "a", 2, 5), true, &rules);
+    let snapshot =
+        StatusSnapshot::default().after(&with_gap(pass(0, &["a"]), "a", 0, 5), &Scope::All, &rules);
+    let snapshot = snapshot.after(&with_gap(pass(2, &["a"]), "a", 2, 5), &Scope::All, &rules);
     assert_eq!(gaps(&snapshot), [("a", 0, Some(5))]);
-    let snapshot = snapshot.after(&with_gap(pass(3, &["a"]), "a", 6, 103), true, &rules);
+    let snapshot = snapshot.after(&with_gap(pass(3, &["a"]), "a", 6, 103), &Scope::All, &rules);
     assert_eq!(gaps(&snapshot), [("a", 6, None)], "somebody stepped in");
-    let snapshot = snapshot.after(&pass(3, &["a"]), false, &rules);
+    let snapshot = snapshot.after(&pass(3, &["a"]), &narrow(), &rules);
     assert_eq!(gaps(&snapshot), []);
 }
 
@@ -92,15 +98,15 @@ fn a_gap_keeps_its_beginning_while_it_goes_on_and_goes_when_it_is_filled() {
 fn what_a_pass_did_not_see_stays_until_it_is_over() {
     let both = rules(&["a", "b"]);
     let report = with_gap(with_gap(pass(0, &["a", "b"]), "a", 1, 5), "b", 2, 6);
-    let snapshot = StatusSnapshot::default().after(&report, true, &both);
-    let narrow = snapshot.clone().after(&pass(1, &["a"]), false, &both);
+    let snapshot = StatusSnapshot::default().after(&report, &Scope::All, &both);
+    let narrow = snapshot.clone().after(&pass(1, &["a"]), &narrow(), &both);
     assert_eq!(gaps(&narrow), [("b", 2, Some(6))]);
     let blind = without(pass(3, &["a", "b"]), schedule("b").into());
-    let blind = snapshot.clone().after(&blind, true, &both);
+    let blind = snapshot.clone().after(&blind, &Scope::All, &both);
     assert_eq!(gaps(&blind), [("b", 2, Some(6))]);
     let late = without(pass(6, &["a", "b"]), schedule("b").into());
-    assert_eq!(gaps(&snapshot.clone().after(&late, true, &both)), []);
-    assert_eq!(gaps(&snapshot.after(&pass(1, &[]), true, &rules(&["c"]))), [], "the rules are gone");
+    assert_eq!(gaps(&snapshot.clone().after(&late, &Scope::All, &both)), []);
+    assert_eq!(gaps(&snapshot.after(&pass(1, &[]), &Scope::All, &rules(&["c"]))), [], "the rules are gone");
 }
 
 #[test]
@@ -108,16 +114,16 @@ fn people_without_an_account_are_known_until_somebody_looks() {
     let ana = || "ana@example.com".to_owned();
     let both = rules(&["a", "b"]);
     let report = with_skipped(pass(0, &["a", "b"]), "ana@example.com", &["a", "b"]);
-    let snapshot = StatusSnapshot::default().after(&report, true, &both);
+    let snapshot = StatusSnapshot::default().after(&report, &Scope::All, &both);
     assert!(!snapshot.skipped[0].reason.remedy().is_empty());
-    let after = |report: PassReport, full| snapshot.clone().after(&report, full, &both);
-    assert_eq!(skipped(&after(pass(1, &["a", "b"]), true)), []);
-    assert_eq!(skipped(&after(pass(1, &["a"]), false)), [(ana(), vec!["b"])]);
+    let after = |report: PassReport, scope| snapshot.clone().after(&report, &scope, &both);
+    assert_eq!(skipped(&after(pass(1, &["a", "b"]), Scope::All)), []);
+    assert_eq!(skipped(&after(pass(1, &["a"]), narrow())), [(ana(), vec!["b"])]);
     let again = with_skipped(pass(1, &["a"]), "ana@example.com", &["a"]);
-    assert_eq!(skipped(&after(again, false)), [(ana(), vec!["a", "b"])]);
+    assert_eq!(skipped(&after(again, narrow())), [(ana(), vec!["a", "b"])]);
     let email = "ana@example.com".parse().unwrap();
     let blind = without(pass(1, &["a", "b"]), Asked::Account(email));
-    assert_eq!(skipped(&after(blind, true)), [(ana(), vec!["a", "b"])]);
+    assert_eq!(skipped(&after(blind, Scope::All)), [(ana(), vec!["a", "b"])]);
 }
 
 /// As version 64b0777 wrote it.
@@ -145,7 +151,7 @@ fn snapshots_of_older_versions_are_read() {
     assert_eq!((older.sources.len(), older.wanted.len(), gaps(&older)), (1, 1, vec![("a", 1, None)]));
     assert_eq!(skipped(&older), [("ana@example.com".to_owned(), vec!["a"])]);
     assert_eq!(older.held, [], "it lacks the account's ID");
-    let after = older.after(&pass(1, &["a"]), true, &rules(&["a"]));
+    let after = older.after(&pass(1, &["a"]), &Scope::All, &rules(&["a"]));
     assert_eq!(skipped(&after), []);
 }
 
@@ -172,7 +178,7 @@ fn a_snapshot_is_read_as_it_was_written() {
     let mut report = without(report, Asked::Account("bo@example.com".parse().unwrap()));
     let finding = Finding::warning(FindingKind::LevelNotSeen, "rule \"a\"", "nobody").mended_by("somebody");
     report.unreported.ahead.as_mut().unwrap().others.push(("a".to_owned(), finding));
-    let written = StatusSnapshot::default().after(&report, true, &rules(&["a"]));
+    let written = StatusSnapshot::default().after(&report, &Scope::All, &rules(&["a"]));
     assert_eq!(read(&serde_json::to_string(&written).unwrap()), written);
     assert_eq!((written.findings.len(), written.unknown.len()), (1, 1));
 }

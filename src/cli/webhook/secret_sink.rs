@@ -10,29 +10,29 @@ use std::{
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::{complain, print};
+use crate::cli::{print, print_to_stderr};
 
 /// Opened before the secret exists: a secret that cannot be kept is lost for ever.
 #[derive(Debug)]
-pub(super) enum Sink {
+pub(super) enum SecretSink {
     /// A new file.
-    New(PathBuf, File),
+    NewFile(PathBuf, File),
     /// A file that is there, to which it is added as another line.
-    More(PathBuf, File),
+    ExistingFile(PathBuf, File),
     /// Standard output, which then carries nothing else.
-    Output,
+    Stdout,
 }
 
-impl Sink {
+impl SecretSink {
     /// A file that must not exist yet, or hold nothing, or standard output.
-    pub(super) fn fresh(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Output) };
+    pub(super) fn new_file(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         match file {
-            Ok(file) => Ok(Self::New(path.to_owned(), file)),
+            Ok(file) => Ok(Self::NewFile(path.to_owned(), file)),
             // As a mount may have made it, to be filled.
             Err(_) if fs::metadata(path).is_ok_and(|there| there.is_file() && there.len() == 0) => {
-                Self::adding(Some(path))
+                Self::append_to(Some(path))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(anyhow::anyhow!(
                 "{} exists, and is not overwritten; name another file, or add to it with --append",
@@ -43,35 +43,35 @@ impl Sink {
     }
 
     /// A file that may exist, or standard output.
-    pub(super) fn adding(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Output) };
+    pub(super) fn append_to(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
         if !path.exists() {
-            return Self::fresh(Some(path));
+            return Self::new_file(Some(path));
         }
         let file = OpenOptions::new().read(true).append(true).open(path);
         let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
         let mode = file.metadata().map(|metadata| metadata.permissions().mode()).unwrap_or_default();
         if mode & 0o077 != 0 {
-            complain(&format!(
+            print_to_stderr(&format!(
                 "warning: others on this machine may read {} (mode {:o})",
                 path.display(),
                 mode & 0o777
             ));
         }
-        Ok(Self::More(path.to_owned(), file))
+        Ok(Self::ExistingFile(path.to_owned(), file))
     }
 
     /// The file.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::New(path, _) | Self::More(path, _) => Some(path),
-            Self::Output => None,
+            Self::NewFile(path, _) | Self::ExistingFile(path, _) => Some(path),
+            Self::Stdout => None,
         }
     }
 
     /// Where the secret before the one that was kept last is, in words; none if there is none.
-    pub(super) fn place_before(&self) -> Option<String> {
-        let Self::More(path, _) = self else { return None };
+    pub(super) fn previous_secret(&self) -> Option<String> {
+        let Self::ExistingFile(path, _) = self else { return None };
         let text = fs::read_to_string(path).ok()?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let numbers: Vec<usize> = lines.map(|(index, _)| index + 1).collect();
@@ -81,10 +81,10 @@ impl Sink {
     }
 
     /// Tells people something, on standard output unless the secret goes there.
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn tell(&self, text: &str) {
         match self {
-            Self::New(..) | Self::More(..) => print(text),
-            Self::Output => complain(text),
+            Self::NewFile(..) | Self::ExistingFile(..) => print(text),
+            Self::Stdout => print_to_stderr(text),
         }
     }
 
@@ -92,17 +92,17 @@ impl Sink {
     pub(super) fn keep(&mut self, secret: &SecretString) -> io::Result<()> {
         let secret = secret.expose_secret();
         match self {
-            Self::New(_, file) => {
+            Self::NewFile(_, file) => {
                 writeln!(file, "{secret}")?;
                 file.sync_all()
             }
-            Self::More(_, file) => {
-                let start = if ends_in_a_line(file)? { "" } else { "\n" };
+            Self::ExistingFile(_, file) => {
+                let start = if ends_with_newline(file)? { "" } else { "\n" };
                 // One write, so that a reader sees all of it or nothing.
                 file.write_all(format!("{start}{secret}\n").as_bytes())?;
                 file.sync_all()
             }
-            Self::Output => {
+            Self::Stdout => {
                 let mut output = io::stdout().lock();
                 writeln!(output, "{secret}")?;
                 output.flush()
@@ -112,7 +112,7 @@ impl Sink {
 
     /// Removes the new file again, because there is no secret for it.
     pub(super) fn discard(self) {
-        if let Self::New(path, file) = self {
+        if let Self::NewFile(path, file) = self {
             drop(file);
             // An empty file that stays does no harm but to the next attempt, which names it.
             let _ = fs::remove_file(path);
@@ -120,7 +120,7 @@ impl Sink {
     }
 }
 
-fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(true);
     }
@@ -142,10 +142,10 @@ mod tests {
     fn a_new_file_is_for_its_owner_alone_and_never_an_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
-        let mut sink = Sink::fresh(Some(&path)).unwrap();
+        let mut sink = SecretSink::new_file(Some(&path)).unwrap();
         sink.keep(&"first".into()).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("first\n", 0o600));
-        let refused = Sink::fresh(Some(&path)).unwrap_err().to_string();
+        let refused = SecretSink::new_file(Some(&path)).unwrap_err().to_string();
         assert!(refused.contains("not overwritten"), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
@@ -155,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         fs::write(&path, "").unwrap();
-        Sink::fresh(Some(&path)).unwrap().keep(&"first".into()).unwrap();
+        SecretSink::new_file(Some(&path)).unwrap().keep(&"first".into()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
 
@@ -164,8 +164,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         fs::write(&path, "first").unwrap();
-        Sink::adding(Some(&path)).unwrap().keep(&"second".into()).unwrap();
-        Sink::adding(Some(&path)).unwrap().keep(&"third".into()).unwrap();
+        SecretSink::append_to(Some(&path)).unwrap().keep(&"second".into()).unwrap();
+        SecretSink::append_to(Some(&path)).unwrap().keep(&"third".into()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\nthird\n");
     }
 
@@ -174,9 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         let added = |secret: &str| {
-            let mut sink = Sink::adding(Some(&path)).unwrap();
+            let mut sink = SecretSink::append_to(Some(&path)).unwrap();
             sink.keep(&secret.into()).unwrap();
-            sink.place_before().map(|place| place.replace(path.to_str().unwrap(), "F"))
+            sink.previous_secret().map(|place| place.replace(path.to_str().unwrap(), "F"))
         };
         assert_eq!(added("first"), None);
         assert_eq!(added("second").as_deref(), Some("line 1 of F, the one before the new one (line 2)"));
@@ -189,10 +189,10 @@ mod tests {
     fn what_holds_no_secret_is_removed_but_never_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
-        Sink::fresh(Some(&path)).unwrap().discard();
+        SecretSink::new_file(Some(&path)).unwrap().discard();
         assert!(!path.exists());
         fs::write(&path, "first\n").unwrap();
-        Sink::adding(Some(&path)).unwrap().discard();
+        SecretSink::append_to(Some(&path)).unwrap().discard();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
 }

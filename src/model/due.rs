@@ -1,0 +1,60 @@
+//! Grants of ours that should go: what passes remember of them from one look to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{LedgerRow, Source, Window};
+
+/// To take access away takes two looks; the second begins at least this long after the first is over.
+pub const BETWEEN_LOOKS: TimeDelta = TimeDelta::seconds(2);
+
+/// What passes remember of the revocations that were due. A grant that is not named was not due when it was last seen
+/// whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DueRevocations {
+    /// What is due, by the grant's row.
+    pub due: BTreeMap<LedgerRow, DueRevocation>,
+    /// When the revocations were decided that the guard counted and let through lately.
+    pub counted: BTreeMap<LedgerRow, DateTime<Utc>>,
+}
+
+/// A grant that should go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueRevocation {
+    /// When the first of the looks was over that all found it due.
+    pub since: DateTime<Utc>,
+    /// The access that goes with it, as all these looks agree.
+    pub lost: Vec<Window>,
+    /// Whether the guard holds it.
+    #[serde(default)]
+    pub held: bool,
+}
+
+/// A look that is to confirm what an earlier one found due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondLook {
+    /// Not before this instant.
+    pub at: DateTime<Utc>,
+    /// At what; everything if nothing is named.
+    pub sources: BTreeSet<Source>,
+}
+
+impl DueRevocations {
+    /// Whether another look may let something go.
+    pub fn awaits_a_look(&self) -> bool {
+        self.due.values().any(|due| !due.held)
+    }
+
+    /// The grants that the guard holds, also those that ended meanwhile.
+    pub fn held(&self) -> impl Iterator<Item = LedgerRow> {
+        self.due.iter().filter(|(_, due)| due.held).map(|(row, _)| *row)
+    }
+
+    /// How many grants of `ledger` the guard holds.
+    pub fn held_among(&self, ledger: impl IntoIterator<Item = LedgerRow>) -> usize {
+        ledger.into_iter().filter(|row| self.due.get(row).is_some_and(|due| due.held)).count()
+    }
+}

@@ -1,0 +1,50 @@
+//! What would come of a plan, for whoever only wants to see it.
+
+use chrono::{DateTime, Utc};
+
+use super::{Action, Plan, Released, Settings, plan};
+use crate::{
+    model::{BETWEEN_LOOKS, DueRevocation, FOREVER, LedgerRow, OwnGrant, Window, later},
+    reconcile::world::World,
+};
+
+/// The plan of a pass in which every write succeeds and every second look agrees with the first.
+pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
+    let first = plan(now, settings, world, released);
+    if first.awaiting.is_empty() {
+        return first;
+    }
+    let mut world = world.clone();
+    let rows = (world.ledger.iter().map(|own| own.row.number()).max().unwrap_or_default() + 1..)
+        .map(LedgerRow::from);
+    let made: Vec<OwnGrant> =
+        rows.zip(first.actions()).filter_map(|(row, action)| made(row, action)).collect();
+    let gone = |own: &OwnGrant| {
+        first.actions().any(|action| matches!(action, Action::Revoke(due) if due.row == own.row))
+    };
+    world.ledger.retain(|own| !gone(own));
+    let unchanged_more = made.len();
+    world.ledger.extend(made);
+    world.due = first.due.clone();
+    let since = later(now, -BETWEEN_LOOKS);
+    for DueRevocation { since: looked, lost, .. } in world.due.due.values_mut() {
+        *looked = since.min(*looked);
+        *lost = Window::new(since, FOREVER).into_iter().collect();
+    }
+    let mut second = plan(now, settings, &world, released);
+    second.unchanged -= unchanged_more;
+    second.pairs = first.pairs.into_iter().chain(second.pairs).collect();
+    second
+}
+
+/// The grant that a write makes, if it makes one.
+fn made(row: LedgerRow, action: &Action) -> Option<OwnGrant> {
+    match action {
+        Action::Create(new) => {
+            let id = Some(format!("planned-{}", row.number()).into());
+            let grant = crate::model::Grant { id, ..new.grant.clone() };
+            Some(OwnGrant { row, grant, causes: new.causes.clone() })
+        }
+        Action::Revoke(_) => None,
+    }
+}

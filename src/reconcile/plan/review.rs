@@ -1,0 +1,266 @@
+//! Which of the revocations that are due may be done: those that two complete looks agree on, and of these no more than
+//! the guard allows.
+//!
+//! One wrong answer must not lock anybody out, so the first look that finds a grant due only writes that down. The
+//! guard is there against an answer that stays wrong for many: what it holds once, it holds until somebody confirms it
+//! or a look finds that enough of it is wanted again. Grants that end meanwhile go on counting, or time would free the
+//! rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Released, Revocation, RevocationReason, Settings,
+    pairs::{Decision, PairFacts},
+};
+use crate::{
+    model::{
+        BETWEEN_LOOKS, DueRevocation, DueRevocations, LedgerRow, OwnGrant, ResourceId, Rule, SecondLook,
+        Source, Window, Windows, later,
+    },
+    reconcile::world::World,
+};
+
+/// A grant that starts within this time is as good as in force: whoever is about to need it plans with it.
+const SOON: TimeDelta = TimeDelta::hours(1);
+/// The guard counts over this time.
+const COUNTED_FOR: TimeDelta = TimeDelta::minutes(1);
+
+/// What may become of the grants that are due.
+#[derive(Debug, Default)]
+pub(super) struct Review {
+    /// The guard keeps these.
+    pub(super) held: BTreeSet<LedgerRow>,
+    /// A second look must agree first.
+    pub(super) awaiting: BTreeSet<LedgerRow>,
+    pub(super) second_look: Option<SecondLook>,
+    /// What the next look must know.
+    pub(super) due: DueRevocations,
+    /// The guard would have held what goes, but somebody confirmed it.
+    pub(super) released: bool,
+}
+
+/// One grant that is due.
+struct Due<'d> {
+    own: &'d OwnGrant,
+    /// The access that goes with it.
+    lost: Vec<Window>,
+    /// Since when all looks agree.
+    since: DateTime<Utc>,
+    is_agreed: bool,
+    was_held: bool,
+    /// The guard counts it: access goes now or soon, and nobody takes the place.
+    counts: bool,
+}
+
+/// Whether a revocation takes a second look. One that makes room for what is wanted earlier takes none unless it is in
+/// force: whoever is on call now must not wait.
+pub(super) fn needs_second_look(now: DateTime<Utc>, revocation: &Revocation) -> bool {
+    match revocation.reason {
+        RevocationReason::NotWanted | RevocationReason::OtherAddress | RevocationReason::TooLong => true,
+        RevocationReason::Duplicate | RevocationReason::InTheWay => revocation.grant.window.contains(now),
+    }
+}
+
+/// Reviews what `decisions` about `pairs` would revoke. `now` is when the look began.
+pub(super) fn review(
+    now: DateTime<Utc>,
+    settings: &Settings,
+    world: &World,
+    pairs: &[PairFacts<'_>],
+    decisions: &[Decision],
+    released: Released,
+) -> Review {
+    let due = find_due(now, settings, world, pairs, decisions);
+    let verdict = guard(now, settings, world, &due, pairs, released);
+    let mut review = Review { released: verdict == Verdict::Released, ..Review::default() };
+    for found in &due {
+        if verdict == Verdict::Held && found.counts && (found.is_agreed || found.was_held) {
+            review.held.insert(found.own.row);
+        } else if !found.is_agreed {
+            review.awaiting.insert(found.own.row);
+        }
+    }
+    review.second_look = second_look(settings, &due, &review.awaiting);
+    review.due = remember(now, world, pairs, &due, &review, verdict);
+    review
+}
+
+/// The revocations that take a look or two, each with what earlier looks said of it.
+fn find_due<'p>(
+    now: DateTime<Utc>,
+    settings: &Settings,
+    world: &World,
+    pairs: &'p [PairFacts<'_>],
+    decisions: &[Decision],
+) -> Vec<Due<'p>> {
+    let going: BTreeSet<LedgerRow> =
+        decisions.iter().flat_map(|decision| &decision.revoke).map(|revocation| revocation.row).collect();
+    let places = places(pairs, &going);
+    let mut due = Vec::new();
+    for (facts, decision) in pairs.iter().zip(decisions) {
+        let wanted = facts.wanted();
+        for revocation in decision.revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
+            let Some(own) = facts.ours.iter().find(|own| own.row == revocation.row) else { continue };
+            let lost = lost(facts, own, &wanted, &going);
+            let before = world.due.due.get(&own.row);
+            let agreed = before.filter(|before| agrees(before, &lost, settings.horizon));
+            let since = agreed.map_or(world.seen_at.max(now), |before| before.since);
+            let taken = places.get(&own.grant.resource_id);
+            let is_handed_over = taken.is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
+            due.push(Due {
+                own,
+                since,
+                is_agreed: agreed.is_some() && now - since >= BETWEEN_LOOKS,
+                was_held: before.is_some_and(|before| before.held),
+                counts: own.grant.window.start() <= later(now, SOON)
+                    && !is_handed_over
+                    && !is_replaced(now, revocation, &wanted),
+                lost,
+            });
+        }
+    }
+    due
+}
+
+/// The access that goes with a grant: what of it is neither wanted nor in another grant of the pair that stays.
+fn lost(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows, going: &BTreeSet<LedgerRow>) -> Vec<Window> {
+    let others = facts.ours.iter().filter(|other| other.row != own.row && !going.contains(&other.row));
+    let stays: Windows = others.map(|other| other.grant.window).chain(wanted.iter().copied()).collect();
+    facts.in_view(own).map(|in_view| stays.missing_from(in_view)).unwrap_or_default()
+}
+
+/// When somebody has access to a resource by grants that stay.
+fn places<'p>(pairs: &'p [PairFacts<'_>], going: &BTreeSet<LedgerRow>) -> BTreeMap<&'p ResourceId, Windows> {
+    let mut staying: BTreeMap<&ResourceId, Vec<Window>> = BTreeMap::new();
+    for facts in pairs.iter().filter(|facts| !facts.unsettled) {
+        let stay = facts.ours.iter().filter(|own| !going.contains(&own.row));
+        staying.entry(&facts.pair.resource).or_default().extend(stay.map(|own| own.grant.window));
+    }
+    staying.into_iter().map(|(resource, windows)| (resource, windows.into_iter().collect())).collect()
+}
+
+/// Whether the earlier looks found all of this lost, as far as they could see.
+fn agrees(before: &DueRevocation, lost: &[Window], horizon: TimeDelta) -> bool {
+    let then: Windows = before.lost.iter().copied().collect();
+    let seen_until = later(before.since, horizon);
+    lost.iter().filter_map(|lost| lost.until(seen_until)).all(|lost| then.cover(lost))
+}
+
+/// Whether a person's own window only makes room for the right one.
+fn is_replaced(now: DateTime<Utc>, revocation: &Revocation, wanted: &Windows) -> bool {
+    match revocation.reason {
+        RevocationReason::Duplicate | RevocationReason::InTheWay => true,
+        RevocationReason::TooLong => {
+            let in_force = revocation.grant.window.contains(now);
+            !in_force || wanted.iter().any(|window| window.contains(now))
+        }
+        RevocationReason::NotWanted | RevocationReason::OtherAddress => false,
+    }
+}
+
+/// What the guard says of the revocations that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// So few are due that nothing is held any more.
+    Free,
+    /// None of those that this look saw is due, but enough of what is held.
+    Nothing,
+    Held,
+    /// They would be held, but somebody confirmed them.
+    Released,
+}
+
+fn guard(
+    now: DateTime<Utc>,
+    settings: &Settings,
+    world: &World,
+    due: &[Due<'_>],
+    pairs: &[PairFacts<'_>],
+    released: Released,
+) -> Verdict {
+    let counting = due.iter().filter(|due| due.counts && (due.is_agreed || due.was_held)).count();
+    let seen: BTreeSet<LedgerRow> = due.iter().map(|due| due.own.row).collect();
+    let wanted_again = wanted(pairs);
+    let elsewhere = world.due.held().filter(|row| !seen.contains(row) && !wanted_again.contains(row)).count();
+    let lately = lately(now, world).filter(|(row, _)| !seen.contains(row)).count();
+    match counting {
+        _ if counting + elsewhere + lately <= settings.max_revocations => Verdict::Free,
+        0 => Verdict::Nothing,
+        _ if released.covers(counting) => Verdict::Released,
+        _ => Verdict::Held,
+    }
+}
+
+/// The revocations that counted within the last minute, beside those that count because they are held.
+fn lately(now: DateTime<Utc>, world: &World) -> impl Iterator<Item = (LedgerRow, DateTime<Utc>)> {
+    let DueRevocations { due, counted } = &world.due;
+    let counted = counted.iter().map(|(row, at)| (*row, *at));
+    counted.filter(move |(row, at)| now - *at < COUNTED_FOR && !due.get(row).is_some_and(|due| due.held))
+}
+
+/// The grants that this look, whole for them, found wanted.
+fn wanted(pairs: &[PairFacts<'_>]) -> BTreeSet<LedgerRow> {
+    let settled = pairs.iter().filter(|facts| !facts.unsettled);
+    settled
+        .flat_map(|facts| {
+            let wanted = facts.wanted();
+            let is_wanted = move |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| wanted.cover(view));
+            facts.ours.iter().copied().filter(is_wanted).map(|own| own.row)
+        })
+        .collect()
+}
+
+/// When what awaits a second look can have one, and where.
+fn second_look(settings: &Settings, due: &[Due<'_>], awaiting: &BTreeSet<LedgerRow>) -> Option<SecondLook> {
+    let awaiting: Vec<&Due<'_>> = due.iter().filter(|due| awaiting.contains(&due.own.row)).collect();
+    let at = awaiting.iter().map(|due| later(due.since, BETWEEN_LOOKS)).max()?;
+    let named: BTreeSet<Source> = settings.rules.iter().flat_map(Rule::sources).collect();
+    let mut sources = BTreeSet::new();
+    for due in awaiting {
+        let causes = due.own.causes.iter().map(|cause| cause.source.clone());
+        let causes: Vec<Source> = causes.filter(|source| named.contains(source)).collect();
+        if causes.is_empty() {
+            return Some(SecondLook { at, sources: BTreeSet::new() });
+        }
+        sources.extend(causes);
+    }
+    Some(SecondLook { at, sources })
+}
+
+/// What the next look must know of this one.
+fn remember(
+    now: DateTime<Utc>,
+    world: &World,
+    pairs: &[PairFacts<'_>],
+    due: &[Due<'_>],
+    review: &Review,
+    verdict: Verdict,
+) -> DueRevocations {
+    let live: BTreeSet<LedgerRow> = world.ledger.iter().map(|own| own.row).collect();
+    let mut after = DueRevocations { due: world.due.due.clone(), counted: lately(now, world).collect() };
+    for row in wanted(pairs) {
+        after.due.remove(&row);
+    }
+    if verdict == Verdict::Free {
+        after.due.values_mut().for_each(|due| due.held = false);
+    }
+    for due in due {
+        let held = review.held.contains(&due.own.row);
+        after.due.insert(due.own.row, DueRevocation { since: due.since, lost: due.lost.clone(), held });
+        if due.counts && due.is_agreed && verdict == Verdict::Free {
+            after.counted.entry(due.own.row).or_insert(now);
+        }
+    }
+    if verdict == Verdict::Held {
+        // They were part of what came due at once, so they go on counting with the rest.
+        for (row, at) in lately(now, world) {
+            let gone = DueRevocation { since: at, lost: Vec::new(), held: true };
+            after.due.entry(row).and_modify(|due| due.held = true).or_insert(gone);
+        }
+    }
+    let is_over = !after.held().any(|row| live.contains(&row));
+    after.due.retain(|row, due| live.contains(row) || due.held && !is_over);
+    after
+}

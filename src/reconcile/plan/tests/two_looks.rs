@@ -1,0 +1,126 @@
+//! To give access takes one look, to take it away takes two.
+
+use chrono::TimeDelta;
+use insta::assert_snapshot;
+
+use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
+use crate::{
+    model::SecondGrant,
+    reconcile::plan::{Action, Plan},
+};
+
+/// Day is relieved by night before the end of the shift.
+fn relieved() -> Scene {
+    Scene::with_shifts([shift("night", 10, 20)]).ours([own(1, "day", 8, 20)])
+}
+
+/// The next look, so many milliseconds later, after `plan` was carried out as far as it revokes nothing.
+fn next(mut scene: Scene, plan: &Plan, ms: i64) -> Scene {
+    scene.world.due = plan.due.clone();
+    scene.now += TimeDelta::milliseconds(ms);
+    scene
+}
+
+fn revoked(plan: &Plan) -> Vec<i64> {
+    let revoked = plan.actions().filter_map(|action| match action {
+        Action::Revoke(due) => Some(due.row.number()),
+        Action::Create(_) => None,
+    });
+    revoked.collect()
+}
+
+#[test]
+fn the_first_look_gives_and_takes_nothing() {
+    let first = relieved().first_look();
+    assert_snapshot!(first, @r#"
+    grant     night@corp.example on db from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
+              because of rule "db": user P-night is on call for schedule PS
+    due       day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
+              nothing justifies it; it is revoked if a second look agrees
+    0 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
+    "#);
+    assert_eq!((first.unchanged, first.awaiting.len()), (0, 1));
+    assert_eq!(first.second_look.unwrap().at, relieved().now + TimeDelta::seconds(2));
+}
+
+#[test]
+fn a_second_look_takes_what_both_found_due() {
+    let first = relieved().first_look();
+    for (ms, expected) in [(0, vec![]), (1999, vec![]), (2000, vec![1]), (3_600_000, vec![1])] {
+        let second = next(relieved(), &first, ms).first_look();
+        assert_eq!(revoked(&second), expected, "after {ms} ms");
+    }
+}
+
+#[test]
+fn a_look_in_between_that_says_otherwise_starts_anew() {
+    let first = relieved().first_look();
+    let right = relieved().on_call(schedule("PS"), [shift("day", 8, 20)]);
+    let otherwise = next(right, &first, 1000).first_look();
+    assert!(otherwise.due.due.is_empty());
+    let third = next(relieved(), &otherwise, 3000).first_look();
+    assert_eq!((revoked(&third), third.awaiting.len()), (vec![], 1));
+}
+
+#[test]
+fn a_look_without_an_answer_is_none() {
+    let first = relieved().first_look();
+    let silent = next(relieved().unseen(schedule("PS")), &first, 3000).first_look();
+    assert_eq!((revoked(&silent), silent.awaiting.len()), (vec![], 0));
+    assert_eq!(silent.due, first.due, "it confirms nothing, and refutes nothing");
+    let third = next(relieved(), &silent, 4000).first_look();
+    assert_eq!(revoked(&third), [1]);
+}
+
+#[test]
+fn looks_must_agree_on_what_is_lost() {
+    let scene = |until| Scene::with_shifts([shift("day", 8, until)]).ours([own(1, "day", 8, 20)]);
+    let shorter = scene(19).first_look();
+    let none = next(scene(12), &shorter, 3000).first_look();
+    assert_eq!(revoked(&none), [0; 0], "only one look says that access ends now");
+    let longer = next(scene(19), &scene(18).first_look(), 3000).first_look();
+    assert_eq!(revoked(&longer), [1], "both say that the last hour is lost");
+}
+
+#[test]
+fn access_of_tomorrow_takes_two_looks_unless_it_makes_room_for_what_is_wanted_now() {
+    let scene = Scene::with_shifts([]).ours([own(1, "day", 30, 40)]);
+    let first = scene.first_look();
+    assert_eq!((revoked(&first), first.awaiting.len()), (vec![], 1));
+    assert_eq!(revoked(&next(scene, &first, 2000).first_look()), [1]);
+
+    let urgent = Scene::with_shifts([shift("day", 8, 20), shift("day", 30, 40)])
+        .ours([own(1, "day", 30, 40)])
+        .second_grant(SecondGrant::Refused);
+    assert_eq!(revoked(&urgent.first_look()), [1]);
+}
+
+#[test]
+fn a_horizon_that_moves_is_no_disagreement() {
+    let scene = Scene::with_shifts([without_end(shift("night", 10, 20))]).ours([own(1, "day", 8, 24 * 30)]);
+    let first = scene.first_look();
+    assert_eq!(revoked(&next(scene, &first, 60_000).first_look()), [1]);
+}
+
+#[test]
+fn what_awaits_a_look_keeps_its_place_where_a_second_grant_is_refused() {
+    let scene = Scene::with_shifts([shift("day", 8, 16), shift("day", 25, 26)])
+        .ours([own(1, "day", 8, 20)])
+        .second_grant(SecondGrant::Refused);
+    let first = scene.first_look();
+    assert_eq!(first.actions().count(), 0, "{first}");
+    let second = next(scene, &first, 2000).first_look();
+    assert_eq!(second.actions().count(), 2, "revoked and made anew: {second}");
+}
+
+#[test]
+fn the_second_look_is_where_the_grant_came_from() {
+    let everywhere = |scene: &Scene| scene.first_look().second_look.unwrap().sources.is_empty();
+    assert!(everywhere(&relieved()), "nobody knows why it was made");
+    let ours = made_for("day", "PS", own(1, "day", 8, 20));
+    let mut scene = Scene::with_shifts([shift("night", 10, 20)]).ours([ours]);
+    assert_eq!(scene.first_look().second_look.unwrap().sources, [schedule("PS")].into());
+    scene.settings.rules = vec![schedule_rule("db", &["PX"])];
+    let scene = scene.on_call(schedule("PX"), []);
+    assert!(everywhere(&scene), "no rule names the schedule any more");
+}
