@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Account, DueRevocations, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
-    ResourceSelector, SecondGrant, Source, UserId,
+    Account, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal,
+    Resource, ResourceSelector, SecondGrant, Source, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -15,6 +15,8 @@ use crate::model::{
 pub(crate) struct World {
     /// Who is on call, by what PagerDuty was asked about.
     pub(crate) on_calls: BTreeMap<Source, Observed<Vec<OnCall>>>,
+    /// What is missing in an answer that told some on-calls: these give access, and nothing is taken away.
+    pub(crate) doubts: BTreeMap<Source, Fault>,
     /// The login e-mail of everyone on call, as PagerDuty writes it; none for deleted users.
     pub(crate) people: BTreeMap<UserId, Observed<Option<String>>>,
     /// strongDM's user accounts by e-mail.

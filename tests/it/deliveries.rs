@@ -62,8 +62,8 @@ async fn a_burst_about_one_schedule_is_refreshed_together_and_none_is_lost() {
     let before = scene.refreshes();
     let began = Instant::now();
     join_all((0..100).map(async |_| scene.deliver(&scene.about(SCHEDULE)).await)).await;
-    let took = usize::try_from(began.elapsed().as_secs()).expect("a few seconds");
     scene.all_served().await;
+    let took = usize::try_from(began.elapsed().as_secs()).expect("a few seconds");
 
     assert_eq!(scene.events().await.len(), 100);
     let refreshes = scene.refreshes() - before;

@@ -5,7 +5,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use reqwest::Method;
 use sandbox::{
     faults::{Action, Fault},
     world::{LONELY_SCHEDULE, SCHEDULE},

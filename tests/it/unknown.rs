@@ -107,8 +107,9 @@ async fn a_deleted_or_hidden_schedule_keeps_its_grants_and_hides_no_other() {
     scene.shifts(LONELY_SCHEDULE, &[(BO, -60, 120)]);
     let answer = scene.sync().await;
     assert_eq!(answer.status, 502);
-    assert_eq!(answer.json()["unknown"].as_array().expect("a list").len(), 1, "{}", answer.text);
+    assert_eq!(answer.count("unknown"), 2, "the schedule, and the policy that pages it: {}", answer.text);
     assert_eq!(answer.json()["unknown"][0]["schedule"], SCHEDULE);
+    assert_eq!(answer.json()["unknown"][1]["escalation_policy"], POLICY);
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     assert_eq!((scene.access(ANA, "prod-web-1"), scene.access(BO, "prod-web-1")), (vec![], vec![(0, 120)]));
 
@@ -227,4 +228,27 @@ async fn an_id_that_pagerduty_does_not_know_is_to_be_corrected_in_the_rule() {
     assert_eq!(answer["resources"][0]["access"], "unknown");
     let remedy = answer["resources"][0]["remedy"].as_str().expect("a text");
     assert_eq!(remedy, r#"correct the ID in rule "gone"; what is there stays meanwhile"#);
+}
+
+#[tokio::test]
+async fn a_policy_that_pages_somebody_is_not_believed_to_have_nobody() {
+    let policy =
+        format!("[[rules]]\nname = \"policy\"\nescalation_policies = [{POLICY:?}]\nresources = [{DB:?}]\n");
+    let scene = Scene::running(Config::with_rules([policy])).await;
+    let before = scene.access(ANA, DB);
+    assert!(!before.is_empty());
+    let nobody = json!({"oncalls": [], "limit": 100, "offset": 0, "more": false, "total": 0}).to_string();
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(200, nobody)).until_cleared());
+    let answer = scene.sync().await;
+    assert_eq!(
+        (answer.status, answer.count("unknown"), answer.count("revoked")),
+        (502, 1, 0),
+        "{}",
+        answer.text
+    );
+    let error = answer.json()["unknown"][0]["error"].as_str().map(str::to_owned).expect("a text");
+    assert!(error.contains("lists nobody on call at level 1"), "{error}");
+    assert_eq!(scene.access(ANA, DB), before);
+    scene.pagerduty.faults().clear();
+    scene.synced().await;
 }
