@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::execute::{Context, adopt, as_foreign, is_too_late};
+use super::execute::{Context, adopt, as_foreign};
 use crate::{
     clock,
     model::{AuditAction, AuditOutcome, ForeignGrant, GrantId},
@@ -51,10 +51,6 @@ impl Comparer {
         let listed: BTreeSet<&GrantId> = remote.iter().map(|found| &found.id).collect();
         for entry in self.store.ledger(context.now).await? {
             match (&entry.own.grant.id, entry.state) {
-                // Its call takes no effect any more, so the row may go.
-                (None, State::Lost) if is_too_late(&entry, context.now) => {
-                    self.store.settle_refused(entry.own.row, None).await?;
-                }
                 (None, State::Lost) => drop(adopt(&self.store, context, &entry, &remote).await?),
                 (Some(id), State::Live) if !listed.contains(id) => {
                     self.end_if_gone(context, &entry, id).await?;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(super) use self::{
     context::Context,
     round::{Executed, Round},
-    settle::{adopt, as_foreign, is_too_late},
+    settle::{adopt, as_foreign},
 };
 
 use self::{round::OUT_OF_TIME, second_grant::Refused};

@@ -39,11 +39,12 @@ impl From<strongdm::Error> for Settlement {
     }
 }
 
-/// How late a call can take effect whose answer was lost. What turns up later was made by somebody else.
+/// How late a call can take effect whose answer was lost. What turns up later was made by somebody else. The row stays
+/// until its window ends all the same: a replica that was frozen may yet settle it.
 const LATE: TimeDelta = TimeDelta::minutes(5);
 
 /// Whether a grant that turns up at `now` cannot come from the creation of this row any more.
-pub(crate) fn is_too_late(entry: &LedgerEntry, now: DateTime<Utc>) -> bool {
+fn is_too_late(entry: &LedgerEntry, now: DateTime<Utc>) -> bool {
     entry.state == State::Lost && now - entry.intended_at > LATE
 }
 
