@@ -68,8 +68,8 @@ pub(super) const SET_FACT: &str = "
     INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at";
 
-/// A write that changes nothing, to see whether the store takes one.
-pub(super) const TRY_TO_WRITE: &str = "DELETE FROM facts WHERE name = ''";
+/// The fact that is written to see whether the store takes a write: when that was last tried.
+pub(super) const WRITE_CHECK: &str = "write_check";
 
 pub(super) const REFUSALS: &str =
     "SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1";

@@ -54,8 +54,8 @@ pub use self::{
 /// The store, whichever database it is in.
 #[async_trait]
 pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
-    /// Whether the store takes writes now.
-    async fn check_writable(&self) -> Result<(), Error>;
+    /// Whether the store takes writes at `now`. It writes, since only that shows a full disk.
+    async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error>;
 
     /// Removes what is older than `before`, and event keys that are older than `keys_before`: a few rows of each table, so
     /// that deliveries do not wait behind it. True if more may be left.

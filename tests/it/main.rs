@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod deployment;
 mod explain;
+mod full_disk;
 mod generated;
 mod grants;
 mod guard;

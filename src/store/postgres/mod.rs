@@ -24,7 +24,9 @@ use sqlx::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
+use super::{
+    Error, Knowledge, Lease, OpenError, Store, inbox::Queue, knowledge::WRITE_CHECK, migrations, prune,
+};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
@@ -93,14 +95,8 @@ impl Postgres {
 
 #[async_trait]
 impl Store for Postgres {
-    async fn check_writable(&self) -> Result<(), Error> {
-        within(async {
-            let mut transaction = self.pool.begin().await?;
-            sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
-            transaction.rollback().await?;
-            Ok(())
-        })
-        .await
+    async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.set_fact(WRITE_CHECK, &now.to_rfc3339(), None).await
     }
 
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
