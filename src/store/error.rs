@@ -25,7 +25,7 @@ pub enum Error {
     Corrupt {
         /// What kind of value.
         what: &'static str,
-        /// The value.
+        /// How the value begins.
         value: String,
     },
     /// More deliveries are waiting for the disk than may.
@@ -52,7 +52,14 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// How much of a value that cannot be read is shown.
+const SHOWN: usize = 80;
+
 impl Error {
+    pub(super) fn corrupt(what: &'static str, value: &str) -> Self {
+        Self::Corrupt { what, value: value.chars().take(SHOWN).collect() }
+    }
+
     /// Whether the same may well succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {

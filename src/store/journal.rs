@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Error,
-    column::{from_json, from_ms},
+    column::{from_json, from_ms, to_json},
     row::row,
 };
 use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
@@ -161,7 +161,8 @@ row! {
 impl StoredAudit {
     fn read(self) -> Result<AuditRow, Error> {
         let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
-        let grant = from_json("grant", &granted)?;
+        // What is no JSON is shown as the text that it is: one entry must not hide the others.
+        let grant = from_json("grant", &granted).or_else(|_| from_json("text", &to_json(&granted)))?;
         Ok(AuditRow {
             seq,
             at: from_ms(at_ms),

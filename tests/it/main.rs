@@ -32,5 +32,6 @@ mod sources;
 mod subscription_watch;
 mod tls;
 mod unknown;
+mod unreadable;
 mod webhook_command;
 mod writes;
