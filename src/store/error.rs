@@ -76,6 +76,13 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
         return "no connection in time: the server is down or refuses, or all connections are busy"
             .to_owned();
     }
+    if let Some(sqlx::Error::Tls(reason)) = error.downcast_ref()
+        && reason.to_string() == "server does not support TLS"
+    {
+        return "the server takes no TLS, without which nothing is sent to another machine; give it a certificate, or, \
+                where the network between is private, add ?sslmode=disable to store.url"
+            .to_owned();
+    }
     let chain = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = chain.map(ToString::to_string).collect();
     let adds = |(at, text): &(usize, &String)| texts.get(at + 1).is_none_or(|next| !text.contains(next));

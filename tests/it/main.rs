@@ -9,6 +9,7 @@ mod admin;
 mod architecture;
 mod check;
 mod crash;
+mod database;
 mod deliveries;
 mod deployment;
 mod explain;
