@@ -137,7 +137,7 @@ pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started
 
 /// Removes entries made before `$1`.
 pub(super) const PRUNE_AUDIT: &str =
-    "DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)";
+    "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 ORDER BY at_ms LIMIT 500)";
 
 /// Removes reports of passes that began before `$1`.
 pub(super) const PRUNE_PASSES: &str = "

@@ -81,6 +81,12 @@ pub(super) const SET_REFUSAL: &str =
 
 pub(super) const FORGET_REFUSAL: &str = "DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2";
 
+/// Removes refusals that no longer held before `$1`.
+pub(super) const PRUNE_REFUSALS: &str = "
+    DELETE FROM refusals
+    WHERE (account_id, resource_id) IN
+      (SELECT account_id, resource_id FROM refusals WHERE until_at < $1 LIMIT 500)";
+
 pub(super) const LINKS: &str = "SELECT schedule_id, policy_id FROM links";
 
 pub(super) const FORGET_LINKS: &str = "DELETE FROM links";

@@ -18,6 +18,7 @@ mod generated;
 mod grants;
 mod guard;
 mod hostile;
+mod housekeeping;
 mod import;
 mod intake;
 mod listings;
