@@ -9,6 +9,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod place;
 
 use std::{
     fs::{File, TryLockError},
@@ -46,6 +47,7 @@ impl Sqlite {
     /// Opens the file as its only owner, makes it if need be, and brings the schema up to date.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        place::warn_of_unsuitable(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
