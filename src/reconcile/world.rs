@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Account, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal,
-    Resource, ResourceSelector, SecondGrant, Source, UserId,
+    Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) foreign: Vec<ForeignGrant>,
     /// Account and resource pairs for which an earlier write has an unknown outcome.
     pub(crate) unsettled: Vec<Pair>,
+    /// Rows of our ledger that cannot be read. Their pairs are among the unsettled ones.
+    pub(crate) unreadable: Vec<Unknown>,
     /// What strongDM was last seen to do with a second grant.
     pub(crate) second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
@@ -42,8 +44,8 @@ pub(crate) struct World {
 impl World {
     /// A world of which nothing but this is known.
     pub(crate) fn of(recorded: Recorded) -> Self {
-        let Recorded { ledger, foreign, unsettled, second_grant, refusals, due } = recorded;
-        Self { ledger, foreign, unsettled, second_grant, refusals, due, ..Self::default() }
+        let Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, due } = recorded;
+        Self { ledger, foreign, unsettled, unreadable, second_grant, refusals, due, ..Self::default() }
     }
 
     /// The on-calls of all schedules and policies that answered.
@@ -70,6 +72,8 @@ pub(crate) struct Recorded {
     pub(crate) foreign: Vec<ForeignGrant>,
     /// Pairs for which an earlier write has an unknown outcome.
     pub(crate) unsettled: Vec<Pair>,
+    /// Rows of our ledger that cannot be read. Their pairs are among the unsettled ones.
+    pub(crate) unreadable: Vec<Unknown>,
     /// What strongDM was last seen to do with a second grant.
     pub(crate) second_grant: SecondGrant,
     /// Refusals that still hold.

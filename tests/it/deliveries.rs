@@ -140,8 +140,12 @@ async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says
         assert!(answer.header("retry-after").parse::<u32>().is_ok());
     })
     .await;
-    let ready = scene.get("/readyz").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("store_unavailable")));
+    let ready = wait_until("readiness tells", async || {
+        let ready = scene.get("/readyz").await;
+        (ready.status == 503).then_some(ready)
+    })
+    .await;
+    assert_eq!(ready.json()["status"], "store_unavailable");
     assert_eq!(scene.get("/healthz").await.status, 200);
 
     other.execute("ROLLBACK").await.expect("no lock");

@@ -5,6 +5,7 @@ use sandbox::{
     world::SCHEDULE,
 };
 use serde_json::json;
+use sqlx::{Connection, Executor, SqliteConnection};
 
 use crate::support::{ANA, BO, CEM, Config, Database, Scene, err, out};
 
@@ -79,4 +80,20 @@ async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     assert!(out(&import).starts_with("taken over: 2 grants"), "{import:?}");
     let audit = scene.run(&["audit", "--format", "jsonl"]).await;
     assert_eq!((audit.status.code(), out(&audit).lines().count()), (Some(0), 2));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_the_others_are_taken() {
+    let database = Database::create().await;
+    let mut scene = Scene::running(Config::default()).await;
+    scene.kill();
+    let url = format!("sqlite:{}", scene.dir().join("oncall-grants.db").display());
+    let mut old = SqliteConnection::connect(&url).await.expect("the file of the store");
+    old.execute("UPDATE grants SET state = 'parked' WHERE email = 'ana@example.com'").await.expect("a table");
+    old.close().await.expect("an open file");
+    move_to(&mut scene, database.url.as_str());
+    let output = scene.run(&["import", "--from", OLD]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(out(&output).starts_with("taken over: 1 grants, 0 were known already"), "{output:?}");
+    assert!(err(&output).contains("left behind") && err(&output).contains("parked"), "{output:?}");
 }

@@ -433,7 +433,7 @@ async fn a_pass_that_is_asked_for_while_the_database_is_away_is_to_be_asked_for_
     let answer = one.sync().await.expect("an answer");
     answer.assert_error(503, "unavailable");
     assert_eq!(answer.header("retry-after"), "5");
-    assert!(answer.text.contains("the store cannot be reached now"), "{}", answer.text);
+    assert!(answer.text.contains("the store cannot be used now"), "{}", answer.text);
     proxy.open();
     one.ready_becomes(200).await;
     one.synced().await;

@@ -4,6 +4,7 @@ mod command;
 mod config;
 mod http;
 mod patience;
+mod pgbouncer;
 mod postgres;
 mod proxy;
 mod python;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     config::{ADMIN_TOKEN, Config, rule},
     http::{Answer, NO_HEADERS},
     patience::{PATIENCE, in_time, wait_for, wait_until},
+    pgbouncer::PgBouncer,
     postgres::{Database, free_port},
     proxy::Proxy,
     python::python,
