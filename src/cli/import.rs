@@ -11,7 +11,7 @@ use crate::{
     clock,
     config::Store,
     model::{AuditAction, AuditOutcome, Grant, NewGrant},
-    store::{Address, AuditEntry, Duty, Lease, LedgerEntry, SharedStore, State},
+    store::{Address, AuditEntry, Duty, Lease, LedgerEntry, OpenRows, SharedStore, State, UnreadableRow},
     wiring,
 };
 
@@ -39,19 +39,23 @@ pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<E
     let imported = copy_under_leases(&old, &new).await;
     old.close().await;
     new.close().await;
-    let Imported { taken_over, known } = imported?;
+    let Imported { taken_over, known, left_behind } = imported?;
     print(&format!(
         "taken over: {taken_over} grants, {known} were known already. Do not start the service on the old store again: \
          two would look after the same grants."
     ));
-    Ok(ExitStatus::Done)
+    for UnreadableRow { row, pair, error } in &left_behind {
+        tracing::error!("row {} of the old store, for {pair}, was left behind: {error}", row.number());
+    }
+    Ok(if left_behind.is_empty() { ExitStatus::Done } else { ExitStatus::Incomplete })
 }
 
-/// How many grants were imported, and how many the new store knew already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many grants were imported, how many the new store knew already, and what could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Imported {
     taken_over: usize,
     known: usize,
+    left_behind: Vec<UnreadableRow>,
 }
 
 async fn copy_under_leases(old: &SharedStore, new: &SharedStore) -> anyhow::Result<Imported> {
@@ -76,8 +80,9 @@ async fn copy(
     new_lease: &Lease,
 ) -> anyhow::Result<Imported> {
     let there = new.ledger(clock::now()).await?;
-    let mut imported = Imported::default();
-    for entry in old.ledger(clock::now()).await? {
+    let OpenRows { entries, unreadable } = old.open_rows(clock::now()).await?;
+    let mut imported = Imported { left_behind: unreadable, ..Imported::default() };
+    for entry in entries {
         let held = old.renew(old_lease, LEASE_TTL).await? && new.renew(new_lease, LEASE_TTL).await?;
         ensure!(
             held,

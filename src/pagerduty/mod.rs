@@ -15,7 +15,7 @@ mod wire;
 pub(crate) use self::{
     client::{
         Client,
-        directory::PolicyInfo,
+        directory::{PolicyInfo, PolicyLevel},
         http_client,
         request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},

@@ -26,12 +26,15 @@
 //! An answer that never arrives is the same as dying in the middle, without dying; so is a removal that was tried
 //! several times if the outcome of any attempt is unknown. What reaches strongDM only after we looked is found by the
 //! next comparison of the ledger with strongDM's list, at most `verify_interval` later. A creation: `lost` rows are
-//! kept until their window ends for that reason, and the duplicate is then revoked like any other. A removal: the
-//! grant vanished, and is made anew if it is wanted again.
+//! kept for that reason, and the duplicate is then revoked like any other; what turns up more than five minutes after the
+//! call was made by somebody else. A removal: the grant vanished, and is made anew if it is wanted again.
 //!
 //! *Revocations.* Only rows of the ledger are ever revoked, and only if the planner knows that nobody can want them;
 //! `plan/mod.rs` says how. Where strongDM takes a second grant, the new one is made first, and the old one stays if
-//! that fails.
+//! that fails. One wrong answer takes nothing away: the first look that finds a grant due writes that into the store, and
+//! a second complete one, at least two seconds later, must agree on all that would be lost. In a pass that somebody waits
+//! for, both looks are part of it; else the second one is a pass of its own, due by the timetable. What the guard holds
+//! is in the store as well, by row, so that no narrower pass, retry, restart or lapse of time frees it.
 //!
 //! *One at a time.* Passes of one process share one lock, and passes of several replicas one lease, which lasts 30 s
 //! by the database's clock and is renewed every 10 s (`lease.rs`). What is due is read again once the lease is there,

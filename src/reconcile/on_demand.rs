@@ -39,7 +39,7 @@ pub(crate) enum SyncError {
     /// The store failed, or the pass broke off.
     #[error("{0}")]
     Broken(String),
-    /// The store cannot be reached now.
+    /// The store cannot be used now.
     #[error("{0}")]
     NoStore(String),
     /// Other replicas kept the lease all the time.

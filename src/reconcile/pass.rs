@@ -196,6 +196,7 @@ impl PassRunner {
         if let Some(world) = self.observe(now, &request.scope, began + OBSERVE).await? {
             let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
+            report.take_unreadable(&world.unreadable);
             report.take_actions(&plan);
         } else {
             report.unknown.extend(self.unobserved());
@@ -283,6 +284,7 @@ impl PassRunner {
             log.record_ahead(&self.metrics, found, &plan.unknown);
         }
         report.take_decisions(plan);
+        report.take_unreadable(&world.unreadable);
         report.unreported.asked = world.on_calls.keys().cloned().collect();
         report.unreported.ahead = Some(ahead);
         Ok(())

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Account, DueRevocations, Email, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal, Resource,
-    ResourceSelector, SecondGrant, Source, UserId,
+    Account, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal,
+    Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -15,6 +15,8 @@ use crate::model::{
 pub(crate) struct World {
     /// Who is on call, by what PagerDuty was asked about.
     pub(crate) on_calls: BTreeMap<Source, Observed<Vec<OnCall>>>,
+    /// What is missing in an answer that told some on-calls: these give access, and nothing is taken away.
+    pub(crate) doubts: BTreeMap<Source, Fault>,
     /// The login e-mail of everyone on call, as PagerDuty writes it; none for deleted users.
     pub(crate) people: BTreeMap<UserId, Observed<Option<String>>>,
     /// strongDM's user accounts by e-mail.
@@ -27,6 +29,8 @@ pub(crate) struct World {
     pub(crate) foreign: Vec<ForeignGrant>,
     /// Account and resource pairs for which an earlier write has an unknown outcome.
     pub(crate) unsettled: Vec<Pair>,
+    /// Rows of our ledger that cannot be read. Their pairs are among the unsettled ones.
+    pub(crate) unreadable: Vec<Unknown>,
     /// What strongDM was last seen to do with a second grant.
     pub(crate) second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way.
@@ -40,8 +44,8 @@ pub(crate) struct World {
 impl World {
     /// A world of which nothing but this is known.
     pub(crate) fn of(recorded: Recorded) -> Self {
-        let Recorded { ledger, foreign, unsettled, second_grant, refusals, due } = recorded;
-        Self { ledger, foreign, unsettled, second_grant, refusals, due, ..Self::default() }
+        let Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, due } = recorded;
+        Self { ledger, foreign, unsettled, unreadable, second_grant, refusals, due, ..Self::default() }
     }
 
     /// The on-calls of all schedules and policies that answered.
@@ -68,6 +72,8 @@ pub(crate) struct Recorded {
     pub(crate) foreign: Vec<ForeignGrant>,
     /// Pairs for which an earlier write has an unknown outcome.
     pub(crate) unsettled: Vec<Pair>,
+    /// Rows of our ledger that cannot be read. Their pairs are among the unsettled ones.
+    pub(crate) unreadable: Vec<Unknown>,
     /// What strongDM was last seen to do with a second grant.
     pub(crate) second_grant: SecondGrant,
     /// Refusals that still hold.

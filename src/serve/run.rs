@@ -120,9 +120,10 @@ fn run_background(
     shutdown: CancellationToken,
 ) -> Background {
     let mut background = Background::new(shutdown);
-    let (store, keep) = (state.store.clone(), config.store.keep);
-    background
-        .spawn("housekeeping", "old rows stay in the store", |shutdown| keep_house(store, keep, shutdown));
+    let (store, metrics, keep) = (state.store.clone(), Arc::clone(&state.metrics), config.store.keep);
+    background.spawn("housekeeping", "old rows stay in the store", |shutdown| {
+        keep_house(store, metrics, keep, shutdown)
+    });
     if let Some(watcher) = subscription_watcher(config, pagerduty, state) {
         let watch = async move |shutdown| watcher.watch(shutdown).await;
         background.spawn("watching the webhook subscription", "nobody enables it again", watch);

@@ -22,7 +22,7 @@ pub(super) fn from_seconds(seconds: i64) -> DateTime<Utc> {
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|_| Error::Corrupt { what, value: text.to_owned() })
+    serde_json::from_str(text).map_err(|_| Error::corrupt(what, text))
 }
 
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> String {

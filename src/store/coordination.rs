@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     DirtyMark, Duty, Error, Holder, Lease,
-    column::{from_json, from_ms, to_json},
+    column::{from_ms, to_json},
     row::row,
 };
 use crate::model::{PassCounts, SecondLook};
@@ -87,18 +87,18 @@ row! {
 }
 
 impl TimetableRow {
-    pub(super) fn read(self) -> Result<Timetable, Error> {
+    pub(super) fn read(self) -> Timetable {
         let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look } = self;
-        Ok(Timetable {
+        Timetable {
             last_full: last_full_ms.map(from_ms),
             wake: wake_ms.map(from_ms),
             failures: u32::try_from(failures).unwrap_or(0),
             retry_at: retry_ms.map(from_ms),
             verified_at: verified_ms.map(from_ms),
-            counts: from_json("counts of passes", &standing)?,
-            // One that only another version can read is as good as none: the next full pass is a look as well.
+            // What only another version can read is as good as none: the next full pass counts, and is a look as well.
+            counts: serde_json::from_str(&standing).unwrap_or_default(),
             second_look: second_look.and_then(|text| serde_json::from_str(&text).ok()),
-        })
+        }
     }
 }
 

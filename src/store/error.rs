@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
+
 /// Why the store could not do what it was asked. The text tells what the database said, since a log line shows no
 /// sources; it is not for callers of the API.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +14,9 @@ pub enum Error {
     /// The database refused.
     #[error("the store failed: {}", words(.0))]
     Database(sqlx::Error),
-    /// The database cannot be reached, or not now.
-    #[error("the store cannot be reached: {}", words(.0))]
-    Unreachable(sqlx::Error),
+    /// The database cannot be reached, or cannot work now: its disk is full, it is about to stop, or it only reads.
+    #[error("the store cannot be used now: {}", words(.0))]
+    Unavailable(sqlx::Error),
     /// The database took too long.
     #[error("the store did not answer in time")]
     Slow,
@@ -20,7 +25,7 @@ pub enum Error {
     Corrupt {
         /// What kind of value.
         what: &'static str,
-        /// The value.
+        /// How the value begins.
         value: String,
     },
     /// More deliveries are waiting for the disk than may.
@@ -40,20 +45,25 @@ impl From<sqlx::Error> for Error {
             | Sqlx::Tls(_)
             | Sqlx::PoolTimedOut
             | Sqlx::PoolClosed
-            | Sqlx::WorkerCrashed => Self::Unreachable(error),
-            Sqlx::Database(refused) if refused.code().is_some_and(|code| is_outage(&code)) => {
-                Self::Unreachable(error)
-            }
+            | Sqlx::WorkerCrashed => Self::Unavailable(error),
+            Sqlx::Database(refused) if is_outage(&**refused) => Self::Unavailable(error),
             _ => Self::Database(error),
         }
     }
 }
 
+/// How much of a value that cannot be read is shown.
+const SHOWN: usize = 80;
+
 impl Error {
+    pub(super) fn corrupt(what: &'static str, value: &str) -> Self {
+        Self::Corrupt { what, value: value.chars().take(SHOWN).collect() }
+    }
+
     /// Whether the same may well succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Busy | Self::NotWritten | Self::Slow | Self::Unreachable(_) => true,
+            Self::Busy | Self::NotWritten | Self::Slow | Self::Unavailable(_) => true,
             Self::Database(_) | Self::Corrupt { .. } => false,
         }
     }
@@ -66,6 +76,13 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
         return "no connection in time: the server is down or refuses, or all connections are busy"
             .to_owned();
     }
+    if let Some(sqlx::Error::Tls(reason)) = error.downcast_ref()
+        && reason.to_string() == "server does not support TLS"
+    {
+        return "the server takes no TLS, without which nothing is sent to another machine; give it a certificate, or, \
+                where the network between is private, add ?sslmode=disable to store.url"
+            .to_owned();
+    }
     let chain = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = chain.map(ToString::to_string).collect();
     let adds = |(at, text): &(usize, &String)| texts.get(at + 1).is_none_or(|next| !text.contains(next));
@@ -73,10 +90,36 @@ fn words(error: &(dyn std::error::Error + 'static)) -> String {
     told.join(": ")
 }
 
-/// PostgreSQL's codes for a lost connection, one too many, a server that starts or stops, and a lock or statement that took
-/// too long.
-fn is_outage(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("57P0") || ["53300", "55P03", "57014"].contains(&code)
+/// Whether the database may well take the same in a while.
+fn is_outage(refused: &dyn DatabaseError) -> bool {
+    let Some(code) = refused.code() else { return false };
+    match refused.try_downcast_ref::<PgDatabaseError>() {
+        Some(refused) => {
+            let ends_connection = matches!(refused.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+            ends_connection || is_outage_of_postgres(&code)
+        }
+        None => code.parse().is_ok_and(is_outage_of_sqlite),
+    }
+}
+
+/// PostgreSQL's codes for a lost connection, full disks and too many connections, a server that starts or stops or only
+/// reads, disks that fail, and a lock or statement that took too long.
+fn is_outage_of_postgres(code: &str) -> bool {
+    ["08", "53", "57P0", "58"].iter().any(|class| code.starts_with(class))
+        || ["25006", "40001", "40P01", "55P03", "57014"].contains(&code)
+}
+
+/// SQLite's codes for a file in use, too little memory, a file system that only reads, a disk that fails or is full, and a
+/// file that cannot be opened. The lowest byte tells the kind, the others which call failed.
+fn is_outage_of_sqlite(code: u32) -> bool {
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const NO_MEMORY: u32 = 7;
+    const READ_ONLY: u32 = 8;
+    const DISK_FAILED: u32 = 10;
+    const DISK_FULL: u32 = 13;
+    const CANNOT_OPEN: u32 = 14;
+    matches!(code & 0xff, BUSY | LOCKED | NO_MEMORY | READ_ONLY | DISK_FAILED | DISK_FULL | CANNOT_OPEN)
 }
 
 /// Why the store could not be opened.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Error,
-    column::{from_json, from_ms},
+    column::{from_json, from_ms, to_json},
     row::row,
 };
 use crate::model::{AuditAction, AuditOutcome, Grant, Recorded};
@@ -137,7 +137,7 @@ pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started
 
 /// Removes entries made before `$1`.
 pub(super) const PRUNE_AUDIT: &str =
-    "DELETE FROM audit WHERE at_ms < $1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT 500)";
+    "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 ORDER BY at_ms LIMIT 500)";
 
 /// Removes reports of passes that began before `$1`.
 pub(super) const PRUNE_PASSES: &str = "
@@ -161,7 +161,8 @@ row! {
 impl StoredAudit {
     fn read(self) -> Result<AuditRow, Error> {
         let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
-        let grant = from_json("grant", &granted)?;
+        // What is no JSON is shown as the text that it is: one entry must not hide the others.
+        let grant = from_json("grant", &granted).or_else(|_| from_json("text", &to_json(&granted)))?;
         Ok(AuditRow {
             seq,
             at: from_ms(at_ms),

@@ -68,8 +68,8 @@ pub(super) const SET_FACT: &str = "
     INSERT INTO facts (name, value, until_at) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, until_at = excluded.until_at";
 
-/// A write that changes nothing, to see whether the store takes one.
-pub(super) const TRY_TO_WRITE: &str = "DELETE FROM facts WHERE name = ''";
+/// The fact that is written to see whether the store takes a write: when that was last tried.
+pub(super) const WRITE_CHECK: &str = "write_check";
 
 pub(super) const REFUSALS: &str =
     "SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1";
@@ -80,6 +80,12 @@ pub(super) const SET_REFUSAL: &str =
      DO UPDATE SET until_at = excluded.until_at, attempts = excluded.attempts";
 
 pub(super) const FORGET_REFUSAL: &str = "DELETE FROM refusals WHERE account_id = $1 AND resource_id = $2";
+
+/// Removes refusals that no longer held before `$1`.
+pub(super) const PRUNE_REFUSALS: &str = "
+    DELETE FROM refusals
+    WHERE (account_id, resource_id) IN
+      (SELECT account_id, resource_id FROM refusals WHERE until_at < $1 LIMIT 500)";
 
 pub(super) const LINKS: &str = "SELECT schedule_id, policy_id FROM links";
 

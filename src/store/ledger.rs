@@ -6,13 +6,16 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use sqlx::{ColumnIndex, Decode, FromRow, Row};
 
 use super::{
     AuditEntry, Error, Lease,
     column::{from_json, from_ms, from_seconds},
     row::row,
 };
-use crate::model::{AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, ResourceId, Window};
+use crate::model::{
+    AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, ResourceId, Window,
+};
 
 /// What our calls to strongDM came to. It says nothing about time: a row is over once its window has ended, whatever its
 /// state, and [`Ledger::ledger`] no longer lists it.
@@ -45,7 +48,7 @@ impl State {
         [Self::Creating, Self::Lost, Self::Live, Self::Revoking, Self::Ended]
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| Error::Corrupt { what: "grant state", value: text.to_owned() })
+            .ok_or_else(|| Error::corrupt("grant state", text))
     }
 }
 
@@ -58,6 +61,27 @@ pub struct LedgerEntry {
     pub state: State,
     /// When we decided to make it.
     pub intended_at: DateTime<Utc>,
+}
+
+/// A row of the ledger that this version cannot read, because a later one wrote it or somebody meddled. Nobody knows what
+/// it asks for, so its pair is best left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// Its place in the ledger.
+    pub row: LedgerRow,
+    /// The account and resource of its grant.
+    pub pair: Pair,
+    /// What cannot be read.
+    pub error: String,
+}
+
+/// The rows of the ledger that are not over, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenRows {
+    /// Those that can be read.
+    pub entries: Vec<LedgerEntry>,
+    /// The others.
+    pub unreadable: Vec<UnreadableRow>,
 }
 
 /// Which grants of ours to list.
@@ -85,10 +109,15 @@ impl GrantQuery {
 /// that still waits for it and no other, so that a late one undoes nothing that another replica has found out meanwhile.
 #[async_trait]
 pub trait Ledger {
-    /// Every row that is not over at `now`, oldest first: it is not [`State::Ended`], and its window ends later.
-    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error>;
+    /// Every row that is not over at `now`: it is not [`State::Ended`], and its window ends later.
+    async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error>;
 
-    /// The grants of ours that strongDM has or had, by start.
+    /// The rows of [`Self::open_rows`] that can be read, for whoever needs not decide about the others.
+    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
+        Ok(self.open_rows(now).await?.entries)
+    }
+
+    /// The grants of ours that strongDM has or had, by start. Rows that cannot be read are left out.
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error>;
 
     /// Whether this grant is or ever was ours.
@@ -131,7 +160,7 @@ pub trait Ledger {
     ) -> Result<bool, Error>;
 
     /// Reopens a grant that we recorded as ended before `before` but that strongDM still lists, and returns it. None if we
-    /// recorded no such end, or its window has ended too.
+    /// recorded no such end, its window has ended too, or its row cannot be read.
     async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error>;
 
     /// Replaces the attribution of grants that stay.
@@ -212,9 +241,51 @@ row! {
     }
 }
 
+/// Reads rows of the ledger, each by itself: one that cannot be read harms no other.
+pub(super) fn read_open<R: Row>(rows: &[R]) -> OpenRows
+where
+    for<'r> GrantRow: FromRow<'r, R>,
+    for<'r> String: Decode<'r, R::Database>,
+    for<'r> i64: Decode<'r, R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    let mut open = OpenRows::default();
+    for row in rows {
+        match read(row) {
+            Ok(entry) => open.entries.push(entry),
+            Err(error) => {
+                let text = |column| row.try_get_unchecked::<String, _>(column).unwrap_or_default();
+                open.unreadable.push(UnreadableRow {
+                    row: row.try_get_unchecked::<i64, _>("seq").unwrap_or_default().into(),
+                    pair: Pair { account: text("account_id").into(), resource: text("resource_id").into() },
+                    error: error.to_string(),
+                });
+            }
+        }
+    }
+    open
+}
+
+/// Reads the grants of those rows that can be read.
+pub(super) fn read_grants<R: Row>(rows: &[R]) -> Vec<Grant>
+where
+    for<'r> GrantRow: FromRow<'r, R>,
+{
+    let read =
+        |row| read(row).inspect_err(|error| tracing::debug!(%error, "a row of the ledger is left out"));
+    rows.iter().filter_map(|row| Some(read(row).ok()?.own.grant)).collect()
+}
+
+fn read<R: Row>(row: &R) -> Result<LedgerEntry, Error>
+where
+    for<'r> GrantRow: FromRow<'r, R>,
+{
+    GrantRow::from_row(row)?.read()
+}
+
 impl GrantRow {
     pub(super) fn read(self) -> Result<LedgerEntry, Error> {
-        let corrupt = |what, value: String| Error::Corrupt { what, value };
+        let corrupt = |what, value: String| Error::corrupt(what, &value);
         let (start, end) = (from_seconds(self.start_at), from_seconds(self.end_at));
         let window = Window::new(start, end).ok_or_else(|| corrupt("window", format!("{start} to {end}")))?;
         let causes: Vec<Cause> = from_json("list of causes", &self.causes)?;

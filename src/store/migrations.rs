@@ -11,6 +11,7 @@ pub(super) fn sqlite() -> Migrator {
         step(2, "agenda", include_str!("migrations/sqlite/0002_agenda.sql")),
         step(3, "looks", include_str!("migrations/sqlite/0003_looks.sql")),
         step(4, "second_look", include_str!("migrations/sqlite/0004_second_look.sql")),
+        step(5, "pruning", include_str!("migrations/sqlite/0005_pruning.sql")),
     ])
 }
 
@@ -20,6 +21,7 @@ pub(super) fn postgres() -> Migrator {
         step(1, "initial", include_str!("migrations/postgres/0001_initial.sql")),
         step(2, "looks", include_str!("migrations/postgres/0002_looks.sql")),
         step(3, "second_look", include_str!("migrations/postgres/0003_second_look.sql")),
+        step(4, "pruning", include_str!("migrations/postgres/0004_pruning.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

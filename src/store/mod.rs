@@ -48,14 +48,14 @@ pub use self::{
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
     lease::{Duty, Holder, Lease},
-    ledger::{GrantQuery, Ledger, LedgerEntry, State},
+    ledger::{GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
 };
 
 /// The store, whichever database it is in.
 #[async_trait]
 pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
-    /// Whether the store takes writes now.
-    async fn check_writable(&self) -> Result<(), Error>;
+    /// Whether the store takes writes at `now`. It writes, since only that shows a full disk.
+    async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error>;
 
     /// Removes what is older than `before`, and event keys that are older than `keys_before`: a few rows of each table, so
     /// that deliveries do not wait behind it. True if more may be left.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     inbox::{PRUNE_DELIVERIES, PRUNE_EVENT_KEYS, PRUNE_LOOKS},
     journal::{PRUNE_AUDIT, PRUNE_PASSES},
+    knowledge::PRUNE_REFUSALS,
     ledger::PRUNE_GRANTS,
 };
 
@@ -12,8 +13,8 @@ use super::{
 pub(super) const STEP: u64 = 500;
 
 /// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
-/// the lowest entries of an index, or the rows that came first.
-pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 6] {
+/// the lowest entries of an index. Of refusals there are few.
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 7] {
     let ms = before.timestamp_millis();
     [
         (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
@@ -22,5 +23,6 @@ pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'sta
         (PRUNE_AUDIT, ms),
         (PRUNE_PASSES, ms),
         (PRUNE_GRANTS, before.timestamp()),
+        (PRUNE_REFUSALS, before.timestamp()),
     ]
 }

@@ -47,7 +47,7 @@ errors!(
         CrossSite(403, "The request came from another site"),
         MethodNotAllowed(405, "The route exists, but not for this method"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The store cannot be reached now, or took too long; come again"),
+        Unavailable(503, "The store cannot be used now, or took too long; come again"),
     }
 );
 errors!(
@@ -57,7 +57,7 @@ errors!(
         CrossSite(403, "The request came from another site"),
         MethodNotAllowed(405, "The route exists, but not for this method"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The store cannot be reached now, or the service is stopping; come again"),
+        Unavailable(503, "The store cannot be used now, or the service is stopping; come again"),
     }
 );
 errors!(
@@ -69,6 +69,6 @@ errors!(
         MethodNotAllowed(405, "The route exists, but not for this method"),
         TooLarge(413, "The body is too large"),
         Internal(500, "A defect, or the store failed; the log says more"),
-        Unavailable(503, "The store cannot be reached now, the service is stopping, or too many bodies at once; come again"),
+        Unavailable(503, "The store cannot be used now, the service is stopping, or too many bodies at once; come again"),
     }
 );

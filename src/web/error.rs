@@ -144,7 +144,7 @@ impl IntoResponse for AppError {
     }
 }
 
-const NO_STORE: &str = "the store cannot be reached now";
+const NO_STORE: &str = "the store cannot be used now";
 
 impl From<Error> for AppError {
     fn from(error: Error) -> Self {

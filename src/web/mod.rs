@@ -12,6 +12,7 @@ mod openapi;
 mod page;
 mod router;
 mod state;
+mod store_check;
 mod webhook;
 
 pub use self::router::layered;

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::{
     body::BodyBudget,
+    store_check::StoreCheck,
     webhook::{refused::RefusedSignatures, secrets::WebhookSecrets},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(crate) struct AppState {
     pub(super) admin_token: SecretString,
     /// The memory that request bodies may take together.
     pub(super) bodies: BodyBudget,
+    /// Tells everybody who asks how the store fares.
+    pub(super) store_check: StoreCheck,
     /// Counts and logs webhooks that none of our secrets signed.
     pub(super) refused_signatures: RefusedSignatures,
     /// Throttles the log line about signed webhooks without an event.
@@ -64,6 +67,7 @@ impl AppState {
             subscription: Arc::default(),
             admin_token,
             bodies: BodyBudget::default(),
+            store_check: StoreCheck::default(),
             refused_signatures: RefusedSignatures::default(),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
             stopping: AtomicBool::new(false),

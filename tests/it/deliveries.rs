@@ -9,7 +9,7 @@ use sandbox::{
     world::{LONELY_SCHEDULE, SCHEDULE, V3_SCHEDULE},
 };
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::Executor;
 
 use crate::support::{ANA, CEM, Config, DB, Scene, rule, some_attempt_within};
 
@@ -125,8 +125,7 @@ async fn what_was_accepted_survives_a_sigkill_right_after_the_answer() {
 async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says_so() {
     let scene = Scene::running(Config::default()).await;
     assert_eq!(scene.get("/readyz").await.json()["status"], "ready");
-    let url = format!("sqlite:{}", scene.dir().join("oncall-grants.db").display());
-    let mut other = SqliteConnection::connect(&url).await.expect("the file of the store");
+    let mut other = scene.open_store().await;
     other.execute("BEGIN IMMEDIATE").await.expect("a lock");
 
     let event = scene.about(SCHEDULE);
@@ -136,8 +135,8 @@ async fn while_the_store_takes_no_writes_webhooks_are_put_off_and_readiness_says
         assert!(answer.header("retry-after").parse::<u32>().is_ok());
     })
     .await;
-    let ready = scene.get("/readyz").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("store_unavailable")));
+    scene.ready_becomes(503).await;
+    assert_eq!(scene.get("/readyz").await.json()["status"], "store_unavailable");
     assert_eq!(scene.get("/healthz").await.status, 200);
 
     other.execute("ROLLBACK").await.expect("no lock");

@@ -4,6 +4,7 @@ use sandbox::{
     faults::{Action, Fault},
     world::SCHEDULE,
 };
+use sqlx::{Connection, Executor};
 
 use crate::support::{ANA, BO, CEM, Config, DB, Database, Scene, stderr, stdout};
 
@@ -77,4 +78,19 @@ async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     assert!(stdout(&import).starts_with("taken over: 2 grants"), "{import:?}");
     let audit = scene.run(&["audit", "--format", "jsonl"]).await;
     assert_eq!((audit.status.code(), stdout(&audit).lines().count()), (Some(0), 2));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_the_others_are_taken() {
+    let database = Database::create().await;
+    let mut scene = Scene::running(Config::default()).await;
+    scene.kill();
+    let mut old = scene.open_store().await;
+    old.execute("UPDATE grants SET state = 'parked' WHERE email = 'ana@example.com'").await.expect("a table");
+    old.close().await.expect("an open file");
+    move_to(&mut scene, database.url.as_str());
+    let output = scene.run(&["import", "--from", OLD]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stdout(&output).starts_with("taken over: 1 grants, 0 were known already"), "{output:?}");
+    assert!(stderr(&output).contains("left behind") && stderr(&output).contains("parked"), "{output:?}");
 }

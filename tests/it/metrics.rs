@@ -1,6 +1,6 @@
 //! What `/metrics` says while things happen; names and help texts are tested where they are defined.
 
-use std::{fmt::Debug, str::FromStr, time::Instant};
+use std::{collections::BTreeSet, fmt::Debug, str::FromStr, time::Instant};
 
 use sandbox::{
     faults::{Action, Fault},
@@ -60,4 +60,21 @@ async fn webhooks_that_nobody_signed_show() {
     assert_eq!(value::<u64>(&scene, refused).await, 0, "so that the first one is an increase");
     scene.post_webhook("{}", NO_HEADERS).await;
     assert_eq!(value::<u64>(&scene, refused).await, 1);
+}
+
+#[tokio::test]
+async fn however_many_ask_how_the_store_fares_it_is_asked_once_a_second() {
+    let scene = Scene::running(Config::default()).await;
+    let mut store = scene.open_store().await;
+    let (began, mut checks) = (Instant::now(), BTreeSet::new());
+    for path in ["/readyz", "/metrics"].into_iter().cycle().take(100) {
+        assert_eq!(scene.get(path).await.status, 200);
+        let last: String = sqlx::query_scalar("SELECT value FROM facts WHERE name = 'write_check'")
+            .fetch_one(&mut store)
+            .await
+            .expect("each check writes");
+        checks.insert(last);
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).expect("a few");
+    assert!(checks.len() <= seconds + 2, "{checks:?} in {:?}", began.elapsed());
 }

@@ -6,12 +6,11 @@ use sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ANA, BO, CEM, Config, DB, Scene, wait_until};
+use crate::support::{ANA, BO, CEM, Config, DB, Scene, nobody_on_call, wait_until};
 
 /// PagerDuty says once that nobody is on call.
 fn nobody_for_once(scene: &Scene) {
-    let nobody = json!({"oncalls": [], "limit": 100, "offset": 0, "more": false, "total": 0}).to_string();
-    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::http(200, nobody)));
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", nobody_on_call()));
     let empty = json!({"schedule": {"id": SCHEDULE, "final_schedule": {"rendered_schedule_entries": [], "rendered_coverage_percentage": 0.0}}});
     scene.pagerduty.faults().add(Fault::on("GET /schedules/", Action::http(200, empty.to_string())));
 }

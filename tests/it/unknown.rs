@@ -10,7 +10,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, Answer, BO, CEM, Config, DB, Scene, policy_rule, rule, stdout};
+use crate::support::{ANA, Answer, BO, CEM, Config, DB, Scene, nobody_on_call, policy_rule, rule, stdout};
 
 /// What a pass could not observe.
 fn unknown(answer: &Answer) -> Vec<Asked> {
@@ -106,14 +106,15 @@ async fn a_deleted_or_hidden_schedule_keeps_its_grants_and_hides_no_other() {
     scene.shifts(LONELY_SCHEDULE, &[(BO, -60, 120)]);
     let answer = scene.sync().await;
     assert_eq!(answer.status, 502);
-    assert_eq!(unknown(&answer), [Asked::Schedule(SCHEDULE.into())]);
+    let both = [Asked::Schedule(SCHEDULE.into()), Asked::Policy(POLICY.into())];
+    assert_eq!(unknown(&answer), both, "the schedule, and the policy that pages it");
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
     assert_eq!((scene.access(ANA, "prod-web-1"), scene.access(BO, "prod-web-1")), (vec![], vec![(0, 120)]));
 
     scene.pagerduty.delete_policy(POLICY);
     let answer = scene.sync().await;
     assert_eq!((answer.status, answer.report().revoked), (502, vec![]), "{}", answer.text);
-    assert_eq!(unknown(&answer), [Asked::Schedule(SCHEDULE.into()), Asked::Policy(POLICY.into())]);
+    assert_eq!(unknown(&answer), both);
 }
 
 #[tokio::test]
@@ -220,4 +221,20 @@ async fn an_id_that_pagerduty_does_not_know_is_to_be_corrected_in_the_rule() {
     assert_eq!(answer["resources"][0]["access"], "unknown");
     let remedy = answer["resources"][0]["remedy"].as_str().expect("a text");
     assert_eq!(remedy, r#"correct the ID in rule "gone"; what is there stays meanwhile"#);
+}
+
+#[tokio::test]
+async fn a_policy_that_pages_somebody_is_not_believed_to_have_nobody_on_call() {
+    let scene = Scene::running(Config::with_rules([policy_rule("policy", &[DB])])).await;
+    let before = scene.access(ANA, DB);
+    assert!(!before.is_empty());
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", nobody_on_call()).until_cleared());
+    let answer = scene.sync().await;
+    let report = answer.report();
+    assert_eq!((answer.status, report.unknown.len(), report.revoked), (502, 1, vec![]), "{}", answer.text);
+    let error = report.unknown[0].error.to_string();
+    assert!(error.contains("lists nobody on call at level 1"), "{error}");
+    assert_eq!(scene.access(ANA, DB), before);
+    scene.pagerduty.faults().clear();
+    scene.synced().await;
 }

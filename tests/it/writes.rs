@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use sandbox::{
     faults::{Action, Fault},
-    world::SCHEDULE,
+    world::{SCHEDULE, V3_SCHEDULE},
 };
 
-use crate::support::{ANA, BO, CEM, Config, DB, Scene, grant_ids, wait_until};
+use crate::support::{ANA, BO, CEM, Config, DB, Scene, grant_ids, rule, wait_until};
 
 fn unavailable() -> Action {
     Action::grpc(tonic::Code::Unavailable, "come again")
@@ -201,4 +201,25 @@ async fn a_grant_that_is_there_although_strongdm_said_that_it_is_gone_is_taken_b
     let found = scene.audit().await.into_iter().filter(|entry| entry["action"] == "adopt").count();
     assert_eq!(found, 2);
     swapped(&scene, "found again").await;
+}
+
+#[tokio::test]
+async fn one_row_that_strongdm_will_not_tell_about_keeps_no_other_unclear() {
+    for (told, untold) in [(ANA, BO), (BO, ANA)] {
+        let mut scene = Scene::prepared(Config::with_rules([rule("all", &[V3_SCHEDULE], &[DB])])).await;
+        scene.shifts(V3_SCHEDULE, &[(ANA, -60, 120), (BO, -60, 120)]);
+        let faults = scene.strongdm.faults().clone();
+        faults.add(Fault::on("AccountGrants.Create", unavailable()).after_work().until_cleared());
+        faults.add(Fault::on("AccountGrants.List", unavailable()).until_cleared());
+        scene.start().await;
+        let account = scene.strongdm.account_id(untold.1).expect("an account");
+        let refused = Action::grpc(tonic::Code::InvalidArgument, "no");
+        faults.clear();
+        faults.add(Fault::on("AccountGrants.List", refused).containing(account).until_cleared());
+        wait_until("the other one is settled", async || {
+            let grants = scene.grants().await;
+            grants.iter().any(|grant| grant["email"] == told.1)
+        })
+        .await;
+    }
 }

@@ -37,7 +37,7 @@ async fn reports_are_kept(store: SharedStore) {
 }
 
 async fn a_working_store_is_writable(store: SharedStore) {
-    store.check_writable().await.unwrap();
+    store.check_writable(at(0)).await.unwrap();
     store.close().await;
-    store.check_writable().await.unwrap_err();
+    store.check_writable(at(0)).await.unwrap_err();
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use oncall_grants::{
     model::Mark,
-    store::{Accepted, Backlog, Delivery, SharedStore},
+    store::{Accepted, AuditEntry, Backlog, Delivery, SharedStore},
 };
 
-use crate::{at, delivery, dirty, lease, mark, marks, new_and_known, on_both, passes};
+use crate::{at, audit, delivery, dirty, lease, mark, marks, new_and_known, new_grant, on_both, passes};
 
 on_both! {
     an_event_marks_once_however_often_it_comes,
@@ -21,6 +21,7 @@ on_both! {
     many_deliveries_at_once_are_all_kept,
     odd_texts_are_taken_as_well,
     old_rows_are_pruned_in_steps_but_event_keys_later,
+    rows_of_the_future_do_not_keep_older_ones,
 }
 
 /// What became of each delivery, the newest first.
@@ -145,4 +146,29 @@ async fn old_rows_are_pruned_in_steps_but_event_keys_later(store: SharedStore) {
         Accepted::Duplicate,
         "its key is still known"
     );
+}
+
+async fn rows_of_the_future_do_not_keep_older_ones(store: SharedStore) {
+    let lease = lease(&store).await;
+    // While the clock was ahead, and after it was put right.
+    for (round, second) in [("ahead", 1_000_000), ("right", 0)] {
+        for n in 0..501 {
+            let key = format!("{round} {n}");
+            store.accept(Delivery { received_at: at(second), ..delivery(&key, &["A"]) }).await.unwrap();
+            store.audit(&AuditEntry { at: at(second), ..audit(&new_grant().grant) }).await.unwrap();
+        }
+        let seen = dirty(&store).await;
+        store.clear_dirty(&lease, &seen, at(second), round).await.unwrap();
+    }
+    let pair = new_grant().grant.pair();
+    store.remember_refusal(&pair, at(0)).await.unwrap();
+    while store.prune(at(1000), at(1000)).await.unwrap() {}
+    let deliveries = store.delivery_page(1000, None).await.unwrap().items;
+    assert_eq!(deliveries.len(), 501);
+    assert!(deliveries.iter().all(|row| row.received_at == at(1_000_000)), "only those are left");
+    let audit = store.audit_page(1000, None).await.unwrap().items;
+    assert!(audit.len() == 501 && audit.iter().all(|row| row.at == at(1_000_000)), "only those are left");
+    store.remember_refusal(&pair, at(1000)).await.unwrap();
+    let pause = store.refusals(at(1000)).await.unwrap()[0].until - at(1000);
+    assert_eq!(pause.num_seconds(), 2, "as after the first");
 }

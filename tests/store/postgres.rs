@@ -168,7 +168,7 @@ async fn looking_on_changes_nothing_and_needs_no_schema() {
     owner.accept(delivery("e1", &["A"])).await.unwrap();
     let beside: SharedStore = Arc::new(Postgres::open_beside(database.url.as_str()).await.unwrap().unwrap());
     assert!(beside.ledger(at(0)).await.unwrap().is_empty());
-    assert!(matches!(beside.mark(&Mark::Everything).await, Err(Error::Database(_))));
+    assert!(matches!(beside.mark(&Mark::Everything).await, Err(Error::Unavailable(_))));
 }
 
 #[tokio::test]

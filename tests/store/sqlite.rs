@@ -21,5 +21,5 @@ async fn a_second_owner_is_refused_and_a_dead_ones_file_is_free() {
     drop(first);
     let again: SharedStore = Arc::new(Sqlite::open(&path).await.unwrap());
     assert_eq!(marks(&again).await, BTreeSet::from([mark("A")]), "what was accepted survives");
-    again.check_writable().await.unwrap();
+    again.check_writable(at(0)).await.unwrap();
 }

@@ -128,3 +128,55 @@ fn they_find_what_they_know(theirs: &[Vec<String>]) {
     assert_eq!(theirs[1], ["C D"]);
     assert_eq!(theirs[2], ["live", "lost", "revoking"], "no word that they cannot read");
 }
+
+/// What a later version might write, or somebody by hand.
+const MEDDLED: &str = r#"
+    UPDATE grants SET state = 'parked' WHERE grant_id = 'ag-live';
+    UPDATE grants SET causes = '{"in": "another form"}' WHERE state = 'creating';
+    UPDATE grants SET email = 'nobody' WHERE state = 'revoking';
+    UPDATE grants SET start_at = end_at WHERE state = 'ended';
+    UPDATE agenda SET standing = '[]';
+    UPDATE audit SET granted = 'no JSON' WHERE action = 'create';
+"#;
+
+#[tokio::test]
+async fn rows_of_a_file_that_cannot_be_read_hide_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    let store: SharedStore = Arc::new(Sqlite::open(&path).await.unwrap());
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    for statements in [WRITTEN, MEDDLED] {
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    }
+    only_what_can_be_read_is_read(&store).await;
+    // A column of SQLite holds what it is given.
+    let mistyped = "UPDATE grants SET start_at = 'soon' WHERE state = 'lost'";
+    sqlx::raw_sql(mistyped).execute(&mut connection).await.unwrap();
+    let open = store.open_rows(at(0)).await.unwrap();
+    assert_eq!((open.entries.len(), open.unreadable[2].pair.account.as_str()), (0, "a-3"));
+}
+
+#[tokio::test]
+async fn rows_of_a_database_that_cannot_be_read_hide_no_other() {
+    let database = Database::create().await;
+    let store = replica(&database).await;
+    for statements in [WRITTEN, MEDDLED] {
+        sqlx::raw_sql(statements).execute(&mut database.connect().await).await.unwrap();
+    }
+    only_what_can_be_read_is_read(&store).await;
+}
+
+async fn only_what_can_be_read_is_read(store: &SharedStore) {
+    let open = store.open_rows(at(0)).await.unwrap();
+    let states: Vec<State> = open.entries.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [State::Lost]);
+    let unreadable: Vec<_> = open.unreadable.iter().map(|row| row.pair.to_string()).collect();
+    assert_eq!(unreadable, ["a-1 on rs-1", "a-2 on rs-1", "a-4 on rs-1"]);
+    assert!(open.unreadable[0].error.contains("grant state") && open.unreadable[0].error.contains("parked"));
+    let past = GrantQuery { ended: true, ..GrantQuery::default() };
+    assert_eq!(store.grants(at(0), &past).await.unwrap().len(), 1, "the one whose window is over");
+    assert_eq!(store.reopen(&GrantId::from("ag-gone"), at(2)).await.unwrap(), None);
+    assert_eq!(store.workload().await.unwrap().timetable.counts, PassCounts::default());
+    let audit = store.audit_page(10, None).await.unwrap().items;
+    assert_eq!((audit.len(), audit[1].grant.get()), (2, r#""no JSON""#));
+}

@@ -48,14 +48,14 @@ fn not_found(rules: &[Rule], source: &Source) -> Finding {
 fn missing_levels(rules: &[Rule], id: &PolicyId, policy: &PolicyInfo) -> Vec<Finding> {
     let beyond = rules.iter().filter_map(|rule| {
         let OnCallSelector::Policies { ids, levels, .. } = &rule.on_calls else { return None };
-        let beyond = |level: &&u32| usize::try_from(**level).is_ok_and(|level| level > policy.levels);
+        let beyond = |level: &&u32| usize::try_from(**level).is_ok_and(|level| level > policy.levels.len());
         let missing: Vec<String> = levels.iter().filter(beyond).map(u32::to_string).collect();
         if missing.is_empty() || !ids.contains(id) {
             return None;
         }
         let message = format!(
             "escalation policy {id} has {}, so level {} never applies",
-            counted(policy.levels, "level"),
+            counted(policy.levels.len(), "level"),
             missing.join(", "),
         );
         let finding =

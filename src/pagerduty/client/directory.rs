@@ -7,7 +7,7 @@ use crate::{
     model::{PolicyId, ScheduleId, UserId},
     pagerduty::{
         Error,
-        wire::{PolicyBody, UserBody},
+        wire::{PolicyBody, Reference, UserBody},
     },
 };
 
@@ -27,12 +27,17 @@ pub(crate) struct User {
 pub(crate) struct PolicyInfo {
     /// The display name.
     pub(crate) name: Option<String>,
-    /// How many levels it has; the first is 1.
-    pub(crate) levels: usize,
-    /// The schedules that it pages.
+    /// Its levels in order; the first is level 1.
+    pub(crate) levels: Vec<PolicyLevel>,
+}
+
+/// Whom one level of an escalation policy pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PolicyLevel {
+    /// Whoever is on call through these schedules.
     pub(crate) schedules: BTreeSet<ScheduleId>,
-    /// The users that it pages directly, who are always on call.
-    pub users: BTreeSet<UserId>,
+    /// These users directly: they are always on call.
+    pub(crate) users: BTreeSet<UserId>,
 }
 
 impl Client {
@@ -64,21 +69,21 @@ impl Client {
                 "escalation policy {id}: the answer is about another policy"
             )));
         }
-        let mut info = PolicyInfo {
-            name: policy.name,
-            levels: policy.escalation_rules.len(),
-            schedules: BTreeSet::new(),
-            users: BTreeSet::new(),
-        };
-        for target in policy.escalation_rules.into_iter().flat_map(|rule| rule.targets) {
-            // Open strings: a new kind of target is no reason to fail.
-            let kind = target.kind.unwrap_or_default();
-            if kind.starts_with("schedule") {
-                info.schedules.insert(ScheduleId::from(target.id.0));
-            } else if kind.starts_with("user") {
-                info.users.insert(UserId::from(target.id.0));
-            }
-        }
-        Ok(info)
+        let levels = policy.escalation_rules.into_iter().map(|rule| level(rule.targets)).collect();
+        Ok(PolicyInfo { name: policy.name, levels })
     }
+}
+
+fn level(targets: Vec<Reference>) -> PolicyLevel {
+    let mut level = PolicyLevel::default();
+    for target in targets {
+        // Open strings: a new kind of target is no reason to fail.
+        let kind = target.kind.unwrap_or_default();
+        if kind.starts_with("schedule") {
+            level.schedules.insert(ScheduleId::from(target.id.0));
+        } else if kind.starts_with("user") {
+            level.users.insert(UserId::from(target.id.0));
+        }
+    }
+    level
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId,
+        Asked, AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, Unknown,
         instant::to_second, later,
     },
     reconcile::plan::Action,
@@ -67,6 +67,11 @@ impl<'k> Coverage<'k> {
         if let Some(foreign) = self.foreign {
             let message = format!("somebody else's grant {} covers it", foreign.id);
             return Link::holds(kind, message);
+        }
+        let is_unreadable =
+            |row: &&Unknown| matches!(&row.about, Asked::Write(pair) if Some(pair) == self.pair.as_ref());
+        if let Some(row) = known.world.unreadable.iter().find(is_unreadable) {
+            return Link::unknown(kind, row.error.to_string());
         }
         if self.unsettled.is_some()
             || known.plan.unsettled.iter().any(|pair| Some(pair) == self.pair.as_ref())

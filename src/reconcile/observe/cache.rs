@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    model::{Email, Pair, ResourceSelector, UserId},
+    model::{Email, Pair, PolicyId, ResourceSelector, UserId},
+    pagerduty::PolicyInfo,
     reconcile::world::{AccountMatch, ResourceMatch},
 };
 
@@ -25,6 +26,8 @@ pub(crate) struct Cache {
     pub(crate) accounts: Answers<Email, AccountMatch>,
     /// strongDM's resources.
     pub(crate) resources: Answers<ResourceSelector, ResourceMatch>,
+    /// Whom PagerDuty's escalation policies page.
+    pub(crate) policies: Answers<PolicyId, PolicyInfo>,
 }
 
 impl Cache {
@@ -33,6 +36,7 @@ impl Cache {
         self.people.entries().clear();
         self.accounts.entries().clear();
         self.resources.entries().clear();
+        self.policies.entries().clear();
     }
 
     /// Forgets what led to this account and resource, because strongDM does not know one of them.
@@ -87,6 +91,12 @@ pub(crate) trait Usable {
 impl Usable for Option<String> {
     fn is_usable(&self) -> bool {
         self.is_some()
+    }
+}
+
+impl Usable for PolicyInfo {
+    fn is_usable(&self) -> bool {
+        true
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
-use self::cache::Cache;
+use self::{cache::Cache, on_calls::Question};
 use super::{
     plan::{Plan, Released, Settings, plan},
     scope::Scope,
@@ -90,7 +90,14 @@ impl Observer {
         world.resources = self.resources(now).await;
         let rules = in_scope(&self.settings.rules, scope, &world.resources);
         let sources: BTreeSet<Source> = rules.iter().flat_map(|rule| rule.sources()).collect();
-        world.on_calls = on_calls::ask(&self.pagerduty, &self.settings.rules, asked, &sources).await;
+        let question = Question {
+            client: &self.pagerduty,
+            cache: &self.cache,
+            rules: &self.settings.rules,
+            now,
+            window: asked,
+        };
+        (world.on_calls, world.doubts) = question.ask(&sources).await;
         let on_calls: Vec<&OnCall> = world.seen_on_calls().collect();
         world.people = self.people(now, &on_calls).await;
         world.accounts = self.accounts(now, &world.people).await;

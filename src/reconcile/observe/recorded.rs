@@ -4,24 +4,27 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
+    model::{Asked, Fault, Pair, Unknown},
     reconcile::{
         facts::{DUE_REVOCATIONS, SECOND_GRANT},
         world::Recorded,
     },
-    store::{self, SharedStore, State},
+    store::{self, SharedStore, State, UnreadableRow},
 };
 
 /// Everything at once, since somebody may be waiting for access.
 pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Recorded, store::Error> {
-    let (entries, foreign, second_grant, refusals, due) = tokio::try_join!(
-        store.ledger(now),
+    let (open, foreign, second_grant, refusals, due) = tokio::try_join!(
+        store.open_rows(now),
         store.foreign_grants(),
         SECOND_GRANT.read(store, now),
         store.refusals(now),
         DUE_REVOCATIONS.read(store, now),
     )?;
-    let (mut ledger, mut unsettled) = (Vec::new(), Vec::new());
-    for entry in entries {
+    // Nobody knows what became of their grants either.
+    let mut unsettled: Vec<Pair> = open.unreadable.iter().map(|row| row.pair.clone()).collect();
+    let mut ledger = Vec::new();
+    for entry in open.entries {
         let grant = &entry.own.grant;
         if matches!(entry.state, State::Creating | State::Revoking) {
             unsettled.push(grant.pair());
@@ -32,5 +35,16 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
     }
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
     let (second_grant, due) = (second_grant.unwrap_or_default(), due.unwrap_or_default());
-    Ok(Recorded { ledger, foreign, unsettled, second_grant, refusals, due })
+    let unreadable = open.unreadable.into_iter().map(unreadable).collect();
+    Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, due })
+}
+
+/// A row of the ledger that cannot be read, as a question without an answer.
+fn unreadable(UnreadableRow { row, pair, error }: UnreadableRow) -> Unknown {
+    let number = row.number();
+    let error =
+        format!("row {number} of the ledger cannot be read, so nothing is done about its pair: {error}");
+    let remedy = "if replicas of a later version run, it passes with the upgrade of this one; otherwise mend the row by \
+                  hand, or wait for the end of its window";
+    Unknown { about: Asked::Write(pair), error: Fault { error, remedy: remedy.to_owned() } }
 }

@@ -148,9 +148,13 @@ impl Claims {
                         let about = Asked::from(source);
                         claims.unknown.insert(Unknown { about, error: error.clone() });
                     }
-                    claims.suspect(&Who::Anyone, &resources.all(), from_now_on(now));
+                    claims.suspect(&Who::Anyone, &whats, from_now_on(now));
                     continue;
                 };
+                if let Some(doubt) = world.doubts.get(source) {
+                    claims.unknown.insert(Unknown { about: source.clone().into(), error: doubt.clone() });
+                    claims.suspect(&Who::Anyone, &whats, from_now_on(now));
+                }
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     let Some(window) = window_of(now, settings.horizon, rule, on_call) else { continue };
                     counted.insert((source, on_call));

@@ -176,6 +176,15 @@ impl PassReport {
         self.unreported.wanted.clone_from(wanted);
     }
 
+    /// Takes over which rows of the ledger cannot be read. They say more than the plan, to which their pairs are unsettled.
+    pub(crate) fn take_unreadable(&mut self, rows: &[Unknown]) {
+        self.unknown.retain(|unknown| !rows.iter().any(|row| row.about == unknown.about));
+        self.unknown.extend_from_slice(rows);
+        for row in rows {
+            self.unreported.plan.push_str(&format!("\nunknown   {row}"));
+        }
+    }
+
     /// Takes over the writes of `plan` as if they had been done.
     pub(crate) fn take_actions(&mut self, plan: &Plan) {
         for action in plan.actions() {

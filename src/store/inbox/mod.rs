@@ -127,12 +127,12 @@ pub(super) const PRUNE_EVENT_KEYS: &str = "
 /// Removes deliveries that arrived before `$1`.
 pub(super) const PRUNE_DELIVERIES: &str = "
     DELETE FROM deliveries
-    WHERE received_ms < $1 AND seq IN (SELECT seq FROM deliveries ORDER BY seq LIMIT 500)";
+    WHERE seq IN (SELECT seq FROM deliveries WHERE received_ms < $1 ORDER BY received_ms LIMIT 500)";
 
 /// Removes the memory of looks that began before `$1`.
 pub(super) const PRUNE_LOOKS: &str = "
     DELETE FROM looks
-    WHERE began_ms < $1 AND seq IN (SELECT seq FROM looks ORDER BY seq LIMIT 500)";
+    WHERE seq IN (SELECT seq FROM looks WHERE began_ms < $1 ORDER BY began_ms LIMIT 500)";
 
 row! {
     /// A dirty mark as it is stored.

@@ -93,7 +93,7 @@ impl Coordination for Postgres {
             .fetch_one(&mut *connection)
             .await?;
             let dirty = dirty.into_iter().map(DirtyMark::from).collect();
-            Ok(Workload { timetable: timetable.read()?, dirty, abandoned })
+            Ok(Workload { timetable: timetable.read(), dirty, abandoned })
         })
         .await
     }

@@ -8,30 +8,29 @@ use super::{Postgres, journal, within};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
-        AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        AuditEntry, Error, GrantQuery, Lease, Ledger, OpenRows,
         column::{plain, to_json},
         knowledge::FORGET_FOREIGN,
         ledger::{
-            COPY_LIVE, GRANTS, GrantRow, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED,
+            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            SETTLE_REFUSED, read_grants, read_open,
         },
     },
 };
 
 #[async_trait]
 impl Ledger for Postgres {
-    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
+    async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error> {
         within(async {
-            let rows: Vec<GrantRow> =
-                sqlx::query_as(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.pool).await?;
-            rows.into_iter().map(GrantRow::read).collect()
+            let rows = sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.pool).await?;
+            Ok(read_open(&rows))
         })
         .await
     }
 
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
         within(async {
-            let rows: Vec<GrantRow> = sqlx::query_as(GRANTS)
+            let rows = sqlx::query(GRANTS)
                 .bind(which.wants_past())
                 .bind(now.timestamp())
                 .bind(which.active)
@@ -39,7 +38,7 @@ impl Ledger for Postgres {
                 .bind(which.resource.as_deref().map(plain))
                 .fetch_all(&self.pool)
                 .await?;
-            rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
+            Ok(read_grants(&rows))
         })
         .await
     }
@@ -178,12 +177,12 @@ impl Ledger for Postgres {
 
     async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
         within(async {
-            let row: Option<GrantRow> = sqlx::query_as(REOPEN)
+            let row = sqlx::query(REOPEN)
                 .bind(id.as_str())
                 .bind(before.timestamp())
                 .fetch_optional(&self.pool)
                 .await?;
-            row.map(|row| Ok(row.read()?.own.grant)).transpose()
+            Ok(read_grants(row.as_slice()).pop())
         })
         .await
     }

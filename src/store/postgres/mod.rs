@@ -5,7 +5,8 @@
 //! error, and the next call finds it again when it is back. Rows that several transactions write are always locked
 //! in the same order: event keys, marks, deliveries, each sorted.
 //!
-//! Connect to the server itself or through a pooler in session mode: prepared statements and LISTEN need one session.
+//! Connect to the server itself or through a pooler in session mode: settings, prepared statements and LISTEN need one
+//! session. A connection to a server that takes no writes is thrown away: another may have taken its place.
 
 mod coordination;
 mod inbox;
@@ -13,29 +14,29 @@ mod journal;
 mod knowledge;
 mod ledger;
 mod notify;
+mod session;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    ConnectOptions, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Error, Lease, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
+use self::session::{CONNECT_WITHIN, Session};
+use super::{
+    Error, Knowledge, Lease, OpenError, Store, inbox::Queue, knowledge::WRITE_CHECK, migrations, prune,
+};
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
 /// pool, listens. Ten replicas stay below the hundred connections that a server allows by default.
 const CONNECTIONS: u32 = 8;
-/// Getting a connection: a healthy server takes milliseconds.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// One call of this module. The server gives up on a statement before that; this limit is for a server that does not
 /// answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Checking whether a connection is still good; several may have to be tried while getting one.
-const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
 /// The store in a database.
 #[derive(Clone, Debug)]
@@ -53,17 +54,14 @@ impl Postgres {
         let options = options(url)?;
         let place = place(&options);
         let failed = |reason| OpenError::Database { place: place.clone(), reason };
-        // Neither waiting for another replica's migration nor a long one is a statement that hangs.
-        let unlimited = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
-        let migrating = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
-        let migrating = match migrating.connect_with(unlimited).await {
+        let migrating = match pool(options.clone(), Session::Migrate).await {
             Ok(migrating) => migrating,
-            Err(error) => return Err(failed(cause(options, error).await)),
+            Err(error) => return Err(failed(cause(options, Session::Migrate, error).await)),
         };
         let migrated = migrations::postgres().run(&migrating).await;
         migrated.map_err(|reason| OpenError::Migration { place: place.clone(), reason })?;
         migrating.close().await;
-        let pool = pool(options.clone()).await.map_err(failed)?;
+        let pool = pool(options.clone(), Session::Work).await.map_err(failed)?;
         let store = Self::on(pool);
         notify::listen(store.pool.clone(), options, Arc::clone(&store.news));
         Ok(store)
@@ -71,12 +69,12 @@ impl Postgres {
 
     /// Connects to read only. None if there is no store in that database yet.
     pub async fn open_beside(url: &str) -> Result<Option<Self>, OpenError> {
-        let options = options(url)?.options([("default_transaction_read_only", "on")]);
+        let options = options(url)?;
         let place = place(&options);
         let failed = |reason| OpenError::Database { place: place.clone(), reason };
-        let pool = match pool(options.clone()).await {
+        let pool = match pool(options.clone(), Session::LookOn).await {
             Ok(pool) => pool,
-            Err(error) => return Err(failed(cause(options, error).await)),
+            Err(error) => return Err(failed(cause(options, Session::LookOn, error).await)),
         };
         let row = sqlx::query("SELECT to_regclass('leases') IS NOT NULL AS there");
         let row = row.fetch_one(&pool).await.map_err(failed)?;
@@ -93,14 +91,8 @@ impl Postgres {
 
 #[async_trait]
 impl Store for Postgres {
-    async fn check_writable(&self) -> Result<(), Error> {
-        within(async {
-            let mut transaction = self.pool.begin().await?;
-            sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
-            transaction.rollback().await?;
-            Ok(())
-        })
-        .await
+    async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.set_fact(WRITE_CHECK, &now.to_rfc3339(), None).await
     }
 
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
@@ -122,19 +114,7 @@ impl Store for Postgres {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let failed = |reason| OpenError::Database { place: "in PostgreSQL".to_owned(), reason };
-    let options = PgConnectOptions::from_str(url).map_err(failed)?;
-    Ok(options.application_name("oncall-grants").disable_statement_logging().options([
-        // Below ANSWER_WITHIN, so that the server's own word arrives.
-        ("statement_timeout", "8s"),
-        ("lock_timeout", "5s"),
-        // A replica that freezes inside a transaction must not keep its locks.
-        ("idle_in_transaction_session_timeout", "10s"),
-        // The server finds out within a minute that a replica is gone.
-        ("tcp_keepalives_idle", "20"),
-        ("tcp_keepalives_interval", "10"),
-        ("tcp_keepalives_count", "3"),
-    ]))
+    session::options(url).map_err(|reason| OpenError::Database { place: "in PostgreSQL".to_owned(), reason })
 }
 
 /// Names the database to people, without the password.
@@ -143,7 +123,7 @@ fn place(options: &PgConnectOptions) -> String {
     format!("postgres://{}:{}/{database}", options.get_host(), options.get_port())
 }
 
-async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+async fn pool(options: PgConnectOptions, session: Session) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT_WITHIN)
@@ -152,37 +132,23 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
         // The pool's own checks wait without a limit of their own; connections that were cut off would occupy their
         // places for long, and each would cost whoever is handed it all the time there is.
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(check(connection)))
-        .after_release(|connection, _| Box::pin(check(connection)))
-        .after_connect(|connection, _| Box::pin(commit_to_disk(connection)))
+        .before_acquire(move |connection, _| Box::pin(session::check(connection, session)))
+        .after_release(move |connection, _| Box::pin(session::check(connection, session)))
+        .after_connect(move |connection, _| Box::pin(session::begin(connection, session)))
         .connect_with(options)
         .await
 }
 
-/// What we answered must be on disk, even where the server by default confirms a commit before it is.
-async fn commit_to_disk(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let statement = "SELECT set_config('synchronous_commit', 'on', false)
-                     WHERE current_setting('synchronous_commit') = 'off'";
-    let setting = timeout(CONNECT_WITHIN, sqlx::query(statement).execute(connection)).await;
-    setting.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
-}
-
 /// Why there is no connection, in the system's or the server's words. A pool tries again for a while and then says only
 /// that it waited.
-async fn cause(options: PgConnectOptions, error: sqlx::Error) -> sqlx::Error {
+async fn cause(options: PgConnectOptions, session: Session, error: sqlx::Error) -> sqlx::Error {
     if !matches!(error, sqlx::Error::PoolTimedOut) {
         return error;
     }
-    match timeout(CONNECT_WITHIN, options.connect()).await {
+    let connecting = async { session::begin(&mut options.connect().await?, session).await };
+    match timeout(CONNECT_WITHIN, connecting).await {
         Ok(Err(cause)) => cause,
-        Ok(Ok(_)) | Err(_) => error,
-    }
-}
-
-async fn check(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match timeout(CHECK_WITHIN, connection.ping()).await {
-        Ok(answer) => answer.map(|()| true),
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
+        Ok(Ok(())) | Err(_) => error,
     }
 }
 

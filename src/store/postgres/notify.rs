@@ -9,7 +9,7 @@ use sqlx::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::CONNECT_WITHIN;
+use super::session::{self, CONNECT_WITHIN, Session};
 use crate::store::Error;
 
 /// The channel; each database has its own.
@@ -46,7 +46,10 @@ pub(super) fn listen(pool: PgPool, options: PgConnectOptions, news: Arc<Notify>)
 }
 
 async fn pass_on(options: &PgConnectOptions, news: &Notify) -> Result<(), sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_WITHIN);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECT_WITHIN)
+        .after_connect(|connection, _| Box::pin(session::begin(connection, Session::Work)));
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     loop {

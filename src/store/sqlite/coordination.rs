@@ -33,7 +33,7 @@ impl Coordination for Sqlite {
         let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
         let timetable: TimetableRow = sqlx::query_as(TIMETABLE).fetch_one(&self.reader).await?;
         let dirty = dirty.into_iter().map(DirtyMark::from).collect();
-        Ok(Workload { timetable: timetable.read()?, dirty, abandoned: false })
+        Ok(Workload { timetable: timetable.read(), dirty, abandoned: false })
     }
 
     async fn set_timetable(&self, _: &Lease, timetable: &Timetable) -> Result<bool, Error> {

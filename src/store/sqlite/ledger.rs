@@ -8,26 +8,25 @@ use super::{Sqlite, journal};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
-        AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        AuditEntry, Error, GrantQuery, Lease, Ledger, OpenRows,
         column::to_json,
         knowledge::FORGET_FOREIGN,
         ledger::{
-            COPY_LIVE, GRANTS, GrantRow, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED,
+            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            SETTLE_REFUSED, read_grants, read_open,
         },
     },
 };
 
 #[async_trait]
 impl Ledger for Sqlite {
-    async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
-        let rows: Vec<GrantRow> =
-            sqlx::query_as(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.reader).await?;
-        rows.into_iter().map(GrantRow::read).collect()
+    async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error> {
+        let rows = sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.reader).await?;
+        Ok(read_open(&rows))
     }
 
     async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
-        let rows: Vec<GrantRow> = sqlx::query_as(GRANTS)
+        let rows = sqlx::query(GRANTS)
             .bind(which.wants_past())
             .bind(now.timestamp())
             .bind(which.active)
@@ -35,7 +34,7 @@ impl Ledger for Sqlite {
             .bind(&which.resource)
             .fetch_all(&self.reader)
             .await?;
-        rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
+        Ok(read_grants(&rows))
     }
 
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
@@ -123,12 +122,12 @@ impl Ledger for Sqlite {
     }
 
     async fn reopen(&self, id: &GrantId, before: DateTime<Utc>) -> Result<Option<Grant>, Error> {
-        let row: Option<GrantRow> = sqlx::query_as(REOPEN)
+        let row = sqlx::query(REOPEN)
             .bind(id.as_str())
             .bind(before.timestamp())
             .fetch_optional(&self.writer)
             .await?;
-        row.map(|row| Ok(row.read()?.own.grant)).transpose()
+        Ok(read_grants(row.as_slice()).pop())
     }
 
     async fn relabel(&self, relabelled: &[(LedgerRow, Vec<Cause>)]) -> Result<(), Error> {

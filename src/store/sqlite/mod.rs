@@ -1,7 +1,7 @@
 //! The store in one SQLite file, for one process.
 //!
 //! WAL mode with `synchronous = FULL`: what we answered is on disk. One process owns the file (a lock file beside it says
-//! so), one connection writes, a few read. Since there is nobody else, everybody who asks for a lease gets it, it holds
+//! so), one connection writes, a few read. The writer is replaced after a transaction that it could not end. Since there is nobody else, everybody who asks for a lease gets it, it holds
 //! until the process ends, and no statement asks for it.
 
 mod coordination;
@@ -9,6 +9,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod place;
 
 use std::{
     fs::{File, TryLockError},
@@ -21,12 +22,12 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{
-    SqlitePool,
+    Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Notify;
 
-use super::{Error, OpenError, Store, inbox::Queue, knowledge::TRY_TO_WRITE, migrations, prune};
+use super::{Error, Knowledge, OpenError, Store, inbox::Queue, knowledge::WRITE_CHECK, migrations, prune};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -46,6 +47,7 @@ impl Sqlite {
     /// Opens the file as its only owner, makes it if need be, and brings the schema up to date.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        place::warn_of_unsuitable(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -60,6 +62,7 @@ impl Sqlite {
             .max_connections(1)
             // A connection to a file is not lost; asking each time would keep the deliveries waiting.
             .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(is_clean(connection)))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -117,11 +120,8 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn check_writable(&self) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
-        transaction.rollback().await?;
-        Ok(())
+    async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.set_fact(WRITE_CHECK, &now.to_rfc3339(), None).await
     }
 
     async fn prune(&self, before: DateTime<Utc>, keys_before: DateTime<Utc>) -> Result<bool, Error> {
@@ -141,6 +141,14 @@ impl Store for Sqlite {
     fn news(&self) -> &Notify {
         &self.news
     }
+}
+
+/// Whether the pool may hand the writer out again. A full or failing disk makes SQLite end a transaction by itself, and
+/// the rollback that follows fails; the driver then takes the connection to be inside a transaction for ever.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Answered after the rollback of a transaction that was dropped.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -1,6 +1,6 @@
 //! Tells machines whether the process lives and whether it is ready to accept webhooks, and serves its metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -9,13 +9,9 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
-
-/// A store that takes longer than this to answer takes no webhook in time either.
-const STORE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,7 +57,7 @@ pub(crate) async fn alive() -> Json<Alive> {
     ),
 )]
 pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoResponse {
-    let writable = matches!(timeout(STORE_WITHIN, state.store.check_writable()).await, Ok(Ok(())));
+    let writable = state.store_check.health(&state.store).await.writable;
     let (code, status) = match (state.is_stopping(), writable) {
         (false, true) => (StatusCode::OK, "ready"),
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -84,8 +80,8 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
 )]
 pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
-    let waiting = timeout(STORE_WITHIN, state.store.backlog()).await.ok().and_then(Result::ok);
-    state.metrics.set_waiting(waiting.map(|Backlog { deliveries, since }| {
+    let backlog = state.store_check.health(&state.store).await.backlog;
+    state.metrics.set_waiting(backlog.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));

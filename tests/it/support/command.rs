@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A directory for a configuration and a store, in memory where that can be had: how long a disk takes for each commit,
 /// while others use it as well, is not what is tested.
-pub(super) fn directory() -> TempDir {
+pub(crate) fn directory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod http;
 mod log;
+mod pgbouncer;
 mod postgres;
 mod proxy;
 mod python;
@@ -17,15 +18,16 @@ mod wait;
 
 pub(crate) use self::{
     authority::{Authority, EXPIRES, Identity},
-    command::{command, exit_code, output, stderr, stdout},
+    command::{command, directory, exit_code, output, stderr, stdout},
     config::{ADMIN_TOKEN, Config, DB, filter_rule, policy_rule, rule},
     connection::until_hung_up,
     http::{Answer, FORGED, NO_HEADERS, SIGNATURE, answer, client_builder, report},
+    pgbouncer::PgBouncer,
     postgres::{Database, free_port},
     proxy::Proxy,
     python::python,
     replicas::Replicas,
-    scene::{ANA, BO, CEM, DENIZ, Person, Scene, grant_ids, merged},
+    scene::{ANA, BO, CEM, DENIZ, Person, Scene, grant_ids, merged, nobody_on_call},
     service::Service,
     wait::{PATIENCE, some_attempt_within, wait_for, wait_until},
 };

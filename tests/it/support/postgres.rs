@@ -4,7 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         LazyLock,
@@ -60,22 +60,24 @@ impl Server {
             return Self { url, private: None };
         }
         let port = free_port();
-        let mut child = command(&binaries(), port).spawn().expect("a shell can be run");
+        let mut command = unprivileged(SCRIPT);
+        let mut child = command.arg(binaries()).arg(port.to_string()).spawn().expect("a shell can be run");
         let stdin = child.stdin.take().expect("a pipe");
         let url = format!("postgres://app@127.0.0.1:{port}/postgres").parse().expect("an address");
         Self { url, private: Some((child, stdin)) }
     }
 }
 
-fn command(binaries: &Path, port: u16) -> Command {
+/// A script that runs until its standard input ends, as the user of PostgreSQL if this is root: its programs refuse to
+/// work for root.
+pub(crate) fn unprivileged(script: &str) -> Command {
     let root =
         std::fs::metadata("/proc/self").is_ok_and(|itself| std::os::unix::fs::MetadataExt::uid(&itself) == 0);
-    // initdb refuses to work for root.
     let mut command = if root { Command::new("runuser") } else { Command::new("sh") };
     if root {
         command.args(["-u", "postgres", "--", "sh"]);
     }
-    command.args(["-c", SCRIPT, "sh"]).arg(binaries).arg(port.to_string());
+    command.args(["-c", script, "sh"]);
     // The directory of the tests may be closed to that user.
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null());
     command

@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sandbox::{
     clock::Clock,
+    faults::Action,
     pagerduty::{Event, PagerDuty, Shift},
     strongdm::StrongDm,
     world::{self, POLICY, SCHEDULE, SERVICE},
@@ -192,6 +193,12 @@ impl Scene {
         let most = 2 + usize::try_from(elapsed.as_secs()).expect("a few seconds");
         assert!((1..=most).contains(&refreshes), "{refreshes} refreshes in {elapsed:?}");
     }
+}
+
+/// PagerDuty's answer if nobody is on call.
+pub(crate) fn nobody_on_call() -> Action {
+    let list = json!({"oncalls": [], "limit": 100, "offset": 0, "more": false, "total": 0});
+    Action::http(200, list.to_string())
 }
 
 /// The IDs of these grants, as a service lists them, in order.

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Config, command, command::directory, http::client_builder, log, output, wait_for, wait_until};
+use super::{Config, client_builder, command, directory, log, output, wait_for, wait_until};
 
 /// A service that can be started, killed and started again. Dropping it kills it; then neither its log nor anything that
 /// it answered or printed may have shown a secret.
@@ -139,6 +140,12 @@ impl Service {
     /// Reads a file beside it.
     pub(crate) fn read_file(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir().join(name)).expect("a file")
+    }
+
+    /// A connection to the file of its store, to look or to meddle.
+    pub(crate) async fn open_store(&self) -> SqliteConnection {
+        let url = format!("sqlite:{}", self.dir().join("oncall-grants.db").display());
+        SqliteConnection::connect(&url).await.expect("the file of the store")
     }
 
     /// Where the service listens, or listened before it ended.

@@ -39,9 +39,11 @@ async fn an_answer_about_someone_else_is_invalid() {
 async fn a_policy_tells_its_levels_and_targets() {
     let server = Server::always(200, sample("escalation_policies-id.json")).await;
     let policy = server.client().policy(&"PEPAY01".into()).await.unwrap();
-    assert_eq!((policy.name.as_deref(), policy.levels), (Some("Payments EP"), 3));
-    assert_eq!(policy.schedules, ["PSCH001", "PSCH002", "PSCH003"].map(Into::into).into());
-    assert_eq!(policy.users, ["PA1NAL7".into()].into());
+    assert_eq!((policy.name.as_deref(), policy.levels.len()), (Some("Payments EP"), 3));
+    let schedules =
+        policy.levels.iter().flat_map(|level| &level.schedules).map(crate::model::ScheduleId::as_str);
+    assert_eq!(schedules.collect::<Vec<_>>(), ["PSCH001", "PSCH002", "PSCH003"]);
+    assert_eq!(policy.levels[2].users, ["PA1NAL7".into()].into());
 }
 
 #[tokio::test]

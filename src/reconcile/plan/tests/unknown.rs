@@ -152,6 +152,14 @@ fn an_alias_that_leads_elsewhere_takes_access_away_with_one_address_and_the_same
 }
 
 #[test]
+fn a_doubtful_answer_gives_what_it_tells_and_takes_nothing_away() {
+    let mut scene = Scene::with_shifts([shift("day", 8, 20)]).ours([own(1, "night", 8, 20)]);
+    scene.world.doubts.insert(schedule("PS"), "level 2 is missing".into());
+    let plan = scene.plan();
+    assert_eq!((created(&plan), revoked(&plan), plan.unknown.len()), (1, vec![], 1), "{plan}");
+}
+
+#[test]
 fn a_filter_that_suddenly_matches_nothing_takes_nothing_away() {
     let rule = Rule { resources: vec![filter("tags:env=prod")], ..schedule_rule("db", &["PS"]) };
     let scene = |found| {

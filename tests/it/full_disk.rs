@@ -1,0 +1,85 @@
+//! A disk that is full for a while: nothing is taken meanwhile, and all goes on by itself once there is room.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    process::Command,
+};
+
+use sandbox::world::SCHEDULE;
+use tempfile::TempDir;
+
+use crate::support::{BO, CEM, Config, DB, Scene, directory};
+
+/// A file system in memory that is soon full.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None if this user may not mount one.
+    fn mount() -> Option<Self> {
+        let dir = directory();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(dir.path());
+        mount.output().ok()?.status.success().then_some(Self(dir))
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.filler()).expect("a writable directory");
+        let full = loop {
+            if let Err(error) = filler.write_all(&[1; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.filler()).expect("the filler is there");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The service may still have files there.
+        drop(Command::new("umount").arg("--lazy").arg(self.0.path()).output());
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_was_full_for_a_while_needs_no_restart() {
+    let Some(disk) = SmallDisk::mount() else {
+        #[expect(clippy::print_stderr, reason = "nobody should believe that this was tried")]
+        {
+            eprintln!("NOT TRIED: only root may mount a small file system");
+        }
+        return;
+    };
+    let store = format!("sqlite:{}", disk.0.path().join("grants.db").display());
+    let scene = Scene::running(Config { store, ..Config::default() }).await;
+    let event = scene.about(SCHEDULE);
+    for round in 0..3 {
+        disk.fill();
+        // Though nothing else is written.
+        scene.ready_becomes(503).await;
+        for _ in 0..3 {
+            scene.post_signed(event.body()).await.assert_error(503, "unavailable");
+            scene.sync().await.assert_error(503, "unavailable");
+        }
+        assert_eq!(scene.get("/healthz").await.status, 200);
+        disk.make_room();
+        scene.ready_becomes(200).await;
+        let shifts = [[(CEM, -60, 120), (BO, 120, 240)], [(BO, -60, 120), (CEM, 120, 240)]];
+        scene.shifts(SCHEDULE, &shifts[round % 2]);
+        scene.deliver(&scene.about(SCHEDULE)).await;
+        scene.synced().await;
+        scene.access_becomes(shifts[round % 2][0].0, DB, &[(0, 120)]).await;
+        scene.all_served().await;
+    }
+    assert_eq!(scene.post_signed(event.body()).await.status, 202, "what was refused is taken now");
+}
