@@ -138,7 +138,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
         metrics.strongdm.record(match call.result {
-            Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
+            Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists(_) | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         });
     })

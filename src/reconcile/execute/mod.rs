@@ -209,13 +209,9 @@ impl Executor {
                 }
                 Ok(Written::Done(grant))
             }
-            Err(Error::AlreadyExists) => {
-                let audit = context.audit(
-                    AuditAction::Create,
-                    AuditOutcome::Refused,
-                    &new.grant,
-                    "strongDM refused a second grant",
-                );
+            Err(Error::AlreadyExists(words)) => {
+                let reason = format!("strongDM refused a second grant ({words})");
+                let audit = context.audit(AuditAction::Create, AuditOutcome::Refused, &new.grant, &reason);
                 self.store.settle_refused(row, Some(&audit)).await?;
                 self.learn_from_refusal(context, round, &new.grant).await
             }

@@ -196,7 +196,7 @@ impl Caller {
         if let Some(limit) = limit {
             self.rate_limits.record(kind, limit);
         }
-        if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
+        if let Err(Failure { error: Error::RateLimited { until: until @ None, .. }, .. }) = &mut result {
             *until = self.rate_limits.next_reset(kind, clock::now());
         }
         (self.observer)(&CallOutcome {
