@@ -1,9 +1,13 @@
 //! Builds the parts from the configuration, for the service and for single commands alike.
 
+mod proxy;
+
 use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+
+pub(crate) use self::proxy::proxy_for;
 
 use crate::{
     config::Config,
@@ -50,7 +54,11 @@ pub(crate) struct Clients {
 
 /// Clients for both upstreams that report to `metrics`.
 pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
-    let options = strongdm::Options { observer: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
+    let options = strongdm::Options {
+        observer: observe_strongdm(Arc::clone(metrics)),
+        proxy: proxy_for(&config.strongdm.api_url)?,
+        ..Default::default()
+    };
     let strongdm = strongdm::Client::new(
         tls::client_config(),
         &config.strongdm.api_url,
@@ -63,7 +71,9 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
 
 /// A client for PagerDuty that reports to `metrics`.
 pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
-    let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
+    let proxy = proxy_for(&config.pagerduty.api_url)?;
+    let http =
+        pagerduty::http_client(tls::client_config(), proxy.as_ref()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
     Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
 }

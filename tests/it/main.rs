@@ -31,5 +31,6 @@ mod sources;
 mod subscription_watch;
 mod tls;
 mod unknown;
+mod upstream_proxy;
 mod webhook_command;
 mod writes;

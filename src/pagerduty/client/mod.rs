@@ -3,8 +3,9 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use hyper_util::client::proxy::matcher::Intercept;
 use parking_lot::Mutex;
-use reqwest::{Url, redirect};
+use reqwest::{Proxy, Url, redirect};
 use rustls::ClientConfig;
 use secrecy::SecretString;
 use tokio::{sync::Semaphore, time::Instant};
@@ -50,10 +51,21 @@ struct Shared {
 }
 
 /// An HTTP client as PagerDuty's API needs it: it has time limits, and follows no redirect, which would carry the token to
-/// another host.
-pub(crate) fn http_client(mut tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
+/// another host. It goes through `proxy` if there is one, whatever the environment says.
+pub(crate) fn http_client(
+    mut tls: ClientConfig,
+    proxy: Option<&Intercept>,
+) -> reqwest::Result<reqwest::Client> {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder().no_proxy();
+    if let Some(proxy) = proxy {
+        let through = Proxy::all(proxy.uri().to_string())?;
+        builder = builder.proxy(match proxy.basic_auth() {
+            Some(auth) => through.custom_http_auth(auth.clone()),
+            None => through,
+        });
+    }
+    builder
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("oncall-grants/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)

@@ -111,6 +111,9 @@ impl Failure {
             text = format!("{text}: {error}");
             cause = error.source();
         }
+        if text.contains("tunnel error") {
+            text = format!("the proxy that HTTPS_PROXY names does not lead to PagerDuty ({text})");
+        }
         // What the TLS library says of a peer that does not speak TLS.
         if text.contains("InvalidContentType") {
             text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");

@@ -70,7 +70,7 @@ impl Caller {
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
-        let Options { user_agent, timing, observer } = options;
+        let Options { user_agent, timing, observer, proxy } = options;
         let header = |what: &str, value: &str| {
             MetadataValue::<Ascii>::try_from(value)
                 .map_err(|_| Error::Refused(format!("the {what} holds a character that no header may hold")))
@@ -86,7 +86,7 @@ impl Caller {
         metadata.insert("x-sdm-api-version", MetadataValue::from_static(API_VERSION));
         metadata.insert("x-sdm-user-agent", header("user agent", &user_agent)?);
         Ok(Self {
-            channel: channel::open(tls, api_url, &user_agent, timing.connect)?,
+            channel: channel::open(tls, proxy, api_url, &user_agent, timing.connect)?,
             access_key,
             metadata,
             secret_key,

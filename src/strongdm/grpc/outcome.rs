@@ -175,6 +175,9 @@ fn explained(text: String) -> String {
     if has(&of_http) && !has(&of_a_gateway) {
         return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
     }
+    if text.contains("tunnel error") {
+        return format!("the proxy that HTTPS_PROXY names does not lead to strongDM ({text})");
+    }
     // What the TLS library calls whatever is no TLS at all.
     if text.contains("InvalidContentType") {
         return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");

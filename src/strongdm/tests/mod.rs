@@ -51,6 +51,7 @@ fn client(url: &str) -> (Client, Codes) {
             first_pause: Duration::from_millis(2),
             attempts: 3,
         },
+        proxy: None,
         observer: Arc::new({
             let codes = Arc::clone(&codes);
             move |outcome| codes.lock().unwrap().push(outcome.code)
@@ -115,11 +116,11 @@ fn listed(ids: &[&str], next: &str) -> Reply {
     })
 }
 
-fn refuse(code: Code) -> Reply {
 fn denied(operation: Operation) -> Error {
     Error::PermissionDenied { operation, words: "PERMISSION_DENIED: because".to_owned() }
 }
 
+fn refuse(code: Code) -> Reply {
     Reply::Refuse(Status::new(code, "because"))
 }
 

@@ -60,7 +60,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
         ],
     ),
     ("subscription", &["reconcile", "config", "pagerduty", "metrics", "clock", "model"]),
-    ("wiring", &["reconcile", "config", "pagerduty", "strongdm", "store", "tls", "metrics"]),
+    ("wiring", &["reconcile", "config", "pagerduty", "strongdm", "store", "tls", "metrics", "model"]),
     ("reconcile", &["pagerduty", "strongdm", "store", "metrics", "clock", "model"]),
     ("config", &["store", "tls", "model"]),
     ("pagerduty", &["model"]),

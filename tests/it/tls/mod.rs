@@ -1,7 +1,7 @@
 //! Real handshakes with the real binary: versions, client certificates by name, and certificates that change while
 //! it runs.
 
-mod authority;
+pub(crate) mod authority;
 mod service;
 
 use std::time::Duration;

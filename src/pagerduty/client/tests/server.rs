@@ -117,7 +117,7 @@ impl Server {
     }
 
     pub(super) fn client_with(&self, retry: RetryPolicy) -> Client {
-        let client = Client::new(http_client(tls()).unwrap(), self.base.clone(), TOKEN.into());
+        let client = Client::new(http_client(tls(), None).unwrap(), self.base.clone(), TOKEN.into());
         Client { retry, ..client }
     }
 
