@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{background::Background, housekeeping::keep_house, listen};
 use crate::{
@@ -33,12 +33,14 @@ const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// the 30 s that orchestrators usually wait before they kill.
 const FINISH_PASS: Duration = Duration::from_secs(20);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGQUIT.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
     serve_until(config, |_| {}, stop_signal()).await
 }
 
 /// Serves until `stop` is ready with the name of what stopped it. `listening` is called with the address once
+    // From now on, so that none of them ends a service that is still starting.
+    let _noted = AbortOnDropHandle::new(tokio::spawn(note_other_signals()?));
 /// connections are accepted.
 ///
 /// # Errors
@@ -110,6 +112,8 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+/// Listens on this address; `[::]` means every address, whatever the system's default is, and those of IPv4 alone where
+/// there is no IPv6.
 }
 
 /// Starts what the service could do without for a while.
@@ -119,12 +123,17 @@ fn run_background(
     state: &Arc<AppState>,
     shutdown: CancellationToken,
 ) -> Background {
-    let mut background = Background::new(shutdown);
+    let mut background = Background::new(Arc::clone(&state.metrics), shutdown);
     let (store, keep) = (state.store.clone(), config.store.keep);
-    background
-        .spawn("housekeeping", "old rows stay in the store", |shutdown| keep_house(store, keep, shutdown));
+    background.spawn("housekeeping", "old rows stay in the store", move |shutdown| {
+        keep_house(store.clone(), keep, shutdown)
+    });
     if let Some(watcher) = subscription_watcher(config, pagerduty, state) {
-        let watch = async move |shutdown| watcher.watch(shutdown).await;
+        let watcher = Arc::new(watcher);
+        let watch = move |shutdown| {
+            let watcher = Arc::clone(&watcher);
+            async move { watcher.watch(shutdown).await }
+        };
         background.spawn("watching the webhook subscription", "nobody enables it again", watch);
     }
     background
@@ -180,9 +189,31 @@ fn announce(config: &Config, address: SocketAddr) {
         Some(_) => tracing::error!(
             "the file that pagerduty.webhook_secrets_file names is not there or empty, so webhooks are answered 503 until \
              it holds a secret; it is then taken in without a restart"
+    let mut quit = signal(SignalKind::quit())?;
         ),
         None => tracing::warn!(
             "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
+        _ = quit.recv() => "SIGQUIT",
+    })
+}
+
+/// Takes the signals that would end the process though nobody means that: a terminal that closes sends SIGHUP, and so do
+/// tools that want a service to read its files again.
+fn note_other_signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut user1, mut user2) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                _ = user1.recv() => "SIGUSR1",
+                _ = user2.recv() => "SIGUSR2",
+            };
+            tracing::info!(
+                "{name} changes nothing: certificates and webhook secrets are read again when their files change, and \
+                 the configuration at a restart"
+            );
+        }
         ),
     }
 }

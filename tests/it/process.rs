@@ -293,6 +293,21 @@ async fn whoever_waits_for_a_pass_gets_its_report_although_the_service_is_stoppi
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn signals_that_mean_no_end_leave_the_service_running() {
+    let mut scene = Scene::running(Config::default()).await;
+    for (times, signal) in [(1, "HUP"), (1, "USR1"), (1, "USR2"), (2, "HUP")] {
+        scene.signal(signal);
+        scene.logged(times, &format!("SIG{signal} changes nothing")).await;
+    }
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    scene.synced().await;
+    assert_eq!(scene.access(CEM, DB), [(0, 120)]);
+    assert_eq!(scene.get("/readyz").await.json()["tasks"], json!({"last_error": null}));
+    scene.signal("QUIT");
+    assert_eq!(scene.ended().await.code(), Some(0));
+}
+
 async fn health_tells_of_upstreams_and_stays_good_while_they_are_down() {
     let scene = Scene::running(Config::default()).await;
     let ready = scene.get("/readyz").await;

@@ -94,6 +94,7 @@ impl Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn check_writable(&self) -> Result<(), Error> {
+        self.queue.check()?;
         within(async {
             let mut transaction = self.pool.begin().await?;
             sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;

@@ -118,6 +118,7 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn check_writable(&self) -> Result<(), Error> {
+        self.queue.check()?;
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(TRY_TO_WRITE).execute(&mut *transaction).await?;
         transaction.rollback().await?;

@@ -12,7 +12,12 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
+use crate::{
+    clock,
+    metrics::{HealthView, LastError},
+    store::Backlog,
+    web::state::AppState,
+};
 
 /// A store that takes longer than this to answer takes no webhook in time either.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
@@ -33,6 +38,14 @@ pub(crate) struct Readiness {
     store: StoreHealth,
     pagerduty: HealthView,
     strongdm: HealthView,
+    tasks: TasksHealth,
+}
+
+/// How the background tasks fare: each that dies is begun again.
+#[derive(Debug, Serialize, ToSchema)]
+struct TasksHealth {
+    /// Which died last, if any has since the start.
+    last_error: Option<LastError>,
 }
 
 /// How the store fares.
@@ -72,6 +85,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
         store: StoreHealth { writable },
         pagerduty: state.metrics.pagerduty.view(),
         strongdm: state.metrics.strongdm.view(),
+        tasks: TasksHealth { last_error: state.metrics.tasks.view().last_error },
     };
     (code, Json(body))
 }
