@@ -1,7 +1,7 @@
 //! Builds the service's parts, runs them until one ends or the service is told to stop, and stops them in order.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
@@ -9,6 +9,8 @@ use std::{
 use anyhow::{Context, anyhow};
 use axum_server::Handle;
 use futures_util::FutureExt;
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 use tokio::{
     join,
     signal::unix::{SignalKind, signal},
@@ -27,6 +29,8 @@ use crate::{
     wiring,
 };
 
+/// Connections that wait to be accepted; the system allows fewer, if it likes.
+const BACKLOG: i32 = 4096;
 /// Requests and background tasks under way get this long to finish at the end.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
@@ -35,12 +39,12 @@ const FINISH_PASS: Duration = Duration::from_secs(20);
 
 /// Serves until SIGTERM, SIGINT or SIGQUIT.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    // From now on, so that none of them ends a service that is still starting.
+    let _noted = AbortOnDropHandle::new(tokio::spawn(note_other_signals()?));
     serve_until(config, |_| {}, stop_signal()).await
 }
 
 /// Serves until `stop` is ready with the name of what stopped it. `listening` is called with the address once
-    // From now on, so that none of them ends a service that is still starting.
-    let _noted = AbortOnDropHandle::new(tokio::spawn(note_other_signals()?));
 /// connections are accepted.
 ///
 /// # Errors
@@ -108,12 +112,30 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     Ok((Arc::new(AppState::new(store, Arc::new(reconciler), metrics, secrets, token)), pagerduty))
 }
 
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 /// Listens on this address; `[::]` means every address, whatever the system's default is, and those of IPv4 alone where
 /// there is no IPv6.
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = match listen_on(address) {
+        Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+            let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            let other = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            if everywhere { listen_on(other) } else { Err(error) }
+        }
+        listening => listening,
+    };
+    listener.with_context(|| format!("cannot listen on {address}"))
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Starts what the service could do without for a while.
@@ -167,32 +189,10 @@ fn subscription_watcher(
 
 async fn stop_signal() -> std::io::Result<&'static str> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut quit = signal(SignalKind::quit())?;
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
-    })
-}
-
-/// Logs where the service listens, and that webhooks are refused if no secret is known.
-fn announce(config: &Config, address: SocketAddr) {
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let rules = config.rules.len();
-    let plural = if rules == 1 { "" } else { "s" };
-    tracing::info!(
-        "serving on {scheme}://{address} with {rules} rule{plural} from {}",
-        config.file.display()
-    );
-    let pagerduty = &config.pagerduty;
-    match &pagerduty.webhook_secrets_file {
-        _ if !pagerduty.webhook_secrets.is_empty() => {}
-        // The path is not told: it may be a secret in the wrong place.
-        Some(_) => tracing::error!(
-            "the file that pagerduty.webhook_secrets_file names is not there or empty, so webhooks are answered 503 until \
-             it holds a secret; it is then taken in without a restart"
-    let mut quit = signal(SignalKind::quit())?;
-        ),
-        None => tracing::warn!(
-            "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
         _ = quit.recv() => "SIGQUIT",
     })
 }
@@ -214,6 +214,28 @@ fn note_other_signals() -> std::io::Result<impl Future<Output = ()>> {
                  the configuration at a restart"
             );
         }
+    })
+}
+
+/// Logs where the service listens, and that webhooks are refused if no secret is known.
+fn announce(config: &Config, address: SocketAddr) {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let rules = config.rules.len();
+    let plural = if rules == 1 { "" } else { "s" };
+    tracing::info!(
+        "serving on {scheme}://{address} with {rules} rule{plural} from {}",
+        config.file.display()
+    );
+    let pagerduty = &config.pagerduty;
+    match &pagerduty.webhook_secrets_file {
+        _ if !pagerduty.webhook_secrets.is_empty() => {}
+        // The path is not told: it may be a secret in the wrong place.
+        Some(_) => tracing::error!(
+            "the file that pagerduty.webhook_secrets_file names is not there or empty, so webhooks are answered 503 until \
+             it holds a secret; it is then taken in without a restart"
+        ),
+        None => tracing::warn!(
+            "no webhook secret is configured, so webhooks are answered 503; set pagerduty.webhook_secrets"
         ),
     }
 }
