@@ -75,7 +75,9 @@ pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Resu
     let http =
         pagerduty::http_client(tls::client_config(), proxy.as_ref()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
-    Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
+    let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, token)
+        .context("cannot make an HTTP client")?;
+    Ok(client.with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.

@@ -1,7 +1,12 @@
 //! The way to the upstreams through a company's proxy, and past it.
 
+use sandbox::{
+    faults::{Action, Fault},
+    world::SCHEDULE,
+};
+
 use crate::{
-    support::{ANA, Behind, Config, ConnectProxy, Scene, code, err, out},
+    support::{ANA, Behind, CEM, Config, ConnectProxy, Scene, code, err, out},
     tls::authority::Authority,
 };
 
@@ -70,4 +75,38 @@ async fn both_upstreams_are_reached_through_the_proxy_unless_it_is_told_not_to()
     let refused = scene.run(&["check"]).await;
     assert!(code(&refused) != 0 && err(&refused).contains("HTTPS_PROXY"), "{}", err(&refused));
     assert!(!err(&refused).contains("pass"), "{}", err(&refused));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_answered_is_given_up_for_a_fresh_one() {
+    let authority = Authority::new("a company");
+    let mut scene = Scene::set(Config::default()).await;
+    let (pagerduty, strongdm) = (authority.signs(PAGERDUTY), authority.signs(STRONGDM));
+    let proxy = ConnectProxy::to(&[
+        Behind { name: PAGERDUTY, identity: &pagerduty, protocol: "h2", url: scene.pagerduty.url() },
+        Behind { name: STRONGDM, identity: &strongdm, protocol: "h2", url: scene.strongdm.url() },
+    ])
+    .await;
+    let text = scene.config.text(&format!("https://{PAGERDUTY}"), &format!("https://{STRONGDM}"));
+    scene.write_config(&text);
+    let trusted = scene.dir().join("company.pem");
+    std::fs::write(&trusted, authority.pem()).expect("a writable directory");
+    let trusted = trusted.to_str().expect("a plain name").to_owned();
+    scene.variables = vec![("SSL_CERT_FILE", trusted), ("HTTPS_PROXY", format!("http://{}", proxy.address))];
+    scene.start().await;
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+
+    // The peer answers pings and takes requests; it only never answers these two.
+    scene.pagerduty.clear_requests();
+    scene.pagerduty.faults().add(Fault::on("GET /oncalls", Action::Stall));
+    scene.strongdm.faults().add(Fault::on("AccountGrants.Create", Action::Stall));
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    scene.sync().await;
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    let asked = scene.pagerduty.requests();
+    let asked: Vec<u64> =
+        asked.iter().filter(|one| one.path == "/oncalls").map(|one| one.connection).collect();
+    assert!(asked.len() > 1 && asked[1..].iter().all(|later| *later != asked[0]), "{asked:?}");
+    let called: Vec<u64> = scene.strongdm.calls().iter().map(|call| call.connection).collect();
+    assert_ne!(called.first(), called.last(), "{called:?}");
 }

@@ -88,22 +88,30 @@ struct Failure {
 impl Failure {
     /// It may pass, but the request may have been executed: only an idempotent one is sent again.
     fn transient(request: &Request, error: Error) -> Self {
-        Self { error, retry: request.idempotent }
+        Self { error, retry: request.idempotent, timed_out: false }
     }
+    /// The connection is there, but nothing comes.
+    timed_out: bool,
 
     /// The request was surely not executed, so that any may be sent again.
     fn not_executed(error: Error) -> Self {
-        Self { error, retry: true }
+        Self { error, retry: true, timed_out: false }
     }
 
     /// The same request would fail again.
     fn permanent(error: Error) -> Self {
-        Self { error, retry: false }
+        Self { error, retry: false, timed_out: false }
+    }
+
+    /// No answer came in time.
+    fn timeout(request: &Request) -> Self {
+        let error = Error::Unavailable(request.describe("timed out"));
+        Self { timed_out: true, ..Self::transient(request, error) }
     }
 
     /// No whole answer came.
     fn connection(request: &Request, error: reqwest::Error) -> Self {
-        let was_connected = !error.is_connect();
+        let (was_connected, timed_out) = (!error.is_connect(), error.is_timeout());
         let error = error.without_url();
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -119,7 +127,11 @@ impl Failure {
             text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");
         }
         let error = Error::Unavailable(request.describe(&text));
-        if was_connected { Self::transient(request, error) } else { Self::not_executed(error) }
+        if was_connected {
+            Self { timed_out, ..Self::transient(request, error) }
+        } else {
+            Self::not_executed(error)
+        }
     }
 
     /// The body is not what was expected.
@@ -212,9 +224,12 @@ impl Client {
         let started = Instant::now();
         let mut head = Head::default();
         let limit = deadline.min(started + self.retry.attempt);
-        let exchanged = timeout_at(limit, self.exchange(request, &mut head)).await.unwrap_or_else(|_| {
-            Err(Failure::transient(request, Error::Unavailable(request.describe("timed out"))))
-        });
+        let http = self.shared.connection.client();
+        let exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)).await;
+        let exchanged = exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)));
+        if let Err(Failure { timed_out: true, .. }) = &exchanged {
+            self.shared.connection.replace(&http);
+        }
         self.respect_rate_limit(&head);
         let result = exchanged.and_then(|body| read(&body).map_err(|error| Failure::body(request, &error)));
         if let Some(observer) = &self.observer {
@@ -230,11 +245,16 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, request: &Request, head: &mut Head) -> Result<Bytes, Failure> {
+    async fn exchange(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+        url: &Url,
+        head: &mut Head,
+    ) -> Result<Bytes, Failure> {
         let failed = |error: reqwest::Error| Failure::connection(request, error);
-        let mut builder = self
-            .http
-            .request(request.method.clone(), request.url.clone())
+        let mut builder = http
+            .request(request.method.clone(), url.clone())
             .header(ACCEPT, MEDIA_TYPE)
             .header(AUTHORIZATION, auth::header(&self.token).map_err(Failure::permanent)?);
         if let Some(body) = &request.body {

@@ -21,7 +21,7 @@ use tonic::{
 use url::Url;
 
 use super::{
-    channel,
+    channel::Connection,
     codec::RawCodec,
     messages::Answer,
     options::{CallObserver, CallOutcome, Options, Timing},
@@ -48,7 +48,7 @@ const WRITES_IN_FLIGHT: usize = 4;
 
 /// Calls methods of strongDM's API: holds the connection, the API key, and what is known of the rate limit.
 pub(crate) struct Caller {
-    channel: Channel,
+    connection: Connection,
     /// So that it can be removed from texts that come from strongDM.
     access_key: SecretString,
     /// The headers that all requests share.
@@ -86,7 +86,7 @@ impl Caller {
         metadata.insert("x-sdm-api-version", MetadataValue::from_static(API_VERSION));
         metadata.insert("x-sdm-user-agent", header("user agent", &user_agent)?);
         Ok(Self {
-            channel: channel::open(tls, proxy, api_url, &user_agent, timing.connect)?,
+            connection: Connection::new(tls, proxy, api_url, &user_agent, timing.connect)?,
             access_key,
             metadata,
             secret_key,
@@ -175,7 +175,11 @@ impl Caller {
     ) -> Result<A, Failure> {
         let started = Instant::now();
         let limit = self.timing.attempt.min(deadline.saturating_duration_since(started));
-        let sent = timeout(limit, self.send(operation, body, date)).await;
+        let channel = self.connection.channel();
+        let sent = timeout(limit, self.send(&channel, operation, body, date)).await;
+        if sent.is_err() {
+            self.connection.replace(&channel);
+        }
         let (server_date, mut result) = match &sent {
             Err(_elapsed) => (None, Err(Failure::timeout(operation, limit))),
             Ok(Err(status)) => {
@@ -214,6 +218,7 @@ impl Caller {
         &self,
         operation: Operation,
         body: Bytes,
+        channel: &Channel,
         date: NaiveDate,
     ) -> Result<Response<Bytes>, Status> {
         let signature = sign(self.secret_key.expose_secret(), date, operation.name(), &body);
@@ -222,7 +227,7 @@ impl Caller {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         request.metadata_mut().insert("x-sdm-signature", signature);
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
+        let mut grpc = Grpc::new(channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
         grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
         let answer = grpc.unary(request, operation.path(), RawCodec);
         // tonic 0.14 panics on a `grpc-status-details-bin` that is not base64, which a proxy on the way may send.

@@ -1,7 +1,8 @@
 //! The HTTP/2 connection to strongDM: opened when first needed, with a limit on every wait for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::{
     legacy::connect::{HttpConnector, proxy::Tunnel},
@@ -25,14 +26,39 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from
 /// Keep-alive of idle connections, by TCP: time before the first probe, time between probes, number of probes.
 const TCP_KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
-/// A channel to `url`, through `proxy` if there is one. It connects lazily. To be called inside a tokio runtime.
-pub(super) fn open(
-    tls: ClientConfig,
-    proxy: Option<Intercept>,
-    url: &Url,
-    agent: &str,
-    connect: Duration,
-) -> Result<Channel, Error> {
+/// A channel that can be replaced by a fresh one: a connection that takes requests and answers pings but nothing else would
+/// otherwise be kept for ever.
+pub(super) struct Connection {
+    open: Box<dyn Fn() -> Channel + Send + Sync>,
+    current: ArcSwap<Channel>,
+}
+
+impl Connection {
+    /// To `url`, through `proxy` if there is one. It connects lazily. To be called inside a tokio runtime.
+    pub(super) fn new(
+        tls: ClientConfig,
+        proxy: Option<Intercept>,
+        url: &Url,
+        agent: &str,
+        connect: Duration,
+    ) -> Result<Self, Error> {
+        let endpoint = endpoint(url, agent)?;
+        let open = move || channel(tls.clone(), proxy.as_ref(), endpoint.clone(), connect);
+        Ok(Self { current: ArcSwap::from_pointee(open()), open: Box::new(open) })
+    }
+
+    /// What the next request is sent over.
+    pub(super) fn channel(&self) -> Arc<Channel> {
+        self.current.load_full()
+    }
+
+    /// Later requests take a fresh connection, unless they do already; those under way keep `given_up`.
+    pub(super) fn replace(&self, given_up: &Arc<Channel>) {
+        self.current.compare_and_swap(given_up, Arc::new((self.open)()));
+    }
+}
+
+fn endpoint(url: &Url, agent: &str) -> Result<Endpoint, Error> {
     let refused = |why: &str| Error::Refused(format!("{why} in the strongDM API URL"));
     match url.scheme() {
         "https" => {}
@@ -44,20 +70,21 @@ pub(super) fn open(
     let (interval, timeout) = KEEP_ALIVE;
     let endpoint = Endpoint::from_shared(origin)
         .and_then(|endpoint| endpoint.user_agent(agent))
-        .map_err(|_| refused("no usable host"))?
-        .http2_keep_alive_interval(interval)
-        .keep_alive_timeout(timeout)
-        .keep_alive_while_idle(false);
+        .map_err(|_| refused("no usable host"))?;
+    Ok(endpoint.http2_keep_alive_interval(interval).keep_alive_timeout(timeout).keep_alive_while_idle(false))
+}
+
+fn channel(tls: ClientConfig, proxy: Option<&Intercept>, endpoint: Endpoint, connect: Duration) -> Channel {
     // The endpoint's own timeouts do not cover connecting, so a peer that accepts the connection and then stays silent
     // would hang every call. Later, the error's type tells "never sent" from "perhaps executed".
     let limited = ServiceBuilder::new().map_err(ConnectError).timeout(connect);
     let tcp = tcp(connect);
-    Ok(match proxy {
+    match proxy {
         None => Channel::new(limited.service(over_tls(tls, tcp)), endpoint),
         Some(proxy) => {
-            Channel::new(limited.service(over_tls(tls.clone(), tunnel(tls, &proxy, tcp))), endpoint)
+            Channel::new(limited.service(over_tls(tls.clone(), tunnel(tls, proxy, tcp))), endpoint)
         }
-    })
+    }
 }
 
 /// HTTP/2 over TLS, on the connections of `inner`.

@@ -235,7 +235,6 @@ async fn no_server_means_unavailable() {
 async fn a_server_that_speaks_no_tls_is_called_that() {
     let server = Server::answering(|_| user()).await;
     let mut client = server.client();
-    client.http = crate::pagerduty::http_client(crate::tls::client_config(), None).unwrap();
     client.base.set_scheme("https").unwrap();
     let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable(text) if text.contains("does not speak TLS")), "{error}");
