@@ -60,7 +60,7 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
         ..Default::default()
     };
     let strongdm = strongdm::Client::new(
-        tls::client_config(),
+        tls::client_config()?,
         &config.strongdm.api_url,
         &config.strongdm.access_key,
         config.strongdm.secret_key.clone(),
@@ -71,9 +71,6 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
 
 /// A client for PagerDuty that reports to `metrics`.
 pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
-    let proxy = proxy_for(&config.pagerduty.api_url)?;
-    let http =
-        pagerduty::http_client(tls::client_config(), proxy.as_ref()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
     let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, token)
         .context("cannot make an HTTP client")?;

@@ -152,10 +152,10 @@ fn routes(server: &Server) -> Vec<(reqwest::Client, Url)> {
 
 fn client_for(url: &Url) -> Option<reqwest::Client> {
     if is_loopback(url) {
-        client_without_proxy(tls::client_config())
+        client_without_proxy(tls::client_config().ok()?)
     } else {
         let proxy = wiring::proxy_for(url).ok()?;
-        pagerduty::http_client(tls::client_config(), proxy.as_ref()).ok()
+        pagerduty::http_client(tls::client_config().ok()?, proxy.as_ref()).ok()
     }
 }
 

@@ -262,7 +262,13 @@ mod tests {
     async fn the_key_shows_nowhere_and_must_fit_a_header() {
         let url = "https://app.strongdm.com".parse().unwrap();
         let new = |key: &str| {
-            Caller::new(crate::tls::client_config(), &url, &key.into(), vec![1].into(), Options::default())
+            Caller::new(
+                crate::tls::client_config().unwrap(),
+                &url,
+                &key.into(),
+                vec![1].into(),
+                Options::default(),
+            )
         };
         let caller = new("auth-12").unwrap();
         assert!(!format!("{:?}", caller.metadata).contains("auth-12"));

@@ -141,9 +141,10 @@ mod tests {
             ("ftp://127.0.0.1", false),
             ("unix:/tmp/socket", false),
         ] {
-            let tls = crate::tls::client_config();
-            let channel = open(tls, None, &url.parse().unwrap(), "test/1", Duration::from_secs(1));
-            assert_eq!(channel.is_ok(), allowed, "{url}");
+            let tls = crate::tls::client_config().unwrap();
+            let connection =
+                Connection::new(tls, None, &url.parse().unwrap(), "test/1", Duration::from_secs(1));
+            assert_eq!(connection.is_ok(), allowed, "{url}");
         }
     }
 }

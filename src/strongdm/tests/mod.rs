@@ -58,7 +58,7 @@ fn client(url: &str) -> (Client, Codes) {
         }),
     };
     let secret = BASE64_STANDARD.decode(SECRET_KEY).unwrap().into();
-    let tls = crate::tls::client_config();
+    let tls = crate::tls::client_config().unwrap();
     let client = Client::new(tls, &url.parse().unwrap(), &format!(" {ACCESS_KEY}\n").into(), secret, options);
     (client.unwrap(), codes)
 }
