@@ -126,7 +126,8 @@ impl Caller {
                 Next::Retry => pause,
                 // With the pause on top, so that not everyone comes back in the same instant.
                 Next::RetryAfterReset => {
-                    let reset = self.rate_limits.next_reset(operation.kind(), now);
+                    let told = failure.limit.as_ref().and_then(|limit| limit.next_reset(now));
+                    let reset = told.or_else(|| self.rate_limits.next_reset(operation.kind(), now));
                     pause + wait_until(reset, now, self.timing.longest_wait)
                 }
                 Next::SignAgain => match date.after_refusal(signed_with, now) {
@@ -195,10 +196,11 @@ impl Caller {
         let kind = operation.kind();
         let limit = match &result {
             Ok(answer) => answer.rate_limit().map(RateLimit::from),
-            Err(failure) => failure.limit,
+            Err(failure) => failure.limit.clone(),
         };
+        let ratelimit_remaining = limit.as_ref().map(|limit| limit.remaining);
         if let Some(limit) = limit {
-            self.rate_limits.record(kind, limit);
+            self.rate_limits.record(kind, limit, clock::now());
         }
         if let Err(Failure { error: Error::RateLimited { until: until @ None, .. }, .. }) = &mut result {
             *until = self.rate_limits.next_reset(kind, clock::now());
@@ -208,7 +210,7 @@ impl Caller {
             result: result.as_ref().map(|_| ()).map_err(|failure| &failure.error),
             code: result.as_ref().map_or_else(|failure| failure.stage.code(), |_| "OK"),
             seconds: started.elapsed().as_secs_f64(),
-            ratelimit_remaining: limit.map(|limit| limit.remaining),
+            ratelimit_remaining,
             server_date,
         });
         result
@@ -216,9 +218,9 @@ impl Caller {
 
     async fn send(
         &self,
+        channel: &Channel,
         operation: Operation,
         body: Bytes,
-        channel: &Channel,
         date: NaiveDate,
     ) -> Result<Response<Bytes>, Status> {
         let signature = sign(self.secret_key.expose_secret(), date, operation.name(), &body);

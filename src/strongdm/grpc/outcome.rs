@@ -108,7 +108,7 @@ impl Failure {
     }
 
     fn classified(operation: Operation, stage: Stage, text: String, limit: Option<RateLimit>) -> Self {
-        let until = limit.and_then(|limit| limit.reset_at);
+        let until = limit.as_ref().and_then(|limit| limit.reset_at);
         let (error, next) = classify(operation, stage, text, until);
         Self { error, next, stage, limit }
     }
