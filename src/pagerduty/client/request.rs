@@ -53,6 +53,8 @@ pub(super) struct Request {
     operation: Operation,
     method: Method,
     url: Url,
+    /// Where to ask for less and less, should PagerDuty fail at the whole.
+    smaller: Vec<Url>,
     body: Option<Value>,
     /// Whether sending it twice has the same effect as once.
     idempotent: bool,
@@ -61,7 +63,12 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(operation: Operation, method: Method, url: Url) -> Self {
         let idempotent = method != Method::POST;
-        Self { operation, method, url, body: None, idempotent }
+        Self { operation, method, url, smaller: Vec::new(), body: None, idempotent }
+    }
+
+    /// The same request, but after an attempt at which PagerDuty failed or took too long, the next one asks for less.
+    pub(super) fn or_less(self, smaller: Vec<Url>) -> Self {
+        Self { smaller, ..self }
     }
 
     pub(super) fn get(operation: Operation, url: Url) -> Self {
@@ -83,6 +90,8 @@ struct Failure {
     error: Error,
     /// Whether it is safe to send the request again, and may help.
     retry: bool,
+    /// The connection is there, but nothing comes.
+    timed_out: bool,
 }
 
 impl Failure {
@@ -90,8 +99,6 @@ impl Failure {
     fn transient(request: &Request, error: Error) -> Self {
         Self { error, retry: request.idempotent, timed_out: false }
     }
-    /// The connection is there, but nothing comes.
-    timed_out: bool,
 
     /// The request was surely not executed, so that any may be sent again.
     fn not_executed(error: Error) -> Self {
@@ -172,20 +179,27 @@ impl Client {
     ) -> Result<T, Error> {
         let deadline = Instant::now() + self.retry.call;
         let mut delays = self.retry.delays();
+        let (mut url, mut smaller) = (&request.url, request.smaller.iter());
         loop {
             let turn = self.turn(request, deadline).await?;
-            let attempt = self.attempt(request, &read, deadline).await;
+            let attempt = self.attempt(request, url, &read, deadline).await;
             drop(turn);
             let failure = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let delay = delays.next().filter(|delay| failure.retry && Instant::now() + *delay < deadline);
+            // A pause that outlasts the call ends it with what went wrong, rather than with the pause.
+            let resume_at = (*self.shared.resume_at.lock()).unwrap_or_else(Instant::now);
+            let in_time = |delay: &Duration| resume_at.max(Instant::now() + *delay) < deadline;
+            let delay = delays.next().filter(|delay| failure.retry && in_time(delay));
             let Some(delay) = delay else { return Err(failure.error) };
             debug!(operation = request.operation.name(), error = %failure.error, "asking PagerDuty again");
             if let Error::RateLimited { .. } = failure.error {
                 // PagerDuty may not have said how long to wait; at least nobody else asks in the meantime.
                 self.pause(delay);
+            }
+            if let Error::Server(_) | Error::Unavailable(_) = failure.error {
+                url = smaller.next().unwrap_or(url);
             }
             sleep(delay).await;
         }
@@ -218,6 +232,7 @@ impl Client {
     async fn attempt<T>(
         &self,
         request: &Request,
+        url: &Url,
         read: &impl Fn(&[u8]) -> serde_json::Result<T>,
         deadline: Instant,
     ) -> Result<T, Failure> {
@@ -277,8 +292,7 @@ impl Client {
     /// What a status other than success means.
     fn refused(&self, request: &Request, status: StatusCode, head: &Head, body: &[u8]) -> Failure {
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let retry_after = head.reset.map_or(self.retry.first_delay, |reset| self.seconds(reset));
-            let retry_after = retry_after.min(self.retry.longest_pause);
+            let retry_after = self.pause_asked_for(head).unwrap_or(self.retry.first_delay);
             return Failure::not_executed(Error::RateLimited { retry_after });
         }
         let text = match error_text(body, self.token.expose_secret()) {
@@ -291,14 +305,28 @@ impl Client {
         }
     }
 
-    /// Pauses if PagerDuty's quota is used up, or nearly.
+    /// Pauses if PagerDuty asked for it, or its quota is used up, or nearly.
     fn respect_rate_limit(&self, head: &Head) {
-        let Some(reset) = head.reset.map(|reset| self.seconds(reset)) else { return };
-        if head.status == Some(StatusCode::TOO_MANY_REQUESTS) || head.remaining == Some(0) {
-            self.pause(reset.min(self.retry.longest_pause));
-        } else if head.remaining.is_some_and(|remaining| remaining <= FEW_LEFT) {
-            self.pause(reset.min(self.retry.longest_slowdown));
+        if let Some(pause) = self.pause_asked_for(head) {
+            self.pause(pause);
         }
+    }
+
+    /// For how long nothing should be sent after an answer: until what it asked for, or until the quota is refilled.
+    fn pause_asked_for(&self, head: &Head) -> Option<Duration> {
+        let status = head.status?;
+        let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        let until_reset = head.reset.map(|reset| self.seconds(reset));
+        let until_retry = head.retry_after.filter(|_| refused || status.is_server_error());
+        let until_retry =
+            until_retry.map(|seconds| self.seconds(seconds).min(self.retry.longest_retry_after));
+        let longest = match head.remaining {
+            _ if refused => self.retry.longest_pause,
+            Some(0) => self.retry.longest_pause,
+            Some(remaining) if remaining <= FEW_LEFT => self.retry.longest_slowdown,
+            Some(_) | None => return until_retry,
+        };
+        until_retry.max(until_reset.map(|pause| pause.min(longest)))
     }
 
     fn seconds(&self, count: u64) -> Duration {

@@ -63,7 +63,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("wiring", &["reconcile", "config", "pagerduty", "strongdm", "store", "tls", "metrics", "model"]),
     ("reconcile", &["pagerduty", "strongdm", "store", "metrics", "clock", "model"]),
     ("config", &["store", "tls", "model"]),
-    ("pagerduty", &["model"]),
+    ("pagerduty", &["clock", "model"]),
     ("strongdm", &["clock", "model"]),
     ("store", &["model"]),
     ("telemetry", &[]),
