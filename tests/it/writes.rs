@@ -214,7 +214,8 @@ async fn what_strongdm_refuses_to_everybody_is_not_tried_for_each_and_its_words_
     let resources = ["prod-postgres", "prod-web-1", "prod-cluster", "prod-new-thing"];
     let rules = [rule("payments", &[SCHEDULE], &resources)];
     let mut scene = Scene::set(Config::with_rules(rules)).await;
-    let turns: Vec<_> = (0..12).map(|n| (people[n % 3], 60 * n as i64 - 30, 60 * n as i64 + 30)).collect();
+    let turns = people.iter().cycle().zip(0..12);
+    let turns: Vec<_> = turns.map(|(person, n)| (*person, 60 * n - 30, 60 * n + 30)).collect();
     scene.shifts(SCHEDULE, &turns);
     scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove("grant:write"));
     scene.start().await;
