@@ -6,9 +6,10 @@ mod names;
 mod registry;
 
 pub(crate) use self::{
-    health::{Health, HealthView},
+    health::{Health, HealthView, LastError},
     labels::{
-        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
+        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
+        ByUpstream,
     },
     names::Durations,
     registry::Metrics,

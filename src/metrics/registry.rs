@@ -9,8 +9,8 @@ use prometheus_client::{
 };
 
 use super::{
-    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
-    Durations, Health,
+    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
+    ByUpstream, Durations, Health,
     names::{Names, new},
 };
 use crate::model::{AuditAction, AuditOutcome, PassCounts};
@@ -71,6 +71,10 @@ pub(crate) struct Metrics {
     pub(crate) wrong_secret: Counter,
     /// How far each upstream's clock was ahead of ours in its last answer.
     pub(crate) clock_ahead: Family<ByUpstream, Gauge>,
+    /// How often a background task died and was begun again.
+    pub(crate) task_failures: Family<ByTask, Counter>,
+    /// Which background task died last.
+    pub(crate) tasks: Health,
     /// PagerDuty's last success and error.
     pub(crate) pagerduty: Health,
     /// strongDM's last success and error.
@@ -182,6 +186,12 @@ impl Metrics {
                 "When the certificate in use expires, in seconds since 1970; 0 without TLS",
                 new(),
             ),
+            task_failures: names.add(
+                "task_failures",
+                "How often a background task died and was begun again",
+                new(),
+            ),
+            tasks: Health::default(),
             pagerduty: Health::default(),
             strongdm: Health::default(),
             registry: names.0,

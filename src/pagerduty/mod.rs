@@ -16,7 +16,7 @@ pub(crate) use self::{
     client::{
         Client,
         directory::{PolicyInfo, PolicyLevel},
-        http_client,
+        http::http_client,
         request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
     },

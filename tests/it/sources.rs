@@ -10,7 +10,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, rule};
+use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, code, err, out, rule};
 
 const DB: &str = "prod-postgres";
 
@@ -210,4 +210,28 @@ async fn an_on_call_without_an_end_is_granted_to_the_horizon_and_not_renewed_bef
         scene.synced().await;
     }
     assert_eq!(scene.writes(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_horizon_and_margins_beyond_what_pagerduty_answers_for_are_asked_for_in_pieces() {
+    let late = rule("payments", &[SCHEDULE], &["prod-postgres"]) + "end_late = \"30d\"\n";
+    let scene = Scene::set(Config { horizon: "90d", ..Config::with_rules([late]) }).await;
+    let day = 24 * 60;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 88 * day, 89 * day)]);
+    let output = scene.run(&["sync"]).await;
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+    assert_eq!(scene.access(ANA, "prod-postgres"), [(0, 120 + 30 * day)]);
+    assert_eq!(scene.access(BO, "prod-postgres"), [(88 * day, 119 * day)]);
+}
+
+#[tokio::test]
+async fn a_list_that_pagerduty_does_not_manage_at_once_is_read_in_smaller_pages() {
+    let scene = Scene::set(Config::default()).await;
+    let turns: Vec<_> = (0..60).map(|n| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10)).collect();
+    scene.shifts(SCHEDULE, &turns);
+    let too_much = Fault::on("GET /oncalls", Action::http(504, "")).containing("limit=100").until_cleared();
+    scene.pagerduty.faults().add(too_much);
+    let output = scene.run(&["sync"]).await;
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+    assert_eq!(scene.strongdm.grants().len(), 60);
 }

@@ -11,7 +11,12 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
+use crate::{
+    clock,
+    metrics::{HealthView, LastError},
+    store::Backlog,
+    web::state::AppState,
+};
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +34,14 @@ pub(crate) struct Readiness {
     store: StoreHealth,
     pagerduty: HealthView,
     strongdm: HealthView,
+    tasks: TasksHealth,
+}
+
+/// How the background tasks fare: each that dies is begun again.
+#[derive(Debug, Serialize, ToSchema)]
+struct TasksHealth {
+    /// Which died last, if any has since the start.
+    last_error: Option<LastError>,
 }
 
 /// How the store fares.
@@ -68,6 +81,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
         store: StoreHealth { writable },
         pagerduty: state.metrics.pagerduty.view(),
         strongdm: state.metrics.strongdm.view(),
+        tasks: TasksHealth { last_error: state.metrics.tasks.view().last_error },
     };
     (code, Json(body))
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod config;
+mod connect_proxy;
 mod http;
 mod patience;
 mod pgbouncer;
@@ -16,6 +17,7 @@ mod subscription;
 pub(crate) use self::{
     command::{code, command, directory, err, out, output},
     config::{ADMIN_TOKEN, Config, rule},
+    connect_proxy::{Behind, ConnectProxy},
     http::{Answer, NO_HEADERS},
     patience::{PATIENCE, in_time, wait_for, wait_until},
     pgbouncer::PgBouncer,

@@ -37,6 +37,8 @@ pub(crate) struct Scene {
     pub(crate) pagerduty: PagerDuty,
     pub(crate) strongdm: StrongDm,
     pub(crate) config: Config,
+    /// What is set in the environment of the service and of the commands beside it.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The instant from which tests count.
     pub(crate) zero: DateTime<Utc>,
     pub(super) http: reqwest::Client,
@@ -64,6 +66,7 @@ impl Scene {
             pagerduty,
             strongdm,
             config,
+            variables: Vec::new(),
             zero,
             http: http::client(),
             dir,
@@ -101,7 +104,7 @@ impl Scene {
 
     /// Starts the service and waits until it listens.
     pub(crate) async fn launch(&mut self) {
-        self.service = Some(Service::start(self.dir.path()).await);
+        self.service = Some(Service::start_with(self.dir.path(), &self.variables).await);
     }
 
     /// Kills the service without warning.
@@ -126,7 +129,9 @@ impl Scene {
 
     /// Runs another command of the binary beside it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let output = output(command(self.dir.path(), arguments)).await;
+        let mut command = command(self.dir.path(), arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let output = output(command).await;
         for text in [&output.stdout, &output.stderr] {
             self.remember(&String::from_utf8_lossy(text));
         }

@@ -26,7 +26,13 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the service and waits until it listens.
     pub(crate) async fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) async fn start_with(dir: &Path, variables: &[(&'static str, String)]) -> Self {
         let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
         let log = Arc::new(Mutex::new(String::new()));

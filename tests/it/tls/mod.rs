@@ -1,10 +1,10 @@
 //! Real handshakes with the real binary: versions, client certificates by name, and certificates that change while
 //! it runs.
 
-mod authority;
+pub(crate) mod authority;
 mod service;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use rustls::ProtocolVersion;
 
@@ -12,7 +12,7 @@ use self::{
     authority::{Authority, Identity},
     service::{Place, TlsService},
 };
-use crate::support::{err, in_time, wait_until};
+use crate::support::{Config, command, directory, err, in_time, output, wait_until};
 
 const HOOKS: &str = "webhooks.example.com";
 
@@ -160,6 +160,51 @@ async fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
     let mixed = good.with_key_of(&clients.signs("localhost"));
     let said = err(&TlsService::start_in_vain(&mixed, None));
     assert!(said.contains("do not belong together"), "{said}");
+    let fixture = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+        std::fs::read_to_string(path).expect("a fixture")
+    };
+    let (certificate, key) = (fixture("p521-cert.pem"), fixture("p521-key.pem"));
+    let said = err(&TlsService::start_in_vain(&Identity { certificate, key }, None));
+    assert!(said.contains("server.tls_key: the private key is of a kind that is not supported"), "{said}");
+    assert!(said.contains("P-384") && !said.contains("belong together"), "{said}");
+    let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned();
+    let said = err(&TlsService::start_in_vain(&Identity { key, ..good.clone() }, None));
+    assert!(said.contains("encrypted with a password"), "{said}");
+}
+
+#[tokio::test]
+async fn a_refused_client_certificate_is_told_in_words_that_say_what_to_do() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    for (identity, words) in [
+        (clients.signs_for_servers(HOOKS), "lacks clientAuth"),
+        (clients.signs_expired(HOOKS), "the client certificate has expired"),
+        (Authority::new("clients").signs(HOOKS), "server.client_ca"),
+        (Authority::new("others").signs(HOOKS), "server.client_ca"),
+    ] {
+        let service = guarded(&servers, &clients).await;
+        let client = servers.trusted_by(&rustls::version::TLS12, Some(&identity));
+        service.get("/healthz", client).unwrap_err();
+        let said = service.process.logs("a TLS handshake failed").await;
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_are_named_and_not_there_keep_it_from_starting() {
+    let dir = directory();
+    let config = Config::default().text("http://127.0.0.1:9", "http://127.0.0.1:9");
+    std::fs::write(dir.path().join("oncall-grants.toml"), config).expect("a writable directory");
+    for (variable, path) in [("SSL_CERT_FILE", "/etc/ssl/ca-bundel.pem"), ("SSL_CERT_DIR", "/etc/ssl/crets")]
+    {
+        for arguments in [&["serve"][..], &["sync"], &["check"]] {
+            let mut command = command(dir.path(), arguments);
+            command.env(variable, path);
+            let said = output(command).await;
+            assert_ne!(said.status.code(), Some(0), "{arguments:?}");
+            assert!(err(&said).contains(variable) && err(&said).contains(path), "{}", err(&said));
+        }
+    }
 }
 
 #[tokio::test]
