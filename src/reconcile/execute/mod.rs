@@ -1,21 +1,17 @@
 //! Carries out a plan: each write once, intended in the store before the call and settled after it. Nothing is
 //! chosen here.
 
+mod audited;
 mod brake;
 mod context;
 mod round;
 mod second_grant;
 mod settle;
 
-use std::{
-    collections::HashSet,
-    mem::{Discriminant, discriminant},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(super) use self::{
@@ -24,7 +20,7 @@ pub(super) use self::{
     settle::{adopt, as_foreign},
 };
 
-use self::{brake::Brake, round::OUT_OF_TIME, second_grant::Refused};
+use self::{audited::AuditedFailures, brake::Brake, round::OUT_OF_TIME, second_grant::Refused};
 use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
@@ -34,8 +30,8 @@ use super::{
 use crate::{
     clock,
     metrics::{ByAction, Metrics},
-    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Pair, Window},
-    store::{self, AuditEntry, LedgerEntry, SharedStore, State},
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
+    store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, Error, RemoteGrant},
 };
 
@@ -52,14 +48,9 @@ pub(super) struct Executor {
     strongdm: strongdm::Client,
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
-    /// Failures that are in the audit already. Several pairs are written to at once.
-    audited: Mutex<HashSet<AuditedFailure>>,
+    audited: AuditedFailures,
     brake: Brake,
 }
-
-/// What makes a failure the same failure: what was tried, and in which way it failed. The words do not count, for they may
-/// differ each time.
-type AuditedFailure = (&'static str, Pair, DateTime<Utc>, Discriminant<Error>);
 
 /// What came of the actions of one account and resource.
 #[derive(Debug, Default)]
@@ -86,7 +77,7 @@ impl Executor {
         cache: Arc<Cache>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, strongdm, cache, metrics, audited: Mutex::default(), brake: Brake::default() }
+        Self { store, strongdm, cache, metrics, audited: AuditedFailures::default(), brake: Brake::default() }
     }
 
     /// Finds out what became of every write that has no known outcome, as far as strongDM answers.
@@ -96,7 +87,7 @@ impl Executor {
 
     /// Lets a failure that comes back be audited again.
     pub(super) fn forget_failures(&self) {
-        self.audited.lock().clear();
+        self.audited.forget();
         self.brake.forget();
     }
 
@@ -239,7 +230,7 @@ impl Executor {
             Err(error) if error.is_unclear() => {
                 let audit =
                     context.audit(AuditAction::Create, AuditOutcome::Unclear, &new.grant, &error.to_string());
-                if self.is_news(&audit, &error) {
+                if self.audited.is_news(&audit, &error) {
                     self.store.audit(&audit).await?;
                 }
                 let entry =
@@ -277,7 +268,7 @@ impl Executor {
         error: &Error,
     ) -> Result<(), store::Error> {
         let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
-        self.store.settle_refused(row, self.is_news(&audit, error).then_some(&audit)).await
+        self.store.settle_refused(row, self.audited.is_news(&audit, error).then_some(&audit)).await
     }
 
     /// A grant that would outlive its window must not stay, whoever is to blame.
@@ -328,7 +319,7 @@ impl Executor {
                 }
                 let audit =
                     context.audit(AuditAction::Revoke, AuditOutcome::Failed, grant, &error.to_string());
-                if self.is_news(&audit, &error) {
+                if self.audited.is_news(&audit, &error) {
                     self.store.audit(&audit).await?;
                 }
                 Ok(Written::Failed((&error).into()))
@@ -397,11 +388,5 @@ impl Executor {
             }
         }
         Ok(foreign)
-    }
-
-    /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
-    fn is_news(&self, audit: &AuditEntry, error: &Error) -> bool {
-        let AuditEntry { action, grant, .. } = audit;
-        self.audited.lock().insert((action.as_str(), grant.pair(), grant.window.end(), discriminant(error)))
     }
 }

@@ -10,7 +10,7 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, ConnectError, Status};
 
-use super::rate_limit::RateLimit;
+use super::{code::name, rate_limit::RateLimit};
 use crate::strongdm::{
     error::{Error, UNFULFILLED, tidy},
     operation::{Kind, Operation},
@@ -205,29 +205,6 @@ fn rate_limit(details: &[Any]) -> Option<RateLimit> {
         };
         limit.as_ref().map(RateLimit::from)
     })
-}
-
-/// The code as gRPC's documents write it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]
