@@ -8,7 +8,7 @@ use crate::support::{ANA, BO, CEM, Config, DENIZ, Scene, code, out};
 
 const DB: &str = "prod-postgres";
 
-/// What is known of writes to this person's pairs.
+/// What the report says of grants whose state is unknown.
 fn unknown_grants(report: &Value) -> Vec<&str> {
     let unknown = report["unknown"].as_array().expect("a list").iter();
     unknown
@@ -38,6 +38,10 @@ async fn a_row_that_cannot_be_read_protects_its_pair_and_stops_nothing_else() {
         let meddle = format!("UPDATE grants SET {change} WHERE email = 'ana@example.com' AND state = 'live'");
         let meddled = store.execute(AssertSqlSafe(meddle)).await.expect("a table");
         assert_eq!(meddled.rows_affected(), 1, "{change}");
+
+        // She is still on call; what she has is not known, so nothing is added to it.
+        assert_eq!(scene.sync().await.status, 502, "{change}");
+        assert_eq!(scene.strongdm.grants_of(ANA.1, DB).len(), 1, "{change}");
 
         // Ana is no longer on call, and the other two change places.
         let (now, then) = (people[round % 2], people[(round + 1) % 2]);
