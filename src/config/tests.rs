@@ -128,6 +128,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert_eq!(server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(server.admin_token.expose_secret(), "hush-admin");
     assert!(server.public_url.is_none() && server.tls.is_none());
+    assert_eq!(server.idle_timeout, TimeDelta::seconds(75));
     assert_eq!(pagerduty.api_url.as_str(), "https://api.pagerduty.com/");
     assert_eq!(pagerduty.token.expose_secret(), "hush-pagerduty");
     assert_eq!(pagerduty.webhook_secrets.len(), 1);
@@ -181,9 +182,9 @@ const EXAMPLE: &str = include_str!("../../oncall-grants.example.toml");
 fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
     insta::assert_snapshot!(World::default().mistakes(EXAMPLE), @r#"
     etc/grants.toml:23: server.admin_token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:48: pagerduty.token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:66: strongdm.access_key: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:68: strongdm.secret_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:53: pagerduty.token: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:71: strongdm.access_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:73: strongdm.secret_key: is still the placeholder of the example; put your own in its place
     "#);
     let world = World::default()
         .variable("ONCALL_GRANTS_ADMIN_TOKEN", "admin")
@@ -264,7 +265,7 @@ fn five_mistakes_are_reported_at_once_with_their_lines() {
         .replace("name = \"incident command\"", "name = \"prod database\"")
         .replace("escalation_levels = [1]", "escalation_levels = [\n  1,\n  0,\n]");
     insta::assert_snapshot!(World::default().mistakes(&text), @r#"
-    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, public_url, tls_cert, tls_key, client_ca, client_names
+    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, public_url, idle_timeout, tls_cert, tls_key, client_ca, client_names
     etc/grants.toml:9: strongdm.access_key: is missing; give it here, as access_key_file (a path) or as SDM_API_ACCESS_KEY
     etc/grants.toml:17: sync.interval: must be a duration in quotes such as "90s", "15m" or "7d", not a number
     etc/grants.toml:25: rules[1].name: "prod database" is already the name of the rule in line 20; names must be unique
