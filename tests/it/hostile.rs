@@ -105,6 +105,24 @@ async fn quiet_connections_make_room_for_those_who_speak() {
 }
 
 #[tokio::test]
+async fn stalled_bodies_make_room_for_signed_ones() {
+    let scene = Scene::running(Config::default()).await;
+    let begun = format!(
+        "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\nx-pagerduty-signature: v1=00\r\ncontent-length: 400000\r\n\r\n{}",
+        "x".repeat(240_000)
+    );
+    let mut crowd = join_all((0..140).map(|_| connect(&scene, &begun))).await;
+    for _ in 0..5 {
+        assert_eq!(scene.post_signed(scene.about(SCHEDULE).body()).await.status, 202);
+    }
+    let began = Instant::now();
+    let mut answer = [0; 12];
+    crowd.pop().expect("a crowd").read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_flood_of_wrong_signatures_leaves_room_for_webhooks() {
     let scene = Scene::running(Config::default()).await;
     let body = "x".repeat(2000);

@@ -1,7 +1,7 @@
 //! The extractor of signed webhooks: reads the body within its limits, checks the HMAC over the raw bytes in constant
 //! time, and parses the event in it. What is refused is counted and logged here, so that the handler sees none of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, Request},
@@ -17,11 +17,16 @@ use crate::{
     model::Mark,
     pagerduty::{Event, signature},
     store::{Accepted, Delivery},
-    web::{error::AppError, state::AppState},
+    web::{
+        body::Limits,
+        error::AppError, state::AppState,
+    },
 };
 
-/// PagerDuty drops events above 256 KiB itself.
-const LARGEST_BODY: usize = 512 * 1024;
+const SIGNATURE: &str = "x-pagerduty-signature";
+/// PagerDuty drops events above 256 KiB itself, and sends them in one go. Until a body is complete, nobody knows who
+/// signed it.
+const BODY: Limits = Limits { size: 512 * 1024, time: Duration::from_secs(2) };
 
 /// A webhook that one of our secrets signed.
 pub(crate) struct Signed {
@@ -87,8 +92,8 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
     let (parts, body) = request.into_parts();
-    let body = state.bodies.read(body, LARGEST_BODY).await?;
-    let signatures = parts.headers.get_all("x-pagerduty-signature").iter().map(HeaderValue::as_bytes);
+    let body = state.bodies.read(body, BODY).await?;
+    let signatures = parts.headers.get_all(SIGNATURE).iter().map(HeaderValue::as_bytes);
     let Some(index) = signature::verify(&secrets, signatures, &body.bytes) else {
         record_refused(state, &parts.headers);
         return Err(AppError::BadSignature);
@@ -107,14 +112,14 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         began,
         key,
         webhook_id: unsigned(&parts.headers, "x-webhook-id"),
-        subscription: unsigned(&parts.headers, "x-webhook-subscription"),
+        subscription: claimed_subscription(&parts.headers),
     })
 }
 
 /// Counts and logs a bad signature. The header that names the subscription is not signed, but it is a hint at what is
 /// wrong: our subscription with another secret is more likely than somebody who knows its name.
 fn record_refused(state: &AppState, headers: &HeaderMap) {
-    let claimed = unsigned(headers, "x-webhook-subscription");
+    let claimed = claimed_subscription(headers);
     let sender = match claimed.as_deref() {
         Some(id) if state.subscription.is_ours(id) => {
             state.metrics.wrong_secret.inc();
@@ -137,6 +142,11 @@ fn warn_without_event(state: &AppState, secret: usize) {
         "{had} no event in it ({{\"event\": {{\"id\": ..., \"event_type\": ...}}}}), so everything was looked at; see \
          whatever signs with secret {secret}",
     );
+}
+
+/// The subscription that the sender says it is.
+fn claimed_subscription(headers: &HeaderMap) -> Option<String> {
+    unsigned(headers, "x-webhook-subscription")
 }
 
 /// A header that anybody can set: kept for people to read, bounded, never trusted.
