@@ -14,7 +14,8 @@ use axum::{
 };
 use tower::ServiceBuilder;
 use tower_http::{
-    catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
+    catch_panic::CatchPanicLayer, csrf::CsrfLayer, normalize_path::NormalizePathLayer,
+    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
 use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -63,7 +64,11 @@ pub fn layered(routes: Router) -> Router {
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
         .layer(layers);
-    Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
+    let around = ServiceBuilder::new()
+        .layer(middleware::map_response(error::name_methods))
+        // PagerDuty sends what somebody typed as the URL, perhaps with a slash at its end.
+        .layer(NormalizePathLayer::trim_trailing_slash());
+    Router::new().fallback_service(routes).layer(around)
 }
 
 /// What an operator does. A pass takes as long as it takes.

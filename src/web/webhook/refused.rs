@@ -12,6 +12,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct RefusedSignatures {
     ours: LogThrottle,
     strangers: LogThrottle,
+    unsigned: LogThrottle,
     without_secret: LogThrottle,
 }
 
@@ -26,8 +27,8 @@ pub(super) enum Sender<'h> {
 
 impl Default for RefusedSignatures {
     fn default() -> Self {
-        let [ours, strangers, without_secret] = std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
-        Self { ours, strangers, without_secret }
+        let [ours, strangers, unsigned, without_secret] = std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
+        Self { ours, strangers, unsigned, without_secret }
     }
 }
 
@@ -42,6 +43,18 @@ impl RefusedSignatures {
         );
     }
 
+    /// Counts a webhook without any signature, with the subscription that it names.
+    pub(super) fn record_unsigned(&self, claimed: Option<&str>) {
+        let Some(count) = self.unsigned.count() else { return };
+        tracing::warn!(
+            webhooks.refused = count,
+            "refused {} without an X-PagerDuty-Signature header{}; if PagerDuty sent it, a proxy in front of the service \
+             strips that header and must let it pass, before PagerDuty switches the subscription off after three in a row",
+            webhooks(count),
+            named(claimed),
+        );
+    }
+
     /// Counts a webhook that none of our secrets signed.
     pub(super) fn record(&self, sender: Sender<'_>) {
         match sender {
@@ -51,22 +64,31 @@ impl RefusedSignatures {
                     webhooks.refused = count,
                     "our webhook subscription {id} signs with a secret that is not configured; add it to \
                      pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
-                     subscription off after three refusals in a row",
+                     subscription off after three refusals in a row. If it is configured, {REWRITES}",
                 );
             }
             Sender::Stranger(claimed) => {
                 let Some(count) = self.strangers.count() else { return };
-                let webhooks = if count == 1 { "webhook" } else { "webhooks" };
-                let claimed = claimed
-                    .map(|id| format!("; the last one names the subscription {id:?}"))
-                    .unwrap_or_default();
                 tracing::warn!(
                     webhooks.refused = count,
-                    "refused {count} {webhooks} whose signature was made with none of the configured secrets{claimed}; if \
-                     PagerDuty sent it, its secret is missing in pagerduty.webhook_secrets, and after three in a row \
-                     PagerDuty switches the subscription off for a day",
+                    "refused {} whose signature was made with none of the configured secrets{}; if PagerDuty sent it, its \
+                     secret is missing in pagerduty.webhook_secrets, or {REWRITES}; after three in a row PagerDuty switches \
+                     the subscription off for a day",
+                    webhooks(count),
+                    named(claimed),
                 );
             }
         }
     }
+}
+
+/// The other reason why a signature does not fit.
+const REWRITES: &str = "a proxy in front of the service rewrites bodies, of which not one byte may change";
+
+fn webhooks(count: u64) -> String {
+    if count == 1 { "a webhook".to_owned() } else { format!("{count} webhooks") }
+}
+
+fn named(claimed: Option<&str>) -> String {
+    claimed.map(|id| format!("; the last one names the subscription {id:?}")).unwrap_or_default()
 }

@@ -18,7 +18,7 @@ use crate::{
     pagerduty::{Event, signature},
     store::{Accepted, Delivery},
     web::{
-        body::Limits,
+        body::{Limits, drain},
         error::AppError, state::AppState,
     },
 };
@@ -71,7 +71,7 @@ pub(super) fn record(
 ) {
     let result = match answer {
         Ok(accepted) => accepted.as_str(),
-        Err(AppError::BadSignature) => "bad_signature",
+        Err(AppError::BadSignature | AppError::NoSignature) => "bad_signature",
         Err(AppError::TooLarge(_)) => "too_large",
         Err(AppError::Unavailable(_)) => "unavailable",
         Err(_) => "error",
@@ -92,6 +92,12 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
     let (parts, body) = request.into_parts();
+    if !parts.headers.contains_key(SIGNATURE) {
+        // It is not worth any memory.
+        drain(body).await;
+        state.refused_signatures.record_unsigned(claimed_subscription(&parts.headers).as_deref());
+        return Err(AppError::NoSignature);
+    }
     let body = state.bodies.read(body, BODY).await?;
     let signatures = parts.headers.get_all(SIGNATURE).iter().map(HeaderValue::as_bytes);
     let Some(index) = signature::verify(&secrets, signatures, &body.bytes) else {
