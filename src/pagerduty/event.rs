@@ -181,8 +181,8 @@ fn readable(text: &str) -> Option<String> {
 mod tests {
     use std::{collections::BTreeMap, fs, path::Path};
 
-    use proptest::prelude::*;
     use super::*;
+    use proptest::prelude::*;
 
     fn about(schedules: &[&str], policies: &[&str]) -> Hint {
         Hint::About {

@@ -8,14 +8,13 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
 use tower_http::{
-    catch_panic::CatchPanicLayer, csrf::CsrfLayer, normalize_path::NormalizePathLayer,
-    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
+    catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
 use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -66,9 +65,16 @@ pub fn layered(routes: Router) -> Router {
         .layer(layers);
     let around = ServiceBuilder::new()
         .layer(middleware::map_response(error::name_methods))
-        // PagerDuty sends what somebody typed as the URL, perhaps with a slash at its end.
-        .layer(NormalizePathLayer::trim_trailing_slash());
+        .layer(middleware::map_request(trim_webhook_path));
     Router::new().fallback_service(routes).layer(around)
+}
+
+/// Takes the slash from the end of the webhook route: PagerDuty sends to what somebody typed as the URL.
+async fn trim_webhook_path(mut request: Request) -> Request {
+    if request.uri().path() == "/webhooks/pagerduty/" {
+        *request.uri_mut() = Uri::from_static("/webhooks/pagerduty");
+    }
+    request
 }
 
 /// What an operator does. A pass takes as long as it takes.

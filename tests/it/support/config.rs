@@ -68,7 +68,8 @@ impl Config {
             rules,
             aliases,
         } = self;
-        let idle_timeout = idle_timeout.map(|limit| format!("\nidle_timeout = {limit:?}")).unwrap_or_default();
+        let idle_timeout =
+            idle_timeout.map(|limit| format!("\nidle_timeout = {limit:?}")).unwrap_or_default();
         let public_url = public_url.map(|url| format!("\npublic_url = {url:?}")).unwrap_or_default();
         let mut pairs = String::new();
         for (from, to) in aliases {
