@@ -317,6 +317,59 @@ fn the_environment_wins_over_the_file() {
     assert!(is_file(&config, "/var/lib/oncall-grants/store.db"));
 }
 
+fn webhook_secrets(config: &Config) -> Vec<&str> {
+    config.pagerduty.webhook_secrets.iter().map(ExposeSecret::expose_secret).collect()
+}
+
+#[test]
+fn what_cannot_be_meant_as_part_of_a_secret_is_taken_away() {
+    let world = World::default()
+        .variable("ONCALL_GRANTS_LISTEN", "\"[::1]:9000\"")
+        .variable("ONCALL_GRANTS_ADMIN_TOKEN", "\u{feff}admin-2")
+        .variable("PAGERDUTY_TOKEN", "\"pagerduty-2\"")
+        .variable("SDM_API_ACCESS_KEY", "'access-2'\n")
+        .variable("SDM_API_SECRET_KEY", "\"c2VjcmV0LTI=\"");
+    let config = world.parse(SOUND).unwrap();
+    assert_eq!(config.server.listen.to_string(), "[::1]:9000");
+    assert_eq!(config.server.admin_token.expose_secret(), "admin-2");
+    assert_eq!(config.pagerduty.token.expose_secret(), "pagerduty-2");
+    assert_eq!(config.strongdm.access_key.expose_secret(), "access-2");
+    assert_eq!(config.strongdm.secret_key.expose_secret(), b"secret-2");
+    for text in ["one\ntwo", "'one','two'", "\"one,two\"", "\u{feff}one\r\n,\"two\"\r\n"] {
+        let config = World::default().variable("PAGERDUTY_WEBHOOK_SECRETS", text).parse(SOUND).unwrap();
+        assert_eq!(webhook_secrets(&config), ["one", "two"], "{text:?}");
+    }
+    let inline = with("[\"hush-webhook\"]", "[\"'one'\", \" two \"]");
+    assert_eq!(webhook_secrets(&World::default().parse(&inline).unwrap()), ["one", "two"]);
+    let text = with("webhook_secrets = [\"hush-webhook\"]", "webhook_secrets_file = \"webhook\"");
+    let world = World::default().file("etc/webhook", "\u{feff}\"one\"\n'two'\n");
+    assert_eq!(webhook_secrets(&world.parse(&text).unwrap()), ["one", "two"]);
+}
+
+#[test]
+fn what_cannot_be_meant_as_a_secret_is_refused() {
+    let secrets = with("[\"hush-webhook\"]", "[\"hush-webhook\\nhush-webhook\", \"''\", \"'hush-webhook\"]");
+    let world = World::default().variable("ONCALL_GRANTS_ADMIN_TOKEN", "\"hush-admin");
+    insta::assert_snapshot!(world.mistakes(&secrets), @r#"
+    environment variable ONCALL_GRANTS_ADMIN_TOKEN (server.admin_token): has a quote at its beginning or end; a secret has none
+    etc/grants.toml:7: pagerduty.webhook_secrets[0]: must be one secret, without line breaks or other control characters
+    etc/grants.toml:7: pagerduty.webhook_secrets[1]: must not be empty; write a secret in quotes
+    etc/grants.toml:7: pagerduty.webhook_secrets[2]: has a quote at its beginning or end; a secret has none
+    "#);
+}
+
+#[test]
+fn the_path_that_was_tried_is_shown_unless_it_may_be_a_secret() {
+    let tried = |path: &str| {
+        World::default()
+            .mistakes(&with("admin_token = \"hush-admin\"", &format!("admin_token_file = {path:?}")))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens/admin");
+    assert!(tried(path.to_str().unwrap()).ends_with(&format!("entity not found; tried {}", path.display())));
+    assert!(tried("/hush-admin/x").ends_with("entity not found"));
+}
+
 #[test]
 fn mistakes_in_the_environment_name_the_variable() {
     let world = World::default()
