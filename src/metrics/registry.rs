@@ -10,7 +10,7 @@ use prometheus_client::{
 
 use super::{
     ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
-    Durations, Health,
+    Durations, Exposition, Health,
     names::{Names, new},
 };
 use crate::model::{AuditAction, AuditOutcome, PassCounts};
@@ -225,10 +225,10 @@ impl Metrics {
         self.oldest_waiting_webhook.set(age);
     }
 
-    /// The metrics in the text format of OpenMetrics.
-    pub(crate) fn text(&self) -> String {
+    /// The metrics as text.
+    pub(crate) fn text(&self, format: Exposition) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes everything");
-        text
+        format.of(text)
     }
 }

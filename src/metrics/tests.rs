@@ -18,7 +18,7 @@ fn sampled() -> String {
     metrics.preflight.get_or_create(&ByKind { kind: "no_account" }).set(1);
     metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);
     metrics.clock_ahead.get_or_create(&ByUpstream { upstream: "pagerduty" }).set(0);
-    metrics.text()
+    metrics.text(Exposition::OpenMetrics)
 }
 
 /// What the comments of this kind say, by metric.

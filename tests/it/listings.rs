@@ -134,5 +134,12 @@ async fn metrics_can_be_read_by_a_machine_and_carry_one_prefix() {
     ] {
         assert!(lines.contains(&sample), "{sample} is not in\n{}", answer.text);
     }
+    let plain = scene.request(Method::GET, "/metrics").header("Accept", "text/plain;version=0.0.4");
+    let plain = scene.send(plain).await;
+    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!plain.text.contains("# UNIT") && !plain.text.contains("# EOF"), "{}", plain.text);
+    assert!(plain.text.contains("# TYPE oncall_grants_webhooks_total counter"), "{}", plain.text);
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples(&plain.text), samples(&answer.text));
     assert_eq!(scene.synced().await["created"], json!([]));
 }

@@ -5,14 +5,19 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
+use crate::{
+    clock,
+    metrics::{Exposition, HealthView},
+    store::Backlog,
+    web::state::AppState,
+};
 
 /// A store that takes longer than this to answer takes no webhook in time either.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
@@ -81,14 +86,20 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
 /// The store is asked for the deliveries that wait: another replica, or an earlier process, may have accepted them.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health",
-    responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
+    params(("Accept" = Option<String>, Header, description = "text/plain for the older format of Prometheus")),
+    responses((status = 200, description = "The metrics", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    ))),
 )]
-pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>, headers: HeaderMap) -> impl IntoResponse {
     let waiting = timeout(STORE_WITHIN, state.store.backlog()).await.ok().and_then(Result::ok);
     state.metrics.set_waiting(waiting.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));
-    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, format)], state.metrics.text())
+    let accept: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Exposition::wanted(&accept.join(","));
+    ([(header::CONTENT_TYPE, format.content_type())], state.metrics.text(format))
 }
