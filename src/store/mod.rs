@@ -48,7 +48,7 @@ pub use self::{
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
     lease::{Duty, Holder, Lease},
-    ledger::{GrantQuery, Ledger, LedgerEntry, State},
+    ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, State},
 };
 
 /// The store, whichever database it is in.

@@ -8,7 +8,7 @@ use super::{Postgres, journal, within};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
-        AuditEntry, Error, GrantQuery, Lease, Ledger, LedgerEntry,
+        AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, LedgerEntry,
         column::{plain, to_json},
         knowledge::FORGET_FOREIGN,
         ledger::{
@@ -29,7 +29,14 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+    async fn grant_page(
+        &self,
+        now: DateTime<Utc>,
+        which: &GrantQuery,
+        limit: u32,
+        after: Option<GrantCursor>,
+    ) -> Result<GrantPage, Error> {
+        let (start, row) = GrantCursor::parts(after);
         within(async {
             let rows: Vec<GrantRow> = sqlx::query_as(GRANTS)
                 .bind(which.wants_past())
@@ -37,9 +44,12 @@ impl Ledger for Postgres {
                 .bind(which.active)
                 .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
                 .bind(which.resource.as_deref().map(plain))
+                .bind(start)
+                .bind(row)
+                .bind(i64::from(limit) + 1)
                 .fetch_all(&self.pool)
                 .await?;
-            rows.into_iter().map(|row| Ok(row.read()?.own.grant)).collect()
+            GrantPage::of(rows, limit)
         })
         .await
     }
