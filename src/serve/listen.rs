@@ -34,7 +34,7 @@ pub fn plain(
     let acceptor = Connections::new(DefaultAcceptor, idle_timeout);
     let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
     configure(server.http_builder());
-    Ok(Box::pin(server.serve(router.into_make_service())))
+    Ok(Box::pin(server.serve(router.into_make_service_with_connect_info::<SocketAddr>())))
 }
 
 /// The same over TLS; the certificate is reloaded when its files change.
@@ -64,7 +64,7 @@ pub(super) fn over_tls(
     };
     Ok(Box::pin(async move {
         tokio::select! {
-            ended = server.serve(router.into_make_service()) => ended,
+            ended = server.serve(router.into_make_service_with_connect_info::<SocketAddr>()) => ended,
             never = tls.reload_on_change(record) => match never {},
         }
     }))

@@ -22,6 +22,9 @@ use crate::{
 /// A broken automation sends signed bodies without an event again and again; they are logged at most this often.
 const LOG_WITHOUT_EVENT_EVERY: Duration = Duration::from_mins(5);
 
+/// Anybody can send wrong tokens; they are logged at most this often.
+const LOG_WRONG_TOKENS_EVERY: Duration = Duration::from_secs(10);
+
 /// What the handlers share, for as long as the service runs.
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -41,6 +44,8 @@ pub(crate) struct AppState {
     pub(super) bodies: BodyBudget,
     /// Counts and logs webhooks that none of our secrets signed.
     pub(super) refused_signatures: RefusedSignatures,
+    /// Throttles the log line about wrong admin tokens.
+    pub(super) wrong_tokens: LogThrottle,
     /// Throttles the log line about signed webhooks without an event.
     pub(super) signed_without_event: LogThrottle,
     /// Set when the service is about to stop.
@@ -65,6 +70,7 @@ impl AppState {
             admin_token,
             bodies: BodyBudget::default(),
             refused_signatures: RefusedSignatures::default(),
+            wrong_tokens: LogThrottle::every(LOG_WRONG_TOKENS_EVERY),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
             stopping: AtomicBool::new(false),
         }

@@ -40,6 +40,17 @@ async fn the_admin_token_is_asked_for_on_every_route_of_the_operator() {
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(scene.send(scene.request(Method::GET, path)).await.status, 200, "{path}");
     }
+    let metrics = scene.get("/metrics").await.text;
+    for (result, count) in [("no_token", 2), ("wrong_token", 5)] {
+        let count = count * ADMIN_ROUTES.len();
+        let sample = format!("oncall_grants_admin_requests_refused_total{{result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&sample), "{sample} is not in {metrics}");
+    }
+    let told = scene.logged(1, "with a wrong admin token").await;
+    assert!(
+        told.len() < 5 && told[0].contains("from 127.0.0.1") && told[0].contains("for /sync"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

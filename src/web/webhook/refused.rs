@@ -1,11 +1,19 @@
 //! Counts and logs the webhooks whose signature is refused. Anybody can send them, so each kind of line is throttled by
 //! itself: forged webhooks do not keep the line about our own subscription from being written.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
 
 use crate::telemetry::throttle::LogThrottle;
 
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// A subscription whose webhook one of our secrets signed within this time has not lost its secret. Who sends one that
+/// fits none, in its name, is somebody else.
+const PROVEN_FOR: Duration = Duration::from_hours(1);
 
 /// The refused webhooks since the last log line of each kind.
 #[derive(Debug)]
@@ -14,6 +22,8 @@ pub(crate) struct RefusedSignatures {
     strangers: LogThrottle,
     unsigned: LogThrottle,
     without_secret: LogThrottle,
+    /// When one of our secrets last signed a webhook of each of our subscriptions.
+    proven: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// Who sent a refused webhook, as far as its unsigned headers tell.
@@ -27,12 +37,23 @@ pub(super) enum Sender<'h> {
 
 impl Default for RefusedSignatures {
     fn default() -> Self {
-        let [ours, strangers, unsigned, without_secret] = std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
-        Self { ours, strangers, unsigned, without_secret }
+        let [ours, strangers, unsigned, without_secret] =
+            std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
+        Self { ours, strangers, unsigned, without_secret, proven: Mutex::default() }
     }
 }
 
 impl RefusedSignatures {
+    /// Notes that one of our secrets signed a webhook of this subscription of ours.
+    pub(super) fn record_proof(&self, subscription: &str) {
+        self.proven.lock().insert(subscription.to_owned(), Instant::now());
+    }
+
+    /// Whether one of our secrets has signed a webhook of this subscription lately.
+    pub(super) fn is_proven(&self, subscription: &str) -> bool {
+        self.proven.lock().get(subscription).is_some_and(|at| at.elapsed() < PROVEN_FOR)
+    }
+
     /// Counts a webhook that arrived while no secret is configured.
     pub(super) fn record_without_secret(&self) {
         let Some(count) = self.without_secret.count() else { return };

@@ -19,7 +19,8 @@ use crate::{
     store::{Accepted, Delivery},
     web::{
         body::{Limits, drain},
-        error::AppError, state::AppState,
+        error::AppError,
+        state::AppState,
     },
 };
 
@@ -105,6 +106,10 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         return Err(AppError::BadSignature);
     };
     let (event, secret) = (Event::read(&body.bytes), index + 1);
+    let subscription = claimed_subscription(&parts.headers);
+    if let Some(id) = subscription.as_deref().filter(|id| state.subscription.is_ours(id)) {
+        state.refused_signatures.record_proof(id);
+    }
     let key = match &event.id {
         Some(id) => format!("id:{id}"),
         None => format!("sha256:{}", hex::encode(Sha256::digest(&body.bytes))),
@@ -118,16 +123,17 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         began,
         key,
         webhook_id: unsigned(&parts.headers, "x-webhook-id"),
-        subscription: claimed_subscription(&parts.headers),
+        subscription,
     })
 }
 
 /// Counts and logs a bad signature. The header that names the subscription is not signed, but it is a hint at what is
-/// wrong: our subscription with another secret is more likely than somebody who knows its name.
+/// wrong: our subscription with another secret is more likely than somebody who knows its name, unless we know that it has
+/// ours.
 fn record_refused(state: &AppState, headers: &HeaderMap) {
     let claimed = claimed_subscription(headers);
     let sender = match claimed.as_deref() {
-        Some(id) if state.subscription.is_ours(id) => {
+        Some(id) if state.subscription.is_ours(id) && !state.refused_signatures.is_proven(id) => {
             state.metrics.wrong_secret.inc();
             state.reconciler.snapshots().record_wrong_secret(id, clock::now());
             Sender::OurSubscription(id)
