@@ -14,7 +14,7 @@ mod wire;
 
 pub(crate) use self::{
     client::{
-        Client,
+        Client, Hurry,
         directory::PolicyInfo,
         http_client,
         request::CallObserver,

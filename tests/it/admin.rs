@@ -1,9 +1,15 @@
 //! The operator's routes: who may use them, what they take, and how they refuse.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::Method;
-use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
+use sandbox::{
+    faults::{Action, Fault},
+    world::{LONELY_SCHEDULE, SCHEDULE},
+};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{ADMIN_TOKEN, ANA, BO, Config, Scene, rule};
 
@@ -51,6 +57,21 @@ async fn the_admin_token_is_asked_for_on_every_route_of_the_operator() {
         told.len() < 5 && told[0].contains("from 127.0.0.1") && told[0].contains("for /sync"),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn a_pass_does_not_wait_for_whoever_only_looks() {
+    let scene = Scene::running(Config::default()).await;
+    let gate = scene.strongdm.faults().gate_with(Fault::on("Resources.List", Action::Stall));
+    let look = scene.sync_with(json!({"dry_run": true}));
+    let pass = async {
+        gate.arrived().await;
+        let pass = timeout(Duration::from_secs(15), scene.sync()).await;
+        gate.open();
+        pass.expect("a pass beside the dry run")
+    };
+    let (look, pass) = tokio::join!(look, pass);
+    assert_eq!((look.status, pass.status), (200, 200), "{} {}", look.text, pass.text);
 }
 
 #[tokio::test]
