@@ -19,7 +19,7 @@ use tower::Service;
 use super::{activity::Connection, places::Places, stream::Timed};
 
 /// A client that vanished while we work for it is noticed by the system after two minutes or so.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// Accepts connections and hands them to `inner`, which speaks TLS or does nothing.

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { size: 8, time: Duration::from_secs(60) };
+    const LIMITS: Limits = Limits { size: 8, time: Duration::from_mins(1) };
 
     #[tokio::test]
     async fn a_body_is_bounded_and_gives_its_share_back() {
