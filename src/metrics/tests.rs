@@ -19,7 +19,7 @@ fn sampled() -> String {
     metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);
     metrics.task_failures.get_or_create(&ByTask { task: "housekeeping" }).inc();
     metrics.clock_ahead.get_or_create(&ByUpstream { upstream: "pagerduty" }).set(0);
-    metrics.text()
+    metrics.text(Exposition::OpenMetrics)
 }
 
 /// What the comments of this kind say, by metric.

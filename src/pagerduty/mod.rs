@@ -14,7 +14,7 @@ mod wire;
 
 pub(crate) use self::{
     client::{
-        Client,
+        Client, Hurry,
         directory::{PolicyInfo, PolicyLevel},
         http::http_client,
         request::CallObserver,

@@ -85,6 +85,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::metrics::Exposition;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -138,7 +139,11 @@ mod tests {
         }
         assert_eq!(told("mopping panicked; it begins again in 2ms, until then stains stay"), 1, "{log}");
         assert_eq!((mopped.load(Ordering::Relaxed), told("waiting")), (2, 0), "{log}");
-        assert!(metrics.text().contains(r#"oncall_grants_task_failures_total{task="mopping"} 1"#));
+        assert!(
+            metrics
+                .text(Exposition::OpenMetrics)
+                .contains(r#"oncall_grants_task_failures_total{task="mopping"} 1"#)
+        );
         assert!(metrics.tasks.view().last_error.is_some());
     }
 }

@@ -60,11 +60,12 @@ pub async fn serve_until(
     let handle = Handle::new();
     let mut web = {
         let (handle, router) = (handle.clone(), router(Arc::clone(&state)));
+        let idle_timeout = config.server.idle_timeout.to_std()?;
         tokio::spawn(match &config.server.tls {
-            None => listen::plain(listener, handle, router)?,
+            None => listen::plain(listener, idle_timeout, handle, router)?,
             Some(tls) => {
                 let (tls, metrics) = (tls::Listener::new(tls)?, Arc::clone(&state.metrics));
-                listen::over_tls(tls, metrics, listener, handle, router)?
+                listen::over_tls(tls, metrics, listener, idle_timeout, handle, router)?
             }
         })
     };

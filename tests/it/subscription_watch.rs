@@ -1,6 +1,9 @@
 //! The service watches its own webhook subscription: a wrong secret, one that was switched off, one it may not read.
 
-use sandbox::{pagerduty::Event, world};
+use sandbox::{
+    pagerduty::{Event, sign},
+    world,
+};
 
 use crate::support::{Config, Scene, wait_until};
 
@@ -28,6 +31,14 @@ async fn a_wrong_secret_is_named_as_such() {
     let stranger = scene.post_webhook("{}", [("X-PagerDuty-Signature", "v1=00")]).await;
     stranger.assert_error(401, "bad_signature");
     assert_eq!(counted().await, count);
+
+    let body = scene.about(world::SCHEDULE).body();
+    let signature = sign(world::WEBHOOK_SECRET, &body);
+    let headers = [("X-PagerDuty-Signature", &*signature), ("X-Webhook-Subscription", &id)];
+    assert_eq!(scene.post_webhook(body, headers).await.status, 202);
+    let forged = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &*id)];
+    scene.post_webhook("{}", forged).await.assert_error(401, "bad_signature");
+    assert_eq!(counted().await, count, "it signs with our secret, so this was somebody else");
 }
 
 #[tokio::test]

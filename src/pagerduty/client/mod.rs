@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use reqwest::Url;
 use rustls::ClientConfig;
 use secrecy::SecretString;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 use self::{http::Connection, request::CallObserver, retry::RetryPolicy, schedules::Kind};
 use crate::model::ScheduleId;
@@ -37,13 +40,34 @@ pub(crate) struct Client {
     token: SecretString,
     observer: Option<CallObserver>,
     retry: RetryPolicy,
+    urgency: Urgency,
     shared: Arc<Shared>,
+}
+
+/// Whose requests come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// Somebody's access may depend on the answer.
+    AtOnce,
+    /// Somebody only wants to know.
+    BetweenPasses,
+}
+
+/// While there is one, patient clients send nothing.
+pub(crate) struct Hurry(Arc<Shared>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.passes.send_modify(|passes| *passes -= 1);
+    }
 }
 
 struct Shared {
     connection: Connection,
     /// PagerDuty asks for one request at a time per token.
     turn: Semaphore,
+    /// How many passes ask.
+    passes: watch::Sender<usize>,
     /// No request is sent before this instant, because the quota is used up.
     resume_at: Mutex<Option<Instant>>,
     /// The kind under which each schedule was last found. Only a hint: a schedule can be upgraded under the same ID.
@@ -64,10 +88,24 @@ impl Client {
         let shared = Shared {
             connection: Connection::new(tls, proxy)?,
             turn: Semaphore::new(1),
+            passes: watch::Sender::new(0),
             resume_at: Mutex::new(None),
             kinds: Mutex::new(HashMap::new()),
         };
-        Ok(Self { base, token, observer: None, retry: RetryPolicy::default(), shared: Arc::new(shared) })
+        let (retry, urgency) = (RetryPolicy::default(), Urgency::AtOnce);
+        Ok(Self { base, token, observer: None, retry, urgency, shared: Arc::new(shared) })
+    }
+
+    /// The same client for whoever only wants to know: it sends nothing while a pass is in a hurry.
+    #[must_use]
+    pub(crate) fn patient(&self) -> Self {
+        Self { urgency: Urgency::BetweenPasses, ..self.clone() }
+    }
+
+    /// Says that a pass asks, until what is returned is dropped.
+    pub(crate) fn hurry(&self) -> Hurry {
+        self.shared.passes.send_modify(|passes| *passes += 1);
+        Hurry(Arc::clone(&self.shared))
     }
 
     /// The same client, which tells `observer` of every request that it sends from now on.

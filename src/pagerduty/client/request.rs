@@ -18,7 +18,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Client,
+    Client, Urgency,
     answer::{Head, error_text, read_body},
     auth,
     operation::Operation,
@@ -209,8 +209,12 @@ impl Client {
     async fn turn(&self, request: &Request, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
         let late = |_| Error::Unavailable(request.describe("other requests took too long"));
         loop {
+            timeout_at(deadline, self.no_pass()).await.map_err(late)?;
             let turn = timeout_at(deadline, self.shared.turn.acquire()).await.map_err(late)?;
             let turn = turn.map_err(|_| Error::Unavailable(request.describe("shutting down")))?;
+            if self.must_wait() {
+                continue;
+            }
             let now = Instant::now();
             let resume_at = *self.shared.resume_at.lock();
             let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(turn) };
@@ -220,6 +224,17 @@ impl Client {
             drop(turn);
             sleep_until(resume_at).await;
         }
+    }
+
+    /// Waits until a patient client may send.
+    async fn no_pass(&self) {
+        let mut passes = self.shared.passes.subscribe();
+        // Whoever keeps the client keeps the sender.
+        drop(passes.wait_for(|_| !self.must_wait()).await);
+    }
+
+    fn must_wait(&self) -> bool {
+        self.urgency == Urgency::BetweenPasses && *self.shared.passes.borrow() > 0
     }
 
     /// Sends nothing for so long.

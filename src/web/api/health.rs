@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     clock,
-    metrics::{HealthView, LastError},
+    metrics::{Exposition, HealthView, LastError},
     store::Backlog,
     web::state::AppState,
 };
@@ -91,14 +91,20 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
 /// The store is asked for the deliveries that wait: another replica, or an earlier process, may have accepted them.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health",
-    responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
+    params(("Accept" = Option<String>, Header, description = "text/plain for the older format of Prometheus")),
+    responses((status = 200, description = "The metrics", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    ))),
 )]
-pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>, headers: HeaderMap) -> impl IntoResponse {
     let backlog = state.store_check.health(&state.store).await.backlog;
     state.metrics.set_waiting(backlog.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));
-    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, format)], state.metrics.text())
+    let accept: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Exposition::wanted(&accept.join(","));
+    ([(header::CONTENT_TYPE, format.content_type())], state.metrics.text(format))
 }

@@ -57,31 +57,37 @@ async fn a_wrong_secret_that_the_service_noticed_is_a_problem_until_a_signed_eve
     let id = scene.subscription_ids().remove(0);
     scene.start().await;
     scene.subscription_becomes("active").await;
-    let forged = async || {
+    let forged = async |scene: &Scene| {
         let headers = [("X-PagerDuty-Signature", "v1=00"), ("X-Webhook-Subscription", &id)];
         scene.post_webhook("{}", headers).await.assert_error(401, "bad_signature");
         // The pass keeps what was noticed.
         scene.synced().await;
     };
-    let signed = async |subscription: &str| {
+    let signed = async |scene: &Scene, subscription: &str| {
         let body = scene.about(SCHEDULE).body();
         let signature = sign(world::WEBHOOK_SECRET, &body);
         let headers = [("X-PagerDuty-Signature", &*signature), ("X-Webhook-Subscription", subscription)];
         assert_eq!(scene.post_webhook(body, headers).await.status, 202);
         scene.all_served().await;
     };
-    forged().await;
+    forged(&scene).await;
     let found = check(&scene).await;
     found.assert_problem("wrong_secret", &id, "not configured");
     assert!(found.of("wrong_secret")[0]["remedy"].to_string().contains("webhook rotate"));
     assert!(found.of("subscription_unheard").is_empty(), "it says the same: {:#}", found.report);
-    signed("PWSUB99").await;
+    signed(&scene, "PWSUB99").await;
     check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
-    signed(&id).await;
+    signed(&scene, &id).await;
     let found = check(&scene).await;
     assert_eq!((found.code, found.of("wrong_secret").len()), (Some(0), 0), "{:#}", found.report);
 
-    forged().await;
+    forged(&scene).await;
+    assert!(check(&scene).await.of("wrong_secret").is_empty(), "it signs well, so somebody else sent this");
+    // After a restart nobody knows.
+    scene.kill();
+    scene.start().await;
+    scene.subscription_becomes("active").await;
+    forged(&scene).await;
     check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
     scene.webhook(&["delete", &id]).await;
     assert!(check(&scene).await.of("wrong_secret").is_empty(), "it is not ours any more");

@@ -107,6 +107,11 @@ impl Scene {
         self.service = Some(Service::start_with(self.dir.path(), &self.variables).await);
     }
 
+    /// The same for a service that may have so many files open at once.
+    pub(crate) async fn launch_with_descriptors(&mut self, limit: u32) {
+        self.service = Some(Service::start_with_descriptors(self.dir.path(), limit).await);
+    }
+
     /// Kills the service without warning.
     pub(crate) fn kill(&mut self) {
         let service = self.service.take().expect("a running service");

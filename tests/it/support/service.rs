@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use super::{command, wait_until};
 
+/// The command, with everything that it could log.
+const SERVE: [&str; 5] = ["serve", "--log-format", "json", "--log-level", "debug"];
+
 /// A running service; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -26,13 +29,27 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the service and waits until it listens.
     pub(crate) async fn start(dir: &Path) -> Self {
-        Self::start_with(dir, &[]).await
+        Self::run(command(dir, &SERVE)).await
+    }
+
+    /// The same with so many file descriptors at most.
+    pub(crate) async fn start_with_descriptors(dir: &Path, limit: u32) -> Self {
+        let serve = command(dir, &SERVE);
+        let mut command = Command::new("/bin/sh");
+        command.current_dir(dir).env_clear();
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+        command.arg(serve.get_program()).args(serve.get_args());
+        Self::run(command).await
     }
 
     /// The same with variables in its environment.
     pub(crate) async fn start_with(dir: &Path, variables: &[(&'static str, String)]) -> Self {
-        let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
+        let mut command = command(dir, &SERVE);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::run(command).await
+    }
+
+    async fn run(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
         let log = Arc::new(Mutex::new(String::new()));
