@@ -15,8 +15,9 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=builder /image/oncall-grants /usr/local/bin/oncall-grants
 COPY --from=builder --chown=65532:65532 /image/data /var/lib/oncall-grants
 
-# Loopback would not be reachable from outside the container. This wins over `listen` in the file.
-ENV ONCALL_GRANTS_LISTEN=0.0.0.0:8080
+# Loopback would not be reachable from outside the container. Every address, of IPv4 and IPv6; of IPv4 alone where there is
+# nothing else. This wins over `listen` in the file.
+ENV ONCALL_GRANTS_LISTEN=[::]:8080
 EXPOSE 8080
 
 # The default store, sqlite:oncall-grants.db, lands here. The path is not set by the environment, which would win over

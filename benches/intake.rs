@@ -112,11 +112,14 @@ async fn single(store: &str) -> anyhow::Result<()> {
     listen(Router::new().route("/webhooks/pagerduty", post(handler))).await
 }
 
+/// Longer than a run.
+const IDLE: Duration = Duration::from_secs(75);
+
 async fn listen(router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     println!("serving on http://{}", listener.local_addr()?);
-    Ok(serve::plain(listener, axum_server::Handle::new(), web::layered(router))?.await?)
+    Ok(serve::plain(listener, IDLE, axum_server::Handle::new(), web::layered(router))?.await?)
 }
 
 /// A server in a process of its own; dropping it kills it.

@@ -1,9 +1,13 @@
 //! Builds the parts from the configuration, for the service and for single commands alike.
 
+mod proxy;
+
 use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+
+pub(crate) use self::proxy::proxy_for;
 
 use crate::{
     config::Config,
@@ -50,9 +54,13 @@ pub(crate) struct Clients {
 
 /// Clients for both upstreams that report to `metrics`.
 pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Clients> {
-    let options = strongdm::Options { observer: observe_strongdm(Arc::clone(metrics)), ..Default::default() };
+    let options = strongdm::Options {
+        observer: observe_strongdm(Arc::clone(metrics)),
+        proxy: proxy_for(&config.strongdm.api_url)?,
+        ..Default::default()
+    };
     let strongdm = strongdm::Client::new(
-        tls::client_config(),
+        tls::client_config()?,
         &config.strongdm.api_url,
         &config.strongdm.access_key,
         config.strongdm.secret_key.clone(),
@@ -63,9 +71,10 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
 
 /// A client for PagerDuty that reports to `metrics`.
 pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
-    let http = pagerduty::http_client(tls::client_config()).context("cannot make an HTTP client")?;
     let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
-    Ok(pagerduty::Client::new(http, url, token).with_observer(observe_pagerduty(Arc::clone(metrics))))
+    let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, token)
+        .context("cannot make an HTTP client")?;
+    Ok(client.with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.
@@ -138,7 +147,7 @@ fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
             metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
         }
         metrics.strongdm.record(match call.result {
-            Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists | Error::InvalidArgument(_)) => Ok(()),
+            Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists(_) | Error::InvalidArgument(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         });
     })

@@ -110,7 +110,7 @@ async fn request_health(url: &Url, trust: Trust) -> anyhow::Result<ProbeAnswer> 
     if url.scheme() == "https" {
         let config = match trust {
             Trust::AnyCertificate => tls::client_config_trusting_any(),
-            Trust::KnownAuthorities => tls::client_config(),
+            Trust::KnownAuthorities => tls::client_config()?,
         };
         return Ok(tls::probe(config, name, tcp, request.as_bytes()).await?);
     }

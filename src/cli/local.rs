@@ -1,6 +1,6 @@
 //! Where a command on this machine reaches the service.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use url::Url;
 
@@ -13,13 +13,11 @@ pub(super) fn service_url(server: &Server) -> Option<Url> {
     Url::parse(&format!("{scheme}://{address}")).ok()
 }
 
-/// The address at which this machine reaches a listener; none if the system chooses its port.
+/// The address at which this machine reaches a listener; none if the system chooses its port. A listener on every address has
+/// those of IPv4, whether this machine knows IPv6 or not.
 pub(super) fn connect_address(mut listen: SocketAddr) -> Option<SocketAddr> {
     if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+        listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     (listen.port() != 0).then_some(listen)
 }
@@ -34,7 +32,7 @@ mod tests {
             ("127.0.0.1:8080", Some("127.0.0.1:8080")),
             ("10.0.0.7:9000", Some("10.0.0.7:9000")),
             ("0.0.0.0:8080", Some("127.0.0.1:8080")),
-            ("[::]:8443", Some("[::1]:8443")),
+            ("[::]:8443", Some("127.0.0.1:8443")),
             ("127.0.0.1:0", None),
         ] {
             let expected: Option<SocketAddr> = expected.map(|address| address.parse().unwrap());

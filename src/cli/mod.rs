@@ -118,7 +118,8 @@ impl ExitStatus {
 pub async fn run(cli: Cli) -> ExitCode {
     let Cli { config, log_format, log_level, command } = cli;
     telemetry::start(log_format, log_level);
-    let status = run_command(config, command).await.unwrap_or_else(|error| {
+    // Boxed, since the future of a whole pass is large.
+    let status = Box::pin(run_command(config, command)).await.unwrap_or_else(|error| {
         print_to_stderr(&format!("{error:#}"));
         ExitStatus::Incomplete
     });
@@ -143,7 +144,7 @@ async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<
             with_store_config(file, async |store| import::import(&store, &options).await).await
         }
         Command::Check(options) => {
-            with_config(file, async |config| check::check(&config, options).await).await
+            with_config(file, async |config| Box::pin(check::check(&config, options)).await).await
         }
         Command::Explain(options) => {
             with_config(file, async |config| explain::explain(&config, options).await).await

@@ -77,6 +77,8 @@ pub struct Server {
     pub admin_token: SecretString,
     /// Where PagerDuty reaches this service, without a path. Default: unknown.
     pub public_url: Option<Url>,
+    /// How long a connection may stay open between two requests. Default 75 seconds.
+    pub idle_timeout: TimeDelta,
     /// Serves HTTPS. Default: plain HTTP.
     pub tls: Option<Tls>,
 }

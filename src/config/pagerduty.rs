@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     PagerDuty, Place,
     reader::Section,
-    secret::{Found, PLACEHOLDER, Setting, is_placeholder},
+    secret::{Found, HALF_QUOTED, PLACEHOLDER, Setting, bare, is_half_quoted, is_placeholder},
 };
 
 const SECRETS: &str = "webhook_secrets";
@@ -29,11 +29,12 @@ fn webhook_secrets(section: &Section<'_>) -> (Vec<SecretString>, Option<PathBuf>
     section.given_twice(SECRETS);
     let secrets = match section.environment(SECRETS, "PAGERDUTY_WEBHOOK_SECRETS") {
         Found::Given(Setting { place, text }) => {
-            let secrets: Vec<_> = text.expose_secret().split(',').map(str::trim).collect();
-            if secrets.contains(&"") {
+            let lists: Vec<_> = text.expose_secret().split(',').map(secrets_in).collect();
+            if lists.iter().any(Vec::is_empty) {
                 section.reader.report(&place, "holds an empty secret; separate secrets by single commas");
             }
-            secrets.into_iter().map(|secret| sound(section, &place, secret)).collect()
+            let secrets = lists.iter().flatten();
+            secrets.map(|secret| sound(section, &place, secret.expose_secret())).collect()
         }
         Found::Faulty => Vec::new(),
         Found::Missing => match section.get(SECRETS) {
@@ -74,14 +75,21 @@ fn in_file(section: &Section<'_>) -> (Vec<SecretString>, Option<PathBuf>) {
 }
 
 fn sound(section: &Section<'_>, place: &Place, secret: &str) -> SecretString {
-    if is_placeholder(secret.as_bytes()) {
+    let secret = bare(secret).trim();
+    if secret.is_empty() {
+        section.reader.report(place, "must not be empty; write a secret in quotes");
+    } else if is_placeholder(secret.as_bytes()) {
         section.reader.report(place, PLACEHOLDER);
+    } else if secret.contains(char::is_control) {
+        section.reader.report(place, "must be one secret, without line breaks or other control characters");
+    } else if is_half_quoted(secret) {
+        section.reader.report(place, HALF_QUOTED);
     }
     secret.into()
 }
 
 /// The secrets in the text of a file, one a line.
 pub fn secrets_in(text: &str) -> Vec<SecretString> {
-    let lines = text.lines().map(str::trim);
+    let lines = text.lines().map(|line| bare(line.trim()).trim());
     lines.filter(|line| !line.is_empty()).map(SecretString::from).collect()
 }

@@ -183,17 +183,23 @@ impl<'a> Value<'a> {
         content.map_err(|error| self.unreadable(path, &error)).ok()
     }
 
-    /// Says that the file at this path cannot be read. The path itself stands in the line that is named, and is not
-    /// shown: a secret pasted into the wrong key would be.
+    /// Says that the file at this path cannot be read. What is no path for sure is not shown: it may be a secret that was
+    /// pasted into the wrong key. It stands in the line that is named anyway.
     pub(super) fn unreadable(&self, path: &str, error: &io::Error) {
-        let folder = self.reader.file.parent().unwrap_or(Path::new(""));
-        let start = match std::path::absolute(folder.join(".")) {
-            Ok(folder) if Path::new(path).is_relative() => {
-                format!("; a relative path starts in {}", folder.display())
-            }
-            Ok(_) | Err(_) => String::new(),
+        let folder = self.reader.beside("");
+        let folder = std::path::absolute(folder.join(".")).unwrap_or(folder);
+        let tried = folder.join(path);
+        let top = if Path::new(path).is_absolute() { Path::new("/") } else { folder.as_path() };
+        let first = tried.strip_prefix(top).ok().and_then(|below| below.iter().next());
+        let leads_somewhere = first.is_some_and(|first| top.join(first).is_dir());
+        let place = if leads_somewhere {
+            format!("; tried {}", tried.display())
+        } else if Path::new(path).is_relative() {
+            format!("; a relative path starts in {}", folder.display())
+        } else {
+            String::new()
         };
-        self.mistake(format!("the file cannot be read: {error}{start}"));
+        self.mistake(format!("the file cannot be read: {error}{place}"));
     }
 
     pub(super) fn flag(&self) -> Option<bool> {

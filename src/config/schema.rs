@@ -10,6 +10,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "admin_token",
             "admin_token_file",
             "public_url",
+            "idle_timeout",
             "tls_cert",
             "tls_key",
             "client_ca",

@@ -78,7 +78,7 @@ impl Section<'_> {
     pub(super) fn environment(&self, key: &str, variable: &'static str) -> Found<Setting> {
         let Some(text) = (self.reader.env)(variable) else { return Found::Missing };
         let place = Place::Variable { name: variable, key: self.path_of(key) };
-        sound(self.reader, place, text, "is set but empty; give it a value or unset it")
+        sound(self.reader, place, &text, "is set but empty; give it a value or unset it")
     }
 
     /// The text of the file that `<key>_file` names, without its trailing newline.
@@ -89,13 +89,13 @@ impl Section<'_> {
         let Some(mut text) = value.utf8(content) else { return Found::Faulty };
         let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
         text.truncate(line.unwrap_or(text.len()));
-        sound(self.reader, value.place, text, "the file is empty")
+        sound(self.reader, value.place, &text, "the file is empty")
     }
 
     fn inline(&self, key: &str) -> Found<Setting> {
         let Some(value) = self.get(key) else { return Found::Missing };
         match value.text("text in quotes") {
-            Some(text) => sound(self.reader, value.place, text.to_owned(), "must not be empty"),
+            Some(text) => sound(self.reader, value.place, text, "must not be empty"),
             None => Found::Faulty,
         }
     }
@@ -110,8 +110,11 @@ impl Setting {
 
     /// The text, which must fit into an HTTP header.
     pub(super) fn header_text(self, reader: &Reader<'_>) -> SecretString {
-        if !self.text.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        let text = self.text.expose_secret();
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             reader.report(&self.place, "must be visible ASCII characters without blanks or line breaks");
+        } else if is_half_quoted(text) {
+            reader.report(&self.place, HALF_QUOTED);
         }
         self.text
     }
@@ -133,8 +136,30 @@ pub fn is_placeholder(secret: &[u8]) -> bool {
 /// What is said of one.
 pub(super) const PLACEHOLDER: &str = "is still the placeholder of the example; put your own in its place";
 
+/// A text without what cannot be meant: the mark that some editors put before all text, and quotes around it, which a
+/// shell removes but Docker's `--env-file` keeps.
+pub(super) fn bare(text: &str) -> &str {
+    let text = text.trim_start_matches('\u{feff}');
+    let inside = |quote: char| text.trim().strip_prefix(quote)?.strip_suffix(quote);
+    QUOTES
+        .into_iter()
+        .find_map(|quote| inside(quote).filter(|inside| !inside.contains(quote)))
+        .unwrap_or(text)
+}
+
+const QUOTES: [char; 2] = ['"', '\''];
+
+/// Whether there is a quote at one end only.
+pub(super) fn is_half_quoted(text: &str) -> bool {
+    text.starts_with(QUOTES) || text.ends_with(QUOTES)
+}
+
+/// What is said of such a text.
+pub(super) const HALF_QUOTED: &str = "has a quote at its beginning or end; a secret has none";
+
 /// A text that is neither blank, which `empty` tells of, nor a placeholder.
-fn sound(reader: &Reader<'_>, place: Place, text: String, empty: &str) -> Found<Setting> {
+fn sound(reader: &Reader<'_>, place: Place, text: &str, empty: &str) -> Found<Setting> {
+    let text = bare(text);
     if text.trim().is_empty() {
         reader.report(&place, empty);
         return Found::Faulty;

@@ -21,6 +21,8 @@ pub(super) fn read(section: &Section<'_>) -> Server {
         listen: listen(section),
         admin_token: admin_token.map(|token| token.header_text(section.reader)).unwrap_or_default(),
         public_url: section.get("public_url").and_then(|url| url.web_address("https://grants.example.com")),
+        // Balancers keep theirs for 60 s and more; the one of AWS can be told to keep them for 4000 s.
+        idle_timeout: section.time_delta("idle_timeout", "75s", "1s"..="2h"),
         tls: tls(section),
     }
 }

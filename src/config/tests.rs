@@ -128,6 +128,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert_eq!(server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(server.admin_token.expose_secret(), "hush-admin");
     assert!(server.public_url.is_none() && server.tls.is_none());
+    assert_eq!(server.idle_timeout, TimeDelta::seconds(75));
     assert_eq!(pagerduty.api_url.as_str(), "https://api.pagerduty.com/");
     assert_eq!(pagerduty.token.expose_secret(), "hush-pagerduty");
     assert_eq!(pagerduty.webhook_secrets.len(), 1);
@@ -181,9 +182,9 @@ const EXAMPLE: &str = include_str!("../../oncall-grants.example.toml");
 fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
     insta::assert_snapshot!(World::default().mistakes(EXAMPLE), @r#"
     etc/grants.toml:23: server.admin_token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:48: pagerduty.token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:66: strongdm.access_key: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:68: strongdm.secret_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:53: pagerduty.token: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:71: strongdm.access_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:73: strongdm.secret_key: is still the placeholder of the example; put your own in its place
     "#);
     let world = World::default()
         .variable("ONCALL_GRANTS_ADMIN_TOKEN", "admin")
@@ -264,7 +265,7 @@ fn five_mistakes_are_reported_at_once_with_their_lines() {
         .replace("name = \"incident command\"", "name = \"prod database\"")
         .replace("escalation_levels = [1]", "escalation_levels = [\n  1,\n  0,\n]");
     insta::assert_snapshot!(World::default().mistakes(&text), @r#"
-    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, public_url, tls_cert, tls_key, client_ca, client_names
+    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, public_url, idle_timeout, tls_cert, tls_key, client_ca, client_names
     etc/grants.toml:9: strongdm.access_key: is missing; give it here, as access_key_file (a path) or as SDM_API_ACCESS_KEY
     etc/grants.toml:17: sync.interval: must be a duration in quotes such as "90s", "15m" or "7d", not a number
     etc/grants.toml:25: rules[1].name: "prod database" is already the name of the rule in line 20; names must be unique
@@ -314,6 +315,59 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.strongdm.access_key.expose_secret(), "access-2");
     assert_eq!(config.strongdm.secret_key.expose_secret(), b"secret-2");
     assert!(is_file(&config, "/var/lib/oncall-grants/store.db"));
+}
+
+fn webhook_secrets(config: &Config) -> Vec<&str> {
+    config.pagerduty.webhook_secrets.iter().map(ExposeSecret::expose_secret).collect()
+}
+
+#[test]
+fn what_cannot_be_meant_as_part_of_a_secret_is_taken_away() {
+    let world = World::default()
+        .variable("ONCALL_GRANTS_LISTEN", "\"[::1]:9000\"")
+        .variable("ONCALL_GRANTS_ADMIN_TOKEN", "\u{feff}admin-2")
+        .variable("PAGERDUTY_TOKEN", "\"pagerduty-2\"")
+        .variable("SDM_API_ACCESS_KEY", "'access-2'\n")
+        .variable("SDM_API_SECRET_KEY", "\"c2VjcmV0LTI=\"");
+    let config = world.parse(SOUND).unwrap();
+    assert_eq!(config.server.listen.to_string(), "[::1]:9000");
+    assert_eq!(config.server.admin_token.expose_secret(), "admin-2");
+    assert_eq!(config.pagerduty.token.expose_secret(), "pagerduty-2");
+    assert_eq!(config.strongdm.access_key.expose_secret(), "access-2");
+    assert_eq!(config.strongdm.secret_key.expose_secret(), b"secret-2");
+    for text in ["one\ntwo", "'one','two'", "\"one,two\"", "\u{feff}one\r\n,\"two\"\r\n"] {
+        let config = World::default().variable("PAGERDUTY_WEBHOOK_SECRETS", text).parse(SOUND).unwrap();
+        assert_eq!(webhook_secrets(&config), ["one", "two"], "{text:?}");
+    }
+    let inline = with("[\"hush-webhook\"]", "[\"'one'\", \" two \"]");
+    assert_eq!(webhook_secrets(&World::default().parse(&inline).unwrap()), ["one", "two"]);
+    let text = with("webhook_secrets = [\"hush-webhook\"]", "webhook_secrets_file = \"webhook\"");
+    let world = World::default().file("etc/webhook", "\u{feff}\"one\"\n'two'\n");
+    assert_eq!(webhook_secrets(&world.parse(&text).unwrap()), ["one", "two"]);
+}
+
+#[test]
+fn what_cannot_be_meant_as_a_secret_is_refused() {
+    let secrets = with("[\"hush-webhook\"]", "[\"hush-webhook\\nhush-webhook\", \"''\", \"'hush-webhook\"]");
+    let world = World::default().variable("ONCALL_GRANTS_ADMIN_TOKEN", "\"hush-admin");
+    insta::assert_snapshot!(world.mistakes(&secrets), @r#"
+    environment variable ONCALL_GRANTS_ADMIN_TOKEN (server.admin_token): has a quote at its beginning or end; a secret has none
+    etc/grants.toml:7: pagerduty.webhook_secrets[0]: must be one secret, without line breaks or other control characters
+    etc/grants.toml:7: pagerduty.webhook_secrets[1]: must not be empty; write a secret in quotes
+    etc/grants.toml:7: pagerduty.webhook_secrets[2]: has a quote at its beginning or end; a secret has none
+    "#);
+}
+
+#[test]
+fn the_path_that_was_tried_is_shown_unless_it_may_be_a_secret() {
+    let tried = |path: &str| {
+        World::default()
+            .mistakes(&with("admin_token = \"hush-admin\"", &format!("admin_token_file = {path:?}")))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens/admin");
+    assert!(tried(path.to_str().unwrap()).ends_with(&format!("entity not found; tried {}", path.display())));
+    assert!(tried("/hush-admin/x").ends_with("entity not found"));
 }
 
 #[test]

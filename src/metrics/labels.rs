@@ -2,6 +2,13 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
+/// One label, `task`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByTask {
+    /// The name of a task beside the web side and the reconciler.
+    pub(crate) task: &'static str,
+}
+
 /// One label, `result`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByResult {

@@ -1,14 +1,17 @@
 //! What the service counts and measures, in one registry, and each upstream's last success and error.
 
+mod exposition;
 mod health;
 mod labels;
 mod names;
 mod registry;
 
 pub(crate) use self::{
-    health::{Health, HealthView},
+    exposition::Exposition,
+    health::{Health, HealthView, LastError},
     labels::{
-        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
+        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
+        ByUpstream,
     },
     names::Durations,
     registry::Metrics,

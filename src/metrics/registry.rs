@@ -9,8 +9,8 @@ use prometheus_client::{
 };
 
 use super::{
-    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTrigger, ByUpstream,
-    Durations, Health,
+    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
+    ByUpstream, Durations, Exposition, Health,
     names::{Names, new},
 };
 use crate::model::{AuditAction, AuditOutcome, PassCounts};
@@ -69,8 +69,14 @@ pub(crate) struct Metrics {
     pub(crate) subscription_enabled: Counter,
     /// Bad signatures that came with our subscription's name.
     pub(crate) wrong_secret: Counter,
+    /// Requests to an operator's route without the admin token.
+    pub(crate) admin_refused: Family<ByResult, Counter>,
     /// How far each upstream's clock was ahead of ours in its last answer.
     pub(crate) clock_ahead: Family<ByUpstream, Gauge>,
+    /// How often a background task died and was begun again.
+    pub(crate) task_failures: Family<ByTask, Counter>,
+    /// Which background task died last.
+    pub(crate) tasks: Health,
     /// PagerDuty's last success and error.
     pub(crate) pagerduty: Health,
     /// strongDM's last success and error.
@@ -167,6 +173,11 @@ impl Metrics {
                 "Webhooks of our own subscription whose signature none of the configured secrets made",
                 new(),
             ),
+            admin_refused: names.add(
+                "admin_requests_refused",
+                "Requests to an operator's route without the admin token or with a wrong one",
+                new(),
+            ),
             clock_ahead: names.gauge_seconds(
                 "upstream_clock_ahead",
                 "How far the upstream's clock was ahead of ours in its last answer, in whole seconds",
@@ -182,6 +193,12 @@ impl Metrics {
                 "When the certificate in use expires, in seconds since 1970; 0 without TLS",
                 new(),
             ),
+            task_failures: names.add(
+                "task_failures",
+                "How often a background task died and was begun again",
+                new(),
+            ),
+            tasks: Health::default(),
             pagerduty: Health::default(),
             strongdm: Health::default(),
             registry: names.0,
@@ -202,6 +219,9 @@ impl Metrics {
         }
         for result in ["client_refused", "refused_by_client", "failed"] {
             self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
+        }
+        for result in ["no_token", "wrong_token"] {
+            self.admin_refused.get_or_create(&ByResult { result }).inc_by(0);
         }
         for result in ["done", "failed"] {
             self.tls_reloads.get_or_create(&ByResult { result }).inc_by(0);
@@ -225,10 +245,10 @@ impl Metrics {
         self.oldest_waiting_webhook.set(age);
     }
 
-    /// The metrics in the text format of OpenMetrics.
-    pub(crate) fn text(&self) -> String {
+    /// The metrics as text.
+    pub(crate) fn text(&self, format: Exposition) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes everything");
-        text
+        format.of(text)
     }
 }

@@ -17,8 +17,9 @@ fn sampled() -> String {
     metrics.set_waiting(Some((1.0, 2.5)));
     metrics.preflight.get_or_create(&ByKind { kind: "no_account" }).set(1);
     metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);
+    metrics.task_failures.get_or_create(&ByTask { task: "housekeeping" }).inc();
     metrics.clock_ahead.get_or_create(&ByUpstream { upstream: "pagerduty" }).set(0);
-    metrics.text()
+    metrics.text(Exposition::OpenMetrics)
 }
 
 /// What the comments of this kind say, by metric.

@@ -17,8 +17,8 @@ pub(crate) enum Error {
     /// PagerDuty calls the request wrong; the same again will fail again.
     #[error("refused: {0}")]
     BadRequest(String),
-    /// The quota is used up, and was not refilled within the time limit of one call.
-    #[error("rate limit reached, free again in {} s", .retry_after.as_secs())]
+    /// The quota is used up, or PagerDuty asked for a pause, and that outlasts one call.
+    #[error("rate limit reached or a pause asked for, free again in {} s", .retry_after.as_secs())]
     RateLimited {
         /// After how long another request may succeed.
         retry_after: Duration,

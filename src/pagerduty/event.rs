@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::model::{PolicyId, ScheduleId};
 
@@ -46,7 +47,7 @@ pub(crate) enum Hint {
 impl Event {
     /// Reads the body of a delivery whose signature was valid.
     pub(crate) fn read(body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let body = parse(body);
         let event = &body["event"];
         let hint = match event["event_type"].as_str() {
             Some("pagey.ping") => Hint::Nothing,
@@ -55,6 +56,60 @@ impl Event {
         let id = event["id"].as_str().filter(|id| usable(id)).map(str::to_owned);
         Self { id, event_type: event["event_type"].as_str().and_then(readable), hint }
     }
+}
+
+/// The body as JSON. What of it breaks the rules of JSON is replaced: half a surrogate pair in a title must not hide
+/// which event it is. Of one that cannot be read even so, the event's ID and type are left.
+fn parse(body: &[u8]) -> Value {
+    let strict = serde_json::from_slice(body);
+    strict.or_else(|_| serde_json::from_str(&mended(body))).unwrap_or_else(|_| {
+        let head: Head = serde_json::from_str(&mended(body)).unwrap_or_default();
+        json!({"event": {"id": head.event.id, "event_type": head.event.event_type}})
+    })
+}
+
+/// An event without what it is about. Whatever else is in it is skipped, not read, and may be nested as deep as it likes.
+#[derive(Default, Deserialize)]
+struct Head {
+    #[serde(default)]
+    event: HeadOfEvent,
+}
+
+#[derive(Default, Deserialize)]
+struct HeadOfEvent {
+    id: Option<String>,
+    event_type: Option<String>,
+}
+
+/// Text in which every byte and every escape may stand in JSON; nothing else changes.
+fn mended(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    // Raw control characters are wrong in texts, and blanks elsewhere.
+    let text = text.trim_start_matches('\u{feff}').replace(|c: char| c.is_ascii_control(), " ");
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let (kept, length) = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (&escape[..12], 12),
+            (Some(_), _) => ("\\ufffd", 6),
+            (None, _) => {
+                let length = escape.chars().take(2).map(char::len_utf8).sum();
+                (&escape[..length], length)
+            }
+        };
+        mended.push_str(kept);
+        rest = &escape[length..];
+    }
+    mended.push_str(rest);
+    mended
+}
+
+/// Half a surrogate pair, if an escape of one stands at the beginning.
+fn surrogate(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u32::from_str_radix(digits, 16).ok().filter(|code| (0xd800..=0xdfff).contains(code))
 }
 
 impl Hint {
@@ -126,10 +181,8 @@ fn readable(text: &str) -> Option<String> {
 mod tests {
     use std::{collections::BTreeMap, fs, path::Path};
 
-    use proptest::prelude::*;
-    use serde_json::json;
-
     use super::*;
+    use proptest::prelude::*;
 
     fn about(schedules: &[&str], policies: &[&str]) -> Hint {
         Hint::About {
@@ -232,6 +285,41 @@ mod tests {
         }
         assert_eq!(Event::read(b"\xff\xfe{}").hint, Hint::Everything);
         assert_eq!(Event::read(deep(20).as_bytes()).hint, about(&["P1"], &[]));
+    }
+
+    #[test]
+    fn what_breaks_the_rules_of_json_hides_neither_the_id_nor_the_hint() {
+        for title in [
+            r"\ud83d".as_bytes(),
+            r"\uDE00 \ud83d\u0041 \ud83d\ud83d\ude00".as_bytes(),
+            r#"\\\ud83d\""#.as_bytes(),
+            b"caf\xe9",
+            b"\xf0\x9f\x98",
+            b"a\nb\x00",
+        ] {
+            let mut body = br#"{"event": {"data": {"title": ""#.to_vec();
+            body.extend_from_slice(title);
+            body.extend_from_slice(
+                br#"", "type": "schedule", "id": "P1"}, "id": "E1", "event_type": "schedule.updated"}}"#,
+            );
+            let expected = Event {
+                id: Some("E1".to_owned()),
+                event_type: Some("schedule.updated".to_owned()),
+                hint: about(&["P1"], &[]),
+            };
+            assert_eq!(Event::read(&body), expected, "{}", String::from_utf8_lossy(title));
+        }
+        for data in [format!("{}{}", "[".repeat(1000), "]".repeat(1000)), "1e999".to_owned()] {
+            let body = format!(r#"{{"event": {{"data": {data}, "id": "E1"}}}}"#);
+            let event = Event::read(body.as_bytes());
+            assert_eq!((event.id.as_deref(), event.hint), (Some("E1"), Hint::Everything));
+        }
+    }
+
+    #[test]
+    fn mending_changes_nothing_that_is_right() {
+        let right = r#"{"a": "\ud83d\ude00 \\ud83d \" \u00e9 é"}"#;
+        assert_eq!(mended(right.as_bytes()), right);
     }
 
     #[test]

@@ -14,9 +14,9 @@ mod wire;
 
 pub(crate) use self::{
     client::{
-        Client,
+        Client, Hurry,
         directory::{PolicyInfo, PolicyLevel},
-        http_client,
+        http::http_client,
         request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
     },

@@ -20,6 +20,7 @@ pub(super) struct OnCallPage {
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     pub(super) more: bool,
+    pub(super) limit: Option<u64>,
     pub(super) offset: Option<u64>,
     pub(super) total: Option<u64>,
 }

@@ -117,11 +117,13 @@ async fn pass_in_turn(
     note: LeaseNote,
 ) -> Outcome {
     let released = released(runner, request.guard).await?;
-    runner.observer.cache().clear();
     if request.dry_run {
-        let _passing = runner.passing.lock().await;
+        // Passes do not wait for whoever only looks; those who look wait for each other.
+        let _looking = runner.looking.lock().await;
+        runner.onlooker.cache().clear();
         return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request, released).await?));
     }
+    runner.observer.cache().clear();
     let (mut log, lease) = match my_turn(runner, &note).await? {
         MyTurn::Mine(log, lease) => (log, lease),
         MyTurn::Joined(report) => return Ok(report.into()),

@@ -50,6 +50,8 @@ pub(super) struct PassRunner {
     pub(super) store: SharedStore,
     pub(super) metrics: Arc<Metrics>,
     pub(super) observer: Observer,
+    /// Looks for whoever only wants to know: nobody on call waits for that.
+    pub(super) onlooker: Observer,
     pub(super) links: SeenLinks,
     pub(super) snapshots: Snapshots,
     pub(super) intervals: Intervals,
@@ -57,6 +59,8 @@ pub(super) struct PassRunner {
     comparer: Comparer,
     /// Held during a pass: one at a time in this process. Over all replicas, the lease sees to that.
     pub(super) passing: AsyncMutex<PassLog>,
+    /// Held while somebody looks what a pass would do.
+    pub(super) looking: AsyncMutex<()>,
 }
 
 /// A pass that is to be run.
@@ -106,8 +110,10 @@ impl PassRunner {
             executor: Executor::new(store.clone(), strongdm.clone(), cache, Arc::clone(&metrics)),
             comparer: Comparer::new(store.clone(), strongdm),
             passing: AsyncMutex::default(),
+            looking: AsyncMutex::default(),
             store,
             metrics,
+            onlooker: observer.patient(),
             observer,
         })
     }
@@ -157,7 +163,10 @@ impl PassRunner {
         let mut second_look = None;
         for round in 1..=ROUNDS {
             context.now = clock::now();
-            let Some(world) = self.observe(context.now, &request.scope, began + OBSERVE).await? else {
+            let hurry = self.observer.hurry();
+            let observed = self.observe(&self.observer, context.now, &request.scope, began + OBSERVE).await?;
+            drop(hurry);
+            let Some(world) = observed else {
                 report.unknown.extend(self.unobserved());
                 break;
             };
@@ -193,7 +202,7 @@ impl PassRunner {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        if let Some(world) = self.observe(now, &request.scope, began + OBSERVE).await? {
+        if let Some(world) = self.observe(&self.onlooker, now, &request.scope, began + OBSERVE).await? {
             let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
             report.take_unreadable(&world.unreadable);
@@ -238,6 +247,7 @@ impl PassRunner {
     /// What our store and both upstreams say; none if that took too long.
     async fn observe(
         &self,
+        observer: &Observer,
         now: DateTime<Utc>,
         scope: &Scope,
         until: Instant,
@@ -246,9 +256,9 @@ impl PassRunner {
             let recorded = recorded::read(&self.store, now).await?;
             if recorded.due.awaits_a_look() {
                 // What an earlier look was told is no second look.
-                self.observer.cache().clear();
+                observer.cache().clear();
             }
-            Ok(self.observer.observe(now, scope, recorded).await)
+            Ok(observer.observe(now, scope, recorded).await)
         });
         observing.await.ok().transpose()
     }

@@ -68,7 +68,7 @@ impl Reconciler {
 
     /// Why somebody has, or lacks, access. Writes nothing.
     pub(crate) async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
-        explain_now(&self.runner.observer, &self.runner.store, question).await
+        explain_now(&self.runner.onlooker, &self.runner.store, question).await
     }
 
     /// What must be looked at after an event that says this.

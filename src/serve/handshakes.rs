@@ -49,11 +49,34 @@ impl<A> Handshakes<A> {
 fn reason(error: &io::Error) -> String {
     match tls_error(error) {
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(ours)))) => ours.to_string(),
+        Some(Error::InvalidCertificate(flaw)) => client_certificate(flaw, error),
         Some(Error::NoCertificatesPresented) => "the client shows no certificate".to_owned(),
         Some(Error::AlertReceived(alert)) => {
             format!("the client does not want to go on: {alert:?}; does it trust our certificate?")
         }
         Some(_) | None => error.to_string(),
+    }
+}
+
+/// What is wrong with the certificate that a client shows.
+fn client_certificate(flaw: &CertificateError, error: &io::Error) -> String {
+    match flaw {
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the client certificate says that it is not for clients: its extended key usage lacks clientAuth, which public \
+             authorities leave out by now; the client needs one from an authority that puts it in"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the client certificate has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the client certificate is not valid yet, or this machine's clock is behind".to_owned()
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "no authority of server.client_ca signed the client certificate, or the client leaves out those in between"
+                .to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn keep_house(
 
 /// The latest moment that has passed by our clock and by those of the upstreams that have told theirs; none if none has.
 fn agreed_time(metrics: &Metrics, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let told = [&metrics.pagerduty, &metrics.strongdm].into_iter().filter_map(|upstream| upstream.clocks());
+    let told = [metrics.pagerduty.clocks(), metrics.strongdm.clocks()].into_iter().flatten();
     Some(told.map(|clocks| clocks.theirs).min()?.min(now))
 }
 

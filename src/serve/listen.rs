@@ -1,4 +1,4 @@
-//! Accepts connections for the web side, with or without TLS, and bounds how long a client may take to begin.
+//! Serves the web side, with or without TLS.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -7,18 +7,16 @@ use std::{
     time::Duration,
 };
 
-use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsAcceptor};
+use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{connections::ConnectionLimit, handshakes::Handshakes};
+use super::{connections::Connections, handshakes::Handshakes};
 use crate::{
     metrics::{ByResult, Metrics},
     tls::{self, Reload},
 };
 
-/// A client that takes longer to send its request's headers is not PagerDuty.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// The same for a TLS handshake; it must end before the headers can begin.
+/// A client that takes longer for the TLS handshake is not PagerDuty; it must end before the first request can begin.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -26,31 +24,34 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// Runs until its handle stops it, or it fails.
 pub type Serving = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
-/// Serves `router` on `listener` without TLS.
+/// Serves `router` on `listener` without TLS, and closes connections that were idle for `idle_timeout`.
 pub fn plain(
     listener: TcpListener,
+    idle_timeout: Duration,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
-    let mut server =
-        axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(NoDelayAcceptor)).handle(handle);
-    limit_time(server.http_builder());
-    Ok(Box::pin(server.serve(router.into_make_service())))
+    let acceptor = Connections::new(DefaultAcceptor, idle_timeout);
+    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+    configure(server.http_builder());
+    Ok(Box::pin(server.serve(router.into_make_service_with_connect_info::<SocketAddr>())))
 }
 
-/// Serves `router` on `listener` over TLS, and reloads the certificate when its files change.
+/// The same over TLS; the certificate is reloaded when its files change.
 pub(super) fn over_tls(
     tls: tls::Listener,
     metrics: Arc<Metrics>,
     listener: TcpListener,
+    idle_timeout: Duration,
     handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> anyhow::Result<Serving> {
     metrics.tls_certificate_expiry.set(tls.expires().timestamp());
     let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(HANDSHAKE_WITHIN);
-    let acceptor = Handshakes::new(acceptor.acceptor(NoDelayAcceptor), Arc::clone(&metrics));
-    let mut server = axum_server::from_tcp(listener)?.acceptor(ConnectionLimit::new(acceptor)).handle(handle);
-    limit_time(server.http_builder());
+    let acceptor = Handshakes::new(acceptor.acceptor(DefaultAcceptor), Arc::clone(&metrics));
+    let acceptor = Connections::new(acceptor, idle_timeout);
+    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+    configure(server.http_builder());
     let record = move |reload| {
         let result = match reload {
             Reload::Done { expires } => {
@@ -63,13 +64,14 @@ pub(super) fn over_tls(
     };
     Ok(Box::pin(async move {
         tokio::select! {
-            ended = server.serve(router.into_make_service()) => ended,
+            ended = server.serve(router.into_make_service_with_connect_info::<SocketAddr>()) => ended,
             never = tls.reload_on_change(record) => match never {},
         }
     }))
 }
 
-fn limit_time(builder: &mut hyper_util::server::conn::auto::Builder<TokioExecutor>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+fn configure(builder: &mut hyper_util::server::conn::auto::Builder<TokioExecutor>) {
+    // The connections have deadlines of their own: this one would also run while they are idle.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(PING_EVERY));
 }

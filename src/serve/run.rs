@@ -1,7 +1,7 @@
 //! Builds the service's parts, runs them until one ends or the service is told to stop, and stops them in order.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
@@ -9,12 +9,14 @@ use std::{
 use anyhow::{Context, anyhow};
 use axum_server::Handle;
 use futures_util::FutureExt;
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 use tokio::{
     join,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{background::Background, housekeeping::keep_house, listen};
 use crate::{
@@ -27,14 +29,18 @@ use crate::{
     wiring,
 };
 
+/// Connections that wait to be accepted; the system allows fewer, if it likes.
+const BACKLOG: i32 = 4096;
 /// Requests and background tasks under way get this long to finish at the end.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// The pass under way gets this long to finish at the end; what it leaves undone is settled at the next start. Below
 /// the 30 s that orchestrators usually wait before they kill.
 const FINISH_PASS: Duration = Duration::from_secs(20);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGQUIT.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
+    // From now on, so that none of them ends a service that is still starting.
+    let _noted = AbortOnDropHandle::new(tokio::spawn(note_other_signals()?));
     serve_until(config, |_| {}, stop_signal()).await
 }
 
@@ -54,11 +60,12 @@ pub async fn serve_until(
     let handle = Handle::new();
     let mut web = {
         let (handle, router) = (handle.clone(), router(Arc::clone(&state)));
+        let idle_timeout = config.server.idle_timeout.to_std()?;
         tokio::spawn(match &config.server.tls {
-            None => listen::plain(listener, handle, router)?,
+            None => listen::plain(listener, idle_timeout, handle, router)?,
             Some(tls) => {
                 let (tls, metrics) = (tls::Listener::new(tls)?, Arc::clone(&state.metrics));
-                listen::over_tls(tls, metrics, listener, handle, router)?
+                listen::over_tls(tls, metrics, listener, idle_timeout, handle, router)?
             }
         })
     };
@@ -106,10 +113,30 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     Ok((Arc::new(AppState::new(store, Arc::new(reconciler), metrics, secrets, token)), pagerduty))
 }
 
+/// Listens on this address; `[::]` means every address, whatever the system's default is, and those of IPv4 alone where
+/// there is no IPv6.
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let listener = match listen_on(address) {
+        Err(error) if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+            let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            let other = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            if everywhere { listen_on(other) } else { Err(error) }
+        }
+        listening => listening,
+    };
+    listener.with_context(|| format!("cannot listen on {address}"))
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Starts what the service could do without for a while.
@@ -119,13 +146,17 @@ fn run_background(
     state: &Arc<AppState>,
     shutdown: CancellationToken,
 ) -> Background {
-    let mut background = Background::new(shutdown);
+    let mut background = Background::new(Arc::clone(&state.metrics), shutdown);
     let (store, metrics, keep) = (state.store.clone(), Arc::clone(&state.metrics), config.store.keep);
-    background.spawn("housekeeping", "old rows stay in the store", |shutdown| {
-        keep_house(store, metrics, keep, shutdown)
+    background.spawn("housekeeping", "old rows stay in the store", move |shutdown| {
+        keep_house(store.clone(), Arc::clone(&metrics), keep, shutdown)
     });
     if let Some(watcher) = subscription_watcher(config, pagerduty, state) {
-        let watch = async move |shutdown| watcher.watch(shutdown).await;
+        let watcher = Arc::new(watcher);
+        let watch = move |shutdown| {
+            let watcher = Arc::clone(&watcher);
+            async move { watcher.watch(shutdown).await }
+        };
         background.spawn("watching the webhook subscription", "nobody enables it again", watch);
     }
     background
@@ -159,9 +190,31 @@ fn subscription_watcher(
 
 async fn stop_signal() -> std::io::Result<&'static str> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut quit = signal(SignalKind::quit())?;
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        _ = quit.recv() => "SIGQUIT",
+    })
+}
+
+/// Takes the signals that would end the process though nobody means that: a terminal that closes sends SIGHUP, and so do
+/// tools that want a service to read its files again.
+fn note_other_signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut user1, mut user2) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                _ = user1.recv() => "SIGUSR1",
+                _ = user2.recv() => "SIGUSR2",
+            };
+            tracing::info!(
+                "{name} changes nothing: certificates and webhook secrets are read again when their files change, and \
+                 the configuration at a restart"
+            );
+        }
     })
 }
 

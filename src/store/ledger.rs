@@ -4,6 +4,8 @@
 //! Nobody writes anything when a window ends: strongDM ends the access by itself. A row's state tells what our calls came
 //! to, and its window whether the grant is over.
 
+use std::{fmt, num::ParseIntError, str::FromStr};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row};
@@ -97,6 +99,62 @@ pub struct GrantQuery {
     pub resource: Option<String>,
 }
 
+/// A place in the list of grants: after this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantCursor {
+    start_at: i64,
+    seq: i64,
+}
+
+impl fmt::Display for GrantCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.start_at, self.seq)
+    }
+}
+
+impl FromStr for GrantCursor {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (start_at, seq) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self { start_at: start_at.parse()?, seq: seq.parse()? })
+    }
+}
+
+/// Some of the grants that were asked for.
+#[derive(Clone, Debug)]
+pub struct GrantPage {
+    /// By start.
+    pub items: Vec<Grant>,
+    /// Where the next page begins; none if this was the last.
+    pub next: Option<GrantCursor>,
+}
+
+impl GrantPage {
+    /// A page of `limit` out of rows, of which there is one more if there is a next page.
+    pub(super) fn of<R: Row>(rows: &[R], limit: u32) -> Self
+    where
+        for<'r> GrantRow: FromRow<'r, R>,
+        for<'r> i64: Decode<'r, R::Database>,
+        &'static str: ColumnIndex<R>,
+    {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let shown = &rows[..rows.len().min(limit)];
+        let next = shown.last().filter(|_| shown.len() < rows.len()).map(|row| {
+            let number = |column| row.try_get_unchecked::<i64, _>(column).unwrap_or_default();
+            GrantCursor { start_at: number("start_at"), seq: number("seq") }
+        });
+        Self { items: read_grants(shown), next }
+    }
+}
+
+impl GrantCursor {
+    /// What [`GRANTS`] wants to know of it: start and row.
+    pub(super) fn parts(cursor: Option<Self>) -> (Option<i64>, Option<i64>) {
+        (cursor.map(|cursor| cursor.start_at), cursor.map(|cursor| cursor.seq))
+    }
+}
+
 impl GrantQuery {
     /// Whether it asks for grants that are over.
     pub(super) fn wants_past(&self) -> bool {
@@ -118,7 +176,18 @@ pub trait Ledger {
     }
 
     /// The grants of ours that strongDM has or had, by start. Rows that cannot be read are left out.
-    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error>;
+    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+        Ok(self.grant_page(now, which, u32::MAX, None).await?.items)
+    }
+
+    /// At most `limit` of them, after the page that ended with this cursor.
+    async fn grant_page(
+        &self,
+        now: DateTime<Utc>,
+        which: &GrantQuery,
+        limit: u32,
+        after: Option<GrantCursor>,
+    ) -> Result<GrantPage, Error>;
 
     /// Whether this grant is or ever was ours.
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error>;
@@ -178,7 +247,8 @@ macro_rules! grant_columns {
 pub(super) const OPEN_ROWS: &str =
     concat!("SELECT ", grant_columns!(), " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq");
 
-/// What a [`GrantQuery`] asks for: past ones as well, now, only those in force, e-mail address, resource.
+/// What a [`GrantQuery`] asks for: past ones as well, now, only those in force, e-mail address, resource; then the start
+/// and the row of the [`GrantCursor`], and how many.
 pub(super) const GRANTS: &str = concat!(
     "SELECT ",
     grant_columns!(),
@@ -187,7 +257,8 @@ pub(super) const GRANTS: &str = concat!(
        AND (NOT $3 OR start_at <= $2)
        AND (CAST($4 AS TEXT) IS NULL OR email = $4)
        AND (CAST($5 AS TEXT) IS NULL OR resource = $5)
-     ORDER BY start_at, seq"
+       AND (CAST($6 AS BIGINT) IS NULL OR start_at > $6 OR (start_at = $6 AND seq > $7))
+     ORDER BY start_at, seq LIMIT $8"
 );
 
 pub(super) const IS_OURS: &str = "SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1";

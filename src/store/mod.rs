@@ -48,7 +48,7 @@ pub use self::{
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::Knowledge,
     lease::{Duty, Holder, Lease},
-    ledger::{GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
+    ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
 };
 
 /// The store, whichever database it is in.

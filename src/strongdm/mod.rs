@@ -24,7 +24,7 @@ mod tests;
 
 pub(crate) use self::{
     client::Client,
-    error::Error,
+    error::{Error, UNFULFILLED},
     grant::RemoteGrant,
     grpc::options::{CallObserver, Options},
 };

@@ -24,10 +24,21 @@ pub(crate) enum PemError {
     /// It holds no private key, though perhaps other things.
     #[error("the file holds no private key in PEM text (-----BEGIN PRIVATE KEY-----)")]
     NoKey,
+    /// Its private key needs a password, which nobody could type in.
+    #[error(
+        "the file holds a private key that is encrypted with a password; give it without (openssl pkey -in … -out …)"
+    )]
+    EncryptedKey,
     /// One of its certificates may not sign others.
     #[error("the file holds a certificate that is no authority")]
     NoAuthority,
-    /// The key belongs to another certificate, or is of a kind that is not supported.
+    /// The key is of a kind that our TLS cannot sign with.
+    #[error(
+        "the private key is of a kind that is not supported: use ECDSA with P-256 or P-384, Ed25519, or RSA with 2048 bits \
+         or more (not P-521)"
+    )]
+    UnsupportedKey,
+    /// The key belongs to another certificate.
     #[error("the certificate and the private key do not belong together")]
     KeyMismatch,
 }
@@ -47,7 +58,12 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, P
 
 /// The first private key.
 pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey)
+    let is_encrypted = || {
+        let text = String::from_utf8_lossy(pem);
+        text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
+    };
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| if is_encrypted() { PemError::EncryptedKey } else { PemError::NoKey })
 }
 
 /// The certificates as authorities that may sign others.
@@ -64,5 +80,6 @@ pub(crate) fn certified_key(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, PemError> {
+    crypto_provider().key_provider.load_private_key(key.clone_key()).map_err(|_| PemError::UnsupportedKey)?;
     CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|_| PemError::KeyMismatch)
 }

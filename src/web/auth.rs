@@ -1,9 +1,9 @@
 //! Lets only holders of the admin token use the operator's routes.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
+    extract::{ConnectInfo, MatchedPath, Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::Response,
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{error::AppError, state::AppState};
+use crate::metrics::ByResult;
 
 /// Lets a request through if it carries the admin token.
 pub(super) async fn require_admin(
@@ -24,8 +25,26 @@ pub(super) async fn require_admin(
     if is_admin(&state.admin_token, request.headers()) {
         Ok(next.run(request).await)
     } else {
+        record_refused(&state, &request);
         Err(AppError::NotAdmin)
     }
+}
+
+/// Counts a request without the admin token, and logs it if it has a wrong one: browsers ask without any first.
+fn record_refused(state: &AppState, request: &Request) {
+    let has_token = request.headers().contains_key(header::AUTHORIZATION);
+    let result = if has_token { "wrong_token" } else { "no_token" };
+    state.metrics.admin_refused.get_or_create(&ByResult { result }).inc();
+    let count = if has_token { state.wrong_tokens.count() } else { None };
+    let Some(count) = count else { return };
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let from = from.map(|ConnectInfo(address)| format!(" from {}", address.ip())).unwrap_or_default();
+    let requests = if count == 1 { "request" } else { "requests" };
+    tracing::warn!(
+        requests.refused = count,
+        "refused {count} {requests} with a wrong admin token; the last came{from}, which may be a proxy, for {route}",
+    );
 }
 
 fn is_admin(token: &SecretString, headers: &HeaderMap) -> bool {

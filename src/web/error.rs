@@ -15,8 +15,10 @@ use crate::{reconcile::on_demand::SyncError, store::Error};
 pub(crate) enum AppError {
     /// 400: the request is malformed.
     BadRequest(String),
-    /// 401: no valid signature.
+    /// 401: none of our secrets made the signature.
     BadSignature,
+    /// 401: there is no signature at all.
+    NoSignature,
     /// 401: no valid admin token.
     NotAdmin,
     /// 403: another site made a browser send this.
@@ -82,6 +84,12 @@ impl AppError {
                 StatusCode::UNAUTHORIZED,
                 "bad_signature",
                 "no signature in X-PagerDuty-Signature was made with one of the configured webhook secrets"
+                    .to_owned(),
+            ),
+            Self::NoSignature => (
+                StatusCode::UNAUTHORIZED,
+                "bad_signature",
+                "there is no X-PagerDuty-Signature header; if a proxy stands in front, let it pass that header"
                     .to_owned(),
             ),
             Self::NotAdmin => (

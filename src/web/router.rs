@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -63,7 +63,18 @@ pub fn layered(routes: Router) -> Router {
         .fallback(async || AppError::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || AppError::MethodNotAllowed(String::new()))
         .layer(layers);
-    Router::new().fallback_service(routes).layer(middleware::map_response(error::name_methods))
+    let around = ServiceBuilder::new()
+        .layer(middleware::map_response(error::name_methods))
+        .layer(middleware::map_request(trim_webhook_path));
+    Router::new().fallback_service(routes).layer(around)
+}
+
+/// Takes the slash from the end of the webhook route: PagerDuty sends to what somebody typed as the URL.
+async fn trim_webhook_path(mut request: Request) -> Request {
+    if request.uri().path() == "/webhooks/pagerduty/" {
+        *request.uri_mut() = Uri::from_static("/webhooks/pagerduty");
+    }
+    request
 }
 
 /// What an operator does. A pass takes as long as it takes.

@@ -23,6 +23,9 @@ use crate::{
 /// A broken automation sends signed bodies without an event again and again; they are logged at most this often.
 const LOG_WITHOUT_EVENT_EVERY: Duration = Duration::from_mins(5);
 
+/// Anybody can send wrong tokens; they are logged at most this often.
+const LOG_WRONG_TOKENS_EVERY: Duration = Duration::from_secs(10);
+
 /// What the handlers share, for as long as the service runs.
 #[derive(Debug)]
 pub(crate) struct AppState {
@@ -44,6 +47,8 @@ pub(crate) struct AppState {
     pub(super) store_check: StoreCheck,
     /// Counts and logs webhooks that none of our secrets signed.
     pub(super) refused_signatures: RefusedSignatures,
+    /// Throttles the log line about wrong admin tokens.
+    pub(super) wrong_tokens: LogThrottle,
     /// Throttles the log line about signed webhooks without an event.
     pub(super) signed_without_event: LogThrottle,
     /// Set when the service is about to stop.
@@ -69,6 +74,7 @@ impl AppState {
             bodies: BodyBudget::default(),
             store_check: StoreCheck::default(),
             refused_signatures: RefusedSignatures::default(),
+            wrong_tokens: LogThrottle::every(LOG_WRONG_TOKENS_EVERY),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
             stopping: AtomicBool::new(false),
         }

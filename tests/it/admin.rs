@@ -1,8 +1,13 @@
 //! The operator's routes: who may use them, what they take, and how they refuse.
 
+use std::time::Instant;
+
 use futures_util::future::join_all;
 use reqwest::Method;
-use sandbox::world::{LONELY_SCHEDULE, SCHEDULE};
+use sandbox::{
+    faults::{Action, Fault},
+    world::{LONELY_SCHEDULE, SCHEDULE},
+};
 use serde_json::json;
 
 use crate::support::{ADMIN_TOKEN, ANA, BO, Config, DB, Scene, rule};
@@ -39,6 +44,33 @@ async fn the_admin_token_is_asked_for_on_every_route_of_the_operator() {
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(scene.send(scene.request(Method::GET, path)).await.status, 200, "{path}");
     }
+    let metrics = scene.get("/metrics").await.text;
+    for (result, count) in [("no_token", 2), ("wrong_token", 5)] {
+        let count = count * ADMIN_ROUTES.len();
+        let sample = format!("oncall_grants_admin_requests_refused_total{{result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&sample), "{sample} is not in {metrics}");
+    }
+    let told = scene.logged(1, "with a wrong admin token").await;
+    assert!(
+        told.len() < 5 && told[0].contains("from 127.0.0.1") && told[0].contains("for /sync"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pass_does_not_wait_for_whoever_only_looks() {
+    let scene = Scene::running(Config::default()).await;
+    let gate = scene.strongdm.faults().gate_with(Fault::on("Resources.List", Action::Stall));
+    let look = async { (scene.sync_with(json!({"dry_run": true})).await.status, Instant::now()) };
+    let pass = async {
+        gate.arrived().await;
+        let pass = (scene.sync().await.status, Instant::now());
+        gate.open();
+        pass
+    };
+    let ((looked, look_ended), (passed, pass_ended)) = tokio::join!(look, pass);
+    assert_eq!((looked, passed), (200, 200));
+    assert!(pass_ended < look_ended, "the pass waited for the dry run");
 }
 
 #[tokio::test]

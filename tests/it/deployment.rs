@@ -64,3 +64,18 @@ fn completions_and_man_pages_are_printed_without_a_configuration() {
     let nowhere = binary().args(["man", "--all", "/nowhere/at/all"]).output().expect("the binary can be run");
     assert_eq!(nowhere.status.code(), Some(1));
 }
+
+#[test]
+fn a_deployment_outlives_a_long_outage_and_knows_ipv6() {
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let has = |name: &str, line: &str| {
+        assert!(file(name).lines().any(|found| found.trim() == line), "{name} lacks {line}");
+    };
+    has("deploy/systemd/oncall-grants.service", "StartLimitIntervalSec=0");
+    has("Dockerfile", "ENV ONCALL_GRANTS_LISTEN=[::]:8080");
+    has("deploy/kubernetes/network-policy.yaml", "cidr: ::/0");
+    has("deploy/kubernetes/service.yaml", "ipFamilyPolicy: PreferDualStack");
+}

@@ -152,7 +152,7 @@ async fn a_grant_that_failed_is_told_with_the_reason() {
     let (access, missing, message, remedy) = about(&scene, ANA.1, "").await;
     assert_eq!((access.as_str(), missing), ("no", json!("grant")));
     assert!(
-        message.contains("lacks the permission for AccountGrants.Create, the right grant:write"),
+        message.contains("does not allow AccountGrants.Create: PERMISSION_DENIED: permission denied"),
         "{message}"
     );
     assert!(remedy.contains("tick grant:write"), "{remedy}");

@@ -1,12 +1,13 @@
 //! Strangers who are slow or loud do not keep PagerDuty out.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::world::SCHEDULE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Config, FORGED, Scene, some_attempt_within, until_hung_up};
+use crate::support::{Config, FORGED, PATIENCE, Scene, some_attempt_within, until_hung_up};
 
 /// As many as fit beside everything else, should this process not be allowed more than 4096 descriptors.
 const SLOW: usize = 1000;
@@ -34,6 +35,74 @@ async fn a_thousand_slow_connections_leave_room_for_webhooks() {
     answers_promptly(&scene).await;
     // Their time is limited.
     until_hung_up(slow.swap_remove(0)).await;
+}
+
+const ASKED: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+/// What every HTTP/2 connection begins with.
+const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[tokio::test]
+async fn whoever_does_not_say_what_he_wants_is_hung_up_on() {
+    let scene = Scene::running(Config::default()).await;
+    let begun = ["", "P", "GET /healthz HTTP/1.1\r\nhost:", &PREFACE[..5], &PREFACE[..20], PREFACE];
+    let begin_again = async {
+        let mut stream = scene.connect_and_say(ASKED).await;
+        stream.read_exact(&mut [0; 12]).await.expect("an answer");
+        stream.write_all(b"GET /healthz").await.expect("an open connection");
+        until_hung_up(stream).await
+    };
+    tokio::join!(
+        join_all(begun.map(async |said| until_hung_up(scene.connect_and_say(said).await).await)),
+        begin_again
+    );
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_until_it_was_idle_for_idle_timeout() {
+    let scene = Scene::running(Config { idle_timeout: Some("12s"), ..Config::default() }).await;
+    let began = Instant::now();
+    let said = until_hung_up(scene.connect_and_say(ASKED).await).await;
+    assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
+    assert!(began.elapsed() >= Duration::from_secs(12), "closed after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answer_is_hung_up_on() {
+    let scene = Scene::running(Config { idle_timeout: Some("1s"), ..Config::default() }).await;
+    let mut stream = scene.connect_and_say("").await;
+    let asked = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+    // Answers that nobody reads fill what is between the two, and then nothing is read any more.
+    let full = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, full).await.expect("the service hangs up");
+}
+
+#[tokio::test]
+async fn quiet_connections_make_room_for_those_who_speak() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.launch_with_descriptors(400).await;
+    let mut crowd = Vec::new();
+    for said in ["", "P", ASKED, "POST /webhooks/pagerduty HTTP/1.1\r\n"] {
+        crowd.extend(join_all((0..150).map(|_| scene.connect_and_say(said))).await);
+        answers_promptly(&scene).await;
+    }
+}
+
+#[tokio::test]
+async fn stalled_bodies_make_room_for_signed_ones() {
+    let scene = Scene::running(Config::default()).await;
+    let begun = format!(
+        "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\nx-pagerduty-signature: v1=00\r\ncontent-length: 400000\r\n\r\n{}",
+        "x".repeat(240_000)
+    );
+    let mut crowd = join_all((0..140).map(|_| scene.connect_and_say(&begun))).await;
+    for _ in 0..5 {
+        assert_eq!(scene.post_signed(scene.about(SCHEDULE).body()).await.status, 202);
+    }
+    let began = Instant::now();
+    let mut answer = [0; 12];
+    crowd.pop().expect("a crowd").read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -152,7 +152,36 @@ async fn one_good_signature_among_many_is_enough_whatever_the_form_of_the_header
         assert_eq!(scene.post_signed_by(secret, fresh()).await.status, 202);
     }
     scene.post_signed_by("third secret", fresh()).await.assert_error(401, "bad_signature");
-    scene.post_webhook(fresh(), NO_HEADERS).await.assert_error(401, "bad_signature");
+    scene.logged(1, "none of the configured secrets").await;
+    let unsigned = scene.post_webhook(fresh(), NO_HEADERS).await;
+    unsigned.assert_error(401, "bad_signature");
+    assert!(unsigned.text.contains("proxy"), "{}", unsigned.text);
+    scene.logged(1, "without an X-PagerDuty-Signature header").await;
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_the_url_makes_no_difference() {
+    let scene = Scene::running(Config::default()).await;
+    let body = scene.about(SCHEDULE).body();
+    let signature = sign(&scene.config.webhook_secrets[0], &body);
+    let request = scene.request(Method::POST, "/webhooks/pagerduty/").body(body);
+    assert_eq!(scene.send(request.header(SIGNATURE, signature)).await.status, 202);
+    scene.all_served().await;
+    scene.get("/webhooks/").await.assert_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_event_with_a_broken_title_is_known_again_and_points_to_its_schedule() {
+    let scene = Scene::running(Config::default()).await;
+    let body = |title: &[u8]| {
+        let head = format!(r#"{{"event":{{"data":{{"type":"schedule","id":"{SCHEDULE}","title":""#);
+        [head.as_bytes(), title, br#""},"id":"E1","event_type":"schedule.updated"}}"#].concat()
+    };
+    for (title, status) in [(&br"\ud83d"[..], "accepted"), (b"\xff", "duplicate"), (b"right", "duplicate")] {
+        let answer = scene.post_signed(body(title)).await;
+        assert_eq!((answer.status, answer.json()), (202, json!({"status": status, "event_id": "E1"})));
+    }
+    assert_eq!(scene.events().await[0]["schedules"], json!([SCHEDULE]));
 }
 
 #[tokio::test]

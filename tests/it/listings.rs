@@ -48,6 +48,31 @@ async fn the_list_of_grants_can_be_narrowed_and_shows_ended_ones_if_asked() {
 }
 
 #[tokio::test]
+async fn the_list_of_grants_has_an_end_and_says_where_it_goes_on() {
+    let scene = Scene::running(Config::with_rules([rule("two", &[SCHEDULE], &[DB, "prod-web-1"])])).await;
+    let all: Vec<Value> = scene.grants().await;
+    assert_eq!(all.len(), 4);
+    assert_eq!(scene.get("/api/grants?limit=4").await.header("link"), "", "it was the last page");
+    let (mut paged, mut next) = (Vec::new(), "/api/grants?limit=3&ended=true".to_owned());
+    for entries in [3, 1] {
+        let answer = scene.get(&next).await;
+        let page = answer.json().as_array().expect("a list").clone();
+        assert_eq!(page.len(), entries);
+        paged.extend(page);
+        let link =
+            answer.header("link").strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#));
+        assert_eq!(link.is_some(), entries == 3, "{:?}", answer.headers);
+        next = link.unwrap_or_default().to_owned();
+    }
+    assert_eq!(paged, all);
+    let narrowed = scene.get("/api/grants?limit=1&email=ana@example.com").await;
+    assert!(narrowed.header("link").contains("email=ana%40example.com"), "{:?}", narrowed.headers);
+    for query in ["limit=0", "limit=501", "after=x", "after=1"] {
+        scene.get(&format!("/api/grants?{query}")).await.assert_error(400, "bad_request");
+    }
+}
+
+#[tokio::test]
 async fn the_audit_tells_what_was_done_why_and_by_which_pass() {
     let scene = Scene::running(Config::default()).await;
     scene.cem_takes_over();
@@ -132,5 +157,12 @@ async fn metrics_can_be_read_by_a_machine_and_carry_one_prefix() {
     ] {
         assert!(lines.contains(&sample), "{sample} is not in\n{}", answer.text);
     }
+    let plain = scene.request(Method::GET, "/metrics").header("Accept", "text/plain;version=0.0.4");
+    let plain = scene.send(plain).await;
+    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!plain.text.contains("# UNIT") && !plain.text.contains("# EOF"), "{}", plain.text);
+    assert!(plain.text.contains("# TYPE oncall_grants_webhooks_total counter"), "{}", plain.text);
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples(&plain.text), samples(&answer.text));
     assert_eq!(scene.synced().await.created, []);
 }

@@ -37,5 +37,6 @@ mod tls;
 mod two_looks;
 mod unknown;
 mod unreadable;
+mod upstream_proxy;
 mod webhook_command;
 mod writes;

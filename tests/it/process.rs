@@ -201,6 +201,27 @@ async fn the_health_check_asks_where_the_configuration_says() {
 }
 
 #[tokio::test]
+async fn a_listener_on_every_address_is_reached_by_ipv4_and_by_ipv6() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    let port = free_port();
+    let text = scene.config.text(&scene.pagerduty.url(), &scene.strongdm.url());
+    scene.write_config(&text.replace("127.0.0.1:0", &format!("[::]:{port}")));
+    scene.launch().await;
+    let healthy = scene.run(&["healthcheck"]).await;
+    assert_eq!(exit_code(&healthy), 0, "{}", stderr(&healthy));
+    // Where there is no IPv6, IPv4 is all there is.
+    let hosts = if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        &["127.0.0.1", "[::1]"][..]
+    } else {
+        &["127.0.0.1"]
+    };
+    for host in hosts {
+        let healthy = scene.run(&["healthcheck", "--url", &format!("http://{host}:{port}")]).await;
+        assert_eq!(exit_code(&healthy), 0, "{host}: {}", stderr(&healthy));
+    }
+}
+
+#[tokio::test]
 async fn mistakes_of_a_configuration_and_of_usage_end_with_2() {
     let scene = Scene::prepared(Config::default()).await;
     let good = scene.config_file();
@@ -255,6 +276,21 @@ async fn a_signal_ends_the_service_in_order_also_during_a_pass() {
         assert_eq!(status.code(), Some(0), "{signal}, busy: {busy}");
         assert_eq!(scene.access(CEM, DB).is_empty(), !busy, "the pass under way is finished");
     }
+}
+
+#[tokio::test]
+async fn signals_that_mean_no_end_leave_the_service_running() {
+    let mut scene = Scene::running(Config::default()).await;
+    for (times, signal) in [(1, "HUP"), (1, "USR1"), (1, "USR2"), (2, "HUP")] {
+        scene.signal(signal);
+        scene.logged(times, &format!("SIG{signal} changes nothing")).await;
+    }
+    scene.shifts(SCHEDULE, &[(CEM, -60, 120)]);
+    scene.synced().await;
+    assert_eq!(scene.access(CEM, DB), [(0, 120)]);
+    assert_eq!(scene.get("/readyz").await.json()["tasks"], json!({"last_error": null}));
+    scene.signal("QUIT");
+    assert_eq!(scene.ended().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -15,7 +15,9 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Person, Scene, policy_rule, rule};
+use crate::support::{
+    ANA, BO, CEM, Config, DB, DENIZ, Person, Scene, exit_code, policy_rule, rule, stderr, stdout,
+};
 
 /// One grant to a horizon of four hours, as seen from a moment between the start of the test and now.
 fn is_granted_for_four_hours(scene: &Scene, person: Person, resource: &str) {
@@ -209,4 +211,28 @@ async fn an_on_call_without_an_end_is_granted_to_the_horizon_and_not_renewed_bef
         scene.synced().await;
     }
     assert_eq!(scene.writes(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_horizon_and_margins_beyond_what_pagerduty_answers_for_are_asked_for_in_pieces() {
+    let late = rule("payments", &[SCHEDULE], &["prod-postgres"]) + "end_late = \"30d\"\n";
+    let scene = Scene::prepared(Config { horizon: "90d", ..Config::with_rules([late]) }).await;
+    let day = 24 * 60;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 88 * day, 89 * day)]);
+    let output = scene.run(&["sync"]).await;
+    assert_eq!(exit_code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(scene.access(ANA, "prod-postgres"), [(0, 120 + 30 * day)]);
+    assert_eq!(scene.access(BO, "prod-postgres"), [(88 * day, 119 * day)]);
+}
+
+#[tokio::test]
+async fn a_list_that_pagerduty_does_not_manage_at_once_is_read_in_smaller_pages() {
+    let scene = Scene::prepared(Config::default()).await;
+    let turns: Vec<_> = (0..60).map(|n| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10)).collect();
+    scene.shifts(SCHEDULE, &turns);
+    let too_much = Fault::on("GET /oncalls", Action::http(504, "")).containing("limit=100").until_cleared();
+    scene.pagerduty.faults().add(too_much);
+    let output = scene.run(&["sync"]).await;
+    assert_eq!(exit_code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(scene.strongdm.grants().len(), 60);
 }

@@ -1,5 +1,7 @@
 //! The service watches its own webhook subscription: a wrong secret, one that was switched off, one it may not read.
 
+use sandbox::world;
+
 use crate::support::{Config, FORGED, Scene, wait_until};
 
 #[tokio::test]
@@ -13,6 +15,11 @@ async fn a_wrong_secret_is_named_as_such() {
     assert_eq!(counted().await, Some(1));
     scene.post_webhook("{}", FORGED).await.assert_error(401, "bad_signature");
     assert_eq!(counted().await, Some(1), "it may be anybody");
+
+    let request = scene.signed_request(world::WEBHOOK_SECRET, scene.about(world::SCHEDULE).body());
+    assert_eq!(scene.send(request.header("X-Webhook-Subscription", &id)).await.status, 202);
+    scene.forge(&id).await;
+    assert_eq!(counted().await, Some(1), "it signs with our secret, so this was somebody else");
 }
 
 #[tokio::test]

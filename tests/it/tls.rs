@@ -1,7 +1,7 @@
 //! Real handshakes with the real binary: versions, client certificates by name, and certificates that change while
 //! it runs.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, path::Path, time::Duration};
 
 use reqwest::tls::TlsInfo;
 use rustls::{
@@ -194,11 +194,20 @@ async fn it_does_not_start_without_the_protection_that_it_was_told_to_have() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let good = servers.signs(HERE);
     let mixed = good.with_key_of(&clients.signs(HERE));
+    let fixture = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+        std::fs::read_to_string(path).expect("a fixture")
+    };
+    let p521 = Identity { certificate: fixture("p521-cert.pem"), key: fixture("p521-key.pem") };
+    let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned();
+    let encrypted = Identity { key, ..good.clone() };
     let bad_file = "server.client_ca: the file";
     for (identity, client_ca, words) in [
         (&good, Some(""), [bad_file, "no certificate"]),
         (&good, Some("-----BEGIN CERTIFICATE-----\nAA\n"), [bad_file, "no sound PEM"]),
         (&mixed, None, ["server.tls_key", "do not belong together"]),
+        (&p521, None, ["server.tls_key: the private key is of a kind that is not supported", "P-384"]),
+        (&encrypted, None, ["server.tls_key", "encrypted with a password"]),
     ] {
         let output = prepared(identity, client_ca).await.run(&["serve"]).await;
         assert!(!output.status.success(), "{output:?}");
@@ -269,6 +278,35 @@ async fn the_health_check_of_a_container_needs_no_certificate_and_leaves_no_fail
         scene.kill();
         for place in Place::ALL {
             assert!(!place.finds(&scene).await, "{place:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_certificate_is_told_in_words_that_say_what_to_do() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    for (identity, words) in [
+        (clients.signs_for_servers(HOOKS), "lacks clientAuth"),
+        (clients.signs_expired(HOOKS), "the client certificate has expired"),
+        (Authority::new("clients").signs(HOOKS), "server.client_ca"),
+        (Authority::new("others").signs(HOOKS), "server.client_ca"),
+    ] {
+        let scene = guarded(&servers, &clients).await;
+        ask(&scene, servers.trusted_by(&TLS12, Some(&identity))).await.unwrap_err();
+        let said = scene.logged(1, "a TLS handshake failed").await.remove(0);
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_are_named_and_not_there_keep_it_from_starting() {
+    let scene = Scene::prepared(Config::default()).await;
+    for (variable, path) in [("SSL_CERT_FILE", "/etc/ssl/ca-bundel.pem"), ("SSL_CERT_DIR", "/etc/ssl/crets")]
+    {
+        for arguments in [&["serve"][..], &["sync"], &["check"]] {
+            let said = scene.run_with(arguments, &[(variable, path)]).await;
+            assert!(!said.status.success(), "{arguments:?}");
+            assert!(stderr(&said).contains(variable) && stderr(&said).contains(path), "{}", stderr(&said));
         }
     }
 }

@@ -183,6 +183,31 @@ async fn a_refused_key_is_an_error_that_is_told_once_with_what_mends_it() {
 }
 
 #[tokio::test]
+async fn what_a_policy_of_strongdm_demands_is_told_in_its_words_and_no_right_is_called_missing() {
+    let words = "unfulfilled authorization requirements: mfa";
+    let message = format!("{words}\u{1b}[2J\n{}", "x".repeat(5000));
+    let denied = |call| {
+        let action = Action::Grpc { code: 7, message: message.clone(), reset_in_secs: None };
+        Fault::on(call, action).until_cleared()
+    };
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.strongdm.faults().add(denied("AccountGrants.Create"));
+    scene.start().await;
+    let answer = scene.sync().await;
+    assert_eq!(answer.status, 502);
+    let failed = answer.json()["failed"][0]["error"].as_str().expect("a text").to_owned();
+    assert!(failed.len() < 1000 && !failed.contains(char::is_control), "{failed:?}");
+    let logged = could_not(&scene, 1).await.remove(0);
+    let explained = scene.get(&format!("/api/explain?email={}", ANA.1)).await.text;
+    for told in [failed, logged, explained] {
+        assert!(told.contains(words) && told.contains("policy") && !told.contains("grant:write"), "{told}");
+    }
+    scene.strongdm.faults().add(denied("Accounts.List"));
+    let checked = stdout(&scene.run(&["check"]).await);
+    assert!(checked.contains(words) && !checked.contains("tick user:list"), "{checked}");
+}
+
+#[tokio::test]
 async fn a_missing_right_is_named() {
     let mut scene = Scene::prepared(Config::default()).await;
     scene.take_right("grant:write");

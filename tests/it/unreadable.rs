@@ -33,6 +33,10 @@ async fn a_row_that_cannot_be_read_protects_its_pair_and_stops_nothing_else() {
         let meddled = store.execute(AssertSqlSafe(meddle)).await.expect("a table");
         assert_eq!(meddled.rows_affected(), 1, "{change}");
 
+        // She is still on call; what she has is not known, so nothing is added to it.
+        assert_eq!(scene.sync().await.status, 502, "{change}");
+        assert_eq!(scene.strongdm.grants_of(ANA.1, DB).len(), 1, "{change}");
+
         // Ana is no longer on call, and the other two change places.
         let (now, then) = (people[round % 2], people[(round + 1) % 2]);
         scene.shifts(SCHEDULE, &[(now, -60, 100), (then, 100, 200)]);

@@ -223,3 +223,57 @@ async fn one_row_that_strongdm_will_not_tell_about_keeps_no_other_unclear() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn what_strongdm_refuses_to_everybody_is_not_tried_for_each_and_its_words_do_not_fill_the_audit() {
+    let people = [ANA, BO, CEM];
+    let resources = ["prod-postgres", "prod-web-1", "prod-cluster", "prod-new-thing"];
+    let rules = [rule("payments", &[SCHEDULE], &resources)];
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
+    let turns = people.iter().cycle().zip(0..12);
+    let turns: Vec<_> = turns.map(|(person, n)| (*person, 60 * n - 30, 60 * n + 30)).collect();
+    scene.shifts(SCHEDULE, &turns);
+    scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.remove("grant:write"));
+    scene.start().await;
+    let creations =
+        || scene.strongdm.calls().iter().filter(|call| call.method == "AccountGrants.Create").count();
+    let first = creations();
+    assert!(first <= 6, "{first} calls for {} pairs", people.len() * resources.len());
+    for pass in 0..20 {
+        let message = format!("request {pass} of {}: no", ["alpha", "beta", "gamma"][pass % 3]);
+        scene.strongdm.faults().clear();
+        let action = Action::Grpc { code: 7, message, reset_in_secs: None };
+        scene.strongdm.faults().add(Fault::on("AccountGrants.Create", action).until_cleared());
+        let before = creations();
+        let answer = scene.sync().await;
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.report().failed.len(), 12 * resources.len(), "{}", answer.text);
+        // A retry by itself may have run in between.
+        assert!(creations() - before <= 4, "pass {pass}: {}", creations() - before);
+    }
+    let entries = scene.audit().await.len();
+    assert!(entries <= 12 * resources.len(), "{entries} entries");
+
+    scene.strongdm.faults().clear();
+    scene.strongdm.configure(|settings| _ = settings.keys[0].permissions.insert("grant:write".to_owned()));
+    scene.synced().await;
+    assert_eq!(scene.strongdm.grants().len(), 12 * resources.len());
+}
+
+#[tokio::test]
+async fn one_pair_that_is_denied_holds_up_no_other() {
+    let resources = ["prod-postgres", "prod-web-1", "prod-cluster", "prod-new-thing"];
+    let scene = Scene::prepared(Config::with_rules([rule("payments", &[SCHEDULE], &resources)])).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240), (CEM, 240, 360)]);
+    let denied = scene.strongdm.resource_id("prod-cluster").expect("it is there");
+    let action = Action::Grpc { code: 7, message: "not this one".to_owned(), reset_in_secs: None };
+    scene.strongdm.faults().add(Fault::on("AccountGrants.Create", action).containing(denied).until_cleared());
+    let mut scene = scene;
+    scene.start().await;
+    for person in [ANA, BO, CEM] {
+        for resource in ["prod-postgres", "prod-web-1", "prod-new-thing"] {
+            wait_until("everything else is granted", async || !scene.access(person, resource).is_empty())
+                .await;
+        }
+    }
+}

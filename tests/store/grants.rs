@@ -11,6 +11,7 @@ use crate::{at, audit, intended, lease, live, new_grant, on_both};
 on_both! {
     a_grant_goes_from_intent_to_end_with_its_audit,
     grants_are_listed_by_person_resource_and_time,
+    grants_are_paged_through_without_loss_though_they_start_together,
     relabelling_changes_causes_and_rules,
     a_late_creation_is_ours_whatever_became_of_its_row,
     a_creation_that_was_settled_already_is_not_settled_again,
@@ -56,6 +57,22 @@ async fn grants_are_listed_by_person_resource_and_time(store: SharedStore) {
     assert_eq!(count(100, GrantQuery { active: true, ended: true, ..all() }).await, 0);
     assert_eq!(count(100, all()).await, 0);
     assert_eq!(count(100, GrantQuery { ended: true, ..all() }).await, 1);
+}
+
+async fn grants_are_paged_through_without_loss_though_they_start_together(store: SharedStore) {
+    let lease = lease(&store).await;
+    for id in ["ag-1", "ag-2", "ag-3"] {
+        live(&store, &lease, id).await;
+    }
+    let all = store.grants(at(10), &GrantQuery::default()).await.unwrap();
+    let (mut paged, mut after) = (Vec::new(), None);
+    for is_last in [false, true] {
+        let page = store.grant_page(at(10), &GrantQuery::default(), 2, after).await.unwrap();
+        paged.extend(page.items);
+        after = page.next.map(|next| next.to_string().parse().unwrap());
+        assert_eq!(after.is_none(), is_last);
+    }
+    assert_eq!((paged.len(), paged), (3, all));
 }
 
 async fn relabelling_changes_causes_and_rules(store: SharedStore) {

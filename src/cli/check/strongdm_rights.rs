@@ -4,7 +4,7 @@ use super::probe_results::{ProbeResults, Unreadable};
 use crate::{
     config::Config,
     model::{Email, Finding, FindingKind},
-    strongdm::{Client, Error},
+    strongdm::{Client, Error, UNFULFILLED},
 };
 
 /// Looked for to try the right to look; `.invalid` belongs to nobody.
@@ -81,7 +81,7 @@ fn unusable(config: &Config, error: &Error) -> Option<Finding> {
             FindingKind::Unreachable,
             format!("see whether {host} can be reached from here, and strongdm.api_url"),
         ),
-        Error::Unauthenticated => (
+        Error::Unauthenticated(_) => (
             FindingKind::KeyRefused,
             format!(
                 "compare strongdm.access_key and secret_key with an API key of the control plane at {host}, and this \
@@ -90,7 +90,7 @@ fn unusable(config: &Config, error: &Error) -> Option<Finding> {
         ),
         Error::PermissionDenied { .. }
         | Error::NotFound(_)
-        | Error::AlreadyExists
+        | Error::AlreadyExists(_)
         | Error::InvalidArgument(_)
         | Error::RateLimited { .. }
         | Error::Unclear(_)
@@ -104,10 +104,11 @@ fn refused(right: Right, error: &Error) -> Finding {
     let (name, purpose) = (right.name(), right.purpose());
     let subject = format!("strongDM right {name}");
     match error {
-        Error::PermissionDenied { operation } => {
-            let message = format!("is missing: without it ({operation}) the service cannot {purpose}");
-            Finding::problem(FindingKind::RightMissing, subject, message)
-                .mended_by(format!("tick {name} for the API key in strongDM"))
+        Error::PermissionDenied { words, .. } => {
+            let kind =
+                if words.contains(UNFULFILLED) { FindingKind::Unobserved } else { FindingKind::RightMissing };
+            let message = format!("{error}; so the service cannot {purpose}");
+            Finding::problem(kind, subject, message).mended_by(error.remedy())
         }
         error => Finding::problem(FindingKind::Unobserved, subject, error).mended_by("ask again later"),
     }

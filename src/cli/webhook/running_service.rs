@@ -14,6 +14,7 @@ use crate::{
     model::is_loopback,
     pagerduty,
     tls::{self, Tls},
+    wiring,
 };
 
 /// PagerDuty delivers a ping within seconds.
@@ -151,9 +152,10 @@ fn routes(server: &Server) -> Vec<(reqwest::Client, Url)> {
 
 fn client_for(url: &Url) -> Option<reqwest::Client> {
     if is_loopback(url) {
-        client_without_proxy(tls::client_config())
+        client_without_proxy(tls::client_config().ok()?)
     } else {
-        pagerduty::http_client(tls::client_config()).ok()
+        let proxy = wiring::proxy_for(url).ok()?;
+        pagerduty::http_client(tls::client_config().ok()?, proxy.as_ref()).ok()
     }
 }
 

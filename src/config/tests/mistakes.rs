@@ -97,6 +97,7 @@ fn mistakes_of_the_server_table() {
                     "2: server.public_url: must be scheme, host and port alone, without user, path, query or fragment; write an address such as https://grants.example.com",
                 ],
             ),
+            (r#"idle_timeout = "0s""#, &["2: server.idle_timeout: must be from 1s to 2h"]),
             (
                 r#"tls_cert = "a.pem""#,
                 &["2: server.tls_cert: tls_key is missing: tls_cert and tls_key go together"],

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::pagerduty::wire::ErrorBody;
+use crate::{clock, pagerduty::wire::ErrorBody};
 
 /// Answers have at most a few hundred kilobytes; a much larger one is not PagerDuty's.
 const MAX_BODY: usize = 16 << 20;
@@ -23,6 +23,8 @@ pub(super) struct Head {
     pub(super) remaining: Option<u64>,
     /// In how many seconds the next window begins.
     pub(super) reset: Option<u64>,
+    /// After how many seconds PagerDuty, or a gateway before it, wants to be asked again.
+    pub(super) retry_after: Option<u64>,
     /// The time on PagerDuty's clock.
     pub(super) date: Option<DateTime<Utc>>,
 }
@@ -31,12 +33,19 @@ impl Head {
     pub(super) fn read(status: StatusCode, headers: &HeaderMap) -> Self {
         let text = |value: &HeaderValue| value.to_str().ok().map(|text| text.trim().to_owned());
         let number = |value: &HeaderValue| text(value)?.parse().ok();
-        let date = |value: &HeaderValue| DateTime::parse_from_rfc2822(&text(value)?).ok();
+        let date = |value: &HeaderValue| Some(DateTime::parse_from_rfc2822(&text(value)?).ok()?.to_utc());
+        let server_date = headers.get(DATE).and_then(date);
+        // A date is one of the server's clock, which ours may not agree with.
+        let seconds_until = |at: DateTime<Utc>| {
+            u64::try_from((at - server_date.unwrap_or_else(clock::now)).num_seconds()).ok()
+        };
+        let retry_after = |value: &HeaderValue| number(value).or_else(|| date(value).and_then(seconds_until));
         Self {
             status: Some(status),
             remaining: headers.get("ratelimit-remaining").and_then(number),
-            reset: headers.get("ratelimit-reset").or_else(|| headers.get(RETRY_AFTER)).and_then(number),
-            date: headers.get(DATE).and_then(date).map(|date| date.to_utc()),
+            reset: headers.get("ratelimit-reset").and_then(number),
+            retry_after: headers.get(RETRY_AFTER).and_then(retry_after),
+            date: server_date,
         }
     }
 }

@@ -5,7 +5,13 @@ use std::collections::BTreeSet;
 use reqwest::Url;
 use tracing::warn;
 
-use super::{Client, operation::Operation, query_time, request::Request};
+use super::{
+    Client,
+    operation::Operation,
+    pieces::{joined, pieces},
+    query_time,
+    request::Request,
+};
 use crate::{
     model::{OnCall, PolicyId, ScheduleId, Source, UserId, Window},
     pagerduty::{
@@ -17,6 +23,8 @@ use crate::{
 /// This many IDs make a URL of under 2 kB, which every proxy lets through.
 const IDS_AT_ONCE: usize = 50;
 const PAGE: u64 = 100;
+/// What is asked for instead, if PagerDuty does not manage such a page in its own time.
+const SMALLER_PAGES: [u64; 2] = [25, 5];
 /// PagerDuty refuses to list entries beyond this one.
 const END_OF_LIST: u64 = 10_000;
 /// How often a list is read that changes between its pages.
@@ -38,6 +46,15 @@ impl Client {
     /// PagerDuty lists nothing for IDs that it does not know, nor for a schedule in no escalation policy: see
     /// [`Client::schedule`] and [`Client::policy`] before trusting an empty answer.
     pub(crate) async fn on_calls(&self, of: &[Source], window: Window) -> Result<Vec<OnCall>, Error> {
+        let pieces = pieces(window);
+        let mut found = BTreeSet::new();
+        for piece in &pieces {
+            found.extend(self.on_calls_in(of, *piece).await?);
+        }
+        Ok(joined(found, &pieces))
+    }
+
+    async fn on_calls_in(&self, of: &[Source], window: Window) -> Result<BTreeSet<OnCall>, Error> {
         let of: BTreeSet<&Source> = of.iter().collect();
         // PagerDuty lists only what matches both if a request names schedules and policies.
         let (schedules, policies): (Vec<_>, Vec<_>) =
@@ -67,7 +84,7 @@ impl Client {
                 }
             }
         }
-        Ok(found.into_iter().collect())
+        Ok(found)
     }
 
     fn on_calls_url(&self, of: &[&Source], window: Window) -> Result<Url, Error> {
@@ -104,17 +121,25 @@ impl Client {
         let mut first_total = None;
         // The last entry that came is asked for again: where it stands no more, the list moved under us.
         let mut repeated: Option<OnCallEntry> = None;
+        let mut limit = PAGE;
         loop {
             let offset = (entries.len() - usize::from(repeated.is_some())) as u64;
             if offset >= END_OF_LIST {
                 return Ok(Reading::TooLong);
             }
-            let mut url = url.clone();
-            url.query_pairs_mut()
-                .append_pair("limit", &PAGE.min(END_OF_LIST - offset).to_string())
-                .append_pair("offset", &offset.to_string());
-            let OnCallPage { mut oncalls, page } = self.fetch(Request::get(Operation::OnCalls, url)).await?;
+            let page_of = |limit: u64| {
+                let mut url = url.clone();
+                url.query_pairs_mut()
+                    .append_pair("limit", &limit.min(END_OF_LIST - offset).to_string())
+                    .append_pair("offset", &offset.to_string());
+                url
+            };
+            let smaller = SMALLER_PAGES.into_iter().filter(|less| *less < limit).map(page_of).collect();
+            let request = Request::get(Operation::OnCalls, page_of(limit)).or_less(smaller);
+            let OnCallPage { mut oncalls, page } = self.fetch(request).await?;
             page.check(offset, oncalls.len())?;
+            // What was too much once is not asked for again.
+            limit = page.limit.unwrap_or(limit).clamp(1, limit);
             if entries.is_empty() {
                 first_total = page.total;
             } else if page.total != first_total

@@ -18,7 +18,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Client,
+    Client, Urgency,
     answer::{Head, error_text, read_body},
     auth,
     operation::Operation,
@@ -53,6 +53,8 @@ pub(super) struct Request {
     operation: Operation,
     method: Method,
     url: Url,
+    /// Where to ask for less and less, should PagerDuty fail at the whole.
+    smaller: Vec<Url>,
     body: Option<Value>,
     /// Whether sending it twice has the same effect as once.
     idempotent: bool,
@@ -61,7 +63,12 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(operation: Operation, method: Method, url: Url) -> Self {
         let idempotent = method != Method::POST;
-        Self { operation, method, url, body: None, idempotent }
+        Self { operation, method, url, smaller: Vec::new(), body: None, idempotent }
+    }
+
+    /// The same request, but after an attempt at which PagerDuty failed or took too long, the next one asks for less.
+    pub(super) fn or_less(self, smaller: Vec<Url>) -> Self {
+        Self { smaller, ..self }
     }
 
     pub(super) fn get(operation: Operation, url: Url) -> Self {
@@ -83,27 +90,35 @@ struct Failure {
     error: Error,
     /// Whether it is safe to send the request again, and may help.
     retry: bool,
+    /// The connection is there, but nothing comes.
+    timed_out: bool,
 }
 
 impl Failure {
     /// It may pass, but the request may have been executed: only an idempotent one is sent again.
     fn transient(request: &Request, error: Error) -> Self {
-        Self { error, retry: request.idempotent }
+        Self { error, retry: request.idempotent, timed_out: false }
     }
 
     /// The request was surely not executed, so that any may be sent again.
     fn not_executed(error: Error) -> Self {
-        Self { error, retry: true }
+        Self { error, retry: true, timed_out: false }
     }
 
     /// The same request would fail again.
     fn permanent(error: Error) -> Self {
-        Self { error, retry: false }
+        Self { error, retry: false, timed_out: false }
+    }
+
+    /// No answer came in time.
+    fn timeout(request: &Request) -> Self {
+        let error = Error::Unavailable(request.describe("timed out"));
+        Self { timed_out: true, ..Self::transient(request, error) }
     }
 
     /// No whole answer came.
     fn connection(request: &Request, error: reqwest::Error) -> Self {
-        let was_connected = !error.is_connect();
+        let (was_connected, timed_out) = (!error.is_connect(), error.is_timeout());
         let error = error.without_url();
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -111,12 +126,19 @@ impl Failure {
             text = format!("{text}: {error}");
             cause = error.source();
         }
+        if text.contains("tunnel error") {
+            text = format!("the proxy that HTTPS_PROXY names does not lead to PagerDuty ({text})");
+        }
         // What the TLS library says of a peer that does not speak TLS.
         if text.contains("InvalidContentType") {
             text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");
         }
         let error = Error::Unavailable(request.describe(&text));
-        if was_connected { Self::transient(request, error) } else { Self::not_executed(error) }
+        if was_connected {
+            Self { timed_out, ..Self::transient(request, error) }
+        } else {
+            Self::not_executed(error)
+        }
     }
 
     /// The body is not what was expected.
@@ -157,20 +179,27 @@ impl Client {
     ) -> Result<T, Error> {
         let deadline = Instant::now() + self.retry.call;
         let mut delays = self.retry.delays();
+        let (mut url, mut smaller) = (&request.url, request.smaller.iter());
         loop {
             let turn = self.turn(request, deadline).await?;
-            let attempt = self.attempt(request, &read, deadline).await;
+            let attempt = self.attempt(request, url, &read, deadline).await;
             drop(turn);
             let failure = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let delay = delays.next().filter(|delay| failure.retry && Instant::now() + *delay < deadline);
+            // A pause that outlasts the call ends it with what went wrong, rather than with the pause.
+            let resume_at = (*self.shared.resume_at.lock()).unwrap_or_else(Instant::now);
+            let in_time = |delay: &Duration| resume_at.max(Instant::now() + *delay) < deadline;
+            let delay = delays.next().filter(|delay| failure.retry && in_time(delay));
             let Some(delay) = delay else { return Err(failure.error) };
             debug!(operation = request.operation.name(), error = %failure.error, "asking PagerDuty again");
             if let Error::RateLimited { .. } = failure.error {
                 // PagerDuty may not have said how long to wait; at least nobody else asks in the meantime.
                 self.pause(delay);
+            }
+            if let Error::Server(_) | Error::Unavailable(_) = failure.error {
+                url = smaller.next().unwrap_or(url);
             }
             sleep(delay).await;
         }
@@ -180,8 +209,12 @@ impl Client {
     async fn turn(&self, request: &Request, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
         let late = |_| Error::Unavailable(request.describe("other requests took too long"));
         loop {
+            timeout_at(deadline, self.no_pass()).await.map_err(late)?;
             let turn = timeout_at(deadline, self.shared.turn.acquire()).await.map_err(late)?;
             let turn = turn.map_err(|_| Error::Unavailable(request.describe("shutting down")))?;
+            if self.must_wait() {
+                continue;
+            }
             let now = Instant::now();
             let resume_at = *self.shared.resume_at.lock();
             let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(turn) };
@@ -191,6 +224,17 @@ impl Client {
             drop(turn);
             sleep_until(resume_at).await;
         }
+    }
+
+    /// Waits until a patient client may send.
+    async fn no_pass(&self) {
+        let mut passes = self.shared.passes.subscribe();
+        // Whoever keeps the client keeps the sender.
+        drop(passes.wait_for(|_| !self.must_wait()).await);
+    }
+
+    fn must_wait(&self) -> bool {
+        self.urgency == Urgency::BetweenPasses && *self.shared.passes.borrow() > 0
     }
 
     /// Sends nothing for so long.
@@ -203,15 +247,19 @@ impl Client {
     async fn attempt<T>(
         &self,
         request: &Request,
+        url: &Url,
         read: &impl Fn(&[u8]) -> serde_json::Result<T>,
         deadline: Instant,
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let mut head = Head::default();
         let limit = deadline.min(started + self.retry.attempt);
-        let exchanged = timeout_at(limit, self.exchange(request, &mut head)).await.unwrap_or_else(|_| {
-            Err(Failure::transient(request, Error::Unavailable(request.describe("timed out"))))
-        });
+        let http = self.shared.connection.client();
+        let exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)).await;
+        let exchanged = exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)));
+        if let Err(Failure { timed_out: true, .. }) = &exchanged {
+            self.shared.connection.replace(&http);
+        }
         self.respect_rate_limit(&head);
         let result = exchanged.and_then(|body| read(&body).map_err(|error| Failure::body(request, &error)));
         if let Some(observer) = &self.observer {
@@ -227,11 +275,16 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, request: &Request, head: &mut Head) -> Result<Bytes, Failure> {
+    async fn exchange(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+        url: &Url,
+        head: &mut Head,
+    ) -> Result<Bytes, Failure> {
         let failed = |error: reqwest::Error| Failure::connection(request, error);
-        let mut builder = self
-            .http
-            .request(request.method.clone(), request.url.clone())
+        let mut builder = http
+            .request(request.method.clone(), url.clone())
             .header(ACCEPT, MEDIA_TYPE)
             .header(AUTHORIZATION, auth::header(&self.token).map_err(Failure::permanent)?);
         if let Some(body) = &request.body {
@@ -254,8 +307,7 @@ impl Client {
     /// What a status other than success means.
     fn refused(&self, request: &Request, status: StatusCode, head: &Head, body: &[u8]) -> Failure {
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let retry_after = head.reset.map_or(self.retry.first_delay, |reset| self.seconds(reset));
-            let retry_after = retry_after.min(self.retry.longest_pause);
+            let retry_after = self.pause_asked_for(head).unwrap_or(self.retry.first_delay);
             return Failure::not_executed(Error::RateLimited { retry_after });
         }
         let text = match error_text(body, self.token.expose_secret()) {
@@ -268,14 +320,28 @@ impl Client {
         }
     }
 
-    /// Pauses if PagerDuty's quota is used up, or nearly.
+    /// Pauses if PagerDuty asked for it, or its quota is used up, or nearly.
     fn respect_rate_limit(&self, head: &Head) {
-        let Some(reset) = head.reset.map(|reset| self.seconds(reset)) else { return };
-        if head.status == Some(StatusCode::TOO_MANY_REQUESTS) || head.remaining == Some(0) {
-            self.pause(reset.min(self.retry.longest_pause));
-        } else if head.remaining.is_some_and(|remaining| remaining <= FEW_LEFT) {
-            self.pause(reset.min(self.retry.longest_slowdown));
+        if let Some(pause) = self.pause_asked_for(head) {
+            self.pause(pause);
         }
+    }
+
+    /// For how long nothing should be sent after an answer: until what it asked for, or until the quota is refilled.
+    fn pause_asked_for(&self, head: &Head) -> Option<Duration> {
+        let status = head.status?;
+        let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        let until_reset = head.reset.map(|reset| self.seconds(reset));
+        let until_retry = head.retry_after.filter(|_| refused || status.is_server_error());
+        let until_retry =
+            until_retry.map(|seconds| self.seconds(seconds).min(self.retry.longest_retry_after));
+        let longest = match head.remaining {
+            _ if refused => self.retry.longest_pause,
+            Some(0) => self.retry.longest_pause,
+            Some(remaining) if remaining <= FEW_LEFT => self.retry.longest_slowdown,
+            Some(_) | None => return until_retry,
+        };
+        until_retry.max(until_reset.map(|pause| pause.min(longest)))
     }
 
     fn seconds(&self, count: u64) -> Duration {

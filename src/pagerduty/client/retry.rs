@@ -17,6 +17,9 @@ pub(super) struct RetryPolicy {
     pub(super) call: Duration,
     /// The longest pause after PagerDuty said that its quota is used up. Its windows last a minute.
     pub(super) longest_pause: Duration,
+    /// The longest pause that `Retry-After` is granted. Longer than a window, for it is asked for by whoever is overloaded or
+    /// under repair; not longer, since that may be over early, and people wait for access.
+    pub(super) longest_retry_after: Duration,
     /// The longest pause while some of the quota is left: short enough for the waiting call to be made all the same.
     pub(super) longest_slowdown: Duration,
     /// How long a second of PagerDuty's answers lasts.
@@ -32,6 +35,7 @@ impl Default for RetryPolicy {
             // The promise is 30 seconds; the rest is for the machine to be busy.
             call: Duration::from_secs(28),
             longest_pause: Duration::from_mins(1),
+            longest_retry_after: Duration::from_mins(5),
             longest_slowdown: Duration::from_secs(15),
             second: Duration::from_secs(1),
         }

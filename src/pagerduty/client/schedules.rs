@@ -3,7 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Client, operation::Operation, query_time, request::Request};
+use super::{
+    Client,
+    operation::Operation,
+    pieces::{joined, pieces},
+    query_time,
+    request::Request,
+};
 use crate::{
     model::{OnCall, ScheduleId, UserId, Window},
     pagerduty::{
@@ -34,6 +40,15 @@ impl Client {
     /// Everyone on call through this schedule at any time in the window, overrides included, sorted and without
     /// duplicates. Shifts are whole. Neither e-mail nor policy nor level is set.
     pub(crate) async fn schedule(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
+        let pieces = pieces(window);
+        let mut found = BTreeSet::new();
+        for piece in &pieces {
+            found.extend(self.schedule_in(id, *piece).await?);
+        }
+        Ok(joined(found, &pieces))
+    }
+
+    async fn schedule_in(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
         let kinds = || self.shared.kinds.lock();
         let first = kinds().get(id).copied().unwrap_or(Kind::LayerBased);
         let first_refusal = match self.schedule_as(first, id, window).await {

@@ -1,16 +1,17 @@
 //! Carries out a plan: each write once, intended in the store before the call and settled after it. Nothing is
 //! chosen here.
 
+mod audited;
+mod brake;
 mod context;
 mod round;
 mod second_grant;
 mod settle;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(super) use self::{
@@ -19,7 +20,7 @@ pub(super) use self::{
     settle::{adopt, as_foreign},
 };
 
-use self::{round::OUT_OF_TIME, second_grant::Refused};
+use self::{audited::AuditedFailures, brake::Brake, round::OUT_OF_TIME, second_grant::Refused};
 use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
@@ -30,7 +31,7 @@ use crate::{
     clock,
     metrics::{ByAction, Metrics},
     model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
-    store::{self, AuditEntry, LedgerEntry, SharedStore, State},
+    store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, Error, RemoteGrant},
 };
 
@@ -47,8 +48,8 @@ pub(super) struct Executor {
     strongdm: strongdm::Client,
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
-    /// Failures that are in the audit already. Several pairs are written to at once.
-    audited: Mutex<BTreeSet<String>>,
+    audited: AuditedFailures,
+    brake: Brake,
 }
 
 /// What came of the actions of one account and resource.
@@ -76,7 +77,7 @@ impl Executor {
         cache: Arc<Cache>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, strongdm, cache, metrics, audited: Mutex::default() }
+        Self { store, strongdm, cache, metrics, audited: AuditedFailures::default(), brake: Brake::default() }
     }
 
     /// Finds out what became of every write that has no known outcome, as far as strongDM answers.
@@ -86,7 +87,8 @@ impl Executor {
 
     /// Lets a failure that comes back be audited again.
     pub(super) fn forget_failures(&self) {
-        self.audited.lock().clear();
+        self.audited.forget();
+        self.brake.forget();
     }
 
     /// Carries out the writes of a plan and records them in `report`.
@@ -96,9 +98,9 @@ impl Executor {
         round: &Round,
         report: &mut PassReport,
     ) -> Result<Executed, store::Error> {
-        let pairs: Vec<_> =
-            round.plan.pairs.iter().map(|pair| self.execute_pair(context, round, pair)).collect();
-        let mut outcomes = stream::iter(pairs).buffer_unordered(PAIRS_AT_ONCE);
+        let (pairs, at_once) = self.brake.begin(&round.plan.pairs, PAIRS_AT_ONCE);
+        let pairs: Vec<_> = pairs.map(|pair| self.execute_pair(context, round, pair)).collect();
+        let mut outcomes = stream::iter(pairs).buffer_unordered(at_once);
         let mut executed = Executed::Done;
         let mut error = None;
         while let Some(outcome) = outcomes.next().await {
@@ -175,6 +177,9 @@ impl Executor {
         if Instant::now() > round.deadline {
             return Ok(Written::Failed(OUT_OF_TIME.into()));
         }
+        if let Some(refused) = self.brake.pulled(Attempt::from(step)) {
+            return Ok(Written::Failed(refused));
+        }
         match step {
             Action::Create(new) => self.create(context, round, new).await,
             Action::Revoke(revocation) => self.revoke(context, revocation).await,
@@ -192,7 +197,9 @@ impl Executor {
         let Some(row) = self.store.intend_create(context.proof(), new, context.now).await? else {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         };
-        match self.strongdm.create_grant(account_id, resource_id, *window).await {
+        let made = self.strongdm.create_grant(account_id, resource_id, *window).await;
+        self.brake.record(Attempt::Create, new.grant.pair(), &made);
+        match made {
             Ok(remote) => {
                 let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
                 let audit = context.audit(AuditAction::Create, AuditOutcome::Done, &grant, &reason);
@@ -209,13 +216,9 @@ impl Executor {
                 }
                 Ok(Written::Done(grant))
             }
-            Err(Error::AlreadyExists) => {
-                let audit = context.audit(
-                    AuditAction::Create,
-                    AuditOutcome::Refused,
-                    &new.grant,
-                    "strongDM refused a second grant",
-                );
+            Err(Error::AlreadyExists(words)) => {
+                let reason = format!("strongDM refused a second grant ({words})");
+                let audit = context.audit(AuditAction::Create, AuditOutcome::Refused, &new.grant, &reason);
                 self.store.settle_refused(row, Some(&audit)).await?;
                 self.learn_from_refusal(context, round, &new.grant).await
             }
@@ -227,7 +230,9 @@ impl Executor {
             Err(error) if error.is_unclear() => {
                 let audit =
                     context.audit(AuditAction::Create, AuditOutcome::Unclear, &new.grant, &error.to_string());
-                self.store.audit(&audit).await?;
+                if self.audited.is_news(&audit, &error) {
+                    self.store.audit(&audit).await?;
+                }
                 let entry =
                     self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
                 self.find_outcome(context, entry, &error).await
@@ -263,7 +268,7 @@ impl Executor {
         error: &Error,
     ) -> Result<(), store::Error> {
         let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
-        self.store.settle_refused(row, self.is_news(&audit).then_some(&audit)).await
+        self.store.settle_refused(row, self.audited.is_news(&audit, error).then_some(&audit)).await
     }
 
     /// A grant that would outlive its window must not stay, whoever is to blame.
@@ -292,7 +297,9 @@ impl Executor {
         if !self.store.intend_revoke(context.proof(), *row).await? {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         }
-        match self.strongdm.delete_grant(id).await {
+        let removed = self.strongdm.delete_grant(id).await;
+        self.brake.record(Attempt::Revoke, grant.pair(), &removed);
+        match removed {
             Ok(()) => {
                 let why = revocation.audit_reason();
                 let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
@@ -312,7 +319,7 @@ impl Executor {
                 }
                 let audit =
                     context.audit(AuditAction::Revoke, AuditOutcome::Failed, grant, &error.to_string());
-                if self.is_news(&audit) {
+                if self.audited.is_news(&audit, &error) {
                     self.store.audit(&audit).await?;
                 }
                 Ok(Written::Failed((&error).into()))
@@ -381,13 +388,5 @@ impl Executor {
             }
         }
         Ok(foreign)
-    }
-
-    /// Whether this failure is not in the audit yet; a retry that fails the same way adds nothing.
-    fn is_news(&self, audit: &AuditEntry) -> bool {
-        let AuditEntry { action, grant, reason, .. } = audit;
-        let key =
-            format!("{action} {} {} {} {reason}", grant.account_id, grant.resource_id, grant.window.end());
-        self.audited.lock().insert(key)
     }
 }

@@ -28,9 +28,9 @@ impl From<strongdm::Error> for Settlement {
             Error::NotFound(_)
             | Error::InvalidArgument(_)
             | Error::PermissionDenied { .. }
-            | Error::AlreadyExists
+            | Error::AlreadyExists(_)
             | Error::Refused(_) => Self::Refused,
-            Error::Unauthenticated
+            Error::Unauthenticated(_)
             | Error::RateLimited { .. }
             | Error::Unavailable(_)
             | Error::Unclear(_)

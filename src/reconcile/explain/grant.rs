@@ -145,8 +145,10 @@ impl<'k> Coverage<'k> {
     /// What to do about it, by the code that strongDM gave.
     fn mend_failure(&self) -> &'static str {
         let has = |code: &str| self.failed().is_some_and(|past| past.reason.contains(code));
-        if has("PERMISSION_DENIED") {
-            "tick grant:write for the API key in strongDM; the service tries again by itself"
+        if has("unfulfilled authorization requirements") {
+            "exempt the API key from the authorization policy in strongDM that asks for more than a right, such as MFA; the service tries again by itself"
+        } else if has("PERMISSION_DENIED") {
+            "unless strongDM gives another reason, tick grant:write for the API key in strongDM; the service tries again by itself"
         } else if has("UNAUTHENTICATED") {
             "give the service a valid API key of strongDM, and see that this machine has the right time; it tries again by itself"
         } else {

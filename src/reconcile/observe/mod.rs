@@ -57,6 +57,17 @@ impl Observer {
         Self { settings, pagerduty, strongdm, cache: Arc::default() }
     }
 
+    /// An observer for whoever only wants to know: it has answers of its own, and asks PagerDuty between passes.
+    pub(super) fn patient(&self) -> Self {
+        let Self { settings, pagerduty, strongdm, cache: _ } = self;
+        Self::new(settings.clone(), pagerduty.patient(), strongdm.clone())
+    }
+
+    /// Makes patient observers wait, until what is returned is dropped.
+    pub(super) fn hurry(&self) -> pagerduty::Hurry {
+        self.pagerduty.hurry()
+    }
+
     /// The operator's part of the decision.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings

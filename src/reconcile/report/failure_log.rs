@@ -25,7 +25,7 @@ const NAMED: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct FailureLog(BTreeMap<Kind, Told>);
 
-/// Failures of one kind are told in one line. Numbers do not count: they are often instants and seconds.
+/// Failures of one kind are told in one line. Words with digits do not count: they are instants, seconds, numbers of requests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     attempt: &'static str,
@@ -66,7 +66,7 @@ impl FailureLog {
     fn lines(&mut self, report: &PassReport, scope: &Scope, now: Instant) -> Vec<Line> {
         let mut found: BTreeMap<Kind, (Fault, BTreeSet<String>)> = BTreeMap::new();
         for (attempt, subject, fault) in failures_of(report) {
-            let error = fault.error.chars().filter(|c| !c.is_ascii_digit()).collect();
+            let error = without_numbers(&fault.error);
             let kind = Kind { attempt, error };
             found.entry(kind).or_insert_with(|| (fault.clone(), BTreeSet::new())).1.insert(subject);
         }
@@ -92,6 +92,11 @@ impl FailureLog {
         }
         lines
     }
+}
+
+fn without_numbers(text: &str) -> String {
+    let words = text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn failures_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
@@ -158,6 +163,8 @@ mod tests {
         let mut count = |unknown: &[(&str, &str)], scope| log.lines(&report(unknown), scope, now).len();
         assert_eq!(count(&[("P1", "free again in 3 s")], &Scope::All), 1);
         assert_eq!(count(&[("P1", "free again in 12 s")], &Scope::All), 0);
+        assert_eq!(count(&[("P1", "down (request 3fa9-bc)")], &Scope::All), 1);
+        assert_eq!(count(&[("P1", "down (request c04d-ee)")], &Scope::All), 0);
         assert_eq!(count(&[("P1", "refused")], &Scope::All), 1, "another failure");
         assert_eq!(count(&[("P1", "refused"), ("P2", "refused")], &Scope::All), 1, "another schedule");
         assert_eq!(count(&[("P2", "refused")], &Scope::All), 0);

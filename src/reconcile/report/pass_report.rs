@@ -1,6 +1,9 @@
 //! The report of a pass: what was seen, decided and done.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -181,7 +184,7 @@ impl PassReport {
         self.unknown.retain(|unknown| !rows.iter().any(|row| row.about == unknown.about));
         self.unknown.extend_from_slice(rows);
         for row in rows {
-            self.unreported.plan.push_str(&format!("\nunknown   {row}"));
+            write!(self.unreported.plan, "\nunknown   {row}").expect("a String takes everything");
         }
     }
 

@@ -1,7 +1,10 @@
 //! The group-commit queue: one task takes all the deliveries that wait and writes them in one transaction, so that they
 //! share what costs most, the sync of the disk.
 
+use std::panic::AssertUnwindSafe;
+
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Accepted, Delivery};
@@ -32,10 +35,19 @@ impl Queue {
         tokio::spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while receiver.recv_many(&mut group, GROUP).await > 0 {
-                write_all(&writer, &mut group).await;
+                // A defect that one group meets must not keep out all that come after it.
+                if AssertUnwindSafe(write_all(&writer, &mut group)).catch_unwind().await.is_err() {
+                    tracing::error!("writing deliveries panicked; their senders are asked to come again");
+                    group.clear();
+                }
             }
         });
         Self(sender)
+    }
+
+    /// [`Error::Busy`] if nobody writes deliveries any more, so that no delivery can be accepted.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.0.is_closed() { Err(Error::Busy) } else { Ok(()) }
     }
 
     /// Returns once the delivery is on disk. [`Error::Busy`] if too many wait before it.
@@ -74,5 +86,49 @@ async fn write_all(writer: &impl WriteGroup, group: &mut Vec<Waiting>) {
                 drop(reply.send(Err(Error::NotWritten)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Stumbles(AtomicBool);
+
+    #[async_trait]
+    impl WriteGroup for Stumbles {
+        async fn write(&self, deliveries: &[&Delivery]) -> Result<Vec<Accepted>, Error> {
+            assert!(self.0.swap(true, Ordering::Relaxed), "a defect");
+            Ok(vec![Accepted::New; deliveries.len()])
+        }
+    }
+
+    fn delivery() -> Delivery {
+        Delivery {
+            key: "k".to_owned(),
+            received_at: chrono::DateTime::UNIX_EPOCH,
+            event_id: None,
+            event_type: None,
+            webhook_id: None,
+            subscription: None,
+            marks: std::collections::BTreeSet::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_group_and_not_the_queue() {
+        let queue = Queue::start(Stumbles(AtomicBool::new(false)));
+        assert!(matches!(queue.accept(delivery()).await, Err(Error::Busy)));
+        assert!(matches!(queue.accept(delivery()).await, Ok(Accepted::New)));
+        assert!(queue.check().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_nobody_empties_is_noticed_without_a_delivery() {
+        let (sender, receiver) = mpsc::channel(1);
+        drop(receiver);
+        assert!(matches!(Queue(sender).check(), Err(Error::Busy)));
     }
 }

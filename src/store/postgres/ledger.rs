@@ -8,7 +8,7 @@ use super::{Postgres, journal, within};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
-        AuditEntry, Error, GrantQuery, Lease, Ledger, OpenRows,
+        AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
         column::{plain, to_json},
         knowledge::FORGET_FOREIGN,
         ledger::{
@@ -28,7 +28,14 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+    async fn grant_page(
+        &self,
+        now: DateTime<Utc>,
+        which: &GrantQuery,
+        limit: u32,
+        after: Option<GrantCursor>,
+    ) -> Result<GrantPage, Error> {
+        let (start, row) = GrantCursor::parts(after);
         within(async {
             let rows = sqlx::query(GRANTS)
                 .bind(which.wants_past())
@@ -36,9 +43,12 @@ impl Ledger for Postgres {
                 .bind(which.active)
                 .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
                 .bind(which.resource.as_deref().map(plain))
+                .bind(start)
+                .bind(row)
+                .bind(i64::from(limit) + 1)
                 .fetch_all(&self.pool)
                 .await?;
-            Ok(read_grants(&rows))
+            Ok(GrantPage::of(&rows, limit))
         })
         .await
     }

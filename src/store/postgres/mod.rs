@@ -92,6 +92,7 @@ impl Postgres {
 #[async_trait]
 impl Store for Postgres {
     async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.queue.check()?;
         self.set_fact(WRITE_CHECK, &now.to_rfc3339(), None).await
     }
 

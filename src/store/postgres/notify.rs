@@ -1,8 +1,9 @@
 //! Wake-ups from other replicas, by LISTEN and NOTIFY. They save time and nothing else: whoever waits for news also polls
 //! the store now and then.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use sqlx::{
     PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -31,9 +32,15 @@ pub(super) fn listen(pool: PgPool, options: PgConnectOptions, news: Arc<Notify>)
         let mut closed = std::pin::pin!(pool.close_event());
         let listening = async {
             loop {
-                if let Err(error) = pass_on(&options, &news).await {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::debug!(error, "lost the wake-ups of other replicas");
+                match AssertUnwindSafe(pass_on(&options, &news)).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::debug!(error, "lost the wake-ups of other replicas");
+                    }
+                    Err(_) => {
+                        tracing::error!("waiting for wake-ups of other replicas panicked; it begins again");
+                    }
                 }
                 tokio::time::sleep(PAUSE).await;
             }

@@ -8,7 +8,7 @@ use super::{Sqlite, journal};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
     store::{
-        AuditEntry, Error, GrantQuery, Lease, Ledger, OpenRows,
+        AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
         column::to_json,
         knowledge::FORGET_FOREIGN,
         ledger::{
@@ -25,16 +25,26 @@ impl Ledger for Sqlite {
         Ok(read_open(&rows))
     }
 
-    async fn grants(&self, now: DateTime<Utc>, which: &GrantQuery) -> Result<Vec<Grant>, Error> {
+    async fn grant_page(
+        &self,
+        now: DateTime<Utc>,
+        which: &GrantQuery,
+        limit: u32,
+        after: Option<GrantCursor>,
+    ) -> Result<GrantPage, Error> {
+        let (start, row) = GrantCursor::parts(after);
         let rows = sqlx::query(GRANTS)
             .bind(which.wants_past())
             .bind(now.timestamp())
             .bind(which.active)
             .bind(which.email.as_ref().map(|email| email.to_lowercase()))
             .bind(&which.resource)
+            .bind(start)
+            .bind(row)
+            .bind(i64::from(limit) + 1)
             .fetch_all(&self.reader)
             .await?;
-        Ok(read_grants(&rows))
+        Ok(GrantPage::of(&rows, limit))
     }
 
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {

@@ -121,6 +121,7 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        self.queue.check()?;
         self.set_fact(WRITE_CHECK, &now.to_rfc3339(), None).await
     }
 

@@ -21,7 +21,7 @@ use tonic::{
 use url::Url;
 
 use super::{
-    channel,
+    channel::Connection,
     codec::RawCodec,
     messages::Answer,
     options::{CallObserver, CallOutcome, Options, Timing},
@@ -48,7 +48,7 @@ const WRITES_IN_FLIGHT: usize = 4;
 
 /// Calls methods of strongDM's API: holds the connection, the API key, and what is known of the rate limit.
 pub(crate) struct Caller {
-    channel: Channel,
+    connection: Connection,
     /// So that it can be removed from texts that come from strongDM.
     access_key: SecretString,
     /// The headers that all requests share.
@@ -70,7 +70,7 @@ impl Caller {
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
-        let Options { user_agent, timing, observer } = options;
+        let Options { user_agent, timing, observer, proxy } = options;
         let header = |what: &str, value: &str| {
             MetadataValue::<Ascii>::try_from(value)
                 .map_err(|_| Error::Refused(format!("the {what} holds a character that no header may hold")))
@@ -86,7 +86,7 @@ impl Caller {
         metadata.insert("x-sdm-api-version", MetadataValue::from_static(API_VERSION));
         metadata.insert("x-sdm-user-agent", header("user agent", &user_agent)?);
         Ok(Self {
-            channel: channel::open(tls, api_url, &user_agent, timing.connect)?,
+            connection: Connection::new(tls, proxy, api_url, &user_agent, timing.connect)?,
             access_key,
             metadata,
             secret_key,
@@ -126,7 +126,8 @@ impl Caller {
                 Next::Retry => pause,
                 // With the pause on top, so that not everyone comes back in the same instant.
                 Next::RetryAfterReset => {
-                    let reset = self.rate_limits.next_reset(operation.kind(), now);
+                    let told = failure.limit.as_ref().and_then(|limit| limit.next_reset(now));
+                    let reset = told.or_else(|| self.rate_limits.next_reset(operation.kind(), now));
                     pause + wait_until(reset, now, self.timing.longest_wait)
                 }
                 Next::SignAgain => match date.after_refusal(signed_with, now) {
@@ -175,7 +176,11 @@ impl Caller {
     ) -> Result<A, Failure> {
         let started = Instant::now();
         let limit = self.timing.attempt.min(deadline.saturating_duration_since(started));
-        let sent = timeout(limit, self.send(operation, body, date)).await;
+        let channel = self.connection.channel();
+        let sent = timeout(limit, self.send(&channel, operation, body, date)).await;
+        if sent.is_err() {
+            self.connection.replace(&channel);
+        }
         let (server_date, mut result) = match &sent {
             Err(_elapsed) => (None, Err(Failure::timeout(operation, limit))),
             Ok(Err(status)) => {
@@ -191,12 +196,13 @@ impl Caller {
         let kind = operation.kind();
         let limit = match &result {
             Ok(answer) => answer.rate_limit().map(RateLimit::from),
-            Err(failure) => failure.limit,
+            Err(failure) => failure.limit.clone(),
         };
+        let ratelimit_remaining = limit.as_ref().map(|limit| limit.remaining);
         if let Some(limit) = limit {
-            self.rate_limits.record(kind, limit);
+            self.rate_limits.record(kind, limit, clock::now());
         }
-        if let Err(Failure { error: Error::RateLimited { until: until @ None }, .. }) = &mut result {
+        if let Err(Failure { error: Error::RateLimited { until: until @ None, .. }, .. }) = &mut result {
             *until = self.rate_limits.next_reset(kind, clock::now());
         }
         (self.observer)(&CallOutcome {
@@ -204,7 +210,7 @@ impl Caller {
             result: result.as_ref().map(|_| ()).map_err(|failure| &failure.error),
             code: result.as_ref().map_or_else(|failure| failure.stage.code(), |_| "OK"),
             seconds: started.elapsed().as_secs_f64(),
-            ratelimit_remaining: limit.map(|limit| limit.remaining),
+            ratelimit_remaining,
             server_date,
         });
         result
@@ -212,6 +218,7 @@ impl Caller {
 
     async fn send(
         &self,
+        channel: &Channel,
         operation: Operation,
         body: Bytes,
         date: NaiveDate,
@@ -222,7 +229,7 @@ impl Caller {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         request.metadata_mut().insert("x-sdm-signature", signature);
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
+        let mut grpc = Grpc::new(channel.clone()).max_decoding_message_size(LARGEST_ANSWER);
         grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
         let answer = grpc.unary(request, operation.path(), RawCodec);
         // tonic 0.14 panics on a `grpc-status-details-bin` that is not base64, which a proxy on the way may send.
@@ -257,7 +264,13 @@ mod tests {
     async fn the_key_shows_nowhere_and_must_fit_a_header() {
         let url = "https://app.strongdm.com".parse().unwrap();
         let new = |key: &str| {
-            Caller::new(crate::tls::client_config(), &url, &key.into(), vec![1].into(), Options::default())
+            Caller::new(
+                crate::tls::client_config().unwrap(),
+                &url,
+                &key.into(),
+                vec![1].into(),
+                Options::default(),
+            )
         };
         let caller = new("auth-12").unwrap();
         assert!(!format!("{:?}", caller.metadata).contains("auth-12"));

@@ -12,5 +12,6 @@ mod rate_limit;
 pub(super) mod sign;
 
 mod channel;
+mod code;
 pub(super) mod codec;
 mod messages;

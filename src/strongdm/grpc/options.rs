@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
+use hyper_util::client::proxy::matcher::Intercept;
 
 use crate::strongdm::{error::Error, operation::Operation};
 
@@ -16,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) timing: Timing,
     /// Is told of every request.
     pub(crate) observer: CallObserver,
+    /// The proxy that leads to the API, if it is not reached directly.
+    pub(crate) proxy: Option<Intercept>,
 }
 
 impl Default for Options {
@@ -24,16 +27,18 @@ impl Default for Options {
             user_agent: concat!("oncall-grants/", env!("CARGO_PKG_VERSION")).to_owned(),
             timing: Timing::default(),
             observer: Arc::new(|_| {}),
+            proxy: None,
         }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user_agent, timing, observer: _ } = self;
+        let Self { user_agent, timing, observer: _, proxy } = self;
         f.debug_struct("Options")
             .field("user_agent", user_agent)
             .field("timing", timing)
+            .field("proxy", proxy)
             .finish_non_exhaustive()
     }
 }

@@ -7,11 +7,12 @@ use std::{error::Error as StdError, time::Duration};
 
 use chrono::{DateTime, Utc};
 use prost::Message;
+use prost_types::Any;
 use tonic::{Code, ConnectError, Status};
 
-use super::rate_limit::RateLimit;
+use super::{code::name, rate_limit::RateLimit};
 use crate::strongdm::{
-    error::{Error, tidy},
+    error::{Error, UNFULFILLED, tidy},
     operation::{Kind, Operation},
     proto::{RateLimitError, RateLimitMetadata, StatusDetails},
 };
@@ -86,8 +87,13 @@ impl Failure {
     /// A call that ended with a status other than OK.
     pub(super) fn of(operation: Operation, status: &Status, secret: &str) -> Self {
         let stage = Stage::of(status);
-        let limit = rate_limit(status.details());
-        let text = tidy(&explained(describe(stage, status)), secret);
+        let details = details(status.details());
+        let limit = rate_limit(&details);
+        let mut text = explained(describe(stage, status));
+        if demands_more_than_a_right(&details) && !text.contains(UNFULFILLED) {
+            text = format!("{text}: {UNFULFILLED}");
+        }
+        let text = tidy(&text, secret);
         Self::classified(operation, stage, text, limit)
     }
 
@@ -102,7 +108,7 @@ impl Failure {
     }
 
     fn classified(operation: Operation, stage: Stage, text: String, limit: Option<RateLimit>) -> Self {
-        let until = limit.and_then(|limit| limit.reset_at);
+        let until = limit.as_ref().and_then(|limit| limit.reset_at);
         let (error, next) = classify(operation, stage, text, until);
         Self { error, next, stage, limit }
     }
@@ -116,12 +122,12 @@ fn classify(operation: Operation, stage: Stage, text: String, until: Option<Date
         Stage::Decoding if kind == Kind::Read => (Error::Invalid(text), Next::GiveUp),
         Stage::Decoding => (Error::Unclear(text), Next::GiveUp),
         Stage::Answered(code) => match code {
-            Code::Unauthenticated => (Error::Unauthenticated, Next::SignAgain),
-            Code::PermissionDenied => (Error::PermissionDenied { operation }, Next::GiveUp),
+            Code::Unauthenticated => (Error::Unauthenticated(text), Next::SignAgain),
+            Code::PermissionDenied => (Error::PermissionDenied { operation, words: text }, Next::GiveUp),
             Code::NotFound => (Error::NotFound(text), Next::GiveUp),
-            Code::AlreadyExists => (Error::AlreadyExists, Next::GiveUp),
+            Code::AlreadyExists => (Error::AlreadyExists(text), Next::GiveUp),
             Code::InvalidArgument | Code::FailedPrecondition => (Error::InvalidArgument(text), Next::GiveUp),
-            Code::ResourceExhausted => (Error::RateLimited { until }, Next::RetryAfterReset),
+            Code::ResourceExhausted => (Error::RateLimited { until, words: text }, Next::RetryAfterReset),
             // A proxy between us and strongDM that loses the answer ends in UNKNOWN.
             Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Unknown => {
                 maybe_executed(kind, text, Next::Retry)
@@ -169,6 +175,9 @@ fn explained(text: String) -> String {
     if has(&of_http) && !has(&of_a_gateway) {
         return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
     }
+    if text.contains("tunnel error") {
+        return format!("the proxy that HTTPS_PROXY names does not lead to strongDM ({text})");
+    }
     // What the TLS library calls whatever is no TLS at all.
     if text.contains("InvalidContentType") {
         return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");
@@ -176,9 +185,18 @@ fn explained(text: String) -> String {
     text
 }
 
-/// The rate limit in the details of a refusal, under either of its names. strongDM does not always send details.
-fn rate_limit(details: &[u8]) -> Option<RateLimit> {
-    let details = StatusDetails::decode(details).ok()?.details;
+/// What comes with a refusal; strongDM does not always send anything.
+fn details(details: &[u8]) -> Vec<Any> {
+    StatusDetails::decode(details).map(|status| status.details).unwrap_or_default()
+}
+
+/// Whether a policy refused the request, which no right of the API key would change.
+fn demands_more_than_a_right(details: &[Any]) -> bool {
+    details.iter().any(|detail| detail.type_url.ends_with("v1.RequirementsMetadata"))
+}
+
+/// The rate limit in the details of a refusal, under either of its names.
+fn rate_limit(details: &[Any]) -> Option<RateLimit> {
     details.iter().find_map(|detail| {
         let limit = match detail.type_url.rsplit('/').next()? {
             "v1.RateLimitMetadata" => RateLimitMetadata::decode(detail.value.as_slice()).ok(),
@@ -189,32 +207,9 @@ fn rate_limit(details: &[u8]) -> Option<RateLimit> {
     })
 }
 
-/// The code as gRPC's documents write it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use prost_types::{Any, Timestamp};
+    use prost_types::Timestamp;
 
     use super::*;
 
@@ -232,17 +227,29 @@ mod tests {
         for operation in [READ, CREATE, DELETE] {
             let name = operation.name();
             for (code, error, next) in [
-                (Code::Unauthenticated, Error::Unauthenticated, Next::SignAgain),
-                (Code::PermissionDenied, Error::PermissionDenied { operation }, Next::GiveUp),
+                (
+                    Code::Unauthenticated,
+                    Error::Unauthenticated("UNAUTHENTICATED: why".into()),
+                    Next::SignAgain,
+                ),
+                (
+                    Code::PermissionDenied,
+                    Error::PermissionDenied { operation, words: "PERMISSION_DENIED: why".into() },
+                    Next::GiveUp,
+                ),
                 (Code::NotFound, Error::NotFound("NOT_FOUND: why".into()), Next::GiveUp),
-                (Code::AlreadyExists, Error::AlreadyExists, Next::GiveUp),
+                (Code::AlreadyExists, Error::AlreadyExists("ALREADY_EXISTS: why".into()), Next::GiveUp),
                 (Code::InvalidArgument, Error::InvalidArgument("INVALID_ARGUMENT: why".into()), Next::GiveUp),
                 (
                     Code::FailedPrecondition,
                     Error::InvalidArgument("FAILED_PRECONDITION: why".into()),
                     Next::GiveUp,
                 ),
-                (Code::ResourceExhausted, Error::RateLimited { until: None }, Next::RetryAfterReset),
+                (
+                    Code::ResourceExhausted,
+                    Error::RateLimited { until: None, words: "RESOURCE_EXHAUSTED: why".into() },
+                    Next::RetryAfterReset,
+                ),
             ] {
                 assert_eq!(answered(operation, code), (error, next), "{name} {code:?}");
             }
@@ -330,10 +337,29 @@ mod tests {
             let details = StatusDetails { details: vec![other, detail] }.encode_to_vec();
             let status = Status::with_details(Code::ResourceExhausted, "slow down", details.into());
             let until = DateTime::from_timestamp(1_800_000_000, 0);
-            assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until });
+            let words = "RESOURCE_EXHAUSTED: slow down".to_owned();
+            assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until, words });
         }
         let status = Status::with_details(Code::ResourceExhausted, "", vec![0xff, 1].into());
-        assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until: None });
+        let words = "RESOURCE_EXHAUSTED".to_owned();
+        assert_eq!(Failure::of(CREATE, &status, "").error, Error::RateLimited { until: None, words });
+    }
+
+    #[test]
+    fn what_a_policy_demands_is_told_also_where_only_the_details_say_so() {
+        let detail = Any { type_url: "type.googleapis.com/v1.RequirementsMetadata".into(), value: vec![] };
+        let details = StatusDetails { details: vec![detail] }.encode_to_vec();
+        for (text, words) in [
+            ("", "PERMISSION_DENIED: unfulfilled authorization requirements"),
+            (
+                "unfulfilled authorization requirements: mfa",
+                "PERMISSION_DENIED: unfulfilled authorization requirements: mfa",
+            ),
+        ] {
+            let status = Status::with_details(Code::PermissionDenied, text, details.clone().into());
+            let expected = Error::PermissionDenied { operation: CREATE, words: words.to_owned() };
+            assert_eq!(Failure::of(CREATE, &status, "").error, expected);
+        }
     }
 
     #[test]

@@ -51,13 +51,14 @@ fn client(url: &str) -> (Client, Codes) {
             first_pause: Duration::from_millis(2),
             attempts: 3,
         },
+        proxy: None,
         observer: Arc::new({
             let codes = Arc::clone(&codes);
             move |outcome| codes.lock().unwrap().push(outcome.code)
         }),
     };
     let secret = BASE64_STANDARD.decode(SECRET_KEY).unwrap().into();
-    let tls = crate::tls::client_config();
+    let tls = crate::tls::client_config().unwrap();
     let client = Client::new(tls, &url.parse().unwrap(), &format!(" {ACCESS_KEY}\n").into(), secret, options);
     (client.unwrap(), codes)
 }
@@ -115,6 +116,10 @@ fn listed(ids: &[&str], next: &str) -> Reply {
     })
 }
 
+fn denied(operation: Operation) -> Error {
+    Error::PermissionDenied { operation, words: "PERMISSION_DENIED: because".to_owned() }
+}
+
 fn refuse(code: Code) -> Reply {
     Reply::Refuse(Status::new(code, "because"))
 }
@@ -151,7 +156,7 @@ async fn a_create_is_repeated_only_if_it_was_surely_not_done() {
         (vec![refuse(Code::ResourceExhausted), created(wire_grant("ag-1"))], Ok(grant("ag-1")), 2),
         (vec![refuse(Code::Unavailable)], unclear("UNAVAILABLE: because"), 1),
         (vec![refuse(Code::Internal)], unclear("INTERNAL: because"), 1),
-        (vec![refuse(Code::AlreadyExists)], Err(Error::AlreadyExists), 1),
+        (vec![refuse(Code::AlreadyExists)], Err(Error::AlreadyExists("ALREADY_EXISTS: because".into())), 1),
         (vec![Reply::Stall], unclear("no answer within 500.0ms"), 1),
         (
             vec![created(other)],
@@ -176,7 +181,7 @@ async fn a_create_is_repeated_only_if_it_was_surely_not_done() {
 async fn a_delete_is_done_when_the_grant_is_gone() {
     let id: GrantId = "ag-1".into();
     let done = || say(&AccountGrantDeleteResponse::default());
-    let denied = || Error::PermissionDenied { operation: Operation::DeleteGrant };
+    let denied = || denied(Operation::DeleteGrant);
     for (replies, expected, requests) in [
         (vec![done()], Ok(()), 1),
         (vec![refuse(Code::NotFound)], Ok(()), 1),
@@ -227,10 +232,7 @@ async fn a_list_is_whole_or_an_error() {
             vec![listed(&["ag-1"], "again"), listed(&["ag-1"], "again")],
             Error::Invalid("AccountGrants.List goes round in circles".into()),
         ),
-        (
-            vec![listed(&["ag-1"], "more"), refuse(Code::PermissionDenied)],
-            Error::PermissionDenied { operation: Operation::ListGrants },
-        ),
+        (vec![listed(&["ag-1"], "more"), refuse(Code::PermissionDenied)], denied(Operation::ListGrants)),
         (vec![listed(&["ag-1", ""], "")], Error::Invalid("an account grant without an id".into())),
         (
             vec![refuse(Code::Internal), refuse(Code::Unknown), refuse(Code::Unavailable)],

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{clock, metrics::HealthView, store::Backlog, web::state::AppState};
+use crate::{
+    clock,
+    metrics::{Exposition, HealthView, LastError},
+    store::Backlog,
+    web::state::AppState,
+};
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +34,14 @@ pub(crate) struct Readiness {
     store: StoreHealth,
     pagerduty: HealthView,
     strongdm: HealthView,
+    tasks: TasksHealth,
+}
+
+/// How the background tasks fare: each that dies is begun again.
+#[derive(Debug, Serialize, ToSchema)]
+struct TasksHealth {
+    /// Which died last, if any has since the start.
+    last_error: Option<LastError>,
 }
 
 /// How the store fares.
@@ -68,6 +81,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
         store: StoreHealth { writable },
         pagerduty: state.metrics.pagerduty.view(),
         strongdm: state.metrics.strongdm.view(),
+        tasks: TasksHealth { last_error: state.metrics.tasks.view().last_error },
     };
     (code, Json(body))
 }
@@ -77,14 +91,20 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> impl IntoRespon
 /// The store is asked for the deliveries that wait: another replica, or an earlier process, may have accepted them.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "health",
-    responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String)),
+    params(("Accept" = Option<String>, Header, description = "text/plain for the older format of Prometheus")),
+    responses((status = 200, description = "The metrics", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    ))),
 )]
-pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>, headers: HeaderMap) -> impl IntoResponse {
     let backlog = state.store_check.health(&state.store).await.backlog;
     state.metrics.set_waiting(backlog.map(|Backlog { deliveries, since }| {
         let age = since.map_or(0.0, |since| (clock::now() - since).as_seconds_f64().max(0.0));
         (u32::try_from(deliveries).unwrap_or(u32::MAX).into(), age)
     }));
-    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, format)], state.metrics.text())
+    let accept: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Exposition::wanted(&accept.join(","));
+    ([(header::CONTENT_TYPE, format.content_type())], state.metrics.text(format))
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderName, header},
 };
 use serde::Deserialize;
+use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use crate::{
     clock,
     model::{Email, Grant},
-    store::{AuditRow, DeliveryRow, GrantQuery, Page},
+    store::{AuditRow, DeliveryRow, GrantCursor, GrantPage, GrantQuery, Page},
     web::{
         answers::QueryErrors,
         error::{AppError, query_refused},
@@ -39,7 +41,16 @@ pub(crate) struct GrantFilter {
     /// Only this resource's, by exact name.
     #[param(example = "prod-postgres")]
     resource: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<u32>,
+    /// Where the next page begins, as the `Link` header of the page before says.
+    #[param(nullable = false, pattern = r"^[0-9]{1,12}\.[0-9]{1,12}$", example = "1767225600.42")]
+    after: Option<String>,
 }
+
+/// The most entries of a page.
+const LARGEST_PAGE: u32 = 500;
 
 /// Which page of a listing is answered.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -58,25 +69,32 @@ pub(crate) struct Paging {
 type QueryResult<T> = Result<Query<T>, QueryRejection>;
 
 /// The parameters of paging, with what each must be.
-const PAGING: [(&str, &str); 2] =
-    [("limit", "a whole number from 1 to 500"), ("before", "the \"next\" of the page before")];
+const PAGING: [(&str, &str); 2] = [LIMIT, ("before", "the \"next\" of the page before")];
+const LIMIT: (&str, &str) = ("limit", "a whole number from 1 to 500");
 /// Those of the list of grants.
-const GRANT_FILTER: [(&str, &str); 4] = [
+const GRANT_FILTER: [(&str, &str); 6] = [
     ("active", "true or false"),
     ("ended", "true or false"),
     ("email", "a whole e-mail address"),
     ("resource", "the name of a resource"),
+    LIMIT,
+    AFTER,
 ];
+const AFTER: (&str, &str) = ("after", "as in the Link header of the page before");
 
 /// The limit and the cursor of a listing.
 fn paging(query: QueryResult<Paging>) -> Result<(u32, Option<i64>), AppError> {
     let Query(Paging { limit, before }) = query.map_err(|rejection| query_refused(&rejection, &PAGING))?;
     let limit = limit.unwrap_or(100);
-    let right = [(1..=500).contains(&limit), before.is_none_or(|before| before > 0)];
+    let right = [(1..=LARGEST_PAGE).contains(&limit), before.is_none_or(|before| before > 0)];
     match PAGING.into_iter().zip(right).find(|(_, right)| !right) {
-        Some(((name, must), _)) => Err(AppError::BadRequest(format!("{name} must be {must}"))),
+        Some((parameter, _)) => Err(wrong(parameter)),
         None => Ok((limit, before)),
     }
+}
+
+fn wrong((name, must): (&str, &str)) -> AppError {
+    AppError::BadRequest(format!("{name} must be {must}"))
 }
 
 /// The address as the store has it. Text that is no address is refused: nobody has it, and an empty list would look like
@@ -92,17 +110,41 @@ fn whole_address(text: &str) -> Result<String, AppError> {
 #[utoipa::path(
     get, path = "/api/grants", operation_id = "listGrants", tag = "operator", params(GrantFilter),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The list", body = Vec<Grant>), QueryErrors),
+    responses(
+        (status = 200, description = "The list, by start", body = Vec<Grant>,
+            headers(("link" = String, description = "The next page, if there is one: `<...>; rel=\"next\"`"))),
+        QueryErrors,
+    ),
 )]
 pub(crate) async fn grants(
     State(state): State<Arc<AppState>>,
     query: QueryResult<GrantFilter>,
-) -> Result<Json<Vec<Grant>>, AppError> {
+) -> Result<(Option<[(HeaderName, String); 1]>, Json<Vec<Grant>>), AppError> {
     let Query(filter) = query.map_err(|rejection| query_refused(&rejection, &GRANT_FILTER))?;
-    let GrantFilter { active, ended, email, resource } = filter;
+    let GrantFilter { active, ended, email, resource, limit, after } = filter;
+    let limit = limit.unwrap_or(LARGEST_PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(wrong(LIMIT));
+    }
+    let after = after.map(|after| after.parse()).transpose().map_err(|_| wrong(AFTER))?;
     let email = email.map(|text| whole_address(&text)).transpose()?;
     let query = GrantQuery { active, ended, email, resource };
-    Ok(Json(state.store.grants(clock::now(), &query).await?))
+    let GrantPage { items, next } = state.store.grant_page(clock::now(), &query, limit, after).await?;
+    let link = next.map(|next| [(header::LINK, format!("<{}>; rel=\"next\"", page(&query, limit, next)))]);
+    Ok((link, Json(items)))
+}
+
+/// The address of a page of grants.
+fn page(query: &GrantQuery, limit: u32, after: GrantCursor) -> String {
+    let GrantQuery { active, ended, email, resource } = query;
+    let mut parameters =
+        form_urlencoded::Serializer::for_suffix("/api/grants?".to_owned(), "/api/grants?".len());
+    let flags = [("active", *active), ("ended", *ended)].into_iter().filter(|(_, is_set)| *is_set);
+    parameters.extend_pairs(flags.map(|(name, _)| (name, "true")));
+    let texts = [("email", email), ("resource", resource)];
+    parameters.extend_pairs(texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))));
+    parameters.append_pair("limit", &limit.to_string()).append_pair("after", &after.to_string());
+    parameters.finish()
 }
 
 /// What was decided and done, newest first

@@ -17,13 +17,14 @@ use crate::{
     reconcile::{PassRequest, Scope, report::PassReport},
     web::{
         answers::{ErrorBody, PassRequestErrors},
+        body::{Limits, OPERATOR_WITHIN},
         error::AppError,
         state::AppState,
     },
 };
 
 /// A request names some schedules; nothing sensible comes near this.
-const LARGEST_BODY: usize = 64 * 1024;
+const BODY: Limits = Limits { size: 64 * 1024, time: OPERATOR_WITHIN };
 
 /// What a pass is asked to do.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -55,8 +56,8 @@ pub(crate) async fn sync(State(state): State<Arc<AppState>>, body: Body) -> Resu
     if state.is_stopping() {
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
-    let body = state.bodies.read(body, LARGEST_BODY).await?.bytes;
-    let SyncRequest { schedules, dry_run, allow_mass_revocation } = read(&body)?;
+    let request = read(&state.bodies.read(body, BODY).await?.bytes)?;
+    let SyncRequest { schedules, dry_run, allow_mass_revocation } = request;
     let rules = &state.reconciler.settings().rules;
     let scope =
         Scope::of_schedules(rules, schedules).map_err(|id| AppError::UnknownSchedule(id.to_string()))?;

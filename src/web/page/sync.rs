@@ -18,13 +18,14 @@ use crate::{
     reconcile::{PassRequest, report::PassReport},
     web::{
         answers::{PassErrors, PassRequestErrors},
+        body::{Limits, OPERATOR_WITHIN},
         error::AppError,
         state::AppState,
     },
 };
 
 /// The form has one field.
-const LARGEST_FORM: usize = 4096;
+const FORM: Limits = Limits { size: 4096, time: OPERATOR_WITHIN };
 
 /// The form at the end of the page.
 pub(super) fn offer(facts: &Facts<'_>) -> Markup {
@@ -103,7 +104,7 @@ pub(crate) struct Confirmation {
         PassRequestErrors),
 )]
 pub(crate) async fn confirm(State(state): State<Arc<AppState>>, body: Body) -> Result<Response, AppError> {
-    let body = state.bodies.read(body, LARGEST_FORM).await?;
+    let body = state.bodies.read(body, FORM).await?;
     let allow_mass_revocation = read_form(&body.bytes)?;
     let report =
         run(&state, PassRequest { guard: allow_mass_revocation.into(), ..PassRequest::default() }).await?;

@@ -1,18 +1,29 @@
 //! Counts and logs the webhooks whose signature is refused. Anybody can send them, so each kind of line is throttled by
 //! itself: forged webhooks do not keep the line about our own subscription from being written.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
 
 use crate::telemetry::throttle::LogThrottle;
 
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// A subscription whose webhook one of our secrets signed within this time has not lost its secret. Who sends one that
+/// fits none, in its name, is somebody else.
+const PROVEN_FOR: Duration = Duration::from_hours(1);
 
 /// The refused webhooks since the last log line of each kind.
 #[derive(Debug)]
 pub(crate) struct RefusedSignatures {
     ours: LogThrottle,
     strangers: LogThrottle,
+    unsigned: LogThrottle,
     without_secret: LogThrottle,
+    /// When one of our secrets last signed a webhook of each of our subscriptions.
+    proven: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// Who sent a refused webhook, as far as its unsigned headers tell.
@@ -26,12 +37,23 @@ pub(super) enum Sender<'h> {
 
 impl Default for RefusedSignatures {
     fn default() -> Self {
-        let [ours, strangers, without_secret] = std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
-        Self { ours, strangers, without_secret }
+        let [ours, strangers, unsigned, without_secret] =
+            std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
+        Self { ours, strangers, unsigned, without_secret, proven: Mutex::default() }
     }
 }
 
 impl RefusedSignatures {
+    /// Notes that one of our secrets signed a webhook of this subscription of ours.
+    pub(super) fn record_proof(&self, subscription: &str) {
+        self.proven.lock().insert(subscription.to_owned(), Instant::now());
+    }
+
+    /// Whether one of our secrets has signed a webhook of this subscription lately.
+    pub(super) fn is_proven(&self, subscription: &str) -> bool {
+        self.proven.lock().get(subscription).is_some_and(|at| at.elapsed() < PROVEN_FOR)
+    }
+
     /// Counts a webhook that arrived while no secret is configured.
     pub(super) fn record_without_secret(&self) {
         let Some(count) = self.without_secret.count() else { return };
@@ -39,6 +61,18 @@ impl RefusedSignatures {
             webhooks.refused = count,
             "answered a webhook 503, for no webhook secret is configured; set pagerduty.webhook_secrets or its file (if the \
              secret is lost: oncall-grants webhook rotate)",
+        );
+    }
+
+    /// Counts a webhook without any signature, with the subscription that it names.
+    pub(super) fn record_unsigned(&self, claimed: Option<&str>) {
+        let Some(count) = self.unsigned.count() else { return };
+        tracing::warn!(
+            webhooks.refused = count,
+            "refused {} without an X-PagerDuty-Signature header{}; if PagerDuty sent it, a proxy in front of the service \
+             strips that header and must let it pass, before PagerDuty switches the subscription off after three in a row",
+            webhooks(count),
+            named(claimed),
         );
     }
 
@@ -51,22 +85,31 @@ impl RefusedSignatures {
                     webhooks.refused = count,
                     "our webhook subscription {id} signs with a secret that is not configured; add it to \
                      pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
-                     subscription off after three refusals in a row",
+                     subscription off after three refusals in a row. If it is configured, {REWRITES}",
                 );
             }
             Sender::Stranger(claimed) => {
                 let Some(count) = self.strangers.count() else { return };
-                let webhooks = if count == 1 { "webhook" } else { "webhooks" };
-                let claimed = claimed
-                    .map(|id| format!("; the last one names the subscription {id:?}"))
-                    .unwrap_or_default();
                 tracing::warn!(
                     webhooks.refused = count,
-                    "refused {count} {webhooks} whose signature was made with none of the configured secrets{claimed}; if \
-                     PagerDuty sent it, its secret is missing in pagerduty.webhook_secrets, and after three in a row \
-                     PagerDuty switches the subscription off for a day",
+                    "refused {} whose signature was made with none of the configured secrets{}; if PagerDuty sent it, its \
+                     secret is missing in pagerduty.webhook_secrets, or {REWRITES}; after three in a row PagerDuty switches \
+                     the subscription off for a day",
+                    webhooks(count),
+                    named(claimed),
                 );
             }
         }
     }
+}
+
+/// The other reason why a signature does not fit.
+const REWRITES: &str = "a proxy in front of the service rewrites bodies, of which not one byte may change";
+
+fn webhooks(count: u64) -> String {
+    if count == 1 { "a webhook".to_owned() } else { format!("{count} webhooks") }
+}
+
+fn named(claimed: Option<&str>) -> String {
+    claimed.map(|id| format!("; the last one names the subscription {id:?}")).unwrap_or_default()
 }

@@ -1,15 +1,16 @@
-//! The secrets that may have signed a webhook. Each webhook makes us check whether their file changed, so that neither a
-//! rotation nor the first secret needs a restart, and a secret that was taken out is refused from then on.
+//! The secrets that may have signed a webhook. Each webhook makes us read their file, so that neither a rotation nor the
+//! first secret needs a restart, and a secret that was taken out is refused from then on.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::fs;
+use tokio::{fs, time::timeout};
 
 use crate::{
     config::{is_placeholder, secrets_in},
@@ -18,41 +19,21 @@ use crate::{
 
 /// An unreadable file is logged at most this often: anybody can send webhooks.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// A file system that takes longer does not keep webhooks waiting.
+const READ_WITHIN: Duration = Duration::from_millis(500);
 
 /// The secrets, and the file that they come from.
 #[derive(Debug)]
 pub(crate) struct WebhookSecrets {
     file: Option<PathBuf>,
-    known: RwLock<Known>,
+    known: RwLock<Arc<[SecretString]>>,
     unreadable: LogThrottle,
-}
-
-#[derive(Debug)]
-struct Known {
-    secrets: Arc<[SecretString]>,
-    /// The file's stamp when these were read; none before that.
-    stamp: Option<Stamp>,
-}
-
-/// What tells a changed file without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    length: u64,
-}
-
-impl Stamp {
-    async fn of(file: &Path) -> Option<Self> {
-        let metadata = fs::metadata(file).await.ok()?;
-        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
-    }
 }
 
 impl WebhookSecrets {
     /// Secrets that were read from `file`, if they came from one.
     pub(crate) fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
-        let known = RwLock::new(Known { secrets: secrets.into(), stamp: None });
-        Self { file, known, unreadable: LogThrottle::every(LOG_EVERY) }
+        Self { file, known: RwLock::new(secrets.into()), unreadable: LogThrottle::every(LOG_EVERY) }
     }
 
     /// The secrets that the file has now. If it is gone, empty or unreadable, those that it had.
@@ -60,35 +41,32 @@ impl WebhookSecrets {
         if let Some(file) = &self.file {
             self.follow(file).await;
         }
-        Arc::clone(&self.known.read().secrets)
+        Arc::clone(&self.known.read())
     }
 
-    /// Reads the file again if its date or length changed. Several callers may read at once: each keeps what it read
-    /// together with the stamp from before, so the next caller notices what is old.
+    /// Takes over what the file holds. It is small and in the page cache; its date and length do not tell whether it
+    /// changed.
     async fn follow(&self, file: &Path) {
-        let Some(stamp) = Stamp::of(file).await else { return };
-        if self.known.read().stamp == Some(stamp) {
-            return;
-        }
-        let text = match fs::read_to_string(file).await {
+        let read = timeout(READ_WITHIN, fs::read_to_string(file)).await;
+        let text = match read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
             Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => {
-                // Rights may change without a trace in date and length, so it is tried again.
                 if self.unreadable.count().is_some() {
-                    tracing::error!("the file of webhook secrets cannot be read: {error}");
+                    let file = file.display();
+                    tracing::error!("the webhook secrets in {file} cannot be read: {error}");
                 }
                 return;
             }
         };
         let mut secrets = secrets_in(&text);
         secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
-        let mut known = self.known.write();
-        known.stamp = Some(stamp);
         // A file that is being replaced may be empty for a moment.
-        if !secrets.is_empty() && !same(&secrets, &known.secrets) {
-            tracing::info!(webhooks.secrets = secrets.len(), "read the webhook secrets again");
-            known.secrets = secrets.into();
+        if secrets.is_empty() || same(&secrets, &self.known.read()) {
+            return;
         }
+        tracing::info!(webhooks.secrets = secrets.len(), "read the webhook secrets again");
+        *self.known.write() = secrets.into();
     }
 }
 
@@ -98,6 +76,8 @@ fn same(one: &[SecretString], other: &[SecretString]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     async fn texts(secrets: &WebhookSecrets) -> Vec<String> {
@@ -118,6 +98,26 @@ mod tests {
         assert!(secrets.current().await.is_empty());
         std::fs::write(&file, "one\n").unwrap();
         assert_eq!(texts(&secrets).await, ["one"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_counts_by_what_it_holds_and_not_by_its_date_and_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secrets");
+        let write = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::File::options()
+                .write(true)
+                .open(&file)
+                .unwrap()
+                .set_modified(SystemTime::UNIX_EPOCH)
+                .unwrap();
+        };
+        write("one\n");
+        let secrets = WebhookSecrets::new(Vec::new(), Some(file.clone()));
+        assert_eq!(texts(&secrets).await, ["one"]);
+        write("two\n");
+        assert_eq!(texts(&secrets).await, ["two"]);
     }
 
     #[tokio::test]

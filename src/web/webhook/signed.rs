@@ -1,7 +1,7 @@
 //! The extractor of signed webhooks: reads the body within its limits, checks the HMAC over the raw bytes in constant
 //! time, and parses the event in it. What is refused is counted and logged here, so that the handler sees none of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, Request},
@@ -17,11 +17,17 @@ use crate::{
     model::Mark,
     pagerduty::{Event, signature},
     store::{Accepted, Delivery},
-    web::{error::AppError, state::AppState},
+    web::{
+        body::{Limits, drain},
+        error::AppError,
+        state::AppState,
+    },
 };
 
-/// PagerDuty drops events above 256 KiB itself.
-const LARGEST_BODY: usize = 512 * 1024;
+const SIGNATURE: &str = "x-pagerduty-signature";
+/// PagerDuty drops events above 256 KiB itself, and sends them in one go. Until a body is complete, nobody knows who
+/// signed it.
+const BODY: Limits = Limits { size: 512 * 1024, time: Duration::from_secs(2) };
 
 /// A webhook that one of our secrets signed.
 pub(crate) struct Signed {
@@ -66,7 +72,7 @@ pub(super) fn record(
 ) {
     let result = match answer {
         Ok(accepted) => accepted.as_str(),
-        Err(AppError::BadSignature) => "bad_signature",
+        Err(AppError::BadSignature | AppError::NoSignature) => "bad_signature",
         Err(AppError::TooLarge(_)) => "too_large",
         Err(AppError::Unavailable(_)) => "unavailable",
         Err(_) => "error",
@@ -87,13 +93,23 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         return Err(AppError::Unavailable("the service is stopping".to_owned()));
     }
     let (parts, body) = request.into_parts();
-    let body = state.bodies.read(body, LARGEST_BODY).await?;
-    let signatures = parts.headers.get_all("x-pagerduty-signature").iter().map(HeaderValue::as_bytes);
+    if !parts.headers.contains_key(SIGNATURE) {
+        // It is not worth any memory.
+        drain(body).await;
+        state.refused_signatures.record_unsigned(claimed_subscription(&parts.headers).as_deref());
+        return Err(AppError::NoSignature);
+    }
+    let body = state.bodies.read(body, BODY).await?;
+    let signatures = parts.headers.get_all(SIGNATURE).iter().map(HeaderValue::as_bytes);
     let Some(index) = signature::verify(&secrets, signatures, &body.bytes) else {
         record_refused(state, &parts.headers);
         return Err(AppError::BadSignature);
     };
     let (event, secret) = (Event::read(&body.bytes), index + 1);
+    let subscription = claimed_subscription(&parts.headers);
+    if let Some(id) = subscription.as_deref().filter(|id| state.subscription.is_ours(id)) {
+        state.refused_signatures.record_proof(id);
+    }
     let key = match &event.id {
         Some(id) => format!("id:{id}"),
         None => format!("sha256:{}", hex::encode(Sha256::digest(&body.bytes))),
@@ -107,16 +123,17 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
         began,
         key,
         webhook_id: unsigned(&parts.headers, "x-webhook-id"),
-        subscription: unsigned(&parts.headers, "x-webhook-subscription"),
+        subscription,
     })
 }
 
 /// Counts and logs a bad signature. The header that names the subscription is not signed, but it is a hint at what is
-/// wrong: our subscription with another secret is more likely than somebody who knows its name.
+/// wrong: our subscription with another secret is more likely than somebody who knows its name, unless we know that it has
+/// ours.
 fn record_refused(state: &AppState, headers: &HeaderMap) {
-    let claimed = unsigned(headers, "x-webhook-subscription");
+    let claimed = claimed_subscription(headers);
     let sender = match claimed.as_deref() {
-        Some(id) if state.subscription.is_ours(id) => {
+        Some(id) if state.subscription.is_ours(id) && !state.refused_signatures.is_proven(id) => {
             state.metrics.wrong_secret.inc();
             state.reconciler.snapshots().record_wrong_secret(id, clock::now());
             Sender::OurSubscription(id)
@@ -137,6 +154,11 @@ fn warn_without_event(state: &AppState, secret: usize) {
         "{had} no event in it ({{\"event\": {{\"id\": ..., \"event_type\": ...}}}}), so everything was looked at; see \
          whatever signs with secret {secret}",
     );
+}
+
+/// The subscription that the sender says it is.
+fn claimed_subscription(headers: &HeaderMap) -> Option<String> {
+    unsigned(headers, "x-webhook-subscription")
 }
 
 /// A header that anybody can set: kept for people to read, bounded, never trusted.

@@ -47,31 +47,37 @@ async fn a_subscription_without_a_known_secret_is_one_finding_with_the_remedy_th
 
 #[tokio::test]
 async fn a_wrong_secret_that_the_service_noticed_is_a_problem_until_a_signed_event_comes() {
-    let (scene, id) = Scene::with_wrong_secret().await;
+    let (mut scene, id) = Scene::with_wrong_secret().await;
     fill(&scene);
-    let forged = async || {
+    let forged = async |scene: &Scene| {
         scene.forge(&id).await;
         // The pass keeps what was noticed.
         scene.synced().await;
     };
-    let signed = async |subscription: &str| {
+    let signed = async |scene: &Scene, subscription: &str| {
         let request = scene.signed_request(WEBHOOK_SECRET, scene.about(SCHEDULE).body());
         let answer = scene.send(request.header("X-Webhook-Subscription", subscription)).await;
         assert_eq!(answer.status, 202);
         scene.all_served().await;
     };
-    forged().await;
+    forged(&scene).await;
     let found = check(&scene).await;
     found.assert_problem("wrong_secret", &id, "not configured");
     assert!(found.of("wrong_secret")[0]["remedy"].to_string().contains("webhook rotate"));
     assert!(found.of("subscription_unheard").is_empty(), "it says the same: {:#}", found.report);
-    signed("PWSUB99").await;
+    signed(&scene, "PWSUB99").await;
     check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
-    signed(&id).await;
+    signed(&scene, &id).await;
     let found = check(&scene).await;
     assert_eq!((found.code, found.of("wrong_secret").len()), (Some(0), 0), "{:#}", found.report);
 
-    forged().await;
+    forged(&scene).await;
+    assert!(check(&scene).await.of("wrong_secret").is_empty(), "it signs well, so somebody else sent this");
+    // After a restart nobody knows.
+    scene.kill();
+    scene.start().await;
+    scene.subscription_becomes("active").await;
+    forged(&scene).await;
     check(&scene).await.assert_problem("wrong_secret", &id, "not configured");
     scene.webhook(&["delete", &id]).await;
     assert!(check(&scene).await.of("wrong_secret").is_empty(), "it is not ours any more");

@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) webhook_secrets: Vec<String>,
     /// Where PagerDuty should reach the service.
     pub(crate) public_url: Option<&'static str>,
+    /// How long it keeps connections; the default, if nothing is said.
+    pub(crate) idle_timeout: Option<&'static str>,
     /// The address of the store.
     pub(crate) store: String,
     /// `[[rules]]` tables.
@@ -36,6 +38,7 @@ impl Default for Config {
             max_revocations: 20,
             webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
             public_url: None,
+            idle_timeout: None,
             store: "sqlite:oncall-grants.db".to_owned(),
             rules: rule("payments", &[world::SCHEDULE], &[DB]),
             aliases: Vec::new(),
@@ -68,8 +71,19 @@ impl Config {
 
     /// The file.
     pub(crate) fn text(&self, pagerduty: &str, strongdm: &str) -> String {
-        let Self { interval, horizon, max_revocations, webhook_secrets, public_url, store, rules, aliases } =
-            self;
+        let Self {
+            interval,
+            horizon,
+            max_revocations,
+            webhook_secrets,
+            public_url,
+            idle_timeout,
+            store,
+            rules,
+            aliases,
+        } = self;
+        let idle_timeout =
+            idle_timeout.map(|limit| format!("\nidle_timeout = {limit:?}")).unwrap_or_default();
         let public_url = public_url.map(|url| format!("\npublic_url = {url:?}")).unwrap_or_default();
         let mut pairs = String::new();
         for (from, to) in aliases {
@@ -79,7 +93,7 @@ impl Config {
         format!(
             r#"[server]
 listen = "127.0.0.1:0"
-admin_token = "{ADMIN_TOKEN}"{public_url}
+admin_token = "{ADMIN_TOKEN}"{public_url}{idle_timeout}
 [pagerduty]
 api_url = "{pagerduty}"
 token = "{token}"

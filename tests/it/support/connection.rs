@@ -17,8 +17,11 @@ impl Service {
     }
 }
 
-/// Waits until the service hangs up, whatever it says before.
-pub(crate) async fn until_hung_up(mut connection: TcpStream) {
-    let hung_up = timeout(PATIENCE, connection.read_to_end(&mut Vec::new())).await;
-    assert!(hung_up.is_ok(), "a connection without a request was kept for {PATIENCE:?}");
+/// Waits until the service hangs up, and returns what it said before.
+pub(crate) async fn until_hung_up(mut connection: TcpStream) -> String {
+    let mut said = Vec::new();
+    let hung_up = timeout(PATIENCE, connection.read_to_end(&mut said)).await;
+    // However it ended: what counts is that it did.
+    assert!(hung_up.is_ok(), "a connection was kept for {PATIENCE:?}");
+    String::from_utf8_lossy(&said).into_owned()
 }

@@ -3,6 +3,7 @@
 mod authority;
 mod command;
 mod config;
+mod connect_proxy;
 mod connection;
 mod http;
 mod log;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     authority::{Authority, EXPIRES, Identity},
     command::{command, directory, exit_code, output, stderr, stdout},
     config::{ADMIN_TOKEN, Config, DB, filter_rule, policy_rule, rule},
+    connect_proxy::{Behind, ConnectProxy},
     connection::until_hung_up,
     http::{Answer, FORGED, NO_HEADERS, SIGNATURE, answer, client_builder, report},
     pgbouncer::PgBouncer,

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::{Config, client_builder, command, directory, log, output, wait_for, wait_until};
 
+/// The command, with everything that it could log.
+const SERVE: [&str; 5] = ["serve", "--log-format", "json", "--log-level", "debug"];
+
 /// A service that can be started, killed and started again. Dropping it kills it; then neither its log nor anything that
 /// it answered or printed may have shown a secret.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Service {
     pub(crate) config: Config,
     /// Talks to it.
     pub(super) http: reqwest::Client,
+    /// What is set in the environment of the service and of the commands beside it.
+    pub(crate) variables: Vec<(&'static str, String)>,
     dir: TempDir,
     process: Option<Process>,
     /// It was killed, and its requests may still have been under way.
@@ -46,16 +51,32 @@ impl Service {
     pub(super) fn new(config: Config, file: &str) -> Self {
         let http = client_builder().build().expect("a client");
         let (process, was_killed, past, heard) = (None, false, String::new(), Mutex::default());
-        let service = Self { config, http, dir: directory(), process, was_killed, past, heard };
+        let (dir, variables) = (directory(), Vec::new());
+        let service = Self { config, http, variables, dir, process, was_killed, past, heard };
         service.write_config(file);
         service
     }
 
     /// Starts the service and waits until it listens. Kills it before, if it runs.
     pub(crate) async fn launch(&mut self) {
+        self.launch_as(command(self.dir(), &SERVE)).await;
+    }
+
+    /// The same for a service that may have so many files open at once.
+    pub(crate) async fn launch_with_descriptors(&mut self, limit: u32) {
+        let serve = command(self.dir(), &SERVE);
+        let mut command = Command::new("/bin/sh");
+        command.current_dir(self.dir()).env_clear();
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+        command.arg(serve.get_program()).args(serve.get_args());
+        self.launch_as(command).await;
+    }
+
+    async fn launch_as(&mut self, mut command: Command) {
         self.stop();
         self.past.push_str(&self.log());
-        let process = self.process.insert(Process::spawn(self.dir.path()));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let process = self.process.insert(Process::spawn(command));
         process.url = wait_for("the service listens", async || {
             let ended = process.child.try_wait().expect("a child can be asked");
             assert!(ended.is_none(), "the service ended at once: {}", process.log());
@@ -114,6 +135,7 @@ impl Service {
     /// The same with variables of the environment.
     pub(crate) async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = command(self.dir(), arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(variables.iter().copied());
         let output = output(command).await;
         for text in [&output.stdout, &output.stderr] {
@@ -215,8 +237,7 @@ impl Drop for Service {
 }
 
 impl Process {
-    fn spawn(dir: &Path) -> Self {
-        let mut command = command(dir, &["serve", "--log-format", "json", "--log-level", "debug"]);
+    fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
         let log = Arc::new(Mutex::new(String::new()));

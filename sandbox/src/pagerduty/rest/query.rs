@@ -114,10 +114,13 @@ impl Query {
     }
 }
 
-/// Refuses a range that ends before it starts.
+/// Refuses a range that ends before it starts, or that is longer than PagerDuty computes shifts for.
 pub(crate) fn checked(range: Range) -> Result<Range, ApiError> {
     if range.until < range.since {
         return Err(ApiError::invalid("until cannot be before since"));
+    }
+    if range.until - range.since > TimeDelta::days(90) {
+        return Err(ApiError::invalid("the range must not be longer than 90 days"));
     }
     Ok(range)
 }

@@ -329,3 +329,49 @@ async fn one_unreadable_entry_makes_the_whole_list_unknown() {
         assert!(!error.to_string().contains("yesterday"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_window_that_is_longer_than_pagerduty_answers_for_is_asked_for_in_pieces() {
+    let server = Server::answering(|asked| {
+        let [since, until] = ["since", "until"].map(|name| asked.all(name)[0].to_owned());
+        let at = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        if at(&until) - at(&since) > chrono::TimeDelta::days(90) {
+            return Reply::new(400, "");
+        }
+        // Cut at the window, as the real one may.
+        let mut on_call = entry("PSCH001");
+        on_call["start"] = since.into();
+        on_call["end"] = until.into();
+        Reply::ok(list(&[on_call]))
+    })
+    .await;
+    let start = week().start();
+    let window = crate::model::Window::new(start, start + chrono::TimeDelta::days(180)).unwrap();
+    let on_calls = server.client().on_calls(&schedules(&["PSCH001"]), window).await.unwrap();
+    assert_eq!(
+        lines(&on_calls),
+        ["PA1NAL7 ana.lima@example.com PSCH001 PEPAY01 1 2026-11-01T00:00:00Z 2027-04-30T00:00:00Z"]
+    );
+    assert_eq!(server.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_page_that_pagerduty_does_not_manage_is_asked_for_in_smaller_ones() {
+    let server = Server::answering(|asked| {
+        let [limit, offset] = ["limit", "offset"].map(|name| asked.all(name)[0].parse::<usize>().unwrap());
+        if limit > 25 {
+            return Reply::new(504, "");
+        }
+        let entries: Vec<Value> = (offset..60).take(limit).map(|n| entry(&format!("PSCH{n:03}"))).collect();
+        let more = offset + entries.len() < 60;
+        Reply::ok(
+            json!({"oncalls": entries, "limit": limit, "offset": offset, "more": more, "total": 60})
+                .to_string(),
+        )
+    })
+    .await;
+    let all: Vec<Source> = (0..50).map(|n| Source::Schedule(format!("PSCH{n:03}").into())).collect();
+    assert_eq!(server.client().on_calls(&all, week()).await.unwrap().len(), 50);
+    let limits: Vec<String> = server.asked().iter().map(|asked| asked.all("limit")[0].to_owned()).collect();
+    assert_eq!(limits, ["100", "25", "25", "25"], "what was too much once is not asked for again");
+}

@@ -189,6 +189,42 @@ async fn a_rate_limit_that_outlasts_the_call_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn retry_after_is_waited_out_in_seconds_or_as_a_date_after_a_429_and_a_503() {
+    let date = |second: u32| format!("Mon, 02 Nov 2026 07:{:02}:{:02} GMT", second / 60, second % 60);
+    for status in [429, 503] {
+        for after in ["200".to_owned(), date(200)] {
+            let server = at_first(move || {
+                Reply::new(status, "").header("retry-after", &after).header("date", date(0))
+            })
+            .await;
+            let client = server.client();
+            let started = Instant::now();
+            client.user(&"PB2BOC8".into()).await.unwrap();
+            assert!(started.elapsed() >= Duration::from_millis(200), "{status}: {:?}", started.elapsed());
+            assert_eq!(server.asked().len(), 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pause_asked_for_with_a_failure_holds_for_everyone_and_does_not_hide_the_failure() {
+    let server = Server::answering(|_| Reply::new(503, "").header("retry-after", 45_000)).await;
+    let client = server.client();
+    let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
+    assert!(matches!(&error, Error::Server(text) if text.contains("503")), "{error}");
+    let error = client.clone().user(&"PA1NAL7".into()).await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { retry_after } if retry_after > Duration::from_secs(40)));
+    assert_eq!(server.asked().len(), 1);
+
+    // A success that carries the header asks for nothing.
+    let server = Server::answering(|_| user().header("retry-after", 45_000)).await;
+    let client = server.client();
+    for _ in 0..2 {
+        client.user(&"PB2BOC8".into()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_absurd_reset_does_not_stop_the_service() {
     let server = Server::answering(|_| Reply::new(429, "").header("ratelimit-reset", u64::MAX)).await;
     let error =
@@ -235,7 +271,6 @@ async fn no_server_means_unavailable() {
 async fn a_server_that_speaks_no_tls_is_called_that() {
     let server = Server::answering(|_| user()).await;
     let mut client = server.client();
-    client.http = crate::pagerduty::http_client(crate::tls::client_config()).unwrap();
     client.base.set_scheme("https").unwrap();
     let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable(text) if text.contains("does not speak TLS")), "{error}");

@@ -21,10 +21,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::net::TcpListener;
 use url::{Url, form_urlencoded};
 
-use crate::pagerduty::{
-    Client,
-    client::{http_client, retry::RetryPolicy},
-};
+use crate::pagerduty::{Client, client::retry::RetryPolicy};
 
 pub(super) const TOKEN: &str = "y_NotARealToken";
 
@@ -117,7 +114,7 @@ impl Server {
     }
 
     pub(super) fn client_with(&self, retry: RetryPolicy) -> Client {
-        let client = Client::new(http_client(tls()).unwrap(), self.base.clone(), TOKEN.into());
+        let client = Client::new(tls(), None, self.base.clone(), TOKEN.into()).unwrap();
         Client { retry, ..client }
     }
 
