@@ -1,4 +1,4 @@
-//! The real `PgBouncer`, with what it does by default: pooling by session, and refusing what it does not know.
+//! The real `pgbouncer`, with what it does by default: pooling by session, and refusing what it does not know.
 
 use std::process::Child;
 
