@@ -72,7 +72,7 @@ pub(super) fn review(
     decisions: &[Decision],
     released: Released,
 ) -> Review {
-    let due = find_due(now, settings, world, pairs, decisions);
+    let due = find_due(now, world, pairs, decisions);
     let verdict = guard(now, settings, world, &due, pairs, released);
     let mut review = Review { released: verdict == Verdict::Released, ..Review::default() };
     for found in &due {
@@ -90,7 +90,6 @@ pub(super) fn review(
 /// The revocations that take a look or two, each with what earlier looks said of it.
 fn find_due<'p>(
     now: DateTime<Utc>,
-    settings: &Settings,
     world: &World,
     pairs: &'p [PairFacts<'_>],
     decisions: &[Decision],
@@ -105,10 +104,12 @@ fn find_due<'p>(
             let Some(own) = facts.ours.iter().find(|own| own.row == revocation.row) else { continue };
             let lost = lost(facts, own, &wanted, &going);
             let before = world.due.due.get(&own.row);
-            let agreed = before.filter(|before| agrees(before, &lost, settings.horizon));
+            let is_handed_over = places
+                .get(&own.grant.resource_id)
+                .is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
+            let lost = to_the_end(facts, own, lost);
+            let agreed = before.filter(|before| agrees(before, &lost));
             let since = agreed.map_or(world.seen_at.max(now), |before| before.since);
-            let taken = places.get(&own.grant.resource_id);
-            let is_handed_over = taken.is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
             due.push(Due {
                 own,
                 since,
@@ -141,11 +142,21 @@ fn places<'p>(pairs: &'p [PairFacts<'_>], going: &BTreeSet<LedgerRow>) -> BTreeM
     staying.into_iter().map(|(resource, windows)| (resource, windows.into_iter().collect())).collect()
 }
 
-/// Whether the earlier looks found all of this lost, as far as they could see.
-fn agrees(before: &DueRevocation, lost: &[Window], horizon: TimeDelta) -> bool {
+/// What is lost until the horizon is lost until the grant's end: nobody looks farther. So a horizon that moves on makes no
+/// difference between two looks.
+fn to_the_end(facts: &PairFacts<'_>, own: &OwnGrant, mut lost: Vec<Window>) -> Vec<Window> {
+    let seen_until = facts.in_view(own).map(|in_view| in_view.end());
+    if let Some(last) = lost.pop() {
+        let end = if Some(last.end()) == seen_until { own.grant.window.end() } else { last.end() };
+        lost.extend(Window::new(last.start(), end));
+    }
+    lost
+}
+
+/// Whether the earlier looks found all of this lost.
+fn agrees(before: &DueRevocation, lost: &[Window]) -> bool {
     let then: Windows = before.lost.iter().copied().collect();
-    let seen_until = later(before.since, horizon);
-    lost.iter().filter_map(|lost| lost.until(seen_until)).all(|lost| then.cover(lost))
+    lost.iter().all(|lost| then.cover(*lost))
 }
 
 /// Whether a person's own window only makes room for the right one.
