@@ -20,6 +20,25 @@ fn everywhere(proxy: &ConnectProxy, credentials: &str) -> Vec<(&'static str, Str
         .to_vec()
 }
 
+/// A scene whose upstreams have names that only the proxy knows, the proxy, and the variable that makes the service trust
+/// their certificates. PagerDuty speaks this protocol.
+async fn behind_a_proxy(protocol: &'static str) -> (Scene, ConnectProxy, (&'static str, String)) {
+    let authority = Authority::new("a company");
+    let scene = Scene::prepared(Config::default()).await;
+    let (pagerduty, strongdm) = (authority.signs(PAGERDUTY), authority.signs(STRONGDM));
+    let proxy = ConnectProxy::to(&[
+        Behind { name: PAGERDUTY, identity: &pagerduty, protocol, url: scene.pagerduty.url() },
+        Behind { name: STRONGDM, identity: &strongdm, protocol: "h2", url: scene.strongdm.url() },
+    ])
+    .await;
+    let text = scene.config.text(&format!("https://{PAGERDUTY}"), &format!("https://{STRONGDM}"));
+    scene.write_config(&text);
+    let trusted = scene.dir().join("company.pem");
+    std::fs::write(&trusted, authority.pem()).expect("a writable directory");
+    let trust = ("SSL_CERT_FILE", trusted.to_str().expect("a plain name").to_owned());
+    (scene, proxy, trust)
+}
+
 #[tokio::test]
 async fn what_stays_on_this_machine_goes_through_no_proxy() {
     let proxy = ConnectProxy::to(&[]).await;
@@ -35,19 +54,7 @@ async fn what_stays_on_this_machine_goes_through_no_proxy() {
 
 #[tokio::test]
 async fn both_upstreams_are_reached_through_the_proxy_unless_it_is_told_not_to() {
-    let authority = Authority::new("a company");
-    let mut scene = Scene::prepared(Config::default()).await;
-    let (pagerduty, strongdm) = (authority.signs(PAGERDUTY), authority.signs(STRONGDM));
-    let proxy = ConnectProxy::to(&[
-        Behind { name: PAGERDUTY, identity: &pagerduty, protocol: "http/1.1", url: scene.pagerduty.url() },
-        Behind { name: STRONGDM, identity: &strongdm, protocol: "h2", url: scene.strongdm.url() },
-    ])
-    .await;
-    let text = scene.config.text(&format!("https://{PAGERDUTY}"), &format!("https://{STRONGDM}"));
-    scene.write_config(&text);
-    let trusted = scene.dir().join("company.pem");
-    std::fs::write(&trusted, authority.pem()).expect("a writable directory");
-    let trust = ("SSL_CERT_FILE", trusted.to_str().expect("a plain name").to_owned());
+    let (mut scene, proxy, trust) = behind_a_proxy("http/1.1").await;
 
     scene.variables = vec![trust.clone(), ("NO_PROXY", ".test".to_owned())];
     scene.variables.extend(everywhere(&proxy, ""));
@@ -77,20 +84,8 @@ async fn both_upstreams_are_reached_through_the_proxy_unless_it_is_told_not_to()
 
 #[tokio::test]
 async fn a_connection_on_which_nothing_is_answered_is_given_up_for_a_fresh_one() {
-    let authority = Authority::new("a company");
-    let mut scene = Scene::prepared(Config::default()).await;
-    let (pagerduty, strongdm) = (authority.signs(PAGERDUTY), authority.signs(STRONGDM));
-    let proxy = ConnectProxy::to(&[
-        Behind { name: PAGERDUTY, identity: &pagerduty, protocol: "h2", url: scene.pagerduty.url() },
-        Behind { name: STRONGDM, identity: &strongdm, protocol: "h2", url: scene.strongdm.url() },
-    ])
-    .await;
-    let text = scene.config.text(&format!("https://{PAGERDUTY}"), &format!("https://{STRONGDM}"));
-    scene.write_config(&text);
-    let trusted = scene.dir().join("company.pem");
-    std::fs::write(&trusted, authority.pem()).expect("a writable directory");
-    let trusted = trusted.to_str().expect("a plain name").to_owned();
-    scene.variables = vec![("SSL_CERT_FILE", trusted), ("HTTPS_PROXY", format!("http://{}", proxy.address))];
+    let (mut scene, proxy, trust) = behind_a_proxy("h2").await;
+    scene.variables = vec![trust, ("HTTPS_PROXY", format!("http://{}", proxy.address))];
     scene.start().await;
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
 
