@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) refusals: Vec<Refusal>,
     /// What earlier looks found due to be revoked.
     pub(crate) due: DueRevocations,
+    /// When the look began: nothing in it is an answer to an earlier question than this, but what the cache trusts.
+    pub(crate) asked_at: DateTime<Utc>,
     /// When the last upstream answered; what was decided before that moment has seen less.
     pub(crate) seen_at: DateTime<Utc>,
 }

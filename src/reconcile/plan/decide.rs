@@ -17,18 +17,19 @@ use crate::{
     reconcile::world::World,
 };
 
-/// Decides what to do at `now`, the moment at which the look at `world` began.
+/// Decides what to do at `now`. Which look this is, the first at something or one that confirms another, depends on when
+/// `world` was asked, so deciding again later by the same answers confirms nothing.
 ///
 /// Planning again after the plan was carried out gives no actions; the order of anything in `world` does not matter.
 pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, released: Released) -> Plan {
-    let looked_at = now;
+    let exactly = now;
     // Windows are whole seconds; a rest of one would make the horizon differ between two of them.
     let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);
     let pairs = pairs::gather(now, settings.horizon, world, &claims);
     let due = decide(&pairs, &BTreeSet::new());
-    let review = review(looked_at, settings, world, &pairs, &due, released);
-    let decisions = retain(looked_at, &pairs, due, &review);
+    let review = review(exactly, settings, world, &pairs, &due, released);
+    let decisions = retain(exactly, &pairs, due, &review);
 
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
     plan.wanted = claims.certain.iter().map(Wanted::from).collect();
@@ -58,12 +59,7 @@ fn decide(pairs: &[PairFacts<'_>], retained: &BTreeSet<LedgerRow>) -> Vec<Decisi
 
 /// Decides again with everything left in place that may not go yet. What stays may make other grants of its pair
 /// superfluous, which takes looks of its own, so they stay, too.
-fn retain(
-    looked_at: DateTime<Utc>,
-    pairs: &[PairFacts<'_>],
-    due: Vec<Decision>,
-    review: &Review,
-) -> Vec<Decision> {
+fn retain(now: DateTime<Utc>, pairs: &[PairFacts<'_>], due: Vec<Decision>, review: &Review) -> Vec<Decision> {
     let mut retained: BTreeSet<LedgerRow> = review.held.union(&review.awaiting).copied().collect();
     if retained.is_empty() {
         return due;
@@ -71,7 +67,7 @@ fn retain(
     let reviewed: BTreeSet<LedgerRow> = rows(&due, |_| true);
     loop {
         let decisions = decide(pairs, &retained);
-        let new = rows(&decisions, |due| !reviewed.contains(&due.row) && needs_second_look(looked_at, due));
+        let new = rows(&decisions, |due| !reviewed.contains(&due.row) && needs_second_look(now, due));
         if new.is_empty() {
             return decisions;
         }

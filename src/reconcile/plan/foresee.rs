@@ -26,7 +26,7 @@ pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, re
     let unchanged_more = made.len();
     world.ledger.extend(made);
     world.due = first.due.clone();
-    let since = later(now, -BETWEEN_LOOKS);
+    let since = later(world.asked_at, -BETWEEN_LOOKS);
     for DueRevocation { since: looked, lost, .. } in world.due.due.values_mut() {
         *looked = since.min(*looked);
         *lost = Window::new(since, FOREVER).into_iter().collect();

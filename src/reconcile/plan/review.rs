@@ -63,7 +63,7 @@ pub(super) fn needs_second_look(now: DateTime<Utc>, revocation: &Revocation) -> 
     }
 }
 
-/// Reviews what `decisions` about `pairs` would revoke. `now` is when the look began.
+/// Reviews what `decisions` about `pairs` would revoke.
 pub(super) fn review(
     now: DateTime<Utc>,
     settings: &Settings,
@@ -109,11 +109,11 @@ fn find_due<'p>(
                 .is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
             let lost = to_the_end(facts, own, lost);
             let agreed = before.filter(|before| agrees(before, &lost));
-            let since = agreed.map_or(world.seen_at.max(now), |before| before.since);
+            let since = agreed.map_or(world.seen_at.max(world.asked_at), |before| before.since);
             due.push(Due {
                 own,
                 since,
-                is_agreed: agreed.is_some() && now - since >= BETWEEN_LOOKS,
+                is_agreed: agreed.is_some() && world.asked_at - since >= BETWEEN_LOOKS,
                 was_held: before.is_some_and(|before| before.held),
                 counts: own.grant.window.start() <= later(now, SOON)
                     && !is_handed_over

@@ -259,7 +259,7 @@ impl Simulation {
 
     /// Planning the result of a pass gives nothing to write.
     fn plan_again(&self, now: DateTime<Utc>, observed: &World, released: Released) {
-        let mut world = observed.clone();
+        let mut world = World { asked_at: now, ..observed.clone() };
         self.twin.recall(now, &mut world);
         let again = plan(now, &self.settings, &world, released);
         assert!(again.pairs.is_empty() && again.relabelled.is_empty(), "seed {}, {now}: {again}", self.seed);

@@ -40,7 +40,8 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn plan(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, self.released)
+        let world = World { asked_at: self.now, ..self.world.clone() };
+        plan(self.now, &self.settings, &world, self.released)
     }
 }
 

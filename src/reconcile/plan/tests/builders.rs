@@ -248,7 +248,8 @@ impl Scene {
 
     /// The plan of a first look, which remembers nothing of an earlier one.
     pub(in crate::reconcile::plan) fn first_look(&self) -> Plan {
-        plan(self.now, &self.settings, &self.world, Released::Nothing)
+        let world = World { asked_at: self.now, ..self.world.clone() };
+        plan(self.now, &self.settings, &world, Released::Nothing)
     }
 
     /// The plan of a look that agrees with every earlier one.
@@ -257,7 +258,7 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn plan_releasing(&self, released: Released) -> Plan {
-        let mut world = self.world.clone();
+        let mut world = World { asked_at: self.now, ..self.world.clone() };
         agree(&mut world.due, &world.ledger, self.now);
         plan(self.now, &self.settings, &world, released)
     }

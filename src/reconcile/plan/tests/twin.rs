@@ -107,7 +107,7 @@ impl Twin {
     ) -> (Plan, bool) {
         let mut failed = false;
         for round in 1.. {
-            let mut world = observed.clone();
+            let mut world = World { asked_at: now, ..observed.clone() };
             self.recall(now, &mut world);
             let decided = plan(now, settings, &world, released);
             self.due = decided.due.clone();

@@ -6,7 +6,10 @@ use insta::assert_snapshot;
 use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
 use crate::{
     model::SecondGrant,
-    reconcile::plan::{Action, Plan},
+    reconcile::{
+        plan::{Action, Plan, Released, plan},
+        world::World,
+    },
 };
 
 /// Day is relieved by night before the end of the shift.
@@ -128,4 +131,16 @@ fn the_second_look_is_where_the_grant_came_from() {
     scene.settings.rules = vec![schedule_rule("db", &["PX"])];
     let scene = scene.on_call(schedule("PX"), []);
     assert!(everywhere(&scene), "no rule names the schedule any more");
+}
+
+#[test]
+fn deciding_again_by_the_same_answers_is_no_second_look() {
+    let scene = relieved();
+    let first = scene.first_look();
+    let mut world = World { asked_at: scene.now, due: first.due, ..scene.world.clone() };
+    let later = scene.now + TimeDelta::seconds(60);
+    let by_the_same_answers = plan(later, &scene.settings, &world, Released::Nothing);
+    assert!(revoked(&by_the_same_answers).is_empty());
+    world.asked_at = later;
+    assert_eq!(revoked(&plan(later, &scene.settings, &world, Released::Nothing)), [1]);
 }
