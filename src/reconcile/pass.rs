@@ -175,7 +175,7 @@ impl PassRunner {
             self.take_in(report, log, context, &request.scope, &world, &plan).await?;
             let round = Round {
                 plan,
-                planned_with: world.second_grant,
+                planned_with: world.recorded.second_grant,
                 deadline: began + BEGIN_WRITES,
                 is_last: round == ROUNDS,
             };
@@ -205,7 +205,7 @@ impl PassRunner {
         if let Some(world) = self.observe(&self.onlooker, now, &request.scope, began + OBSERVE).await? {
             let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
-            report.take_unreadable(&world.unreadable);
+            report.take_unreadable(&world.recorded.unreadable);
             report.take_actions(&plan);
         } else {
             report.unknown.extend(self.unobserved());
@@ -282,7 +282,7 @@ impl PassRunner {
         plan: &Plan,
     ) -> Result<(), store::Error> {
         let now = context.now;
-        if plan.due != world.due {
+        if plan.due != world.recorded.due {
             // Before anything is revoked, or what is held could be forgotten.
             DUE_REVOCATIONS.write_holding(&self.store, context.proof(), &plan.due).await?;
         }
@@ -294,7 +294,7 @@ impl PassRunner {
             log.record_ahead(&self.metrics, found, &plan.unknown);
         }
         report.take_decisions(plan);
-        report.take_unreadable(&world.unreadable);
+        report.take_unreadable(&world.recorded.unreadable);
         report.unreported.asked = world.on_calls.keys().cloned().collect();
         report.unreported.ahead = Some(ahead);
         Ok(())

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Account, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal,
-    Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId,
+    Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId, Window,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -23,20 +23,10 @@ pub(crate) struct World {
     pub(crate) accounts: BTreeMap<Email, Observed<AccountMatch>>,
     /// strongDM's resources by how rules name them.
     pub(crate) resources: BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
-    /// Our grants that have not ended.
-    pub(crate) ledger: Vec<OwnGrant>,
-    /// Grants that somebody else made; they matter only where strongDM refuses a second one.
-    pub(crate) foreign: Vec<ForeignGrant>,
-    /// Account and resource pairs for which an earlier write has an unknown outcome.
-    pub(crate) unsettled: Vec<Pair>,
-    /// Rows of our ledger that cannot be read. Their pairs are among the unsettled ones.
-    pub(crate) unreadable: Vec<Unknown>,
-    /// What strongDM was last seen to do with a second grant.
-    pub(crate) second_grant: SecondGrant,
-    /// Pairs for which strongDM refused a grant although none was seen in the way.
-    pub(crate) refusals: Vec<Refusal>,
-    /// What earlier looks found due to be revoked.
-    pub(crate) due: DueRevocations,
+    /// What our own store tells.
+    pub(crate) recorded: Recorded,
+    /// The stretch of time that PagerDuty was asked about; none if it was not asked.
+    pub(crate) asked: Option<Window>,
     /// When the look began: nothing in it is an answer to an earlier question than this, but what the cache trusts.
     pub(crate) asked_at: DateTime<Utc>,
     /// When the last upstream answered; what was decided before that moment has seen less.
@@ -44,12 +34,6 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world of which nothing but this is known.
-    pub(crate) fn of(recorded: Recorded) -> Self {
-        let Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, due } = recorded;
-        Self { ledger, foreign, unsettled, unreadable, second_grant, refusals, due, ..Self::default() }
-    }
-
     /// The on-calls of all schedules and policies that answered.
     pub(crate) fn seen_on_calls(&self) -> impl Iterator<Item = &OnCall> {
         self.on_calls.values().flat_map(|answer| match answer {
@@ -65,12 +49,12 @@ impl World {
     }
 }
 
-/// The part of the [`World`] that our own store tells, under the same names. Empty for whoever has no store.
+/// The part of the [`World`] that our own store tells. Empty for whoever has no store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// Our grants that have not ended.
     pub(crate) ledger: Vec<OwnGrant>,
-    /// Grants that somebody else made, as last seen.
+    /// Grants that somebody else made, as last seen; they matter only where strongDM refuses a second one.
     pub(crate) foreign: Vec<ForeignGrant>,
     /// Pairs for which an earlier write has an unknown outcome.
     pub(crate) unsettled: Vec<Pair>,
@@ -78,7 +62,7 @@ pub(crate) struct Recorded {
     pub(crate) unreadable: Vec<Unknown>,
     /// What strongDM was last seen to do with a second grant.
     pub(crate) second_grant: SecondGrant,
-    /// Refusals that still hold.
+    /// Pairs for which strongDM refused a grant although none was seen in the way, as long as that holds.
     pub(crate) refusals: Vec<Refusal>,
     /// What earlier looks found due to be revoked.
     pub(crate) due: DueRevocations,

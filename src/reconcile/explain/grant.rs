@@ -46,7 +46,7 @@ impl<'k> Coverage<'k> {
         let was = |grant: &&Grant| covers(grant) && at < known.now && !was_gone(grant, at, &history);
         let is_theirs =
             |foreign: &&ForeignGrant| pair.as_ref() == Some(&foreign.pair) && foreign.window.contains(at);
-        let foreign = known.world.foreign.iter().find(is_theirs);
+        let foreign = known.world.recorded.foreign.iter().find(is_theirs);
         Self {
             ours: live.or_else(|| known.made.iter().find(was)),
             unsettled: entries()
@@ -70,7 +70,7 @@ impl<'k> Coverage<'k> {
         }
         let is_unreadable =
             |row: &&Unknown| matches!(&row.about, Asked::Write(pair) if Some(pair) == self.pair.as_ref());
-        if let Some(row) = known.world.unreadable.iter().find(is_unreadable) {
+        if let Some(row) = known.world.recorded.unreadable.iter().find(is_unreadable) {
             return Link::unknown(kind, row.error.to_string());
         }
         if self.unsettled.is_some()

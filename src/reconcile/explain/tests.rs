@@ -116,9 +116,9 @@ impl Story {
         for entry in &self.ledger {
             let grant = &entry.own.grant;
             if matches!(entry.state, State::Creating | State::Revoking) {
-                world.unsettled.push(grant.pair());
+                world.recorded.unsettled.push(grant.pair());
             }
-            world.ledger.push(entry.own.clone());
+            world.recorded.ledger.push(entry.own.clone());
         }
         let now = at(0);
         let plan = foresee(now, &self.settings, &world, Released::Nothing);
@@ -230,7 +230,7 @@ fn somebody_elses_grant_counts_as_access() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
     let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
-    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
+    story.world.recorded.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
     assert_eq!(story.tells("bo@example.com", 0, "ag-x, which somebody else made"), (Access::Yes, None));
 }
 
@@ -239,7 +239,7 @@ fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
     let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
-    story.world.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
+    story.world.recorded.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
     let remedy = story.ask("bo@example.com", Some("db"), 0).resources.remove(0).remedy;
     assert!(remedy.contains("remove it in strongDM by hand"), "{remedy}");
 
@@ -288,7 +288,7 @@ fn what_was_done_is_told_with_its_grant_and_window() {
 #[test]
 fn what_waits_for_another_grant_is_expected_after_its_end() {
     let mut story = Story::new();
-    story.world.second_grant = SecondGrant::Refused;
+    story.world.recorded.second_grant = SecondGrant::Refused;
     story.shifts(vec![shift("ana", -1, 2), shift("ana", 6, 8)]);
     assert_eq!(
         story.tells("ana@example.com", 7, "in the way until"),

@@ -97,7 +97,7 @@ impl Observer {
         asked: Window,
         recorded: Recorded,
     ) -> World {
-        let mut world = World { asked_at: now, ..World::of(recorded) };
+        let mut world = World { recorded, asked: Some(asked), asked_at: now, ..World::default() };
         world.resources = self.resources(now).await;
         let rules = in_scope(&self.settings.rules, scope, &world.resources);
         let sources: BTreeSet<Source> = rules.iter().flat_map(|rule| rule.sources()).collect();

@@ -85,7 +85,7 @@ fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
     let is_asked =
         |own: &&OwnGrant| own.causes.iter().any(|cause| world.on_calls.contains_key(&cause.source));
     let is_held = |row: &LedgerRow| review.due.due.get(row).is_some_and(|due| due.held);
-    let others = world.ledger.iter().filter(is_asked).map(|own| own.row).filter(is_held);
+    let others = world.recorded.ledger.iter().filter(is_asked).map(|own| own.row).filter(is_held);
     others.chain(review.held.iter().copied()).collect()
 }
 

@@ -15,19 +15,19 @@ pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, re
         return first;
     }
     let mut world = world.clone();
-    let rows = (world.ledger.iter().map(|own| own.row.number()).max().unwrap_or_default() + 1..)
+    let rows = (world.recorded.ledger.iter().map(|own| own.row.number()).max().unwrap_or_default() + 1..)
         .map(LedgerRow::from);
     let made: Vec<OwnGrant> =
         rows.zip(first.actions()).filter_map(|(row, action)| made(row, action)).collect();
     let gone = |own: &OwnGrant| {
         first.actions().any(|action| matches!(action, Action::Revoke(due) if due.row == own.row))
     };
-    world.ledger.retain(|own| !gone(own));
+    world.recorded.ledger.retain(|own| !gone(own));
     let unchanged_more = made.len();
-    world.ledger.extend(made);
-    world.due = first.due.clone();
+    world.recorded.ledger.extend(made);
+    world.recorded.due = first.due.clone();
     let since = later(world.asked_at, -BETWEEN_LOOKS);
-    for DueRevocation { since: looked, lost, .. } in world.due.due.values_mut() {
+    for DueRevocation { since: looked, lost, .. } in world.recorded.due.due.values_mut() {
         *looked = since.min(*looked);
         *lost = Window::new(since, FOREVER).into_iter().collect();
     }

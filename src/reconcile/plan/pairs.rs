@@ -62,7 +62,7 @@ pub(super) fn gather<'a>(
     all_claims: &'a Claims,
 ) -> Vec<PairFacts<'a>> {
     let facts = |pair: &Pair, email: &'a Email, resource: &'a str| {
-        let refusals = world.refusals.iter().filter(|refusal| refusal.pair == *pair);
+        let refusals = world.recorded.refusals.iter().filter(|refusal| refusal.pair == *pair);
         PairFacts {
             pair: pair.clone(),
             email,
@@ -70,9 +70,9 @@ pub(super) fn gather<'a>(
             claims: Vec::new(),
             ours: Vec::new(),
             foreign: Vec::new(),
-            unsettled: world.unsettled.contains(pair),
+            unsettled: world.recorded.unsettled.contains(pair),
             refused_until: refusals.map(|refusal| refusal.until).filter(|until| *until > now).max(),
-            second_grant: world.second_grant,
+            second_grant: world.recorded.second_grant,
             all_claims,
             now,
             horizon,
@@ -84,12 +84,12 @@ pub(super) fn gather<'a>(
         let of_pair = pairs.entry(pair.clone()).or_insert_with_key(|pair| facts(pair, email, resource));
         of_pair.claims.push(claim);
     }
-    for own in world.ledger.iter().filter(|own| own.grant.window.end() > now) {
+    for own in world.recorded.ledger.iter().filter(|own| own.grant.window.end() > now) {
         let Grant { resource, email, .. } = &own.grant;
         let of_pair = pairs.entry(own.grant.pair()).or_insert_with_key(|pair| facts(pair, email, resource));
         of_pair.ours.push(own);
     }
-    for foreign in world.foreign.iter().filter(|foreign| foreign.window.end() > now) {
+    for foreign in world.recorded.foreign.iter().filter(|foreign| foreign.window.end() > now) {
         if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
             of_pair.foreign.push(foreign);
         }

@@ -56,8 +56,8 @@ impl Case {
     }
 
     fn left_alone(&self, pair: &Pair) -> bool {
-        let is_refused = self.world.refusals.iter().any(|refusal| refusal.pair == *pair);
-        is_refused || self.world.unsettled.contains(pair)
+        let is_refused = self.world.recorded.refusals.iter().any(|refusal| refusal.pair == *pair);
+        is_refused || self.world.recorded.unsettled.contains(pair)
     }
 
     /// Whether a look-up that failed, or a person who cannot be used, protects `grant` at `hour`.
@@ -68,16 +68,16 @@ impl Case {
     /// Removes the grants that strongDM would have refused.
     fn without_conflicts(mut self) -> Self {
         let all = self.world.clone();
-        (self.world.ledger, self.world.foreign) = (Vec::new(), Vec::new());
+        (self.world.recorded.ledger, self.world.recorded.foreign) = (Vec::new(), Vec::new());
         let mut twin = Twin::new(self.really, &World::default());
-        for own in all.ledger {
+        for own in all.recorded.ledger {
             if twin.add(self.now, own.grant.pair(), own.grant.window) {
-                self.world.ledger.push(own);
+                self.world.recorded.ledger.push(own);
             }
         }
-        for foreign in all.foreign {
+        for foreign in all.recorded.foreign {
             if twin.add(self.now, foreign.pair.clone(), foreign.window) {
-                self.world.foreign.push(foreign);
+                self.world.recorded.foreign.push(foreign);
             }
         }
         self
@@ -97,7 +97,7 @@ proptest! {
     fn coverage_is_exact_for_everything_known(case in any_case()) {
         let case = Case { really: SecondGrant::Taken, ..case };
         let mut case = case;
-        case.world.second_grant = SecondGrant::Taken;
+        case.world.recorded.second_grant = SecondGrant::Taken;
         let mut twin = Twin::new(case.really, &case.world);
         let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.released, &mut healthy);
         let held: BTreeSet<&GrantId> = plan.held.iter().filter_map(|grant| grant.id.as_ref()).collect();
@@ -148,17 +148,17 @@ proptest! {
         let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         for Revocation { row, grant, reason, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
-            let own = case.world.ledger.iter().find(is_this);
+            let own = case.world.recorded.ledger.iter().find(is_this);
             prop_assert!(own.is_some(), "{grant} is not ours");
             let pair = grant.pair();
-            prop_assert!(!case.world.unsettled.contains(&pair));
+            prop_assert!(!case.world.recorded.unsettled.contains(&pair));
             let certain: Vec<bool> =
                 in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
             let possible = own.is_some_and(|own| case.protects(own, 0));
             let right = match reason {
                 RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
                 RevocationReason::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
-                RevocationReason::Duplicate => !possible && case.world.ledger.iter().any(|other| {
+                RevocationReason::Duplicate => !possible && case.world.recorded.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
                     let in_the_way = |due: &Revocation| due.row == other.row && due.reason == RevocationReason::InTheWay;
@@ -174,7 +174,7 @@ proptest! {
                     });
                     // What is possibly wanted may only go if it is certainly wanted too, and so comes back.
                     replaced
-                        && case.world.second_grant == SecondGrant::Refused
+                        && case.world.recorded.second_grant == SecondGrant::Refused
                         && (!possible || !certain.contains(&false))
                 }
             };
@@ -206,7 +206,7 @@ proptest! {
             prop_assert!(!case.left_alone(&pair), "{grant}");
             let in_pair = |other: &&Grant| other.joins(&pair);
             let others = creations(&plan).enumerate().filter(|(other, _)| *other != index);
-            let staying = case.world.ledger.iter().filter(|own| !revoked.contains(&own.row));
+            let staying = case.world.recorded.ledger.iter().filter(|own| !revoked.contains(&own.row));
             let ours = others.map(|(_, new)| &new.grant).chain(staying.map(|own| &own.grant));
             let ours: Vec<Window> = ours
                 .filter(in_pair)
@@ -214,11 +214,11 @@ proptest! {
                 .map(|other| other.window)
                 .collect();
             prop_assert!(ours.iter().all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
-            let foreign = case.world.foreign.iter().filter(|other| {
+            let foreign = case.world.recorded.foreign.iter().filter(|other| {
                 other.pair == pair && other.window.end() > at(0)
             });
             let mut foreign = foreign.map(|other| other.window);
-            match case.world.second_grant {
+            match case.world.recorded.second_grant {
                 SecondGrant::Taken => {}
                 SecondGrant::RefusedIfOverlapping => {
                     prop_assert!(foreign.all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
@@ -233,11 +233,11 @@ proptest! {
     #[test]
     fn nobody_loses_access_by_one_look(case in any_case()) {
         let plan = case.plan();
-        let before = &case.world.due.due;
+        let before = &case.world.recorded.due.due;
         for Revocation { row, grant, .. } in revocations(&plan).filter(|due| due.grant.window.contains(case.now)) {
             prop_assert!(before.contains_key(row), "{grant} goes at the first look\n{plan}");
         }
-        let ours = case.world.ledger.iter().filter(|own| own.grant.window.end() > case.now).count();
+        let ours = case.world.recorded.ledger.iter().filter(|own| own.grant.window.end() > case.now).count();
         let stay = plan.unchanged + plan.held.len() + plan.awaiting.len();
         prop_assert_eq!(stay + revocations(&plan).count(), ours, "{}", plan);
         prop_assert_eq!(plan.awaiting.is_empty(), plan.second_look.is_none());
@@ -247,7 +247,7 @@ proptest! {
     fn the_guard_lets_no_more_people_go_than_it_may(case in any_case()) {
         let plan = case.plan();
         let gone: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
-        let has_a_place = |grant: &Grant| case.world.ledger.iter().any(|own| {
+        let has_a_place = |grant: &Grant| case.world.recorded.ledger.iter().any(|own| {
             own.grant.resource_id == grant.resource_id
                 && own.grant.window.contains(case.now)
                 && !gone.contains(&own.row)
@@ -288,10 +288,10 @@ proptest! {
     fn the_order_of_anything_does_not_matter(case in any_case(), by in 0..24_usize) {
         let mut other = case.clone();
         let world = &mut other.world;
-        shuffle(&mut world.ledger, by);
-        shuffle(&mut world.foreign, by);
-        shuffle(&mut world.unsettled, by);
-        shuffle(&mut world.refusals, by);
+        shuffle(&mut world.recorded.ledger, by);
+        shuffle(&mut world.recorded.foreign, by);
+        shuffle(&mut world.recorded.unsettled, by);
+        shuffle(&mut world.recorded.refusals, by);
         for answer in world.on_calls.values_mut() {
             if let crate::model::Observed::Known(on_calls) = answer {
                 shuffle(on_calls, by);
@@ -322,7 +322,7 @@ proptest! {
     #[test]
     fn no_write_that_fails_takes_access_away(case in prop_oneof![any_case(), known_case()], faults in vec(0..4_u8, 1..8)) {
         let mut case = case;
-        case.world.second_grant = SecondGrant::Taken;
+        case.world.recorded.second_grant = SecondGrant::Taken;
         let before = Twin::new(case.really, &case.world);
         let mut after = before.clone();
         let mut faults = faults.into_iter().cycle();
@@ -343,10 +343,10 @@ proptest! {
     ) {
         let mut case = case;
         if agreed {
-            (case.really, case.world.second_grant) = (SecondGrant::Refused, SecondGrant::Refused);
+            (case.really, case.world.recorded.second_grant) = (SecondGrant::Refused, SecondGrant::Refused);
         }
         // What is believed may differ from the truth only as long as nothing that is there contradicts it.
-        let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
+        let case = if case.really == case.world.recorded.second_grant { case } else { case.without_conflicts() };
         let before = Twin::new(case.really, &case.world);
         let mut after = before.clone();
         let (plan, _) = after.pass(case.now, &case.settings, &case.world, case.released, &mut healthy);
@@ -355,7 +355,7 @@ proptest! {
 
     #[test]
     fn waking_up_as_told_gives_coverage_at_every_instant(case in known_case()) {
-        let case = if case.really == case.world.second_grant { case } else { case.without_conflicts() };
+        let case = if case.really == case.world.recorded.second_grant { case } else { case.without_conflicts() };
         let mut twin = Twin::new(case.really, &case.world);
         let pass = |twin: &mut Twin, now| {
             twin.pass(now, &case.settings, &case.world, case.released, &mut healthy).0
@@ -396,7 +396,7 @@ fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -
 
 /// Compares access at `hour` with what is wanted, in a world where everything is known.
 fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), TestCaseError> {
-    let refused = case.really.max(case.world.second_grant);
+    let refused = case.really.max(case.world.recorded.second_grant);
     for pair in pairs() {
         let (at_hour, later) = (at(hour), span(hour, i64::from(u16::MAX)));
         let ours = || twin.ledger.iter().filter(|own| own.grant.joins(&pair));

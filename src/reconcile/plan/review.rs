@@ -103,7 +103,7 @@ fn find_due<'p>(
         for revocation in decision.revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
             let Some(own) = facts.ours.iter().find(|own| own.row == revocation.row) else { continue };
             let lost = lost(facts, own, &wanted, &going);
-            let before = world.due.due.get(&own.row);
+            let before = world.recorded.due.due.get(&own.row);
             let is_handed_over = places
                 .get(&own.grant.resource_id)
                 .is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
@@ -194,7 +194,8 @@ fn guard(
     let counting = due.iter().filter(|due| due.counts && (due.is_agreed || due.was_held)).count();
     let seen: BTreeSet<LedgerRow> = due.iter().map(|due| due.own.row).collect();
     let wanted_again = wanted(pairs);
-    let elsewhere = world.due.held().filter(|row| !seen.contains(row) && !wanted_again.contains(row)).count();
+    let elsewhere =
+        world.recorded.due.held().filter(|row| !seen.contains(row) && !wanted_again.contains(row)).count();
     let lately = lately(now, world).filter(|(row, _)| !seen.contains(row)).count();
     match counting {
         _ if counting + elsewhere + lately <= settings.max_revocations => Verdict::Free,
@@ -206,7 +207,7 @@ fn guard(
 
 /// The revocations that counted within the last minute, beside those that count because they are held.
 fn lately(now: DateTime<Utc>, world: &World) -> impl Iterator<Item = (LedgerRow, DateTime<Utc>)> {
-    let DueRevocations { due, counted } = &world.due;
+    let DueRevocations { due, counted } = &world.recorded.due;
     let counted = counted.iter().map(|(row, at)| (*row, *at));
     counted.filter(move |(row, at)| now - *at < COUNTED_FOR && !due.get(row).is_some_and(|due| due.held))
 }
@@ -249,8 +250,9 @@ fn remember(
     review: &Review,
     verdict: Verdict,
 ) -> DueRevocations {
-    let live: BTreeSet<LedgerRow> = world.ledger.iter().map(|own| own.row).collect();
-    let mut after = DueRevocations { due: world.due.due.clone(), counted: lately(now, world).collect() };
+    let live: BTreeSet<LedgerRow> = world.recorded.ledger.iter().map(|own| own.row).collect();
+    let mut after =
+        DueRevocations { due: world.recorded.due.due.clone(), counted: lately(now, world).collect() };
     for row in wanted(pairs) {
         after.due.remove(&row);
     }

@@ -84,13 +84,13 @@ fn cases(doubt: Doubt) -> BoxedStrategy<Case> {
             }
             let aliases: Aliases = alias.then(|| (address("p1"), address("p0"))).into_iter().collect();
             let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
-            (world.ledger, world.foreign) = ledger;
-            (world.unsettled, world.refusals) = setbacks;
+            (world.recorded.ledger, world.recorded.foreign) = ledger;
+            (world.recorded.unsettled, world.recorded.refusals) = setbacks;
             let (really, known, confirmed, is_second_look) = knowledge;
             let released = confirmed.map_or(Released::Nothing, Released::Held);
-            world.second_grant = known;
+            world.recorded.second_grant = known;
             if is_second_look {
-                agree(&mut world.due, &world.ledger, at(0));
+                agree(&mut world.recorded.due, &world.recorded.ledger, at(0));
             }
             Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, released, really }
         })

@@ -198,22 +198,22 @@ impl Scene {
     }
 
     pub(in crate::reconcile::plan) fn ours(mut self, ours: impl IntoIterator<Item = OwnGrant>) -> Self {
-        self.world.ledger.extend(ours);
+        self.world.recorded.ledger.extend(ours);
         self
     }
 
     pub(in crate::reconcile::plan) fn foreign(mut self, foreign: ForeignGrant) -> Self {
-        self.world.foreign.push(foreign);
+        self.world.recorded.foreign.push(foreign);
         self
     }
 
     pub(in crate::reconcile::plan) fn second_grant(mut self, second_grant: SecondGrant) -> Self {
-        self.world.second_grant = second_grant;
+        self.world.recorded.second_grant = second_grant;
         self
     }
 
     pub(in crate::reconcile::plan) fn refused(mut self, who: &str, until: i64) -> Self {
-        self.world.refusals.push(Refusal { pair: on_db(who), until: at(until) });
+        self.world.recorded.refusals.push(Refusal { pair: on_db(who), until: at(until) });
         self
     }
 
@@ -259,7 +259,7 @@ impl Scene {
 
     pub(in crate::reconcile::plan) fn plan_releasing(&self, released: Released) -> Plan {
         let mut world = World { asked_at: self.now, ..self.world.clone() };
-        agree(&mut world.due, &world.ledger, self.now);
+        agree(&mut world.recorded.due, &world.recorded.ledger, self.now);
         plan(self.now, &self.settings, &world, released)
     }
 

@@ -21,7 +21,7 @@ fn reorganised() -> Scene {
 
 /// What the next look is about, after a plan that was carried out.
 fn after(mut scene: Scene, plan: &Plan) -> Scene {
-    scene.world.due = plan.due.clone();
+    scene.world.recorded.due = plan.due.clone();
     let gone: Vec<LedgerRow> = plan
         .actions()
         .filter_map(|action| match action {
@@ -29,7 +29,7 @@ fn after(mut scene: Scene, plan: &Plan) -> Scene {
             Action::Create(_) => None,
         })
         .collect();
-    scene.world.ledger.retain(|own| !gone.contains(&own.row));
+    scene.world.recorded.ledger.retain(|own| !gone.contains(&own.row));
     scene
 }
 

@@ -60,30 +60,31 @@ pub(in crate::reconcile::plan) struct Twin {
 impl Twin {
     /// strongDM as `world` describes it.
     pub(in crate::reconcile::plan) fn new(really: SecondGrant, world: &World) -> Self {
-        let ours = world.ledger.iter().map(|own| remote(&own.grant));
+        let ours = world.recorded.ledger.iter().map(|own| remote(&own.grant));
         Self {
             really,
-            remote: ours.chain(world.foreign.iter().cloned()).collect(),
-            ledger: world.ledger.clone(),
+            remote: ours.chain(world.recorded.foreign.iter().cloned()).collect(),
+            ledger: world.recorded.ledger.clone(),
             unclear: Vec::new(),
-            seen_foreign: world.foreign.clone(),
-            second_grant: world.second_grant,
+            seen_foreign: world.recorded.foreign.clone(),
+            second_grant: world.recorded.second_grant,
             believed_until: DateTime::<Utc>::MAX_UTC,
-            refusals: world.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
-            due: world.due.clone(),
-            next: 1 + world.ledger.iter().map(|own| own.row.number()).max().unwrap_or(0),
+            refusals: world.recorded.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
+            due: world.recorded.due.clone(),
+            next: 1 + world.recorded.ledger.iter().map(|own| own.row.number()).max().unwrap_or(0),
         }
     }
 
     /// Puts what the store knows into `world`.
     pub(in crate::reconcile::plan) fn recall(&self, now: DateTime<Utc>, world: &mut World) {
-        world.ledger = self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
-        world.foreign.clone_from(&self.seen_foreign);
-        world.second_grant = self.knows(now);
-        world.due = self.due.clone();
+        world.recorded.ledger =
+            self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
+        world.recorded.foreign.clone_from(&self.seen_foreign);
+        world.recorded.second_grant = self.knows(now);
+        world.recorded.due = self.due.clone();
         let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
-        world.refusals = refusals.filter(|refusal| refusal.until > now).collect();
-        world.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
+        world.recorded.refusals = refusals.filter(|refusal| refusal.until > now).collect();
+        world.recorded.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
             Unclear::Creating(_, new) => Some(new.grant.pair()),
             Unclear::Revoking(row) => {
                 self.ledger.iter().find(|own| own.row == *row).map(|own| own.grant.pair())

@@ -19,7 +19,7 @@ fn relieved() -> Scene {
 
 /// The next look, so many milliseconds later, after `plan` was carried out as far as it revokes nothing.
 fn next(mut scene: Scene, plan: &Plan, ms: i64) -> Scene {
-    scene.world.due = plan.due.clone();
+    scene.world.recorded.due = plan.due.clone();
     scene.now += TimeDelta::milliseconds(ms);
     scene
 }
@@ -137,7 +137,8 @@ fn the_second_look_is_where_the_grant_came_from() {
 fn deciding_again_by_the_same_answers_is_no_second_look() {
     let scene = relieved();
     let first = scene.first_look();
-    let mut world = World { asked_at: scene.now, due: first.due, ..scene.world.clone() };
+    let mut world = World { asked_at: scene.now, ..scene.world.clone() };
+    world.recorded.due = first.due;
     let later = scene.now + TimeDelta::seconds(60);
     let by_the_same_answers = plan(later, &scene.settings, &world, Released::Nothing);
     assert!(revoked(&by_the_same_answers).is_empty());

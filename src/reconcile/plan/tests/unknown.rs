@@ -233,7 +233,7 @@ fn a_filter_that_is_refused_or_unknown_could_mean_any_resource() {
 fn pairs_with_an_unsettled_write_are_left_alone() {
     let mut scene =
         Scene::with_shifts([shift("day", 8, 30)]).ours([own(1, "day", 8, 20), own(2, "night", 8, 20)]);
-    scene.world.unsettled = vec![on_db("day")];
+    scene.world.recorded.unsettled = vec![on_db("day")];
     assert_snapshot!(scene.words(), @r"
     revoke    night@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
               because no rule wants this access any more

@@ -267,7 +267,7 @@ fn a_grant_that_stays_learns_its_new_causes() {
     let (row, causes) = &plan.relabelled[0];
     assert_eq!((row.number(), causes.len(), causes[0].rule.as_str()), (1, 1, "db"));
     let mut again = scene;
-    again.world.ledger[0].causes.clone_from(causes);
+    again.world.recorded.ledger[0].causes.clone_from(causes);
     assert_eq!(again.plan().relabelled, []);
 }
 
