@@ -38,5 +38,6 @@ mod two_looks;
 mod unknown;
 mod unreadable;
 mod upstream_proxy;
+mod urgency;
 mod webhook_command;
 mod writes;

@@ -11,7 +11,7 @@ mod settle;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 pub(super) use self::{
@@ -24,7 +24,7 @@ use self::{audited::AuditedFailures, brake::Brake, round::OUT_OF_TIME, second_gr
 use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
-    plan::{Action, PairActions, Revocation},
+    plan::{Action, PairActions, Queue, Revocation},
     report::{Attempt, Failure, PassReport},
 };
 use crate::{
@@ -91,7 +91,7 @@ impl Executor {
         self.brake.forget();
     }
 
-    /// Carries out the writes of a plan and records them in `report`.
+    /// Carries out the writes of a plan, begun in its order, and records them in `report`.
     pub(super) async fn execute(
         &self,
         context: &Context<'_>,
@@ -99,18 +99,27 @@ impl Executor {
         report: &mut PassReport,
     ) -> Result<Executed, store::Error> {
         let (pairs, at_once) = self.brake.begin(&round.plan.pairs, PAIRS_AT_ONCE);
-        let pairs: Vec<_> = pairs.map(|pair| self.execute_pair(context, round, pair)).collect();
-        let mut outcomes = stream::iter(pairs).buffer_unordered(at_once);
+        let mut queue = Queue::new(pairs);
+        let mut running = FuturesUnordered::new();
         let mut executed = Executed::Done;
         let mut error = None;
-        while let Some(outcome) = outcomes.next().await {
+        loop {
+            while running.len() < at_once
+                && let Some(turn) = queue.next()
+            {
+                running.push(async move { (self.execute_pair(context, round, turn.writes).await, turn) });
+            }
+            let Some((outcome, turn)) = running.next().await else { break };
             match outcome {
                 Ok(outcome) => {
                     report.created.extend(outcome.created);
                     report.revoked.extend(outcome.revoked);
                     report.failed.extend(outcome.failed);
                     if outcome.learned {
+                        // What follows was planned without knowing this.
                         executed = Executed::PlanAgain;
+                    } else {
+                        queue.finish(&turn);
                     }
                 }
                 Err(failed) => error = Some(failed),

@@ -1,9 +1,11 @@
 //! One plan of a pass with the terms on which it is carried out.
 
+use std::collections::HashSet;
+
 use tokio::time::Instant;
 
 use crate::{
-    model::{Grant, SecondGrant},
+    model::{AccountId, Grant, ResourceId, SecondGrant, Window},
     reconcile::{
         plan::{Action, Plan},
         report::{Attempt, Failure, PassReport},
@@ -36,19 +38,28 @@ pub(crate) enum Executed {
 impl Round {
     /// The writes that neither happened nor failed, because the pass was cut off.
     pub(crate) fn cut_off(&self, report: &PassReport) -> Vec<Failure> {
-        let mut failures = Vec::new();
-        for step in self.plan.actions() {
-            let done = match step {
-                Action::Create(_) => &report.created,
-                Action::Revoke(_) => &report.revoked,
+        let [created, revoked] =
+            [&report.created, &report.revoked].map(|done| done.iter().map(which).collect());
+        let failed: HashSet<_> = report.failed.iter().map(|failure| which(&failure.grant)).collect();
+        let is_over = |step: &&Action| {
+            let done: &HashSet<_> = match step {
+                Action::Create(_) => &created,
+                Action::Revoke(_) => &revoked,
             };
-            let grant = step.grant();
-            let is_this = |other: &Grant| other.pair() == grant.pair() && other.window == grant.window;
-            if !done.iter().any(is_this) && !report.failed.iter().any(|failure| is_this(&failure.grant)) {
-                let (action, grant) = (Attempt::from(step), grant.clone());
-                failures.push(Failure { action, grant, error: OUT_OF_TIME.into() });
-            }
-        }
-        failures
+            let this = which(step.grant());
+            done.contains(&this) || failed.contains(&this)
+        };
+        let undone = self.plan.actions().filter(|step| !is_over(step));
+        undone
+            .map(|step| Failure {
+                action: Attempt::from(step),
+                grant: step.grant().clone(),
+                error: OUT_OF_TIME.into(),
+            })
+            .collect()
     }
+}
+
+fn which(grant: &Grant) -> (&AccountId, &ResourceId, Window) {
+    (&grant.account_id, &grant.resource_id, grant.window)
 }

@@ -10,7 +10,8 @@ use crate::model::{
 /// What is to be done, and what was decided not to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The writes, by account and resource. Different pairs are independent of each other.
+    /// The writes in the order in which to begin them: the most urgent first; equally urgent ones by account and
+    /// resource. They are independent of each other.
     pub(crate) pairs: Vec<PairActions>,
     /// Grants that the guard keeps from being revoked.
     pub(crate) held: Vec<Grant>,
@@ -57,13 +58,26 @@ pub(crate) struct Wanted {
     pub(crate) source: Source,
 }
 
-/// The ordered writes for one account and resource.
+/// Writes for one account and resource that belong together, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PairActions {
     /// The account and the resource.
     pub(crate) pair: Pair,
+    /// How soon they are due.
+    pub(crate) urgency: Urgency,
     /// An action is not done if an earlier one that overlaps it failed.
     pub(crate) actions: Vec<Action>,
+}
+
+/// How soon a write is due; the smaller one comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// Somebody is on call and has no access.
+    Missing,
+    /// Somebody has access who is not on call, or has it by a grant for another time than the right one.
+    Ending,
+    /// It is about a window to come, which starts then.
+    Coming(DateTime<Utc>),
 }
 
 /// One write.
@@ -113,7 +127,7 @@ pub(crate) struct Deferred {
 }
 
 impl Plan {
-    /// All writes, those of one pair in their order.
+    /// All writes in their order.
     pub(crate) fn actions(&self) -> impl Iterator<Item = &Action> {
         self.pairs.iter().flat_map(|pair| &pair.actions)
     }

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
-    Action, PairActions, Plan, Released, Revocation, Settings, Wanted,
+    Action, Plan, Released, Revocation, Settings, Wanted,
     claims::Claims,
     coverage,
     pairs::{self, Decision, PairFacts},
     review::{Review, needs_second_look, review},
+    urgency,
 };
 use crate::{
     model::{FOREVER, LedgerRow, OwnGrant},
@@ -40,6 +41,7 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
         }
         add(&mut plan, &mut wakes, pair, decision);
     }
+    plan.pairs.sort_by_key(|writes| writes.urgency);
     let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {
         let ours = pairs.iter().flat_map(|facts| &facts.ours);
         ours.filter(|own| rows.contains(&own.row)).map(|own| own.grant.clone()).collect()
@@ -108,7 +110,5 @@ fn add(plan: &mut Plan, wakes: &mut BTreeSet<DateTime<Utc>>, facts: &PairFacts<'
     } else {
         creations.chain(revocations).collect()
     };
-    if !actions.is_empty() {
-        plan.pairs.push(PairActions { pair: pair.clone(), actions });
-    }
+    plan.pairs.extend(urgency::split(facts.now, pair, actions, facts.second_grant));
 }

@@ -15,6 +15,8 @@
 //!    the old one stays too.
 //! 4. `review.rs` lets go only what two complete looks agree on, and of that no more than the guard allows. `decide.rs`
 //!    decides again with all else left in place.
+//! 5. `urgency.rs` puts the writes in order, so that whoever is on call now waits for nobody's window of next week. Writes
+//!    that overlap stay together and in the order of 3.
 
 mod action;
 mod claims;
@@ -27,12 +29,14 @@ mod pairs;
 mod review;
 mod second_grant;
 mod settings;
+mod urgency;
 
 pub(crate) use self::{
-    action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Wanted},
+    action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wanted},
     decide::plan,
     foresee::foresee,
     settings::{Guard, Released, Settings},
+    urgency::Queue,
 };
 
 #[cfg(test)]

@@ -6,4 +6,5 @@ mod second_grant;
 pub(super) mod twin;
 mod two_looks;
 mod unknown;
+mod urgency;
 mod wishes;

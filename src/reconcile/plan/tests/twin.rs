@@ -142,7 +142,7 @@ impl Twin {
         }
         let knew = self.knows(now);
         let mut outcome = Outcome::default();
-        for PairActions { pair: _, actions } in &plan.pairs {
+        for PairActions { pair: _, urgency: _, actions } in &plan.pairs {
             let mut undone: Vec<Window> = Vec::new();
             for action in actions {
                 let window = action.grant().window;

@@ -35,12 +35,12 @@ fn swapped_shifts_swap_the_grants_and_make_the_new_ones_first() {
     let scene = Scene::with_shifts([shift("night", 8, 20), shift("day", 20, 32)])
         .ours([own(1, "day", 8, 20), own(2, "night", 20, 32)]);
     assert_snapshot!(scene.words(), @r#"
-    grant     day@corp.example on db from 2027-03-01T20:00:00Z until 2027-03-02T08:00:00Z (rules: db)
-              because of rule "db": user P-day is on call for schedule PS
-    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              because no rule wants this access any more
     grant     night@corp.example on db from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
               because of rule "db": user P-night is on call for schedule PS
+    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
+              because no rule wants this access any more
+    grant     day@corp.example on db from 2027-03-01T20:00:00Z until 2027-03-02T08:00:00Z (rules: db)
+              because of rule "db": user P-day is on call for schedule PS
     revoke    night@corp.example on db from 2027-03-01T20:00:00Z until 2027-03-02T08:00:00Z (rules: db)
               because no rule wants this access any more
     0 grants unchanged, 2 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
@@ -193,10 +193,10 @@ fn a_resource_that_a_filter_no_longer_matches_is_taken_back() {
         .resource(filter("tags:env=prod"), Observed::Known(ResourceMatch::Found(vec![resource("web")])))
         .ours([own(1, "day", 8, 20)]);
     assert_snapshot!(scene.words(), @r#"
-    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              because no rule wants this access any more
     grant     day@corp.example on web from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
               because of rule "db": user P-day is on call for schedule PS
+    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
+              because no rule wants this access any more
     0 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     "#);
 }
@@ -209,10 +209,10 @@ fn a_resource_made_anew_under_its_name_gets_a_new_grant() {
         .resource(named("db"), Observed::Known(ResourceMatch::Found(vec![found])))
         .ours([own(1, "day", 8, 20)]);
     assert_snapshot!(scene.words(), @r#"
-    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
-              because no rule wants this access any more
     grant     day@corp.example on db from 2027-03-01T12:00:00Z until 2027-03-01T20:00:00Z (rules: db)
               because of rule "db": user P-day is on call for schedule PS
+    revoke    day@corp.example on db from 2027-03-01T08:00:00Z until 2027-03-01T20:00:00Z (rules: db)
+              because no rule wants this access any more
     0 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     "#);
 }
