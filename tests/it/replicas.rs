@@ -97,19 +97,22 @@ async fn a_burst_over_all_replicas_leads_to_few_refreshes_and_is_served() {
 
 #[tokio::test]
 async fn a_killed_replicas_pass_is_taken_over() {
-    for after_work in [false, true] {
-        let replicas = Replicas::prepared(Config::default()).await;
-        let (mut one, other) = replicas.two().await;
-        replicas.scene.cem_takes_over();
-        let gate = hold(&replicas, "AccountGrants.Create", after_work);
-        until_held(&one, &gate).await;
-        one.kill();
-        swapped(&replicas, &other).await;
-        let creates = replicas.scene.strongdm.counts().creates;
-        assert_eq!(creates, 3, "two at first and one for the swap; after the work, it is adopted");
-        other.synced().await;
-        assert_eq!(replicas.scene.strongdm.counts().creates, creates);
-    }
+    // Both wait for the end of a lease.
+    tokio::join!(killed_in_a_creation(false), killed_in_a_creation(true));
+}
+
+async fn killed_in_a_creation(after_work: bool) {
+    let replicas = Replicas::prepared(Config::default()).await;
+    let (mut one, other) = replicas.two().await;
+    replicas.scene.cem_takes_over();
+    let gate = hold(&replicas, "AccountGrants.Create", after_work);
+    until_held(&one, &gate).await;
+    one.kill();
+    swapped(&replicas, &other).await;
+    let creates = replicas.scene.strongdm.counts().creates;
+    assert_eq!(creates, 3, "two at first and one for the swap; after the work, it is adopted");
+    other.synced().await;
+    assert_eq!(replicas.scene.strongdm.counts().creates, creates);
 }
 
 /// Where a replica is stopped in the middle of a write.

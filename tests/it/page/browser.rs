@@ -1,11 +1,12 @@
-//! A headless Chromium with a fresh profile, steered through its driver.
+//! A headless Chromium with a fresh profile, steered through the one driver of all tests.
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -13,6 +14,18 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use fantoccini::{Client, ClientBuilder, error::CmdError, wd::WebDriverCompatibleCommand};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
+
+use crate::support::{free_port, wait_for};
+
+/// Serves until its standard input ends, which it does when the test binary ends, however that happens.
+const SCRIPT: &str = r#"
+chromedriver --port="$1" &
+driver=$!
+while read -r _; do :; done
+kill "$driver"
+"#;
+
+static DRIVER: LazyLock<Driver> = LazyLock::new(Driver::start);
 
 /// The browser must fetch nothing by itself; without a display and without privileges there is no sandbox either.
 const ARGUMENTS: [&str; 10] = [
@@ -28,11 +41,33 @@ const ARGUMENTS: [&str; 10] = [
     "--hide-scrollbars",
 ];
 
+/// A running driver of browsers.
+struct Driver {
+    port: u16,
+    /// Its standard input keeps it alive.
+    _script: Child,
+}
+
+impl Driver {
+    /// The port is one of our own choice: on port 0 the driver takes one that is free in IPv4, and gives up if it is not
+    /// free in IPv6.
+    fn start() -> Self {
+        let is_there = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).status().is_ok();
+        assert!(
+            is_there,
+            "these tests need Chromium; on Debian and Ubuntu: apt install chromium chromium-driver"
+        );
+        let port = free_port();
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "sh", &port.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { port, _script: command.spawn().expect("a shell can be run") }
+    }
+}
+
 /// A browser with one page; it ends with the test.
 pub(crate) struct Browser {
     pub(crate) client: Client,
-    driver: Child,
-    port: u16,
     session: String,
     _profile: tempfile::TempDir,
 }
@@ -43,19 +78,6 @@ impl Browser {
     /// # Panics
     /// If Chromium or its driver is not there: a page that nobody tried is not tested.
     pub(crate) async fn start() -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("these tests need Chromium; on Debian and Ubuntu: apt install chromium chromium-driver");
-        let lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let port = port.expect("the driver says where it listens");
         let profile = tempfile::tempdir().expect("a directory");
         let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
@@ -64,13 +86,14 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL" },
         });
         let Value::Object(wanted) = wanted else { unreachable!("it is an object") };
+        wait_for("the driver listens", async || TcpStream::connect(("127.0.0.1", DRIVER.port)).ok()).await;
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(wanted.into_iter().collect::<Map<_, _>>())
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://127.0.0.1:{}", DRIVER.port))
             .await
             .expect("Chromium starts");
         let session = client.session_id().await.expect("an answer").expect("a session");
-        Self { client, driver, port, session, _profile: profile }
+        Self { client, session, _profile: profile }
     }
 
     /// Opens a page.
@@ -142,18 +165,16 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Without this the browser outlives its driver. The answer comes when it has ended.
-        let Self { port, session, .. } = self;
+        // Without this the browser outlives its test. The answer comes when it has ended.
+        let (port, session) = (DRIVER.port, &self.session);
         let request = format!(
             "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"
         );
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", *port)) {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = stream.write_all(request.as_bytes());
             let _ = stream.read(&mut [0; 256]);
         }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
     }
 }
 

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 /// Longer than anything that is waited for takes, on a slow and busy machine as well: a lease whose holder died lasts
 /// 30 s, and the pause after failures grows to a minute.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
-/// How often a state is looked at while it is waited for.
-const POLL: Duration = Duration::from_millis(10);
+/// The first pause between two looks at a state that is waited for. Looks cost the time of processors that others need:
+/// whatever takes longer is looked at less often.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How often a promise about time is tried.
 const ATTEMPTS: u32 = 8;
 
@@ -28,8 +31,9 @@ pub(crate) async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Optio
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
-        tokio::time::sleep(POLL).await;
+        let waited = began.elapsed();
+        assert!(waited < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep((waited / 10).clamp(FIRST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
