@@ -16,6 +16,7 @@ mod mark;
 mod net;
 mod observed;
 mod on_call;
+mod retry;
 mod rule;
 mod skipped;
 mod unknown;
@@ -38,6 +39,7 @@ pub use self::{
     net::is_loopback,
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
+    retry::{Retries, Retry},
     rule::{OnCallSelector, ResourceSelector, Rule},
     skipped::{SkipReason, Skipped, Subject},
     unknown::{Asked, StrongDmList, Unknown},

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -17,7 +17,6 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::scope::PassRequest;
 use crate::{
     model::Mark,
     store::{self, Duty, Lease, SharedStore},
@@ -30,18 +29,17 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// The pause after a renewal that the store did not answer.
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the holder of the lease on passes is doing, for other replicas to read.
-#[derive(Debug, Serialize, Deserialize)]
+/// What the holder of the lease on passes is doing, for people who look into the database.
+#[derive(Debug, Serialize)]
 pub(super) struct LeaseNote {
+    /// The first of the passes that the holder runs.
     pub(super) pass_id: String,
-    /// What was asked for; none if nobody can join the pass.
-    pub(super) request: Option<PassRequest>,
 }
 
 impl LeaseNote {
-    /// Of a new pass, which replicas that are asked for the same may join.
-    pub(super) fn of(request: Option<PassRequest>) -> Self {
-        Self { pass_id: Uuid::now_v7().to_string(), request }
+    /// Of a new pass.
+    pub(super) fn new() -> Self {
+        Self { pass_id: Uuid::now_v7().to_string() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes strongDM's grants match PagerDuty's on-calls: observe → plan → execute, again and again.
 //!
-//! `run.rs` and `on_demand.rs` say when a pass runs, `lease.rs` who may run it, and `pass.rs` in which order its stages
-//! follow each other. Each stage is a folder: `observe/`, `plan/`, `execute/`, `compare/`, `report/`.
+//! `run.rs` and `on_demand.rs` say when a pass runs, `lease.rs` on which replica, `turns.rs` which of them may write, and
+//! `pass.rs` in which order its stages follow each other. Each stage is a folder: `observe/`, `plan/`, `execute/`, `compare/`, `report/`.
 //!
 //! # Why nothing is lost, doubled or wrongly revoked
 //!
@@ -10,8 +10,9 @@
 //! `POST /sync` all lead to the same code. An event that is lost, doubled or late changes only *when* we look.
 //!
 //! *Events.* A delivery and the marks it leaves are one transaction, committed before the 202. A mark is cleared by
-//! the version that was read before the pass began to look, so one that is set again meanwhile stays. A pass that
-//! could not see or do everything is repeated after a growing pause; when, is in the store before a mark is cleared.
+//! the version that was read before the pass began to look, so one that is set again meanwhile stays. What a
+//! pass could not see or do is tried again after a pause that grows for each source and write by itself; when, is in the
+//! store before a mark is cleared.
 //! A full pass runs at every start as well.
 //!
 //! *Writes.* Each is intended in the store, sent, and settled. The process may die at four places:
@@ -36,11 +37,18 @@
 //! for, both looks are part of it; else the second one is a pass of its own, due by the timetable. What the guard holds
 //! is in the store as well, by row, so that no narrower pass, retry, restart or lapse of time frees it.
 //!
-//! *One at a time.* Passes of one process share one lock, and passes of several replicas one lease, which lasts 30 s
-//! by the database's clock and is renewed every 10 s (`lease.rs`). What is due is read again once the lease is there,
-//! so that a boundary or a mark is served by one replica. What passes know of time to come is in the store, and a
-//! lease that ran out unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever
-//! takes it over, and can neither run that pass nor ask for it, lets the lease run out again.
+//! *In turns.* Passes of one process look at the same time, so that a slow answer to one holds up no other; they decide
+//! and write one at a time (`turns.rs`). Each turn begins with the ledger as it is then, and with what the newest look at
+//! each source was told, by whichever pass (`newest_looks.rs`), so an older look never undoes what a younger one led to. A
+//! turn is given back between two writes as soon as somebody waits for the next one, so whoever is paged waits for no
+//! window to come; and since turns come in the order in which they are asked for, and each does at least one write, no storm
+//! of events keeps a large pass from its end.
+//!
+//! *On one replica.* Passes of several replicas need one lease, which lasts 30 s by the database's clock and is renewed every
+//! 10 s (`lease.rs`); those of one process share it. What is due is read again once the lease is there, so that a boundary
+//! or a mark is served by one replica. What passes know of time to come is in the store, and a lease that ran out
+//! unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever takes it over, and can
+//! neither run that pass nor ask for it, lets the lease run out again.
 //!
 //! *A lost lease does no harm.* Each intent asks for the lease in the statement that writes it, so no write is begun
 //! after another replica took over. What can still happen is that a replica freezes, or is cut off, between its intent
@@ -73,6 +81,7 @@ pub(crate) mod explain;
 mod facts;
 mod lease;
 mod links;
+mod newest_looks;
 mod observe;
 pub(crate) mod on_demand;
 mod pass;
@@ -82,6 +91,7 @@ pub(crate) mod report;
 mod run;
 pub(crate) mod scope;
 mod timetable;
+mod turns;
 pub(crate) mod world;
 
 pub(crate) use self::{

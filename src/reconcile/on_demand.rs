@@ -1,32 +1,27 @@
 //! Passes on request, and who shares one.
 //!
-//! Requests that ask for the same while such a pass runs share it. Within a process they wait for one task. Between
-//! replicas, whoever runs a pass writes what was asked into its lease; a replica that is asked for the same and finds
-//! the lease taken for it waits for its end and answers with the report that the store kept. In every other case it
-//! waits until the lease is free and runs the pass itself. So a request is never handed to another process that might
-//! die with it: either this replica does what it was asked to, or it has seen the report of a pass that did.
+//! A pass that somebody asked for begins when the one before it is over. Until it begins to look, requests that ask for the
+//! same share it: the report that each gets stems from a look that began after its request. A request is never handed to
+//! another process that might die with it: this replica waits for the lease and runs the pass itself.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{MutexGuard, watch},
+    sync::watch,
     time::{Instant, sleep},
 };
 
 use super::{
     facts::DUE_REVOCATIONS,
-    lease::{LeaseNote, PassLease},
+    lease::LeaseNote,
     pass::{Looks, PassOrder, PassRunner},
     plan::{Guard, Released},
-    report::{PassReport, Trigger, pass_log::PassLog},
+    report::{PassReport, Trigger},
     scope::PassRequest,
+    turns::{Joined, Length},
 };
-use crate::{
-    clock,
-    model::Mark,
-    store::{self, Duty, Holder, SharedStore},
-};
+use crate::{clock, model::Mark, store};
 
 /// How often a lease that another replica has is looked at.
 const LEASE_POLL: Duration = Duration::from_millis(200);
@@ -57,12 +52,6 @@ impl From<store::Error> for SyncError {
 /// What came of a request.
 pub(crate) type Outcome = Result<Arc<PassReport>, SyncError>;
 
-/// The right to run a pass here, or the report of an equal one that ran elsewhere.
-enum MyTurn<'r> {
-    Mine(MutexGuard<'r, PassLog>, PassLease),
-    Joined(Box<PassReport>),
-}
-
 /// Runs passes for whoever asks.
 #[derive(Debug)]
 pub(super) struct OnDemand {
@@ -70,7 +59,8 @@ pub(super) struct OnDemand {
     joinable: Arc<Joinable>,
 }
 
-/// Passes under way, by what they were asked to do. Whoever asks looks here first, and each pass leaves by itself.
+/// Passes that have not begun to look, by what they were asked to do. Whoever asks looks here first, and each pass leaves by
+/// itself.
 #[derive(Debug, Default)]
 struct Joinable(Mutex<BTreeMap<PassRequest, watch::Receiver<Option<Outcome>>>>);
 
@@ -87,63 +77,67 @@ impl OnDemand {
     }
 
     pub(super) async fn sync_here(&self, trigger: Trigger, request: PassRequest) -> Outcome {
-        pass_in_turn(&self.runner, trigger, &request, LeaseNote::of(None)).await
+        pass_in_turn(&self.runner, trigger, &request, || ()).await
     }
 
     fn join_or_start(&self, request: PassRequest) -> watch::Receiver<Option<Outcome>> {
         let mut joinable = self.joinable.0.lock();
         // One that panicked left nobody who would answer.
-        if let Some(running) = joinable.get(&request).filter(|running| running.has_changed().is_ok()) {
-            return running.clone();
+        if let Some(waiting) = joinable.get(&request).filter(|waiting| waiting.has_changed().is_ok()) {
+            return waiting.clone();
         }
         let (sender, receiver) = watch::channel(None);
         joinable.insert(request.clone(), receiver.clone());
         let (runner, joinable) = (Arc::clone(&self.runner), Arc::clone(&self.joinable));
         // A task of its own: the pass goes on if the one who asked hangs up.
-        tokio::spawn(async move {
-            let note = LeaseNote::of(Some(request.clone()));
-            let outcome = pass_in_turn(&runner, Trigger::Manual, &request, note).await;
-            joinable.0.lock().remove(&request);
+        self.runner.requested.spawn(async move {
+            let leave = || drop(joinable.0.lock().remove(&request));
+            let outcome = pass_in_turn(&runner, Trigger::Manual, &request, leave).await;
+            if outcome.is_err() {
+                // It may not have come as far as to leave.
+                leave();
+            }
             sender.send_replace(Some(outcome));
         });
         receiver
     }
 }
 
+/// Runs a pass once its turn has come; `begins` is called when it begins to look.
 async fn pass_in_turn(
     runner: &PassRunner,
     trigger: Trigger,
     request: &PassRequest,
-    note: LeaseNote,
+    begins: impl FnOnce() + Send,
 ) -> Outcome {
     let released = released(runner, request.guard).await?;
+    let note = LeaseNote::new();
     if request.dry_run {
         // Passes do not wait for whoever only looks; those who look wait for each other.
         let _looking = runner.looking.lock().await;
+        begins();
         runner.onlooker.cache().clear();
         return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request, released).await?));
     }
+    let _serving = runner.serving.lock().await;
+    let joined = lease_for(runner, &note, request).await?;
+    begins();
     runner.observer.cache().clear();
-    let (mut log, lease) = match my_turn(runner, &note).await? {
-        MyTurn::Mine(log, lease) => (log, lease),
-        MyTurn::Joined(report) => return Ok(report.into()),
-    };
     let outcome = async {
-        if lease.was_abandoned() {
+        if joined.is_new && joined.lease.was_abandoned() {
             // What the last holder left undone may lie outside of what is asked for here.
             runner.store.mark(&Mark::Everything).await?;
         }
-        let timetable = runner.store.workload().await?.timetable;
         let (pass_id, request) = (note.pass_id, request.clone());
-        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together, timetable };
+        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together };
         // Boxed, since the future of a whole pass is large.
-        Box::pin(runner.run(&mut log, &lease, order)).await
+        Box::pin(runner.run(&joined.lease, order)).await
     };
     let outcome = outcome.await;
     if outcome.is_err() {
-        lease.demand_full_pass().await;
+        joined.lease.demand_full_pass().await;
     }
-    lease.release().await;
+    runner.turns.leave(joined).await;
     Ok(Arc::new(outcome?))
 }
 
@@ -158,43 +152,18 @@ async fn released(runner: &PassRunner, guard: Guard) -> Result<Released, store::
     Ok(Released::Held(due.held_among(ledger.iter().map(|entry| entry.own.row))))
 }
 
-/// Waits for the lease, or for the end of an equal pass of another replica.
-async fn my_turn<'r>(runner: &'r PassRunner, note: &LeaseNote) -> Result<MyTurn<'r>, SyncError> {
+/// Waits for the lease.
+async fn lease_for(
+    runner: &PassRunner,
+    note: &LeaseNote,
+    request: &PassRequest,
+) -> Result<Joined, SyncError> {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
-        let log = runner.passing.lock().await;
-        if let Some(lease) = PassLease::take(&runner.store, note).await? {
-            return Ok(MyTurn::Mine(log, lease));
-        }
-        drop(log);
-        if let Some(report) = join_elsewhere(&runner.store, note, until).await? {
-            return Ok(MyTurn::Joined(Box::new(report)));
+        if let Some(joined) = runner.turns.join(note, Length::of(&request.scope)).await? {
+            return Ok(joined);
         }
         sleep(LEASE_POLL).await;
     }
     Err(SyncError::NoTurn)
-}
-
-/// The report of the pass that another replica runs, if it was asked for the same.
-async fn join_elsewhere(
-    store: &SharedStore,
-    note: &LeaseNote,
-    until: Instant,
-) -> Result<Option<PassReport>, store::Error> {
-    if note.request.is_none() {
-        return Ok(None);
-    }
-    let Some(Holder { token, note: theirs }) = store.holder(Duty::Passes).await? else { return Ok(None) };
-    let Ok(theirs) = serde_json::from_str::<LeaseNote>(&theirs) else { return Ok(None) };
-    if theirs.request != note.request {
-        return Ok(None);
-    }
-    while Instant::now() < until {
-        sleep(LEASE_POLL).await;
-        if store.holder(Duty::Passes).await?.is_none_or(|holder| holder.token != token) {
-            break;
-        }
-    }
-    let report = store.pass_report(&theirs.pass_id).await?;
-    Ok(report.and_then(|text| serde_json::from_str(&text).ok()))
 }

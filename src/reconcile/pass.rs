@@ -1,12 +1,17 @@
 //! One pass: settle and compare, observe, plan, execute, conclude; each with its share of the time.
+//!
+//! Passes look at the same time, and take turns to decide and write (`turns.rs`). Each decision is made with the ledger as
+//! it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in which order passes
+//! get their turns.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     sync::Mutex as AsyncMutex,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
+use tokio_util::task::TaskTracker;
 
 use super::{
     compare::{CompareError, Comparer},
@@ -14,23 +19,25 @@ use super::{
     facts::DUE_REVOCATIONS,
     lease::PassLease,
     links::SeenLinks,
+    newest_looks::{DecidedBy, NewestLooks},
     observe::{Observer, freshness, recorded},
     plan::{Plan, Released, Settings, foresee, plan},
     report::{
-        PassReport, Trigger,
-        pass_log::{PassLog, is_eventful, summarize},
+        Failure, PassReport, Trigger,
+        pass_log::{is_eventful, summarize},
         preflight::{ahead, preflight},
         snapshot_store::Snapshots,
     },
     scope::{PassRequest, Scope},
     timetable::{self, Intervals, Passed},
+    turns::{Turn, Turns},
     world::World,
 };
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{Asked, BETWEEN_LOOKS, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
-    store::{self, GrantQuery, SharedStore, Timetable},
+    model::{Asked, BETWEEN_LOOKS, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
+    store::{self, GrantQuery, SharedStore},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
@@ -55,10 +62,14 @@ pub(super) struct PassRunner {
     pub(super) links: SeenLinks,
     pub(super) snapshots: Snapshots,
     pub(super) intervals: Intervals,
+    pub(super) turns: Turns,
+    newest_looks: NewestLooks,
     executor: Executor,
     comparer: Comparer,
-    /// Held during a pass: one at a time in this process. Over all replicas, the lease sees to that.
-    pub(super) passing: AsyncMutex<PassLog>,
+    /// Passes that somebody asked for.
+    pub(super) requested: TaskTracker,
+    /// Held during a pass that somebody asked for: the next one begins when it is over.
+    pub(super) serving: AsyncMutex<()>,
     /// Held while somebody looks what a pass would do.
     pub(super) looking: AsyncMutex<()>,
 }
@@ -72,8 +83,6 @@ pub(super) struct PassOrder {
     /// What may be revoked although the guard holds it.
     pub(super) released: Released,
     pub(super) looks: Looks,
-    /// What earlier passes left, read under the lease.
-    pub(super) timetable: Timetable,
 }
 
 /// When the look happens that is to confirm what a pass finds due to be revoked.
@@ -85,12 +94,28 @@ pub(super) enum Looks {
     Together,
 }
 
-/// What one pass is given, and when it began.
+/// A pass under way.
 #[derive(Debug)]
-struct Terms<'p> {
-    request: &'p PassRequest,
+struct Pass<'p> {
+    context: Context<'p>,
+    request: PassRequest,
     released: Released,
     began: Instant,
+    report: PassReport,
+    decided_by: DecidedBy,
+    /// When the ledger was compared with strongDM's list, if it was.
+    compared_at: Option<DateTime<Utc>>,
+    second_look: Option<SecondLook>,
+}
+
+/// What came of a decision and its writes.
+enum Step {
+    /// Nothing is left to do by what was seen.
+    Done,
+    /// Something was learned, or the turn was over: decide again.
+    Again,
+    /// What is left must wait until then.
+    Wait(Instant),
 }
 
 impl PassRunner {
@@ -107,9 +132,12 @@ impl PassRunner {
             links,
             snapshots: Snapshots::new(store.clone()),
             intervals,
+            turns: Turns::new(store.clone()),
+            newest_looks: NewestLooks::default(),
             executor: Executor::new(store.clone(), strongdm.clone(), cache, Arc::clone(&metrics)),
             comparer: Comparer::new(store.clone(), strongdm),
-            passing: AsyncMutex::default(),
+            requested: TaskTracker::new(),
+            serving: AsyncMutex::default(),
             looking: AsyncMutex::default(),
             store,
             metrics,
@@ -120,76 +148,105 @@ impl PassRunner {
 
     /// One pass. Only the store's failure is an error; everything else is in the report.
     #[tracing::instrument(skip_all, fields(pass.id = order.pass_id, pass.trigger = %order.trigger))]
-    pub(super) async fn run(
-        &self,
-        log: &mut PassLog,
-        lease: &PassLease,
-        order: PassOrder,
-    ) -> Result<PassReport, store::Error> {
-        let began = Instant::now();
-        let PassOrder { pass_id, trigger, request, released, looks, mut timetable } = order;
-        let mut context = Context { pass_id, trigger, now: clock::now(), lease };
-        let mut report = PassReport::begin(context.pass_id.clone(), trigger, context.now);
+    pub(super) async fn run(&self, lease: &PassLease, order: PassOrder) -> Result<PassReport, store::Error> {
+        let PassOrder { pass_id, trigger, request, released, looks } = order;
+        let now = clock::now();
+        let report = PassReport::begin(pass_id.clone(), trigger, now);
+        let context = Context { pass_id, trigger, now, lease };
+        let (began, decided_by) = (Instant::now(), DecidedBy::own(self.newest_looks.begin()));
+        let mut pass = Pass {
+            context,
+            request,
+            released,
+            began,
+            report,
+            decided_by,
+            compared_at: None,
+            second_look: None,
+        };
 
-        let uncompared = self.prepare(&mut timetable, &context, began + PREPARE).await?;
-        let terms = Terms { request: &request, released, began };
-        let mut second_look = self.look(log, &mut context, &terms, &mut report).await?;
+        let uncompared = self.prepare(&mut pass).await?;
+        self.look(&mut pass).await?;
         if looks == Looks::Together
-            && let Some(due) = &second_look
+            && let Some(due) = &pass.second_look
         {
             let pause = (due.at - clock::now()).clamp(TimeDelta::zero(), BETWEEN_LOOKS);
             sleep(pause.to_std().unwrap_or_default()).await;
             // What failed is tried again.
-            report.failed.clear();
-            second_look = self.look(log, &mut context, &terms, &mut report).await?;
+            pass.report.failed.clear();
+            self.look(&mut pass).await?;
         }
-        report.unknown.extend(uncompared);
-        report.finished_at = clock::now();
-        timetable::record_look(&mut timetable, &request.scope, second_look);
-        self.conclude(log, &context, &report, &request.scope, timetable).await?;
-        self.measure(&report, began.elapsed());
-        Ok(report)
+        pass.report.unknown.extend(uncompared);
+        self.conclude(pass).await
     }
 
-    /// Observes, plans and acts, again if something was learned. Returns the look that is to confirm what was found due.
-    async fn look(
-        &self,
-        log: &mut PassLog,
-        context: &mut Context<'_>,
-        terms: &Terms<'_>,
-        report: &mut PassReport,
-    ) -> Result<Option<SecondLook>, store::Error> {
-        let Terms { request, released, began } = *terms;
-        let mut second_look = None;
-        for round in 1..=ROUNDS {
-            context.now = clock::now();
-            let hurry = self.observer.hurry();
-            let observed = self.observe(&self.observer, context.now, &request.scope, began + OBSERVE).await?;
-            drop(hurry);
-            let Some(world) = observed else {
-                report.unknown.extend(self.unobserved());
-                break;
-            };
-            let plan = plan(context.now, self.settings(), &world, released);
-            second_look.clone_from(&plan.second_look);
-            self.take_in(report, log, context, &request.scope, &world, &plan).await?;
-            let round = Round {
-                plan,
-                planned_with: world.recorded.second_grant,
-                deadline: began + BEGIN_WRITES,
-                is_last: round == ROUNDS,
-            };
-            let executing = self.executor.execute(context, &round, report);
-            let Ok(executed) = timeout_at(began + STOP, executing).await else {
-                let undone = round.cut_off(report);
-                report.failed.extend(undone);
-                break;
-            };
-            if executed? == Executed::Done {
-                break;
+    /// Observes, plans and acts, again if something was learned, and in as many turns as it takes.
+    async fn look(&self, pass: &mut Pass<'_>) -> Result<(), store::Error> {
+        let look = self.newest_looks.begin();
+        pass.decided_by = DecidedBy::own(look);
+        pass.second_look = None;
+        let hurry = self.observer.hurry();
+        let observed =
+            self.observe(&self.observer, clock::now(), &pass.request.scope, pass.began + OBSERVE).await?;
+        drop(hurry);
+        let Some(mut world) = observed else {
+            pass.report.unknown.extend(self.unobserved());
+            return Ok(());
+        };
+        self.newest_looks.record(look, &world);
+        pass.report.unreported.is_taken_in = false;
+        let mut rounds = 1..=ROUNDS;
+        let mut round = rounds.next();
+        loop {
+            let mut turn = self.turns.take().await;
+            match self.decide_and_write(pass, &mut turn, &mut world, round == Some(ROUNDS)).await? {
+                Step::Done => return Ok(()),
+                Step::Again => round = rounds.next().or(round),
+                Step::Wait(until) => {
+                    self.announce(pass).await?;
+                    drop(turn);
+                    sleep_until(until).await;
+                }
             }
         }
-        Ok(second_look)
+    }
+
+    /// One turn: decides with what is known now, and writes until nothing is left or somebody else wants the turn.
+    async fn decide_and_write(
+        &self,
+        pass: &mut Pass<'_>,
+        turn: &mut Turn<'_>,
+        world: &mut World,
+        is_last: bool,
+    ) -> Result<Step, store::Error> {
+        pass.context.now = clock::now();
+        world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
+        let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
+        pass.second_look.clone_from(&plan.second_look);
+        self.take_in(pass, turn, world, &plan).await?;
+        // What failed in this look is not tried again before the next one.
+        let which = |grant: &Grant| (grant.pair(), grant.window);
+        let failed: BTreeSet<_> = pass.report.failed.iter().map(|failure| which(&failure.grant)).collect();
+        plan.pairs.retain(|writes| !writes.actions.iter().any(|step| failed.contains(&which(step.grant()))));
+        let deadline = pass.began + BEGIN_WRITES;
+        let round = Round { plan, planned_with: world.recorded.second_grant, deadline, is_last };
+        turn.has_decided();
+        let executing = self.executor.execute(&pass.context, &round, turn, &mut pass.report);
+        let Ok(executed) = timeout_at(pass.began + STOP, executing).await else {
+            let undone = round.cut_off(&pass.report);
+            pass.report.failed.extend(undone);
+            return Ok(Step::Done);
+        };
+        Ok(match executed? {
+            Executed::Done => Step::Done,
+            Executed::PlanAgain => Step::Again,
+            Executed::TurnIsOver => Step::Wait(Instant::now()),
+            Executed::OutOfBudget(until) => {
+                let wait = (until - clock::now()).to_std().unwrap_or_default();
+                Step::Wait((Instant::now() + wait).min(deadline + Duration::from_millis(1)))
+            }
+        })
     }
 
     /// Observes and plans without consequences, as if every look agreed: needs no lease.
@@ -220,18 +277,16 @@ impl PassRunner {
 
     /// Finds out what became of unclear writes, and, when it is time, compares the ledger with strongDM. Returns why
     /// that could not be done.
-    async fn prepare(
-        &self,
-        timetable: &mut Timetable,
-        context: &Context<'_>,
-        until: Instant,
-    ) -> Result<Option<Unknown>, store::Error> {
-        let is_due = self.intervals.is_comparison_due(context.now, context.trigger, timetable);
-        let preparing = timeout_at(until, async {
+    async fn prepare(&self, pass: &mut Pass<'_>) -> Result<Option<Unknown>, store::Error> {
+        let _turn = self.turns.take().await;
+        let context = &pass.context;
+        let timetable = self.store.workload().await?.timetable;
+        let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
+        let preparing = timeout_at(pass.began + PREPARE, async {
             self.executor.settle(context).await?;
             if is_due {
                 self.comparer.compare(context).await?;
-                timetable.verified_at = Some(context.now);
+                pass.compared_at = Some(context.now);
             }
             Ok(())
         });
@@ -274,47 +329,96 @@ impl PassRunner {
     /// Takes over into the report, the metrics and the store what was seen and decided.
     async fn take_in(
         &self,
-        report: &mut PassReport,
-        log: &mut PassLog,
-        context: &Context<'_>,
-        scope: &Scope,
+        pass: &mut Pass<'_>,
+        turn: &mut Turn<'_>,
         world: &World,
         plan: &Plan,
     ) -> Result<(), store::Error> {
-        let now = context.now;
+        let now = pass.context.now;
         if plan.due != world.recorded.due {
             // Before anything is revoked, or what is held could be forgotten.
-            DUE_REVOCATIONS.write_holding(&self.store, context.proof(), &plan.due).await?;
+            DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), &plan.due).await?;
         }
-        freshness::record(&self.metrics, self.settings(), world, now);
-        let ahead = ahead(now, self.settings(), world);
-        if *scope == Scope::All {
-            self.links.replace(world.links()).await?;
-            let found = preflight(now, self.settings(), world, plan, &ahead);
-            log.record_ahead(&self.metrics, found, &plan.unknown);
-        }
+        let report = &mut pass.report;
         report.take_decisions(plan);
         report.take_unreadable(&world.recorded.unreadable);
+        // Later turns of the same look see nothing new.
+        if report.unreported.is_taken_in {
+            return Ok(());
+        }
+        report.unreported.is_taken_in = true;
+        freshness::record(&self.metrics, self.settings(), world, world.asked_at);
+        let ahead = ahead(now, self.settings(), world);
+        if pass.request.scope == Scope::All {
+            self.links.replace(world.links()).await?;
+            let found = preflight(now, self.settings(), world, plan, &ahead);
+            turn.log.record_ahead(&self.metrics, found, &plan.unknown);
+        }
         report.unreported.asked = world.on_calls.keys().cloned().collect();
         report.unreported.ahead = Some(ahead);
         Ok(())
     }
 
+    /// Tells the loop, before a pass that is not over yet gives its turn back, what its plan expects.
+    async fn announce(&self, pass: &Pass<'_>) -> Result<(), store::Error> {
+        let Some(scope) = self.undisputed(pass) else { return Ok(()) };
+        let before = self.store.workload().await?.timetable;
+        let mut timetable = before.clone();
+        timetable.wake = [timetable.wake, pass.report.unreported.next_wake].into_iter().flatten().min();
+        timetable::record_look(&mut timetable, &scope, pass.second_look.clone());
+        if timetable != before {
+            self.store.set_timetable(pass.context.proof(), &timetable).await?;
+        }
+        Ok(())
+    }
+
+    /// What the pass looked at and no younger look was told about since; none if nothing is left of it.
+    fn undisputed(&self, pass: &Pass<'_>) -> Option<Scope> {
+        let asked = &pass.report.unreported.asked;
+        let is_outdated = |source: &Source| self.newest_looks.is_outdated(&pass.decided_by, source);
+        if !asked.iter().any(is_outdated) {
+            return Some(pass.request.scope.clone());
+        }
+        let mut sources = match &pass.request.scope {
+            Scope::All => asked.clone(),
+            Scope::Sources(sources) => sources.clone(),
+        };
+        sources.retain(|source| !is_outdated(source));
+        (!sources.is_empty()).then_some(Scope::Sources(sources))
+    }
+
     /// Writes down what the pass leaves for the next one, keeps its report, and says what an operator must know.
-    async fn conclude(
-        &self,
-        log: &mut PassLog,
-        context: &Context<'_>,
-        report: &PassReport,
-        scope: &Scope,
-        mut timetable: Timetable,
-    ) -> Result<(), store::Error> {
-        let full = *scope == Scope::All;
-        let snapshot = self.snapshots.read().await?.after(report, scope, &self.settings().rules);
+    async fn conclude(&self, mut pass: Pass<'_>) -> Result<PassReport, store::Error> {
+        let mut turn = self.turns.take().await;
+        pass.report.finished_at = clock::now();
+        if let Some(scope) = self.undisputed(&pass) {
+            let unreported = &mut pass.report.unreported;
+            unreported.asked.retain(|source| !self.newest_looks.is_outdated(&pass.decided_by, source));
+            unreported
+                .wanted
+                .retain(|wanted| !self.newest_looks.is_outdated(&pass.decided_by, &wanted.source));
+            self.record(&pass, &scope).await?;
+            turn.log.tell(&pass.report, &scope);
+        }
+        let Pass { report, began, .. } = pass;
+        if is_eventful(&report) {
+            let text = serde_json::to_string(&report).unwrap_or_default();
+            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
+        }
+        self.measure(&report, began.elapsed());
+        Ok(report)
+    }
+
+    /// Records the state of what the pass looked at.
+    async fn record(&self, pass: &Pass<'_>, scope: &Scope) -> Result<(), store::Error> {
+        let Pass { report, context, .. } = pass;
+        let rules = &self.settings().rules;
+        let snapshot = self.snapshots.read().await?.after(report, scope, rules);
         self.snapshots.replace(snapshot).await?;
+        let mut timetable = self.store.workload().await?.timetable;
         let complete = report.is_complete();
         let counts = &mut timetable.counts;
-        if full {
+        if *scope == Scope::All {
             counts.held = report.held.len();
             counts.deferred = report.deferred.len();
             counts.skipped = report.skipped.len();
@@ -326,18 +430,22 @@ impl PassRunner {
         }
         counts.grants = self.store.grants(report.finished_at, &GrantQuery::default()).await?.len();
         self.metrics.show(counts);
-        let (began, ended, next_wake) = (report.started_at, report.finished_at, report.unreported.next_wake);
-        timetable::record(&mut timetable, &Passed { scope, began, ended, complete, next_wake });
-        if is_eventful(report) {
-            let text = serde_json::to_string(report).unwrap_or_default();
-            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
-        }
+        timetable.verified_at = pass.compared_at.or(timetable.verified_at);
+        timetable::record_look(&mut timetable, scope, pass.second_look.clone());
+        timetable::record_failures(&mut timetable, rules, scope, report);
+        let passed = Passed {
+            scope,
+            began: report.started_at,
+            ended: report.finished_at,
+            ran_out_of_time: report.failed.iter().any(Failure::is_out_of_time),
+            next_wake: report.unreported.next_wake,
+        };
+        timetable::record(&mut timetable, &passed);
         if !self.store.set_timetable(context.proof(), &timetable).await? {
             tracing::warn!("another replica took over during this pass; everything is looked at once more");
             // What was settled here late is news to whoever took over.
             self.store.mark(&Mark::Everything).await?;
         }
-        log.tell(report, scope);
         Ok(())
     }
 

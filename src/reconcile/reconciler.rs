@@ -48,7 +48,7 @@ impl Reconciler {
 
     /// Runs passes when they are due, until `shutdown`; the pass under way is finished first.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
-        PassLoop::new(&self.runner).run(shutdown).await;
+        PassLoop::new(Arc::clone(&self.runner)).run(shutdown).await;
     }
 
     /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same, here or on

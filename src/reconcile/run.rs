@@ -1,18 +1,22 @@
 //! The loop that starts passes when they are due.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lease::{LeaseNote, PassLease},
+    lease::LeaseNote,
     pass::{Looks, PassOrder, PassRunner},
     plan::Released,
-    report::{Trigger, pass_log::PassLog},
-    scope::PassRequest,
-    timetable::{self, Due, FirstPass, Passed},
+    report::Trigger,
+    scope::{PassRequest, Scope},
+    timetable::{self, Due, FirstPass, UnderWay},
+    turns::{Joined, Length},
 };
 use crate::{
     clock,
@@ -30,103 +34,149 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// The loop, and what it knows from one turn to the next.
 #[derive(Debug)]
-pub(super) struct PassLoop<'r> {
-    runner: &'r PassRunner,
+pub(super) struct PassLoop {
+    runner: Arc<PassRunner>,
     came_up_at: DateTime<Utc>,
     /// The last full pass and comparison before this process came up; none before the store told.
     found_at_start: Option<[Option<DateTime<Utc>>; 2]>,
     first_pass: FirstPass,
     /// The last full pass whose links are known here.
     links_of: Option<DateTime<Utc>>,
+    passes: JoinSet<Result<(), store::Error>>,
+    under_way: Vec<(Id, UnderWay)>,
+    /// How many passes broke off in a row.
+    broken: u32,
+    /// No pass begins before, since one broke off.
+    not_before: Instant,
 }
 
-/// What came of one turn of the loop.
-enum Turn {
-    /// Nothing was due, or another replica is at it.
-    Idle,
-    PassRan,
-    PassFailed(store::Error),
-    /// The store does not say what is due.
-    StoreFailed(store::Error),
-}
-
-impl<'r> PassLoop<'r> {
+impl PassLoop {
     /// The loop of a process that has just come up.
-    pub(super) fn new(runner: &'r PassRunner) -> Self {
+    pub(super) fn new(runner: Arc<PassRunner>) -> Self {
         Self {
             runner,
             came_up_at: clock::now(),
             found_at_start: None,
             first_pass: FirstPass::Pending,
             links_of: None,
+            passes: JoinSet::new(),
+            under_way: Vec::new(),
+            broken: 0,
+            not_before: Instant::now(),
         }
     }
 
-    /// Runs passes until `shutdown`; the pass under way is finished first.
+    /// Runs passes until `shutdown`; those under way are finished first.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
-        let (mut store_failed, mut failures) = (false, 0);
+        let mut store_failed = false;
         while !shutdown.is_cancelled() {
+            let runner = Arc::clone(&self.runner);
             // Registered before looking, so that a mark set in between still wakes us.
-            let news = self.runner.store.news().notified();
+            let news = runner.store.news().notified();
             let looked = Instant::now();
-            let turn = self.turn().await;
-            let pause = match &turn {
-                Turn::PassRan => {
-                    failures = 0;
-                    continue;
-                }
-                Turn::Idle => POLL,
-                Turn::StoreFailed(error) => {
+            let begun = self.begin_what_is_due().await;
+            let pause = match &begun {
+                Ok(()) => POLL,
+                Err(error) => {
                     if !store_failed {
                         let error = error as &dyn std::error::Error;
                         tracing::error!(error, "cannot read what is to be looked at; trying again");
                     }
                     STORE_RETRY
                 }
-                Turn::PassFailed(error) => {
-                    tracing::error!(error = error as &dyn std::error::Error, "a pass failed");
-                    failures += 1;
-                    timetable::pause_after(failures - 1).to_std().unwrap_or(STORE_RETRY)
-                }
             };
-            if store_failed && matches!(turn, Turn::Idle) {
+            if store_failed && begun.is_ok() {
                 tracing::info!("the store answers again");
             }
-            store_failed = matches!(turn, Turn::StoreFailed(_));
+            store_failed = begun.is_err();
+            let news = async {
+                news.await;
+                sleep_until(looked + DEBOUNCE).await;
+            };
             tokio::select! {
-                () = news, if matches!(turn, Turn::Idle) => tokio::time::sleep_until(looked + DEBOUNCE).await,
-                () = tokio::time::sleep(pause) => {}
+                () = news, if begun.is_ok() => {}
+                Some(ended) = self.passes.join_next_with_id(), if !self.passes.is_empty() => self.end(ended),
+                () = sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
-        // A pass on request may still be under way.
-        drop(self.runner.passing.lock().await);
+        while let Some(ended) = self.passes.join_next_with_id().await {
+            self.end(ended);
+        }
+        self.runner.requested.close();
+        self.runner.requested.wait().await;
     }
 
-    async fn turn(&mut self) -> Turn {
-        let workload = match self.runner.store.workload().await {
-            Ok(workload) => workload,
-            Err(error) => return Turn::StoreFailed(error),
-        };
-        if let Err(error) = self.follow(&workload.timetable).await {
-            return Turn::StoreFailed(error);
+    /// Begins every pass that is due and that no other replica is at.
+    async fn begin_what_is_due(&mut self) -> Result<(), store::Error> {
+        while Instant::now() >= self.not_before {
+            let Some((joined, note, due)) = self.next_pass().await? else { return Ok(()) };
+            let runner = Arc::clone(&self.runner);
+            let under_way = UnderWay { due: due.clone(), began: clock::now() };
+            let task = self.passes.spawn(run(runner, joined, note.pass_id, due));
+            self.under_way.push((task.id(), under_way));
         }
-        if self.pass_due(&workload).is_none() {
-            return match self.store_what_was_noticed().await {
-                Ok(()) => Turn::Idle,
-                Err(error) => Turn::StoreFailed(error),
-            };
-        }
-        let mut log = self.runner.passing.lock().await;
-        let note = LeaseNote::of(None);
-        let lease = match PassLease::take(&self.runner.store, &note).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return Turn::Idle,
-            Err(error) => return Turn::StoreFailed(error),
+        Ok(())
+    }
+
+    /// The next pass that is due, with the lease for it.
+    async fn next_pass(&mut self) -> Result<Option<(Joined, LeaseNote, Due)>, store::Error> {
+        let workload = self.runner.store.workload().await?;
+        self.follow(&workload.timetable).await?;
+        let Some(due) = self.pass_due(&workload) else {
+            self.store_what_was_noticed().await?;
+            return Ok(None);
         };
-        let turn = self.run_what_is_due(&mut log, &lease, note.pass_id).await;
-        lease.release().await;
-        turn
+        let note = LeaseNote::new();
+        let Some(joined) = self.runner.turns.join(&note, Length::of(&due.scope)).await? else {
+            return Ok(None);
+        };
+        if !joined.is_new {
+            return Ok(Some((joined, note, due)));
+        }
+        // Another replica may have done what was due before we got the lease, so this looks again.
+        match self.runner.store.workload().await {
+            Ok(workload) => {
+                let workload = Workload { abandoned: joined.lease.was_abandoned(), ..workload };
+                if let Some(due) = self.pass_due(&workload) {
+                    return Ok(Some((joined, note, due)));
+                }
+                self.runner.turns.leave(joined).await;
+                Ok(None)
+            }
+            Err(error) => {
+                if joined.lease.was_abandoned() {
+                    joined.lease.let_run_out();
+                }
+                self.runner.turns.leave(joined).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes note of a pass that is over.
+    fn end(&mut self, ended: Result<(Id, Result<(), store::Error>), JoinError>) {
+        let (id, outcome) = match ended {
+            Ok((id, outcome)) => (id, outcome),
+            // As if the loop had done it itself: whoever supervises it tells, and begins anew.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let ended = self.under_way.iter().position(|(other, _)| *other == id);
+        let pass = ended.map(|ended| self.under_way.swap_remove(ended).1);
+        match outcome {
+            Ok(()) => {
+                self.broken = 0;
+                if pass.is_some_and(|pass| pass.due.trigger == Trigger::Start) {
+                    self.first_pass = FirstPass::Begun;
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a pass failed");
+                let pause = timetable::pause_after(self.broken).to_std().unwrap_or(STORE_RETRY);
+                self.broken = self.broken.saturating_add(1);
+                self.not_before = Instant::now() + pause;
+            }
+        }
     }
 
     /// Takes over what passes elsewhere found out.
@@ -148,75 +198,62 @@ impl<'r> PassLoop<'r> {
     }
 
     fn pass_due(&self, workload: &Workload) -> Option<Due> {
-        self.runner.intervals.pass_due(clock::now(), self.first_pass, workload)
-    }
-
-    /// Another replica may have done what was due before we got the lease, so this looks again.
-    async fn run_what_is_due(&mut self, log: &mut PassLog, lease: &PassLease, pass_id: String) -> Turn {
-        let runner = self.runner;
-        let mut workload = match runner.store.workload().await {
-            Ok(workload) => workload,
-            Err(error) => {
-                if lease.was_abandoned() {
-                    lease.let_run_out();
-                }
-                return Turn::StoreFailed(error);
-            }
-        };
-        workload.abandoned = lease.was_abandoned();
-        let Some(Due { trigger, scope, marks }) = self.pass_due(&workload) else { return Turn::Idle };
-        let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
-        let mut timetable = workload.timetable;
-        let (released, looks) = (Released::Nothing, Looks::Apart);
-        let order = PassOrder { pass_id, trigger, request, released, looks, timetable: timetable.clone() };
-        let began = clock::now();
-        let outcome = async {
-            // Boxed, since the future of a whole pass is large.
-            let report = Box::pin(runner.run(log, lease, order)).await?;
-            let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
-            if let Some(since) = waiting.filter(|_| report.is_complete()) {
-                let took = (clock::now() - since).as_seconds_f64();
-                runner.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
-            }
-            runner.store.clear_dirty(lease.proof(), &marks, began, &report.pass_id).await
-        };
-        match outcome.await {
-            Ok(_) => {
-                if trigger == Trigger::Start {
-                    self.first_pass = FirstPass::Begun;
-                }
-                Turn::PassRan
-            }
-            Err(error) => {
-                let ended = clock::now();
-                let passed = Passed { scope: &scope, began, ended, complete: false, next_wake: None };
-                timetable::record(&mut timetable, &passed);
-                if !matches!(runner.store.set_timetable(lease.proof(), &timetable).await, Ok(true)) {
-                    lease.demand_full_pass().await;
-                }
-                Turn::PassFailed(error)
-            }
-        }
+        let under_way: Vec<UnderWay> = self.under_way.iter().map(|(_, pass)| pass.clone()).collect();
+        self.runner.intervals.pass_due(clock::now(), self.first_pass, workload, &under_way)
     }
 
     /// Puts a wrong secret that was noticed here into the store without waiting for the next pass, which may run
     /// elsewhere.
     async fn store_what_was_noticed(&self) -> Result<(), store::Error> {
-        let PassRunner { store, snapshots, passing, .. } = self.runner;
-        if !snapshots.is_ahead_of_store() {
+        let PassRunner { snapshots, turns, .. } = &*self.runner;
+        if !snapshots.is_ahead_of_store() || !self.under_way.is_empty() {
             return Ok(());
         }
-        let _passing = passing.lock().await;
-        let Some(lease) = PassLease::take(store, &LeaseNote::of(None)).await? else { return Ok(()) };
+        let Some(joined) = turns.join(&LeaseNote::new(), Length::Short).await? else { return Ok(()) };
+        let turn = turns.take().await;
         let stored = match snapshots.read().await {
             Ok(snapshot) => snapshots.replace(snapshot).await,
             Err(error) => Err(error),
         };
-        if lease.was_abandoned() {
+        drop(turn);
+        if joined.is_new && joined.lease.was_abandoned() {
             // Whoever takes the lease next would not know.
-            lease.demand_full_pass().await;
+            joined.lease.demand_full_pass().await;
         }
-        lease.release().await;
+        turns.leave(joined).await;
         stored
     }
+}
+
+/// Runs a pass that is due, and says that its marks are served.
+async fn run(runner: Arc<PassRunner>, joined: Joined, pass_id: String, due: Due) -> Result<(), store::Error> {
+    let Due { trigger, scope, mut marks } = due;
+    let began = clock::now();
+    let outcome = async {
+        let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
+        let (released, looks) = (Released::Nothing, Looks::Apart);
+        let report =
+            runner.run(&joined.lease, PassOrder { pass_id, trigger, request, released, looks }).await?;
+        let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
+        if let Some(since) = waiting.filter(|_| report.is_complete()) {
+            let took = (clock::now() - since).as_seconds_f64();
+            runner.metrics.webhook_to_grant_seconds.observe(took.max(0.0));
+        }
+        timetable::pace(&mut marks, began);
+        runner.store.clear_dirty(joined.lease.proof(), &marks, began, &report.pass_id).await
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() && !plan_retry(&runner, &joined, &scope).await {
+        joined.lease.demand_full_pass().await;
+    }
+    runner.turns.leave(joined).await;
+    outcome.map(drop)
+}
+
+/// Records that a pass broke off. False if the store does not take that.
+async fn plan_retry(runner: &PassRunner, joined: &Joined, scope: &Scope) -> bool {
+    let _turn = runner.turns.take().await;
+    let Ok(Workload { mut timetable, .. }) = runner.store.workload().await else { return false };
+    timetable::record_broken(&mut timetable, scope, clock::now());
+    matches!(runner.store.set_timetable(joined.lease.proof(), &timetable).await, Ok(true))
 }

@@ -10,7 +10,7 @@ use super::{
     column::{from_ms, to_json},
     row::row,
 };
-use crate::model::{PassCounts, SecondLook};
+use crate::model::{PassCounts, Retries, SecondLook};
 
 /// What passes leave for the next one, wherever that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +19,12 @@ pub struct Timetable {
     pub last_full: Option<DateTime<Utc>>,
     /// The next instant at which the last plans expect a change.
     pub wake: Option<DateTime<Utc>>,
-    /// How many passes failed in a row.
+    /// How many passes broke off in a row.
     pub failures: u32,
-    /// When to try again after a failure.
+    /// When to try again after a pass broke off, or ran out of time.
     pub retry_at: Option<DateTime<Utc>>,
+    /// What passes could not see or do.
+    pub retries: Retries,
     /// When the ledger was last compared with strongDM's list.
     pub verified_at: Option<DateTime<Utc>>,
     /// The look that is to confirm what the last ones found due to be revoked.
@@ -66,12 +68,11 @@ pub trait Coordination {
 }
 
 /// The one row of the timetable.
-pub(super) const TIMETABLE: &str =
-    "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look FROM agenda";
+pub(super) const TIMETABLE: &str = "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look, retries FROM agenda";
 
 pub(super) const SET_TIMETABLE: &str = "
     UPDATE agenda
-    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6, second_look = $7";
+    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6, second_look = $7, retries = $8";
 
 row! {
     /// The timetable as it is stored.
@@ -83,12 +84,14 @@ row! {
         verified_ms: Option<i64>,
         standing: String,
         second_look: Option<String>,
+        retries: Option<String>,
     }
 }
 
 impl TimetableRow {
     pub(super) fn read(self) -> Timetable {
-        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look } = self;
+        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look, retries } =
+            self;
         Timetable {
             last_full: last_full_ms.map(from_ms),
             wake: wake_ms.map(from_ms),
@@ -98,6 +101,7 @@ impl TimetableRow {
             // What only another version can read is as good as none: the next full pass counts, and is a look as well.
             counts: serde_json::from_str(&standing).unwrap_or_default(),
             second_look: second_look.and_then(|text| serde_json::from_str(&text).ok()),
+            retries: retries.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
     }
 }
@@ -105,12 +109,16 @@ impl TimetableRow {
 impl Timetable {
     /// The instants in the order of their columns: last full pass, wake, retry, verified.
     pub(super) fn instants(&self) -> [Option<i64>; 4] {
-        let Self { last_full, wake, failures: _, retry_at, verified_at, counts: _, second_look: _ } = self;
+        let Self { last_full, wake, retry_at, verified_at, .. } = self;
         [last_full, wake, retry_at, verified_at].map(|at| at.map(|at| at.timestamp_millis()))
     }
 
     pub(super) fn counts_text(&self) -> String {
         to_json(&self.counts)
+    }
+
+    pub(super) fn retries_text(&self) -> Option<String> {
+        (!self.retries.is_empty()).then(|| to_json(&self.retries))
     }
 
     pub(super) fn second_look_text(&self) -> Option<String> {

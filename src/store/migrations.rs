@@ -12,6 +12,7 @@ pub(super) fn sqlite() -> Migrator {
         step(3, "looks", include_str!("migrations/sqlite/0003_looks.sql")),
         step(4, "second_look", include_str!("migrations/sqlite/0004_second_look.sql")),
         step(5, "pruning", include_str!("migrations/sqlite/0005_pruning.sql")),
+        step(6, "own_clocks", include_str!("migrations/sqlite/0006_own_clocks.sql")),
     ])
 }
 
@@ -22,6 +23,7 @@ pub(super) fn postgres() -> Migrator {
         step(2, "looks", include_str!("migrations/postgres/0002_looks.sql")),
         step(3, "second_look", include_str!("migrations/postgres/0003_second_look.sql")),
         step(4, "pruning", include_str!("migrations/postgres/0004_pruning.sql")),
+        step(5, "own_clocks", include_str!("migrations/postgres/0005_own_clocks.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
@@ -44,6 +45,11 @@ impl Client {
     ) -> Result<Self, Error> {
         let caller = Caller::new(tls, api_url, access_key, secret_key, options)?;
         Ok(Self { caller: Arc::new(caller) })
+    }
+
+    /// When strongDM's budget for writes is refilled, if it is almost used up until then: a write would wait for that.
+    pub(crate) fn writes_low_until(&self) -> Option<DateTime<Utc>> {
+        self.caller.writes_low_until()
     }
 
     /// The user accounts with exactly this address; more than one is a mistake in strongDM.

@@ -34,6 +34,7 @@ mod second_grant;
 mod sources;
 mod subscription_watch;
 mod tls;
+mod turns;
 mod two_looks;
 mod unknown;
 mod unreadable;

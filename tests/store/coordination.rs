@@ -1,7 +1,7 @@
 //! The timetable, reports of passes, and that the store is there.
 
 use oncall_grants::{
-    model::{PassCounts, SecondLook, Source},
+    model::{PassCounts, Retry, SecondLook, Source},
     store::{SharedStore, Timetable},
 };
 
@@ -22,6 +22,7 @@ async fn the_timetable_is_kept(store: SharedStore) {
         wake: Some(at(2)),
         failures: 3,
         retry_at: Some(at(4)),
+        retries: [("schedule P1".to_owned(), Retry { failures: 2, at: at(7), sources: [].into() })].into(),
         verified_at: Some(at(5)),
         second_look: Some(SecondLook { at: at(6), sources: [Source::Schedule("P1".into())].into() }),
         counts,

@@ -16,7 +16,7 @@ on_both! {
     duplicates_and_what_is_ignored_are_served_by_no_pass,
     what_waits_is_counted_until_it_is_served,
     a_mark_that_is_set_again_waits_since_the_look_began,
-    a_mark_remembers_when_it_was_looked_at,
+    a_mark_remembers_until_when_it_is_paced,
     marks_can_be_set_without_a_delivery,
     many_deliveries_at_once_are_all_kept,
     odd_texts_are_taken_as_well,
@@ -101,14 +101,15 @@ async fn a_mark_that_is_set_again_waits_since_the_look_began(store: SharedStore)
     assert_eq!(passes(&store).await, ["none", "pass-2", "pass-1", "pass-1"]);
 }
 
-async fn a_mark_remembers_when_it_was_looked_at(store: SharedStore) {
+async fn a_mark_remembers_until_when_it_is_paced(store: SharedStore) {
     let lease = lease(&store).await;
     store.accept(delivery("e1", &["A"])).await.unwrap();
-    let seen = dirty(&store).await;
-    assert_eq!(seen[0].looked_at, None);
+    let mut seen = dirty(&store).await;
+    assert_eq!(seen[0].paced_until, None);
+    seen[0].paced_until = Some(at(7));
     store.clear_dirty(&lease, &seen, at(5), "pass-1").await.unwrap();
     store.accept(delivery("e2", &["A"])).await.unwrap();
-    assert_eq!(dirty(&store).await[0].looked_at, Some(at(5)));
+    assert_eq!(dirty(&store).await[0].paced_until, Some(at(7)));
 }
 
 async fn marks_can_be_set_without_a_delivery(store: SharedStore) {

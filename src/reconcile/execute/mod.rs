@@ -20,12 +20,13 @@ pub(super) use self::{
     settle::{adopt, as_foreign},
 };
 
-use self::{audited::AuditedFailures, brake::Brake, round::OUT_OF_TIME, second_grant::Refused};
+use self::{audited::AuditedFailures, brake::Brake, second_grant::Refused};
 use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
-    plan::{Action, PairActions, Queue, Revocation},
-    report::{Attempt, Failure, PassReport},
+    plan::{Action, PairActions, Queue, Revocation, Urgency},
+    report::{Attempt, Failure, OUT_OF_TIME, PassReport},
+    turns::Turn,
 };
 use crate::{
     clock,
@@ -91,11 +92,13 @@ impl Executor {
         self.brake.forget();
     }
 
-    /// Carries out the writes of a plan, begun in its order, and records them in `report`.
+    /// Carries out the writes of a plan, begun in its order, and records them in `report`. Begins no more of them once somebody
+    /// else wants the turn, but at least one.
     pub(super) async fn execute(
         &self,
         context: &Context<'_>,
         round: &Round,
+        turn: &Turn<'_>,
         report: &mut PassReport,
     ) -> Result<Executed, store::Error> {
         let (pairs, at_once) = self.brake.begin(&round.plan.pairs, PAIRS_AT_ONCE);
@@ -103,13 +106,19 @@ impl Executor {
         let mut running = FuturesUnordered::new();
         let mut executed = Executed::Done;
         let mut error = None;
+        let (mut begun, mut left) = (0, None);
         loop {
             while running.len() < at_once
-                && let Some(turn) = queue.next()
+                && left.is_none()
+                && let Some(next) = queue.next()
             {
-                running.push(async move { (self.execute_pair(context, round, turn.writes).await, turn) });
+                left = self.reason_to_stop(turn, next.writes, begun);
+                if left.is_none() {
+                    begun += 1;
+                    running.push(async move { (self.execute_pair(context, round, next.writes).await, next) });
+                }
             }
-            let Some((outcome, turn)) = running.next().await else { break };
+            let Some((outcome, ended)) = running.next().await else { break };
             match outcome {
                 Ok(outcome) => {
                     report.created.extend(outcome.created);
@@ -119,7 +128,7 @@ impl Executor {
                         // What follows was planned without knowing this.
                         executed = Executed::PlanAgain;
                     } else {
-                        queue.finish(&turn);
+                        queue.finish(&ended);
                     }
                 }
                 Err(failed) => error = Some(failed),
@@ -128,9 +137,25 @@ impl Executor {
         if let Some(error) = error {
             return Err(error);
         }
+        if executed == Executed::Done
+            && let Some(left) = left
+        {
+            return Ok(left);
+        }
         // Last, since nobody waits for it.
         self.store.relabel(&round.plan.relabelled).await?;
         Ok(executed)
+    }
+
+    /// Why `next` and what follows is left for another turn, if it is. `begun` says how many were begun in this one.
+    fn reason_to_stop(&self, turn: &Turn<'_>, next: &PairActions, begun: usize) -> Option<Executed> {
+        if begun > 0 && turn.is_over() {
+            return Some(Executed::TurnIsOver);
+        }
+        match next.urgency {
+            Urgency::Missing | Urgency::Ending => None,
+            Urgency::Coming(_) => self.strongdm.writes_low_until().map(Executed::OutOfBudget),
+        }
     }
 
     async fn execute_pair(

@@ -2,18 +2,16 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
     model::{AccountId, Grant, ResourceId, SecondGrant, Window},
     reconcile::{
         plan::{Action, Plan},
-        report::{Attempt, Failure, PassReport},
+        report::{Failure, PassReport},
     },
 };
-
-/// Why a write was not begun: the pass has no time left.
-pub(super) const OUT_OF_TIME: &str = "the pass ran out of time";
 
 /// One plan of a pass, and what holds for its writes.
 #[derive(Debug)]
@@ -33,6 +31,10 @@ pub(crate) enum Executed {
     Done,
     /// Something was learned that may change the plan.
     PlanAgain,
+    /// Somebody else wants the turn; what is left is planned again in the next one.
+    TurnIsOver,
+    /// strongDM takes hardly a write more until then; what is left is not urgent.
+    OutOfBudget(DateTime<Utc>),
 }
 
 impl Round {
@@ -49,14 +51,7 @@ impl Round {
             let this = which(step.grant());
             done.contains(&this) || failed.contains(&this)
         };
-        let undone = self.plan.actions().filter(|step| !is_over(step));
-        undone
-            .map(|step| Failure {
-                action: Attempt::from(step),
-                grant: step.grant().clone(),
-                error: OUT_OF_TIME.into(),
-            })
-            .collect()
+        self.plan.actions().filter(|step| !is_over(step)).map(Failure::out_of_time).collect()
     }
 }
 

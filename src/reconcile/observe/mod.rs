@@ -30,6 +30,9 @@ use crate::{
 /// Reads of strongDM in flight at once; its documented budget is thousands a minute.
 const LOOK_UPS: usize = 8;
 
+/// A pass may decide by what it saw so long after it asked; by then the horizon has moved on.
+const DECIDED_WITHIN: TimeDelta = TimeDelta::minutes(2);
+
 /// Asks both upstreams for what the rules depend on.
 #[derive(Debug)]
 pub(crate) struct Observer {
@@ -131,7 +134,8 @@ impl Observer {
             |of: fn(&Rule) -> TimeDelta| self.settings.rules.iter().map(of).max().unwrap_or_default();
         let since = now - margin(|rule| rule.end_late);
         // PagerDuty computes shifts for 90 days ahead at most.
-        let ahead = (self.settings.horizon + margin(|rule| rule.start_early)).min(TimeDelta::days(90));
+        let ahead = self.settings.horizon + margin(|rule| rule.start_early) + DECIDED_WITHIN;
+        let ahead = ahead.min(TimeDelta::days(90));
         Window::new(since, now + ahead).expect("the horizon is longer than a second")
     }
 

@@ -10,4 +10,4 @@ pub(crate) mod snapshot;
 pub(crate) mod snapshot_store;
 
 pub use self::pass_report::PassReport;
-pub(crate) use self::pass_report::{Attempt, Failure, Trigger};
+pub(crate) use self::pass_report::{Attempt, Failure, OUT_OF_TIME, Trigger};

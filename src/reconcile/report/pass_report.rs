@@ -67,6 +67,8 @@ pub(crate) struct Unreported {
     pub(crate) wanted: Vec<Wanted>,
     /// What the rules do not reach; none if nothing was seen.
     pub(crate) ahead: Option<Ahead>,
+    /// Whether what the last look saw was taken over.
+    pub(crate) is_taken_in: bool,
 }
 
 words!(
@@ -99,6 +101,9 @@ impl fmt::Display for Trigger {
     }
 }
 
+/// Why a write was not begun: the pass has no time left.
+pub(crate) const OUT_OF_TIME: &str = "the pass ran out of time";
+
 /// A write that failed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
@@ -120,6 +125,18 @@ words!(
         Revoke = "revoke",
     }
 );
+
+impl Failure {
+    /// A write that was not begun, because the pass has no time left.
+    pub(crate) fn out_of_time(action: &Action) -> Self {
+        Self { action: action.into(), grant: action.grant().clone(), error: OUT_OF_TIME.into() }
+    }
+
+    /// Whether the write was not begun for want of time: nothing is wrong with it.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.error.error == OUT_OF_TIME
+    }
+}
 
 impl From<&Action> for Attempt {
     fn from(action: &Action) -> Self {

@@ -64,8 +64,9 @@ pub struct DirtyMark {
     pub mark: Mark,
     /// How often events have set it so far.
     pub version: i64,
-    /// When the last pass began that an event had made look at it.
-    pub looked_at: Option<DateTime<Utc>>,
+    /// Until when the looks at it that events asked for are paid for: the more of them lately, the later. None before the
+    /// first.
+    pub paced_until: Option<DateTime<Utc>>,
     /// When the oldest delivery arrived that waits for a pass to look at it. If an event set it again during the last
     /// pass that did: when that pass began.
     pub since: Option<DateTime<Utc>>,
@@ -100,7 +101,7 @@ pub trait Inbox {
     async fn backlog(&self) -> Result<Backlog, Error>;
 
     /// Records that the pass `pass`, which began at `began`, looked at `marks`: it has served the deliveries that set them.
-    /// A mark that was set again since then stays dirty. False, and nothing is written, if the lease is lost.
+    /// A mark that was set again since then stays dirty. Each is paced as it says. False, and nothing is written, if the lease is lost.
     async fn clear_dirty(
         &self,
         lease: &Lease,
@@ -117,7 +118,7 @@ pub(super) const BACKLOG: &str = "
 
 /// The marks that are dirty.
 pub(super) const DIRTY: &str =
-    "SELECT mark, version, looked_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
+    "SELECT mark, version, paced_ms, since_ms FROM dirty WHERE version > done ORDER BY mark";
 
 /// Removes the keys of events that were last seen before `$1`.
 pub(super) const PRUNE_EVENT_KEYS: &str = "
@@ -139,14 +140,14 @@ row! {
     pub(super) struct DirtyRow {
         mark: String,
         version: i64,
-        looked_ms: Option<i64>,
+        paced_ms: Option<i64>,
         since_ms: Option<i64>,
     }
 }
 
 impl From<DirtyRow> for DirtyMark {
-    fn from(DirtyRow { mark, version, looked_ms, since_ms }: DirtyRow) -> Self {
+    fn from(DirtyRow { mark, version, paced_ms, since_ms }: DirtyRow) -> Self {
         let Ok(mark) = mark.parse();
-        Self { mark, version, looked_at: looked_ms.map(from_ms), since: since_ms.map(from_ms) }
+        Self { mark, version, paced_until: paced_ms.map(from_ms), since: since_ms.map(from_ms) }
     }
 }

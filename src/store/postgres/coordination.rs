@@ -113,6 +113,7 @@ impl Coordination for Postgres {
                 .bind(verified)
                 .bind(timetable.counts_text())
                 .bind(timetable.second_look_text())
+                .bind(timetable.retries_text())
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;

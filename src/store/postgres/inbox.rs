@@ -145,19 +145,23 @@ async fn clear(
 ) -> Result<(), Error> {
     let (names, versions): (Vec<String>, Vec<i64>) =
         marks.iter().map(|dirty| (dirty.mark.to_string(), dirty.version)).unzip();
+    let paced: Vec<Option<i64>> =
+        marks.iter().map(|dirty| dirty.paced_until.map(|until| until.timestamp_millis())).collect();
     // An update alone would lock the rows in any order.
     sqlx::query("SELECT 1 FROM dirty WHERE mark = ANY($1) ORDER BY mark FOR UPDATE")
         .bind(&names)
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "UPDATE dirty SET done = greatest(dirty.done, seen.version), looked_ms = $3,
+        "UPDATE dirty SET done = greatest(dirty.done, seen.version), looked_ms = $3, paced_ms = seen.paced,
            since_ms = CASE WHEN dirty.version > seen.version THEN $3 END
-         FROM unnest($1::text[], $2::bigint[]) AS seen (mark, version) WHERE dirty.mark = seen.mark",
+         FROM unnest($1::text[], $2::bigint[], $4::bigint[]) AS seen (mark, version, paced)
+         WHERE dirty.mark = seen.mark",
     )
     .bind(&names)
     .bind(&versions)
     .bind(began.timestamp_millis())
+    .bind(paced)
     .execute(&mut *connection)
     .await?;
     sqlx::query(

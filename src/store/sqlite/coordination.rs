@@ -46,6 +46,7 @@ impl Coordination for Sqlite {
             .bind(verified)
             .bind(timetable.counts_text())
             .bind(timetable.second_look_text())
+            .bind(timetable.retries_text())
             .execute(&self.writer)
             .await?;
         Ok(true)

@@ -101,15 +101,16 @@ impl Inbox for Sqlite {
             return Ok(true);
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        for DirtyMark { mark, version, .. } in marks {
+        for DirtyMark { mark, version, paced_until, since: _ } in marks {
             sqlx::query(
-                "UPDATE dirty SET done = max(done, $2), looked_ms = $3,
+                "UPDATE dirty SET done = max(done, $2), looked_ms = $3, paced_ms = $4,
                    since_ms = CASE WHEN version > $2 THEN $3 END
                  WHERE mark = $1",
             )
             .bind(mark.to_string())
             .bind(version)
             .bind(began.timestamp_millis())
+            .bind(paced_until.map(|until| until.timestamp_millis()))
             .execute(&mut *transaction)
             .await?;
             sqlx::query("INSERT INTO looks (mark, version, pass_id, began_ms) VALUES ($1, $2, $3, $4)")

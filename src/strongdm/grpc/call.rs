@@ -157,6 +157,11 @@ impl Caller {
         }
     }
 
+    /// When the budget for writes is refilled, if it is almost used up until then.
+    pub(crate) fn writes_low_until(&self) -> Option<DateTime<Utc>> {
+        self.rate_limits.low_until(Kind::Create, clock::now())
+    }
+
     /// Delays a write while the budget for writes is almost used up.
     async fn respect_rate_limit(&self, kind: Kind) {
         if kind != Kind::Read {

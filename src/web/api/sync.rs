@@ -39,7 +39,7 @@ pub(crate) struct SyncRequest {
     allow_mass_revocation: bool,
 }
 
-/// Runs a pass, or joins one that was asked to do the same
+/// Runs a pass, or shares the next one with requests that ask for the same
 #[utoipa::path(
     post, path = "/sync", operation_id = "sync", tag = "operator",
     security(("bearer" = []), ("basic" = [])),

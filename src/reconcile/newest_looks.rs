@@ -1,0 +1,163 @@
+//! What the newest look at each source was told. Passes look at the same time, and one that asked long ago may decide last:
+//! it then decides by what a younger look was told.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::world::World;
+use crate::model::{Observed, Source};
+
+/// The newest looks of this process.
+#[derive(Debug, Default)]
+pub(super) struct NewestLooks {
+    begun: AtomicU64,
+    /// By source, the youngest look that was answered.
+    answered: Mutex<BTreeMap<Source, Answered>>,
+}
+
+/// A look that was answered.
+#[derive(Clone, Debug)]
+struct Answered {
+    look: LookNumber,
+    seen: Arc<World>,
+}
+
+/// Younger looks have larger numbers, whatever the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LookNumber(u64);
+
+/// By which look a pass decides about each source.
+#[derive(Clone, Debug)]
+pub(super) struct DecidedBy {
+    own: LookNumber,
+    younger: BTreeMap<Source, LookNumber>,
+}
+
+impl DecidedBy {
+    /// The pass's own look.
+    pub(super) fn own(look: LookNumber) -> Self {
+        Self { own: look, younger: BTreeMap::new() }
+    }
+
+    fn at(&self, source: &Source) -> LookNumber {
+        self.younger.get(source).copied().unwrap_or(self.own)
+    }
+}
+
+impl NewestLooks {
+    /// Begins a look.
+    pub(super) fn begin(&self) -> LookNumber {
+        LookNumber(self.begun.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Records what a look was told.
+    pub(super) fn record(&self, look: LookNumber, world: &World) {
+        let seen = Arc::new(World { recorded: super::world::Recorded::default(), ..world.clone() });
+        let mut answered = self.answered.lock();
+        for (source, answer) in &world.on_calls {
+            let is_newer = answered.get(source).is_none_or(|newest| newest.look <= look);
+            if is_newer && matches!(answer, Observed::Known(_)) {
+                answered.insert(source.clone(), Answered { look, seen: Arc::clone(&seen) });
+            }
+        }
+    }
+
+    /// Whether a look at `source` was answered that is younger than the one that was decided by.
+    pub(super) fn is_outdated(&self, decided_by: &DecidedBy, source: &Source) -> bool {
+        self.answered.lock().get(source).is_some_and(|newest| newest.look > decided_by.at(source))
+    }
+
+    /// Puts what younger looks were told into `world`. Together they are one look that was over when the last of them was.
+    pub(super) fn bring_up_to_date(&self, decided_by: &mut DecidedBy, world: &mut World) {
+        let younger: BTreeMap<Source, Answered> = {
+            let answered = self.answered.lock();
+            let sources = world.on_calls.keys().filter_map(|source| answered.get_key_value(source));
+            let younger = sources.filter(|(source, newest)| newest.look > decided_by.at(source));
+            younger.map(|(source, newest)| (source.clone(), newest.clone())).collect()
+        };
+        for (source, Answered { look, seen }) in younger {
+            let World { on_calls, doubts, people, accounts, seen_at, .. } = &*seen;
+            if let Some(Observed::Known(told)) = on_calls.get(&source) {
+                for user in told.iter().map(|on_call| &on_call.user) {
+                    world.people.extend(people.get(user).map(|person| (user.clone(), person.clone())));
+                }
+                world.on_calls.insert(source.clone(), Observed::Known(told.clone()));
+            }
+            match doubts.get(&source) {
+                Some(doubt) => drop(world.doubts.insert(source.clone(), doubt.clone())),
+                None => drop(world.doubts.remove(&source)),
+            }
+            world.seen_at = world.seen_at.max(*seen_at);
+            for (email, account) in accounts {
+                if !world.accounts.contains_key(email) {
+                    world.accounts.insert(email.clone(), account.clone());
+                }
+            }
+            decided_by.younger.insert(source, look);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::model::{OnCall, UserId};
+
+    fn source(id: &str) -> Source {
+        Source::Schedule(id.into())
+    }
+
+    fn on_call(who: &str) -> OnCall {
+        OnCall {
+            user: UserId::from(who),
+            email: None,
+            schedule: None,
+            policy: None,
+            level: None,
+            start: None,
+            end: None,
+        }
+    }
+
+    fn world(second: i64, told: &[(&str, &str)]) -> World {
+        let mut world = World { seen_at: DateTime::from_timestamp(second, 0).unwrap(), ..World::default() };
+        for (id, who) in told {
+            world.on_calls.insert(source(id), Observed::Known(vec![on_call(who)]));
+            world.people.insert(UserId::from(*who), Observed::Known(Some(format!("{who}@corp.example"))));
+        }
+        world
+    }
+
+    #[test]
+    fn an_old_look_is_decided_by_what_a_younger_one_was_told() {
+        let looks = NewestLooks::default();
+        let (old, young) = (looks.begin(), looks.begin());
+        let (mut of_old, mut of_young) =
+            (world(9, &[("PA", "ana"), ("PB", "bo")]), world(5, &[("PB", "cem")]));
+        of_young.on_calls.insert(source("PA"), Observed::Unknown("HTTP 500".into()));
+        of_old.doubts.insert(source("PB"), "a doubt".into());
+        looks.record(young, &of_young);
+        looks.record(old, &of_old);
+        let mut decided_by = DecidedBy::own(old);
+        assert!(
+            looks.is_outdated(&decided_by, &source("PB")) && !looks.is_outdated(&decided_by, &source("PA"))
+        );
+        looks.bring_up_to_date(&mut decided_by, &mut of_old);
+        let mut both = world(9, &[("PA", "ana"), ("PB", "bo"), ("PB", "cem")]);
+        assert_eq!(of_old, both, "who was told about PA stays, since the younger look was not answered");
+        assert!(!looks.is_outdated(&decided_by, &source("PB")));
+        both.seen_at = of_young.seen_at;
+        let unchanged = of_young.clone();
+        looks.bring_up_to_date(&mut DecidedBy::own(young), &mut of_young);
+        assert_eq!(of_young, unchanged);
+    }
+}

@@ -1,0 +1,58 @@
+//! Passes take turns: whoever is paged while a large pass writes waits for none of its windows, and no storm of events keeps
+//! the large pass from its end.
+
+use std::time::Duration;
+
+use sandbox::world::{SCHEDULE, V3_SCHEDULE};
+
+use crate::support::{ANA, BO, CEM, Config, DB, Scene, rule, wait_until};
+
+const MANY: [&str; 3] = [DB, "prod-web-1", "prod-cluster"];
+const WEB: &str = "prod-new-thing";
+const WINDOWS: usize = MANY.len() * 80;
+
+/// A service whose first pass has begun to write 240 windows to come, each call taking a tenth of a second; Bo is on call for
+/// another rule.
+async fn at_its_first_pass() -> Scene {
+    let rules = [rule("many", &[SCHEDULE], &MANY), rule("web", &[V3_SCHEDULE], &[WEB])];
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
+    let turn = |n: i64| (if n % 2 == 0 { ANA } else { BO }, n * 10, n * 10 + 10);
+    scene.shifts(SCHEDULE, &(1..81).map(turn).collect::<Vec<_>>());
+    scene.shifts(V3_SCHEDULE, &[(BO, -60, 900)]);
+    scene.strongdm.faults().set_latency(Duration::from_millis(100));
+    scene.launch().await;
+    wait_until("the windows to come are being written", async || scene.writes().0 > 8).await;
+    scene
+}
+
+#[tokio::test]
+async fn who_comes_on_call_during_a_large_pass_waits_for_no_window_to_come() {
+    let scene = at_its_first_pass().await;
+    assert_eq!(scene.access(BO, WEB), [(0, 900)], "who is on call at the start comes first");
+    scene.shifts(V3_SCHEDULE, &[(CEM, -60, 900)]);
+    scene.deliver(&scene.about(V3_SCHEDULE)).await;
+    let before = scene.writes().0;
+    scene.access_becomes(CEM, WEB, &[(0, 900)]).await;
+    let waited_for = scene.writes().0 - before;
+    assert!(waited_for <= WINDOWS / 4, "{waited_for} windows to come were written first");
+    scene.access_becomes(BO, WEB, &[]).await;
+    assert!(scene.writes().0 < WINDOWS, "whose access ends waits for them no more");
+
+    wait_until("the large pass is over", async || scene.writes() == (WINDOWS + 2, 1)).await;
+    let report = scene.synced().await;
+    assert_eq!((report.created.len(), report.revoked.len()), (0, 0), "nothing was doubled or forgotten");
+}
+
+#[tokio::test]
+async fn a_storm_of_events_does_not_keep_a_large_pass_from_its_end() {
+    let scene = at_its_first_pass().await;
+    let storm = async {
+        loop {
+            scene.deliver(&scene.about(V3_SCHEDULE)).await;
+        }
+    };
+    tokio::select! {
+        () = storm => {}
+        () = wait_until("the large pass is over", async || scene.writes() == (WINDOWS + 1, 0)) => {}
+    }
+}
