@@ -180,9 +180,14 @@ impl Service {
         self.url().rsplit('/').next().expect("a URL with an address")
     }
 
+    /// The process of the service.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process().child.id()
+    }
+
     /// The time that the service has kept a processor busy.
     pub(crate) fn cpu_time(&self) -> Duration {
-        let stat = format!("/proc/{}/stat", self.process().child.id());
+        let stat = format!("/proc/{}/stat", self.process_id());
         let stat = std::fs::read_to_string(stat).expect("a running process");
         // The name in parentheses may contain blanks; what the program and the kernel used are the 12th and the 13th
         // number after it, in hundredths of a second.
