@@ -11,11 +11,12 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use fantoccini::{Client, ClientBuilder, error::CmdError, wd::WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator, error::CmdError, wd::WebDriverCompatibleCommand};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::support::{free_port, wait_for};
+use crate::support::{PATIENCE, free_port, wait_for};
 
 /// Serves until its standard input ends, which it does when the test binary ends, however that happens.
 const SCRIPT: &str = r#"
@@ -26,6 +27,10 @@ kill "$driver"
 "#;
 
 static DRIVER: LazyLock<Driver> = LazyLock::new(Driver::start);
+
+/// A browser is some ten processes, which all have something to do: more of them at once are not sooner ready, and each
+/// of them is slower than its driver expects.
+static PLACES: Semaphore = Semaphore::const_new(3);
 
 /// The browser must fetch nothing by itself; without a display and without privileges there is no sandbox either.
 const ARGUMENTS: [&str; 10] = [
@@ -70,6 +75,7 @@ pub(crate) struct Browser {
     pub(crate) client: Client,
     session: String,
     _profile: tempfile::TempDir,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Browser {
@@ -78,12 +84,15 @@ impl Browser {
     /// # Panics
     /// If Chromium or its driver is not there: a page that nobody tried is not tested.
     pub(crate) async fn start() -> Self {
+        let place = PLACES.acquire().await.expect("it is never closed");
         let profile = tempfile::tempdir().expect("a directory");
         let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let patience = u64::try_from(PATIENCE.as_millis()).expect("three minutes");
         let wanted = json!({
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
+            "timeouts": { "script": patience, "pageLoad": patience },
         });
         let Value::Object(wanted) = wanted else { unreachable!("it is an object") };
         wait_for("the driver listens", async || TcpStream::connect(("127.0.0.1", DRIVER.port)).ok()).await;
@@ -93,7 +102,7 @@ impl Browser {
             .await
             .expect("Chromium starts");
         let session = client.session_id().await.expect("an answer").expect("a session");
-        Self { client, session, _profile: profile }
+        Self { client, session, _profile: profile, _place: place }
     }
 
     /// Opens a page.
@@ -127,7 +136,7 @@ impl Browser {
 
     /// Keeps a picture of the whole page.
     pub(crate) async fn picture(&self, name: &str) {
-        let whole = json!({"captureBeyondViewport": true});
+        let whole = json!({"captureBeyondViewport": true, "optimizeForSpeed": true});
         let answer = self.devtools("Page.captureScreenshot", whole).await;
         let png = BASE64_STANDARD.decode(answer["data"].as_str().expect("a picture")).expect("base64");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
@@ -138,6 +147,12 @@ impl Browser {
     /// The value of an expression in the page.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         self.client.execute(&format!("return {expression};"), Vec::new()).await.expect("a value")
+    }
+
+    /// Waits until there is an element that fits this selector.
+    pub(crate) async fn appears(&self, selector: &str) {
+        let wait = self.client.wait().at_most(PATIENCE);
+        wait.for_element(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
     /// Presses keys, one after the other, wherever the focus is.

@@ -254,7 +254,7 @@ async fn held_revocations_are_previewed_and_confirmed_with_the_keyboard_alone() 
 
     tab_to(&browser, "Preview a sync").await;
     browser.press(ENTER).await;
-    browser.client.wait().for_element(Locator::Css(".confirm")).await.expect("the preview");
+    browser.appears(".confirm").await;
     browser.dark(false).await;
     is_sound(&browser, "preview").await;
     assert!(text(&browser).await.contains("ana@example.com on prod-postgres"));
@@ -262,7 +262,7 @@ async fn held_revocations_are_previewed_and_confirmed_with_the_keyboard_alone() 
     browser.press(SPACE).await;
     tab_to(&browser, "Sync now").await;
     browser.press(ENTER).await;
-    browser.client.wait().for_element(Locator::Css("details.pass[open]")).await.expect("the report");
+    browser.appears("details.pass[open]").await;
     is_sound(&browser, "synced").await;
     let said = text(&browser).await;
     assert!(!said.contains("held until") && said.contains("Revoked"), "{said}");
@@ -298,7 +298,7 @@ async fn everything_is_there_without_scripts() {
     // The browser itself loaded the style, and the form works.
     let preview = browser.client.find(Locator::Css("#sync button")).await.expect("a button");
     preview.send_keys(ENTER).await.expect("it can be pressed");
-    browser.client.wait().for_element(Locator::Css(".confirm")).await.expect("the preview");
+    browser.appears(".confirm").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
