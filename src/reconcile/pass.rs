@@ -36,8 +36,8 @@ use super::{
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{Asked, BETWEEN_LOOKS, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
-    store::{self, GrantQuery, SharedStore},
+    model::{Asked, BETWEEN_LOOKS, FOREVER, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
+    store::{self, SharedStore, View},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
@@ -402,7 +402,7 @@ impl PassRunner {
         }
         let Pass { report, began, .. } = pass;
         if is_eventful(&report) {
-            let text = serde_json::to_string(&report).unwrap_or_default();
+            let text = serde_json::to_string(&report.excerpt()).unwrap_or_default();
             self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
         }
         self.measure(&report, began.elapsed());
@@ -413,8 +413,7 @@ impl PassRunner {
     async fn record(&self, pass: &Pass<'_>, scope: &Scope) -> Result<(), store::Error> {
         let Pass { report, context, .. } = pass;
         let rules = &self.settings().rules;
-        let snapshot = self.snapshots.read().await?.after(report, scope, rules);
-        self.snapshots.replace(snapshot).await?;
+        self.snapshots.record(report, scope, rules).await?;
         let mut timetable = self.store.workload().await?.timetable;
         let complete = report.is_complete();
         let counts = &mut timetable.counts;
@@ -428,7 +427,8 @@ impl PassRunner {
                 self.executor.forget_failures();
             }
         }
-        counts.grants = self.store.grants(report.finished_at, &GrantQuery::default()).await?.len();
+        let all = View { from: report.finished_at, until: FOREVER, search: String::new() };
+        counts.grants = self.store.count_accesses(&all).await?.grants;
         self.metrics.show(counts);
         timetable.verified_at = pass.compared_at.or(timetable.verified_at);
         timetable::record_look(&mut timetable, scope, pass.second_look.clone());

@@ -211,10 +211,7 @@ impl PassLoop {
         }
         let Some(joined) = turns.join(&LeaseNote::new(), Length::Short).await? else { return Ok(()) };
         let turn = turns.take().await;
-        let stored = match snapshots.read().await {
-            Ok(snapshot) => snapshots.replace(snapshot).await,
-            Err(error) => Err(error),
-        };
+        let stored = snapshots.store_what_was_noticed().await;
         drop(turn);
         if joined.is_new && joined.lease.was_abandoned() {
             // Whoever takes the lease next would not know.

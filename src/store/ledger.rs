@@ -149,9 +149,9 @@ impl GrantPage {
 }
 
 impl GrantCursor {
-    /// What [`GRANTS`] wants to know of it: start and row.
-    pub(super) fn parts(cursor: Option<Self>) -> (Option<i64>, Option<i64>) {
-        (cursor.map(|cursor| cursor.start_at), cursor.map(|cursor| cursor.seq))
+    /// Its start and row, or a place before the first grant.
+    pub(super) fn place(cursor: Option<Self>) -> (i64, i64) {
+        cursor.map_or((i64::MIN, i64::MIN), |cursor| (cursor.start_at, cursor.seq))
     }
 }
 
@@ -243,22 +243,35 @@ macro_rules! grant_columns {
     };
 }
 
+pub(super) use grant_columns;
+
 /// The rows that are not over at `$1`.
 pub(super) const OPEN_ROWS: &str =
     concat!("SELECT ", grant_columns!(), " FROM grants WHERE state <> 'ended' AND end_at > $1 ORDER BY seq");
 
-/// What a [`GrantQuery`] asks for: past ones as well, now, only those in force, e-mail address, resource; then the start
-/// and the row of the [`GrantCursor`], and how many.
+/// What a [`GrantQuery`] asks for of all grants, also those that are over: e-mail address, resource; then the start and the
+/// row of the [`GrantCursor`], and how many.
 pub(super) const GRANTS: &str = concat!(
     "SELECT ",
     grant_columns!(),
     " FROM grants WHERE grant_id IS NOT NULL
-       AND ($1 OR (state IN ('live', 'revoking') AND end_at > $2))
-       AND (NOT $3 OR start_at <= $2)
-       AND (CAST($4 AS TEXT) IS NULL OR email = $4)
-       AND (CAST($5 AS TEXT) IS NULL OR resource = $5)
-       AND (CAST($6 AS BIGINT) IS NULL OR start_at > $6 OR (start_at = $6 AND seq > $7))
-     ORDER BY start_at, seq LIMIT $8"
+       AND (CAST($1 AS TEXT) IS NULL OR email = $1)
+       AND (CAST($2 AS TEXT) IS NULL OR resource = $2)
+       AND start_at >= $3 AND (start_at > $3 OR seq > $4)
+     ORDER BY start_at, seq LIMIT $5"
+);
+
+/// The same for those that are not over: now, only those in force, e-mail address, resource; then the start and the row of
+/// the place, and how many. They are read in the order of an index, from that place on.
+pub(super) const OPEN_GRANTS: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    " FROM grants WHERE grant_id IS NOT NULL AND state <> 'ended' AND state IN ('live', 'revoking') AND end_at > $1
+       AND (NOT $2 OR start_at <= $1)
+       AND (CAST($3 AS TEXT) IS NULL OR email = $3)
+       AND (CAST($4 AS TEXT) IS NULL OR resource = $4)
+       AND start_at >= $5 AND (start_at > $5 OR seq > $6)
+     ORDER BY start_at, seq LIMIT $7"
 );
 
 pub(super) const IS_OURS: &str = "SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1";
@@ -347,7 +360,7 @@ where
     rows.iter().filter_map(|row| Some(read(row).ok()?.own.grant)).collect()
 }
 
-fn read<R: Row>(row: &R) -> Result<LedgerEntry, Error>
+pub(super) fn read<R: Row>(row: &R) -> Result<LedgerEntry, Error>
 where
     for<'r> GrantRow: FromRow<'r, R>,
 {

@@ -28,6 +28,7 @@ mod knowledge;
 mod lease;
 mod ledger;
 mod migrations;
+mod overview;
 pub mod postgres;
 mod prune;
 mod row;
@@ -49,11 +50,14 @@ pub use self::{
     knowledge::Knowledge,
     lease::{Duty, Holder, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
+    overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},
 };
 
 /// The store, whichever database it is in.
 #[async_trait]
-pub trait Store: Coordination + Inbox + Journal + Knowledge + Ledger + Debug + Send + Sync {
+pub trait Store:
+    Coordination + Inbox + Journal + Knowledge + Ledger + Overview + Debug + Send + Sync
+{
     /// Whether the store takes writes at `now`. It writes, since only that shows a full disk.
     async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error>;
 

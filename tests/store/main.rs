@@ -6,6 +6,7 @@ mod deliveries;
 mod grants;
 mod knowledge;
 mod migrations;
+mod overview;
 mod postgres;
 #[path = "../it/support/postgres.rs"]
 mod postgres_server;

@@ -20,6 +20,9 @@ use crate::model::{Email, Grant, ResourceId, ResourceSelector, Rule};
 /// So much of the past is told.
 const TOLD: usize = 20;
 
+/// So many names and filters of the rules are told to whoever asks for another one.
+const NAMES: usize = 20;
+
 /// The answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
@@ -127,14 +130,16 @@ fn unnamed(known: &Known<'_>, name: &str) -> Answer {
             ResourceSelector::Filter(filter) => format!("filter {filter:?}"),
         });
     }
-    let names: Vec<String> = names.into_iter().collect();
+    let more = names.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names: Vec<String> = names.into_iter().take(NAMES).collect();
     Answer {
         resource: name.to_owned(),
         resource_id: None,
         access: Access::No,
         missing: Some(LinkKind::Rule),
         message: format!("no rule gives access to a resource {name:?}"),
-        remedy: format!("name it in a rule, or correct the name; rules give {}", names.join(", ")),
+        remedy: format!("name it in a rule, or correct the name; rules give {}{more}", names.join(", ")),
         grant: None,
         chains: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! What passes say of themselves: the report of each, the snapshot that is put together from the newest, what lies
 //! ahead, and what failed.
 
+mod excerpt;
 mod failure_log;
 mod finding_log;
 pub(super) mod pass_log;

@@ -47,9 +47,52 @@ pub struct PassReport {
     pub unknown: Vec<Unknown>,
     /// Writes that were tried and failed.
     pub failed: Vec<Failure>,
+    /// How many entries each list lacks. Answers have them all; only what the store keeps of a pass is an excerpt.
+    #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+    #[schema(required = false)]
+    pub left_out: LeftOut,
     /// What else the pass knew; empty in a report that was read back.
     #[serde(skip)]
     pub(crate) unreported: Unreported,
+}
+
+/// How many entries the lists of a report lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct LeftOut {
+    /// Grants made.
+    #[serde(skip_serializing_if = "is_none")]
+    pub created: usize,
+    /// Grants taken back.
+    #[serde(skip_serializing_if = "is_none")]
+    pub revoked: usize,
+    /// Grants that the guard kept from being revoked.
+    #[serde(skip_serializing_if = "is_none")]
+    pub held: usize,
+    /// Windows that wait for the grant in their way.
+    #[serde(skip_serializing_if = "is_none")]
+    pub deferred: usize,
+    /// People, resources and filters that nothing could be done about.
+    #[serde(skip_serializing_if = "is_none")]
+    pub skipped: usize,
+    /// What could not be observed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unknown: usize,
+    /// Writes that failed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub failed: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
+impl LeftOut {
+    /// Whether the lists are whole.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a pass knew, and neither answers nor keeps in its report.
@@ -171,6 +214,7 @@ impl PassReport {
             skipped: Vec::new(),
             unknown: Vec::new(),
             failed: Vec::new(),
+            left_out: LeftOut::default(),
             unreported: Unreported::default(),
         }
     }

@@ -1,5 +1,8 @@
-//! What the newest passes saw, kept for people who look at the status page on any replica: what is wanted, what each
-//! source last answered, what waits, is held or was skipped, and what is amiss ahead. Nothing is ever decided from it.
+//! What the newest passes saw, kept for people who look at the status page on any replica: who is on call without a
+//! grant, what each source last answered, what waits, is held or was skipped, and what is amiss ahead. Nothing is ever
+//! decided from it.
+//!
+//! It grows with the rules alone: of each list it has the first [`LISTED`] entries, and the number of the others.
 //!
 //! Older and newer versions read it as well: whatever is added later has a default, and an entry that cannot be read
 //! is left out. The next full pass writes all of it anew.
@@ -19,6 +22,13 @@ use crate::{
 /// The newest one, under the name that it has had since the first version.
 pub(crate) const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
 
+/// The entries of a list that are kept; the most urgent, where some are more urgent than others.
+const LISTED: usize = 200;
+/// The stretches without anyone that are kept of a rule.
+const GAPS: usize = 4;
+/// The rules that are kept of an entry.
+const NAMED: usize = 20;
+
 /// The view of the newest passes, put together: a pass that looked at some rules only changes only their part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,9 +40,9 @@ pub(crate) struct StatusSnapshot {
     /// Schedules and escalation policies with what they last answered.
     #[serde(deserialize_with = "readable")]
     pub(crate) sources: Vec<SourceStatus>,
-    /// Who should have which access when.
+    /// Who is on call now, and has no grant of ours for it.
     #[serde(deserialize_with = "readable")]
-    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) missing: Vec<Wanted>,
     /// Grants that the guard keeps from being revoked.
     #[serde(deserialize_with = "readable")]
     pub(crate) held: Vec<Grant>,
@@ -55,8 +65,39 @@ pub(crate) struct StatusSnapshot {
     /// What else an operator should know of the rules.
     #[serde(deserialize_with = "readable")]
     pub(crate) findings: Vec<RuleFinding>,
+    /// How many entries the lists lack, as far as it was last counted.
+    pub(crate) beyond: Beyond,
+    /// What concerns each rule, in numbers; none of these, if the rule is not there.
+    pub(crate) rules: BTreeMap<String, RuleCounts>,
     /// The newest webhook of our own subscription that none of our secrets had signed.
     pub(crate) wrong_secret: Option<WrongSecret>,
+}
+
+/// How many entries each list of a snapshot lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Beyond {
+    pub(crate) missing: usize,
+    pub(crate) held: usize,
+    pub(crate) deferred: usize,
+    pub(crate) skipped: usize,
+    pub(crate) unknown: usize,
+    pub(crate) failed: usize,
+    pub(crate) findings: usize,
+}
+
+/// How many entries concern a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RuleCounts {
+    /// Revocations that are held.
+    pub(crate) held: usize,
+    /// Windows that wait.
+    pub(crate) deferred: usize,
+    /// Skipped records.
+    pub(crate) skipped: usize,
+    /// Stretches without anyone.
+    pub(crate) gaps: usize,
 }
 
 /// How a source answered.
@@ -114,6 +155,11 @@ fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<V
 }
 
 impl StatusSnapshot {
+    /// Who is on call at `at` without a grant of ours, as far as the newest passes saw.
+    pub(crate) fn missing_at(&self, at: DateTime<Utc>) -> impl Iterator<Item = &Wanted> {
+        self.missing.iter().filter(move |wanted| wanted.start <= at && wanted.end.is_none_or(|end| end > at))
+    }
+
     /// What is known after a pass with this report, which looked at `scope`.
     #[must_use]
     pub(crate) fn after(mut self, report: &PassReport, scope: &Scope, rules: &[Rule]) -> Self {
@@ -132,9 +178,7 @@ impl StatusSnapshot {
         self.deferred.extend(report.deferred.iter().cloned());
 
         let named: BTreeSet<Source> = rules.iter().flat_map(Rule::sources).collect();
-        // What a source without an answer wanted last is still the best guess.
-        self.wanted.retain(|wanted| named.contains(&wanted.source) && !looked.saw(&wanted.source));
-        self.wanted.extend(report.unreported.wanted.iter().cloned());
+        self.missing.retain(|wanted| named.contains(&wanted.source));
         self.sources = self.source_statuses(&named, &looked, report.finished_at);
 
         let unseen = |rule: &&Rule| !rule.sources().iter().all(|source| looked.saw(source));
@@ -145,10 +189,77 @@ impl StatusSnapshot {
         self.unknown = others.map(ToString::to_string).collect();
         self.failed = report.failed.iter().map(ToString::to_string).collect();
         self.next_change = report.unreported.next_wake;
+        self.count(rules, |name| full || concerned.contains(name));
+        self.cut(full);
         if full {
             self.full_at = Some(report.finished_at);
         }
         self
+    }
+
+    /// Takes over who is on call without a grant after a pass with this report. What a source without an answer lacked last
+    /// is still the best guess.
+    pub(crate) fn take_missing(&mut self, report: &PassReport, missing: Vec<Wanted>) {
+        let looked = Looked::of(report);
+        self.missing.retain(|wanted| !looked.saw(&wanted.source));
+        self.missing.extend(missing);
+    }
+
+    /// Counts what concerns the rules that were `looked_at`; of the others, what was counted before stays.
+    fn count(&mut self, rules: &[Rule], looked_at: impl Fn(&str) -> bool) {
+        let mut counts: BTreeMap<&str, RuleCounts> = BTreeMap::new();
+        for name in self.held.iter().flat_map(|held| &held.rules) {
+            counts.entry(name).or_default().held += 1;
+        }
+        for name in self.deferred.iter().flat_map(|deferred| &deferred.rules) {
+            counts.entry(name).or_default().deferred += 1;
+        }
+        for name in self.skipped.iter().flat_map(|skipped| &skipped.rules) {
+            counts.entry(name).or_default().skipped += 1;
+        }
+        for gap in &self.gaps {
+            counts.entry(&gap.rule).or_default().gaps += 1;
+        }
+        let now = rules.iter().filter_map(|rule| {
+            let name = rule.name.as_str();
+            let of_rule = if looked_at(name) { counts.get(name) } else { self.rules.get(name) };
+            Some((rule.name.clone(), *of_rule?))
+        });
+        self.rules = now.collect();
+    }
+
+    /// Leaves the first entries of each list and the number of the others. A pass that looked at some rules only does not
+    /// know how many there are of the others; there are at least as many as it cuts.
+    fn cut(&mut self, full: bool) {
+        fn cut<T>(list: &mut Vec<T>, beyond: &mut usize, full: bool) {
+            let before = if full { 0 } else { *beyond };
+            *beyond = before.max(list.len().saturating_sub(LISTED));
+            list.truncate(LISTED);
+        }
+        // Nobody knows of a shift: it is wrong now.
+        self.skipped.sort_by_key(|skipped| skipped.first_shift);
+        self.findings.sort_by_key(|known| known.finding.severity);
+        let Beyond { missing, held, deferred, skipped, unknown, failed, findings } = &mut self.beyond;
+        cut(&mut self.missing, missing, full);
+        cut(&mut self.held, held, full);
+        cut(&mut self.deferred, deferred, full);
+        cut(&mut self.skipped, skipped, full);
+        cut(&mut self.unknown, unknown, full);
+        cut(&mut self.failed, failed, full);
+        cut(&mut self.findings, findings, full);
+        for grant in self.held.iter_mut().chain(&mut self.deferred) {
+            grant.rules.truncate(NAMED);
+        }
+        for skipped in &mut self.skipped {
+            skipped.rules = std::mem::take(&mut skipped.rules).into_iter().take(NAMED).collect();
+        }
+        let mut of_rule: BTreeMap<String, usize> = BTreeMap::new();
+        self.gaps.sort_by_key(|gap| gap.start);
+        self.gaps.retain(|gap| {
+            let number = of_rule.entry(gap.rule.clone()).or_default();
+            *number += 1;
+            *number <= GAPS
+        });
     }
 
     /// Takes over what was skipped. What an unanswered question hides is still known.

@@ -1,12 +1,19 @@
 //! The status snapshot in the store: what passes saw, and what this process alone noticed, for people on any replica.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
-use super::snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret};
+use super::{
+    PassReport,
+    snapshot::{STATUS_SNAPSHOT, StatusSnapshot, WrongSecret},
+};
 use crate::{
     clock,
-    store::{self, SharedStore},
+    model::{LedgerRow, Rule},
+    reconcile::{facts::DUE_REVOCATIONS, plan::Wanted, scope::Scope},
+    store::{self, Access, SharedStore, View},
 };
 
 /// Anybody can send webhooks that are refused; more often than this they lead to no write.
@@ -43,11 +50,51 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Replaces the snapshot; only for whoever holds the lease, or what another one saw would be lost.
-    pub(crate) async fn replace(&self, snapshot: StatusSnapshot) -> Result<(), store::Error> {
+    /// The rows of the ledger that the guard holds.
+    pub(crate) async fn held(&self) -> Result<BTreeSet<LedgerRow>, store::Error> {
+        let due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
+        Ok(due.held().collect())
+    }
+
+    /// Takes over what a pass of `scope` saw; only for whoever holds the lease, or what another one saw would be lost.
+    pub(crate) async fn record(
+        &self,
+        report: &PassReport,
+        scope: &Scope,
+        rules: &[Rule],
+    ) -> Result<(), store::Error> {
+        let missing = self.missing(report).await?;
+        let mut snapshot = self.read().await?;
+        snapshot.take_missing(report, missing);
+        self.replace(snapshot.after(report, scope, rules)).await
+    }
+
+    /// Puts into the store what was noticed here; only for whoever holds the lease.
+    pub(crate) async fn store_what_was_noticed(&self) -> Result<(), store::Error> {
+        self.replace(self.read().await?).await
+    }
+
+    async fn replace(&self, snapshot: StatusSnapshot) -> Result<(), store::Error> {
         STATUS_SNAPSHOT.write(&self.store, &snapshot, None).await?;
         self.noticed.lock().stored = snapshot.wrong_secret.map(|wrong| wrong.at);
         Ok(())
+    }
+
+    /// Who is entitled to something at the end of a pass, and has no grant of ours for it.
+    async fn missing(&self, report: &PassReport) -> Result<Vec<Wanted>, store::Error> {
+        let now = report.finished_at;
+        let is_due = |wanted: &&Wanted| wanted.start <= now && wanted.end.is_none_or(|end| end > now);
+        let mut due: Vec<Wanted> = report.unreported.wanted.iter().filter(is_due).cloned().collect();
+        if due.is_empty() {
+            return Ok(due);
+        }
+        let view = View { from: now, until: now, search: String::new() };
+        let covered: BTreeSet<Access> =
+            self.store.accesses(&view, u32::MAX, None).await?.into_iter().collect();
+        due.retain(|Wanted { email, resource, .. }| {
+            !covered.contains(&Access { resource: resource.clone(), email: email.to_string() })
+        });
+        Ok(due)
     }
 
     /// Records a webhook in the name of our own subscription that was signed with a secret that we do not have.

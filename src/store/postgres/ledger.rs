@@ -12,7 +12,7 @@ use crate::{
         column::{plain, to_json},
         knowledge::FORGET_FOREIGN,
         ledger::{
-            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
             SETTLE_REFUSED, read_grants, read_open,
         },
     },
@@ -35,12 +35,14 @@ impl Ledger for Postgres {
         limit: u32,
         after: Option<GrantCursor>,
     ) -> Result<GrantPage, Error> {
-        let (start, row) = GrantCursor::parts(after);
+        let (start, row) = GrantCursor::place(after);
         within(async {
-            let rows = sqlx::query(GRANTS)
-                .bind(which.wants_past())
-                .bind(now.timestamp())
-                .bind(which.active)
+            let rows = if which.wants_past() {
+                sqlx::query(GRANTS)
+            } else {
+                sqlx::query(OPEN_GRANTS).bind(now.timestamp()).bind(which.active)
+            };
+            let rows = rows
                 .bind(which.email.as_ref().map(|email| plain(&email.to_lowercase()).into_owned()))
                 .bind(which.resource.as_deref().map(plain))
                 .bind(start)

@@ -14,6 +14,7 @@ mod journal;
 mod knowledge;
 mod ledger;
 mod notify;
+mod overview;
 mod session;
 
 use std::{sync::Arc, time::Duration};

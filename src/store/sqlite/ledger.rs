@@ -12,7 +12,7 @@ use crate::{
         column::to_json,
         knowledge::FORGET_FOREIGN,
         ledger::{
-            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
+            COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
             SETTLE_REFUSED, read_grants, read_open,
         },
     },
@@ -32,11 +32,13 @@ impl Ledger for Sqlite {
         limit: u32,
         after: Option<GrantCursor>,
     ) -> Result<GrantPage, Error> {
-        let (start, row) = GrantCursor::parts(after);
-        let rows = sqlx::query(GRANTS)
-            .bind(which.wants_past())
-            .bind(now.timestamp())
-            .bind(which.active)
+        let (start, row) = GrantCursor::place(after);
+        let rows = if which.wants_past() {
+            sqlx::query(GRANTS)
+        } else {
+            sqlx::query(OPEN_GRANTS).bind(now.timestamp()).bind(which.active)
+        };
+        let rows = rows
             .bind(which.email.as_ref().map(|email| email.to_lowercase()))
             .bind(&which.resource)
             .bind(start)

@@ -9,6 +9,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod overview;
 mod place;
 
 use std::{

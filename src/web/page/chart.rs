@@ -5,14 +5,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::{
+    access::{LANES, Shown},
+    controls::{controls, legend},
     facts::Facts,
     layout::{Tone, chip, count, distance, query_string, time},
-    query::PageQuery,
-    timeline::{self, Bar, Kind, Lane, LaneState, Lanes, Span},
+    query::{PageQuery, Show, cursor},
+    timeline::{self, Bar, Kind, Lane, LaneState, Span},
 };
 
-/// The lanes of one resource that are shown at once; the rest is a click away.
-const LANES_AT_ONCE: usize = 25;
+/// The lanes of those without a grant, and of rules without anyone, that are shown.
+const LACKING: usize = 10;
 
 /// The patterns that all lanes refer to.
 fn patterns() -> Markup {
@@ -37,34 +39,89 @@ fn patterns() -> Markup {
 }
 
 /// The section "Who has access".
-pub(super) fn access(facts: &Facts<'_>, span: &Span, query: &PageQuery, lanes: &Lanes) -> Markup {
+pub(super) fn access(facts: &Facts<'_>, span: &Span, query: &PageQuery, shown: &Shown) -> Markup {
     let now = facts.now;
-    let gaps = timeline::gaps(span, &facts.snapshot, facts.rules, query.search());
-    let in_view: usize = lanes.values().map(Vec::len).sum();
+    let gaps = match query.after() {
+        None => timeline::gaps(span, &facts.snapshot, facts.rules, query.search()),
+        Some(_) => Vec::new(),
+    };
     html! {
         section #access aria-labelledby="access-title" {
             div.section-head {
                 h2 #access-title { "Who has access" }
                 p { (time(now, span.start)) " to " (time(now, span.end)) }
             }
-            (controls(query))
+            (controls(query, shown.show))
             (legend())
             (patterns())
-            (nobody(span, &gaps))
-            @if in_view == 0 {
-                p.empty {
-                    @if query.search().is_empty() { "Nobody has, or is about to get, access in this stretch of time." }
-                    @else { "Nobody and nothing of this name has something in view." }
+            (nobody(span, &gaps, query))
+            (lacking(span, &shown.lacking))
+            @if shown.lanes.is_empty() { (nothing(query, shown.show)) }
+            @for (resource, people) in &shown.lanes { (group(span, resource, people)) }
+            (pages(query, shown))
+        }
+    }
+}
+
+/// What stands where no lane is.
+fn nothing(query: &PageQuery, show: Show) -> Markup {
+    let search = query.search();
+    html! {
+        p.empty {
+            @if query.after().is_some() { "Nobody comes after those on the pages before." }
+            @else if !search.is_empty() {
+                "Nobody and nothing of this name has something in view."
+                @if search.contains('@') {
+                    " " a href={ "/api/explain?" (query_string(&[("email", search)])) } { "Ask why" }
+                    ": PagerDuty and strongDM are asked about this address."
                 }
             }
-            @for (resource, people) in lanes { (group(span, resource, people)) }
+            @else if show == Show::Now { "Nobody has access now." }
+            @else { "Nobody has, or is about to get, access in this stretch of time." }
+        }
+    }
+}
+
+/// How many there are, and where the list goes on.
+fn pages(query: &PageQuery, shown: &Shown) -> Markup {
+    let lanes: usize = shown.lanes.values().map(Vec::len).sum();
+    html! {
+        @if shown.next.is_some() || query.after().is_some() {
+            nav.pages aria-label="Pages of access" {
+                span {
+                    (count(lanes, "lane")) " of " (shown.total.accesses) " (" (shown.total.people) " people)"
+                }
+                @if query.after().is_some() { a href=(query.link("after", "", "access")) { "First page" } }
+                @if let Some(next) = &shown.next {
+                    a rel="next" href=(query.link("after", &cursor(next), "access")) { "Next " (LANES) }
+                }
+            }
+        }
+    }
+}
+
+/// The lanes of those who are on call without a grant, or wait.
+fn lacking(span: &Span, lanes: &[(crate::store::Access, Lane)]) -> Markup {
+    html! {
+        @if !lanes.is_empty() {
+            section.group {
+                div.group-head {
+                    h3 { "Without a grant of ours" }
+                    p { (count(lanes.len(), "lane")) @if lanes.len() > LACKING { ", the first " (LACKING) " of them" } }
+                }
+                (axis(span))
+                ol.lanes {
+                    @for (access, lane) in lanes.iter().take(LACKING) {
+                        (row(span, &access.resource, &access.email, Called::PersonAndResource, lane))
+                    }
+                }
+            }
         }
     }
 }
 
 /// The lanes of one resource.
 fn group(span: &Span, resource: &str, people: &[(String, Lane)]) -> Markup {
-    let (shown, more) = people.split_at(people.len().min(LANES_AT_ONCE));
     html! {
         section.group {
             div.group-head {
@@ -72,19 +129,13 @@ fn group(span: &Span, resource: &str, people: &[(String, Lane)]) -> Markup {
                 p { (count(people.len(), "lane")) }
             }
             (axis(span))
-            ol.lanes { @for (email, lane) in shown { (row(span, resource, email, lane)) } }
-            @if !more.is_empty() {
-                details.more #{ "more-" (slug(resource)) } {
-                    summary { (more.len()) " more on " (resource) }
-                    ol.lanes { @for (email, lane) in more { (row(span, resource, email, lane)) } }
-                }
-            }
+            ol.lanes { @for (email, lane) in people { (row(span, resource, email, Called::Person, lane)) } }
         }
     }
 }
 
 /// A lane for each rule that has nobody for a while.
-fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
+fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)], query: &PageQuery) -> Markup {
     html! {
         @if !gaps.is_empty() {
             section.group {
@@ -94,7 +145,7 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
                 }
                 (axis(span))
                 ol.lanes {
-                    @for (rule, bars) in gaps {
+                    @for (rule, bars) in gaps.iter().take(LACKING) {
                         @let now = bars.iter().any(|bar| bar.start <= span.now && bar.end.is_none_or(|end| end > span.now));
                         @let next = bars.iter().find(|bar| bar.start > span.now);
                         li.lane {
@@ -111,71 +162,14 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)]) -> Markup {
                         }
                     }
                 }
-            }
-        }
-    }
-}
-
-fn controls(query: &PageQuery) -> Markup {
-    html! {
-        form.controls method="get" action="/" role="search" {
-            fieldset {
-                legend { "Stretch of time" }
-                @for (value, words) in PageQuery::RANGES {
-                    label {
-                        input type="radio" name="range" value=(value) checked[query.range() == value];
-                        span { (words) }
+                @if gaps.len() > LACKING {
+                    p.after {
+                        "And " (count(gaps.len() - LACKING, "more rule")) ": "
+                        a href=(query.link("findings", "1", "findings")) { "all of them" } "."
                     }
                 }
             }
-            label.find {
-                span { "Person or resource" }
-                input type="search" name="q" value=(query.search()) maxlength="100" autocomplete="off";
-            }
-            button type="submit" { "Show" }
         }
-    }
-}
-
-fn legend() -> Markup {
-    let kinds = [
-        (Kind::Shift, "on call"),
-        (Kind::InForce, "access now"),
-        (Kind::Coming, "access to come"),
-        (Kind::Held, "held: should go"),
-        (Kind::Deferred, "deferred: waits"),
-        (Kind::Gap, "nobody on call"),
-        (Kind::Unknown, "unknown"),
-    ];
-    html! {
-        ul.legend aria-label="What the bars mean" {
-            @for (kind, words) in kinds {
-                li {
-                    svg aria-hidden="true" width="30" height="16" { (swatch(kind)) }
-                    (words)
-                }
-            }
-        }
-    }
-}
-
-fn swatch(kind: Kind) -> Markup {
-    match kind {
-        Kind::Shift => html! { rect.shift x="0" y="5" width="30" height="6" rx="3" {} },
-        Kind::Unknown => html! { text.doubt x="5" y="12" { "? ?" } },
-        kind => html! { rect class=(class(kind)) x="1" y="1" width="28" height="14" rx="4" {} },
-    }
-}
-
-fn class(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Shift => "shift",
-        Kind::Unknown => "unknown",
-        Kind::Gap => "gap",
-        Kind::InForce => "in-force",
-        Kind::Coming => "coming",
-        Kind::Held => "held",
-        Kind::Deferred => "deferred",
     }
 }
 
@@ -201,18 +195,34 @@ fn axis(span: &Span) -> Markup {
     }
 }
 
-fn row(span: &Span, resource: &str, email: &str, lane: &Lane) -> Markup {
+/// What a lane is called where it stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    /// Below its resource.
+    Person,
+    /// Among those of several resources.
+    PersonAndResource,
+}
+
+fn row(span: &Span, resource: &str, email: &str, called: Called, lane: &Lane) -> Markup {
     let why = format!("/why?{}", query_string(&[("email", email), ("resource", resource)]));
     html! {
         li.lane {
             div.who {
-                a href=(why) { (email) span.sr { " on " (resource) ": why" } }
+                a href=(why) {
+                    (email)
+                    @match called {
+                        Called::Person => span.sr { " on " (resource) ": why" },
+                        Called::PersonAndResource => { " on " (resource) span.sr { ": why" } }
+                    }
+                }
                 (lane_state(span.now, lane.state(span.now)))
             }
             ul.sr {
                 @for bar in &lane.bars { li { (in_words(span.now, bar)) } }
             }
             (track(span, &lane.bars, &why))
+            @if lane.more > 0 { p.after { "and " (count(lane.more, "more grant")) " in view" } }
         }
     }
 }
@@ -251,8 +261,8 @@ fn draw(now: DateTime<Utc>, bar: &Bar, why: &str) -> Markup {
             html! {
                 a href=(why) tabindex="-1" {
                     svg x=(x) width=(width) y="13" height="23" {
-                        rect class=(class(*kind)) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                        text class={ (class(*kind)) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                        rect class=(kind.class()) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
+                        text class={ (kind.class()) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
                             (label)
                         }
                     }
@@ -323,8 +333,4 @@ pub(super) fn lane_state(now: DateTime<Utc>, state: LaneState) -> Markup {
             }
         }
     }
-}
-
-fn slug(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }

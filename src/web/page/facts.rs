@@ -1,25 +1,29 @@
 //! Gathers what the page shows, from the store and from memory. No upstream is asked.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use super::timeline::Known;
 use crate::{
     clock,
     metrics::HealthView,
-    model::{Finding, Rule},
+    model::{Finding, LedgerRow, Rule, Source},
     reconcile::report::{
         PassReport,
-        snapshot::{StatusSnapshot, WrongSecret},
+        snapshot::{SourceStatus, StatusSnapshot, WrongSecret},
     },
-    store::{DeliveryRow, LedgerEntry},
+    store::{AccessCounts, DeliveryRow, View},
     subscription::{LastSeen, State},
     web::{error::AppError, state::AppState},
 };
 
 /// The passes and events that are read: enough to see a bad night. `/api/audit` and `/api/events` have the rest.
-const PASSES: u32 = 12;
+const PASSES: u32 = 10;
 const EVENTS: u32 = 200;
 
 /// Everything that the page is made of, at one instant.
@@ -27,7 +31,10 @@ pub(super) struct Facts<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) rules: &'a [Rule],
     pub(super) horizon: chrono::TimeDelta,
-    pub(super) ledger: Vec<LedgerEntry>,
+    /// Who has access now.
+    pub(super) in_force: AccessCounts,
+    /// The grants that the guard keeps from being revoked.
+    pub(super) held: BTreeSet<LedgerRow>,
     pub(super) snapshot: StatusSnapshot,
     pub(super) passes: Vec<PassReport>,
     pub(super) events: Vec<DeliveryRow>,
@@ -57,12 +64,14 @@ impl<'a> Facts<'a> {
         let reports = state.store.last_passes(PASSES).await?;
         let snapshot = state.reconciler.snapshots().read().await?;
         let events = state.store.delivery_page(EVENTS, None).await?.items;
+        let in_force = View { from: now, until: now, search: String::new() };
         let wrong_secret = snapshot.wrong_secret.clone();
         Ok(Self {
             now,
             rules: &settings.rules,
             horizon: settings.horizon,
-            ledger: state.store.ledger(now).await?,
+            in_force: state.store.count_accesses(&in_force).await?,
+            held: state.reconciler.snapshots().held().await?,
             snapshot,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
@@ -78,6 +87,16 @@ impl<'a> Facts<'a> {
                 has_secrets: !state.webhook_secrets.current().await.is_empty(),
             },
         })
+    }
+
+    /// What the timeline shows beside the grants.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { held: &self.held, snapshot: &self.snapshot, rules: self.rules }
+    }
+
+    /// What the schedules and policies last answered.
+    pub(super) fn sources(&self) -> BTreeMap<&Source, &SourceStatus> {
+        self.snapshot.sources.iter().map(|status| (&status.source, status)).collect()
     }
 
     /// Whether a schedule or policy of the rule could not be observed the last time.

@@ -8,11 +8,13 @@ use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{Tone, chip, count, distance, time},
+    layout::{Tone, chip, count, distance, few, time},
     notice::Notice,
+    paging::pages,
+    query::PageQuery,
 };
 use crate::{
-    model::{Finding, Severity, Skipped, Subject},
+    model::{Finding, Rule, Severity, Skipped, Subject},
     reconcile::report::{
         preflight::FILL,
         snapshot::{Gap, RuleFinding},
@@ -23,8 +25,17 @@ use crate::{
 const SOON: TimeDelta = TimeDelta::hours(24);
 /// The stretches of one rule that are told; the timeline shows the others.
 const STRETCHES: usize = 4;
-/// The findings that are shown at once; the rest is a click away.
-const AT_ONCE: usize = 25;
+/// The findings that are shown at once.
+const AT_ONCE: usize = 12;
+/// The names of a kind that a finding tells.
+const NAMED: usize = 5;
+
+/// Something to be mended, before it is put into words.
+enum Entry<'f> {
+    Nobody(&'f Rule, Vec<&'f Gap>),
+    LeftOut(&'f Skipped),
+    OfRule(&'f RuleFinding),
+}
 
 /// Something to be mended.
 struct Item {
@@ -35,7 +46,7 @@ struct Item {
     about: String,
     what: Markup,
     remedy: String,
-    rules: Vec<String>,
+    rules: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,25 +104,29 @@ pub(super) fn stretch(facts: &Facts<'_>, gap: &Gap) -> Markup {
 }
 
 /// The section "To be mended".
-pub(super) fn findings(facts: &Facts<'_>) -> Markup {
-    let items = items(facts);
+pub(super) fn findings(facts: &Facts<'_>, query: &PageQuery) -> Markup {
+    let entries = entries(facts, &query.search().to_lowercase());
+    let part = query.findings(&entries, AT_ONCE);
     let snapshot = &facts.snapshot;
+    let beyond = snapshot.beyond.skipped + snapshot.beyond.findings;
     let blind = snapshot.sources.iter().any(|status| status.error.is_some()) || !snapshot.unknown.is_empty();
     html! {
         section #findings aria-labelledby="findings-title" {
-            div.section-head { h2 #findings-title { "To be mended" } p { (count(items.len(), "finding")) } }
-            @if items.is_empty() {
+            div.section-head { h2 #findings-title { "To be mended" } p { (count(entries.len() + beyond, "finding")) } }
+            @if entries.is_empty() {
                 p.empty {
-                    @if snapshot.looked_until.is_none() { "Nobody has looked yet; the first pass will." }
+                    @if !query.search().is_empty() { "Nothing is known to be amiss with anybody or anything of this name." }
+                    @else if snapshot.looked_until.is_none() { "Nobody has looked yet; the first pass will." }
                     @else if blind { "Nothing is known to be amiss, but not everything could be seen." }
                     @else { "Somebody is on call for every rule until the horizon, everybody has an account, and every resource was found." }
                 }
             }
-            ul.cards.findings { @for item in items.iter().take(AT_ONCE) { (card(item)) } }
-            @if items.len() > AT_ONCE {
-                details.more #more-findings {
-                    summary { (items.len() - AT_ONCE) " more findings" }
-                    ul.cards.findings { @for item in items.iter().skip(AT_ONCE) { (card(item)) } }
+            ul.cards.findings { @for entry in part.items { (card(&entry.item(facts))) } }
+            (pages(query, &part, "findings", "findings", entries.len()))
+            @if beyond > 0 {
+                p.after {
+                    "And " (beyond) " more that this page does not keep. " code { "oncall-grants check" }
+                    " tells all of them, as does the report of " code { "POST /sync" } "."
                 }
             }
         }
@@ -140,78 +155,129 @@ fn card(item: &Item) -> Markup {
             h3 { (chip(item.urgency.0.tone(), &item.word)) " " (item.about) }
             div { (item.what) }
             @if !item.remedy.is_empty() { p { strong { "What mends it: " } (item.remedy) "." } }
-            @if !item.rules.is_empty() { p.quiet { "Rules: " (item.rules.join(", ")) } }
+            @if !item.rules.is_empty() { p.quiet { "Rules: " (item.rules) } }
         }
     }
 }
 
-fn items(facts: &Facts<'_>) -> Vec<Item> {
+/// All that is to be mended, the most urgent first. `search`, in lower case, keeps what has this text in its name.
+fn entries<'f>(facts: &'f Facts<'_>, search: &str) -> Vec<Entry<'f>> {
     let snapshot = &facts.snapshot;
-    let mut items: Vec<Item> =
-        gaps(facts).into_iter().filter_map(|(rule, gaps)| nobody(facts, rule, &gaps)).collect();
-    items.extend(snapshot.skipped.iter().map(|skipped| left_out(facts.now, skipped)));
-    items.extend(snapshot.findings.iter().map(of_rule));
-    items.sort_by(|one, two| (one.urgency, &one.about).cmp(&(two.urgency, &two.about)));
-    items
+    let mut gaps = gaps(facts);
+    let nobody =
+        facts.rules.iter().filter_map(|rule| Some(Entry::Nobody(rule, gaps.remove(rule.name.as_str())?)));
+    let mut entries: Vec<Entry<'_>> = nobody.collect();
+    entries.extend(snapshot.skipped.iter().map(Entry::LeftOut));
+    entries.extend(snapshot.findings.iter().map(Entry::OfRule));
+    entries.retain(|entry| entry.is_named(search));
+    entries.sort_by_cached_key(|entry| (entry.urgency(facts.now), entry.about()));
+    entries
 }
 
-fn nobody(facts: &Facts<'_>, rule: &str, gaps: &[&Gap]) -> Option<Item> {
-    let (now, first) = (facts.now, gaps.first()?);
-    let urgency = Urgency::of(now, first.start);
-    let gives = facts.rules.iter().find(|one| one.name == rule)?;
-    let resources: Vec<String> = gives.resources.iter().map(ToString::to_string).collect();
-    let sources: Vec<String> = gives.sources().iter().map(ToString::to_string).collect();
-    let uncertain = facts.has_unknown_source(gives);
+impl Entry<'_> {
+    fn urgency(&self, now: DateTime<Utc>) -> (Urgency, Option<DateTime<Utc>>) {
+        match self {
+            Self::Nobody(_, gaps) => {
+                let first = gaps.first().map(|gap| gap.start);
+                (first.map_or(Urgency::Some, |start| Urgency::of(now, start)), first)
+            }
+            Self::LeftOut(skipped) => urgency_of(now, skipped),
+            Self::OfRule(known) => (severity_of(&known.finding).0, None),
+        }
+    }
+
+    fn about(&self) -> String {
+        match self {
+            Self::Nobody(rule, _) => format!("Nobody on call for {}", rule.name),
+            Self::LeftOut(skipped) => skipped.subject.to_string(),
+            Self::OfRule(known) => known.finding.subject.clone(),
+        }
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        let within = |name: &str| name.to_lowercase().contains(text);
+        within(&self.about())
+            || match self {
+                Self::Nobody(rule, _) => rule.resources.iter().any(|resource| within(&resource.to_string())),
+                Self::LeftOut(skipped) => skipped.rules.iter().any(|rule| within(rule)),
+                Self::OfRule(known) => within(&known.rule),
+            }
+    }
+
+    fn item(&self, facts: &Facts<'_>) -> Item {
+        match self {
+            Self::Nobody(rule, gaps) => nobody(facts, rule, gaps, self.about()),
+            Self::LeftOut(skipped) => left_out(facts.now, skipped),
+            Self::OfRule(known) => of_rule(known),
+        }
+    }
+}
+
+fn nobody(facts: &Facts<'_>, rule: &Rule, gaps: &[&Gap], about: String) -> Item {
+    let now = facts.now;
+    let first = gaps.first().map_or(now, |gap| gap.start);
+    let urgency = Urgency::of(now, first);
+    // The snapshot has the first ones only.
+    let counted = facts.snapshot.rules.get(&rule.name).map_or(0, |counts| counts.gaps);
+    let more = counted.max(gaps.len()) - gaps.len().min(STRETCHES);
     let what = html! {
-        p { "Nobody is on call for " (sources.join(", ")) ", so nobody gets " (resources.join(", ")) ":" }
+        p { "Nobody is on call for " (few(rule.sources(), NAMED)) ", so nobody gets " (few(&rule.resources, NAMED)) ":" }
         ul {
             @for gap in gaps.iter().take(STRETCHES) { li { (stretch(facts, gap)) } }
-            @if gaps.len() > STRETCHES { li { "and " (count(gaps.len() - STRETCHES, "more stretch")) } }
+            @if more > 0 { li { "and " (count(more, "more time")) } }
         }
-        @if uncertain { p.quiet { "It could not be checked the last time." } }
+        @if facts.has_unknown_source(rule) { p.quiet { "It could not be checked the last time." } }
     };
-    Some(Item {
-        urgency: (urgency, Some(first.start)),
-        word: if urgency == Urgency::Now { "now".to_owned() } else { distance(now, first.start) },
-        about: format!("Nobody on call for {rule}"),
+    Item {
+        urgency: (urgency, Some(first)),
+        word: if urgency == Urgency::Now { "now".to_owned() } else { distance(now, first) },
+        about,
         what,
         remedy: FILL.to_owned(),
-        rules: Vec::new(),
-    })
+        rules: String::new(),
+    }
+}
+
+fn urgency_of(now: DateTime<Utc>, skipped: &Skipped) -> (Urgency, Option<DateTime<Utc>>) {
+    let first = skipped.first_shift;
+    (first.map_or(Urgency::Now, |at| Urgency::of(now, at)), first)
+}
+
+fn severity_of(finding: &Finding) -> (Urgency, &'static str) {
+    match finding.severity {
+        Severity::Problem => (Urgency::Now, "problem"),
+        Severity::Warning => (Urgency::Soon, "warning"),
+        Severity::Note => (Urgency::Some, "note"),
+    }
 }
 
 fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
     let Skipped { subject, reason, rules, first_shift } = skipped;
-    let urgency = first_shift.map_or(Urgency::Now, |at| Urgency::of(now, at));
     let (word, when) = match first_shift {
         Some(at) if *at <= now => ("on call now".to_owned(), html! { ", on call since " (time(now, *at)) }),
         Some(at) => (distance(now, *at), html! { ", on call from " (time(now, *at)) }),
         None => ("problem".to_owned(), html! {}),
     };
     Item {
-        urgency: (urgency, *first_shift),
+        urgency: urgency_of(now, skipped),
         word,
         about: subject.to_string(),
         what: html! { p { (reason) (when) } },
         remedy: reason.remedy().to_owned(),
-        rules: rules.iter().cloned().collect(),
+        rules: few(rules, NAMED),
     }
 }
 
 fn of_rule(RuleFinding { rule, finding }: &RuleFinding) -> Item {
-    let Finding { severity, kind: _, subject, message, remedy, stretches: _ } = finding;
-    let (urgency, word) = match severity {
-        Severity::Problem => (Urgency::Now, "problem"),
-        Severity::Warning => (Urgency::Soon, "warning"),
-        Severity::Note => (Urgency::Some, "note"),
-    };
+    let Finding { severity: _, kind: _, subject, message, remedy, stretches: _ } = finding;
+    let (urgency, word) = severity_of(finding);
     Item {
         urgency: (urgency, None),
         word: word.to_owned(),
         about: subject.clone(),
         what: html! { p { (message) } },
         remedy: remedy.clone(),
-        rules: vec![rule.clone()],
+        rules: rule.clone(),
     }
 }
 
@@ -264,11 +330,12 @@ fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {
     let snapshot = &facts.snapshot;
     let serious =
         |known: &&RuleFinding| matches!(known.finding.severity, Severity::Problem | Severity::Warning);
-    let number = snapshot.skipped.len() + snapshot.findings.iter().filter(serious).count();
+    let beyond = snapshot.beyond.skipped + snapshot.beyond.findings;
+    let number = snapshot.skipped.len() + snapshot.findings.iter().filter(serious).count() + beyond;
     if number == 0 {
         return None;
     }
-    let urgencies = snapshot.skipped.iter().map(|it| left_out(facts.now, it).urgency.0);
+    let urgencies = snapshot.skipped.iter().map(|it| urgency_of(facts.now, it).0);
     let tone = urgencies
         .min()
         .map_or(Tone::Warn, |worst| if worst == Urgency::Now { Tone::Bad } else { Tone::Warn });

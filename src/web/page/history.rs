@@ -1,13 +1,11 @@
 //! What happened: the last passes with their reports, and the last webhooks with what each led to.
 
-use std::fmt::Display;
-
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{Tone, chip, count, distance, time},
+    layout::{Tone, chip, count, distance, few, time},
     query::PageQuery,
 };
 use crate::{
@@ -16,8 +14,11 @@ use crate::{
     store::DeliveryRow,
 };
 
-/// The rows of a list in a report that are shown; `/api/audit` has the rest.
+/// The rows of a list that are shown of a report, and of the one that the reader opened: all that is kept.
+const BRIEF: usize = 3;
 const LONGEST: usize = 50;
+/// The schedules and policies of an event that are named.
+const NAMED: usize = 4;
 /// The lines of events that are shown; equal neighbours share one.
 const EVENT_LINES: usize = 20;
 
@@ -39,7 +40,7 @@ pub(super) fn passes(facts: &Facts<'_>, query: &PageQuery) -> Markup {
                         span { (pass.trigger) }
                         span.sums { (sums(pass)) }
                     }
-                    (report(now, pass))
+                    (report(now, pass, query))
                 }
             }
         }
@@ -62,14 +63,14 @@ fn result(pass: &PassReport) -> Markup {
 fn sums(pass: &PassReport) -> String {
     let mut parts = Vec::new();
     for (number, word) in [
-        (pass.created.len(), "granted"),
-        (pass.revoked.len(), "revoked"),
+        (pass.created.len() + pass.left_out.created, "granted"),
+        (pass.revoked.len() + pass.left_out.revoked, "revoked"),
         (pass.unchanged, "unchanged"),
-        (pass.held.len(), "held"),
-        (pass.deferred.len(), "deferred"),
-        (pass.skipped.len(), "skipped"),
-        (pass.unknown.len(), "unknown"),
-        (pass.failed.len(), "failed"),
+        (pass.held.len() + pass.left_out.held, "held"),
+        (pass.deferred.len() + pass.left_out.deferred, "deferred"),
+        (pass.skipped.len() + pass.left_out.skipped, "skipped"),
+        (pass.unknown.len() + pass.left_out.unknown, "unknown"),
+        (pass.failed.len() + pass.left_out.failed, "failed"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {word}"));
@@ -78,57 +79,70 @@ fn sums(pass: &PassReport) -> String {
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
-fn report(now: DateTime<Utc>, pass: &PassReport) -> Markup {
+fn report(now: DateTime<Utc>, pass: &PassReport, query: &PageQuery) -> Markup {
     let took = (pass.finished_at - pass.started_at).num_milliseconds();
+    let is_open = query.opens(&pass.pass_id);
+    let at_most = if is_open { LONGEST } else { BRIEF };
+    let left_out = &pass.left_out;
+    let lists = [
+        list("Granted", &pass.created, left_out.created, at_most, |grant| access(now, grant)),
+        list("Revoked", &pass.revoked, left_out.revoked, at_most, |grant| access(now, grant)),
+        list("Held", &pass.held, left_out.held, at_most, |grant| access(now, grant)),
+        list("Deferred", &pass.deferred, left_out.deferred, at_most, |grant| access(now, grant)),
+        list("Skipped", &pass.skipped, left_out.skipped, at_most, |skipped| html! { (skipped) }),
+        list("Unknown", &pass.unknown, left_out.unknown, at_most, |unknown| html! { (unknown) }),
+        list("Failed", &pass.failed, left_out.failed, at_most, |Failure { action, grant, error }| {
+            html! { (action) " " (grant.email) " on " (grant.resource) ": " (error) }
+        }),
+    ];
+    let is_cut = lists.iter().any(|list| list.is_cut);
     html! {
         div.report {
             p.quiet {
                 (count(pass.oncalls, "on-call")) " seen in " (took) " ms, " (distance(now, pass.started_at)) " · pass "
                 code { (pass.pass_id) }
             }
-            (grants(now, "Granted", &pass.created))
-            (grants(now, "Revoked", &pass.revoked))
-            (grants(now, "Held", &pass.held))
-            (grants(now, "Deferred", &pass.deferred))
-            (entries("Skipped", &pass.skipped))
-            (entries("Unknown", &pass.unknown))
-            @if !pass.failed.is_empty() {
-                h3 { "Failed" }
-                ul { @for Failure { action, grant, error } in pass.failed.iter().take(LONGEST) {
-                    li { (action) " " (grant.email) " on " (grant.resource) ": " (error) }
-                } }
+            @for list in &lists { (list.markup) }
+            @if is_cut && !is_open {
+                p { a href=(query.link("pass", &pass.pass_id, &format!("pass-{}", pass.pass_id))) { "More of this report" } }
             }
+            @if is_cut && is_open { p.quiet { "What was done stands in " a href="/api/audit" { "the audit" } " as a whole." } }
         }
     }
 }
 
-/// A list of grants, if there is something in it.
-fn grants(now: DateTime<Utc>, title: &str, grants: &[Grant]) -> Markup {
-    html! {
-        @if !grants.is_empty() {
-            h3 { (title) }
-            ul {
-                @for grant in grants.iter().take(LONGEST) {
-                    li {
-                        (grant.email) " on " (grant.resource) ", "
-                        (time(now, grant.window.start())) " to " (time(now, grant.window.end()))
-                    }
-                }
-                @if grants.len() > LONGEST { li { "and " (grants.len() - LONGEST) " more" } }
-            }
-        }
-    }
+/// The part of a list that is shown.
+struct List {
+    markup: Markup,
+    /// There is more.
+    is_cut: bool,
 }
 
-fn entries<T: Display>(title: &str, entries: &[T]) -> Markup {
-    html! {
+/// A list, if there is something in it; `left_out` says how many entries it lacks.
+fn list<T>(
+    title: &str,
+    entries: &[T],
+    left_out: usize,
+    at_most: usize,
+    entry: impl Fn(&T) -> Markup,
+) -> List {
+    let more = entries.len().saturating_sub(at_most) + left_out;
+    let markup = html! {
         @if !entries.is_empty() {
             h3 { (title) }
             ul {
-                @for entry in entries.iter().take(LONGEST) { li { (entry) } }
-                @if entries.len() > LONGEST { li { "and " (entries.len() - LONGEST) " more" } }
+                @for one in entries.iter().take(at_most) { li { (entry(one)) } }
+                @if more > 0 { li { "and " (more) " more" } }
             }
         }
+    };
+    List { markup, is_cut: more > 0 }
+}
+
+fn access(now: DateTime<Utc>, grant: &Grant) -> Markup {
+    html! {
+        (grant.email) " on " (grant.resource) ", "
+        (time(now, grant.window.start())) " to " (time(now, grant.window.end()))
     }
 }
 
@@ -146,6 +160,7 @@ pub(super) fn events(facts: &Facts<'_>) -> Markup {
             @else {
                 div.scroll role="region" aria-label="Events" tabindex="0" {
                     table {
+                        caption.sr { "Webhooks, the newest first, and the passes that they led to" }
                         thead { tr {
                             th scope="col" { "Received" } th scope="col" { "Event" } th scope="col" { "Status" }
                             th scope="col" { "Looks at" } th scope="col" { "Led to" }
@@ -176,7 +191,7 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
                 @if events.len() > 1 { " " span.times { "× " (events.len()) } }
             }
             td { (chip(tone, &newest.status)) }
-            td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (newest.schedules.join(", ")) } }
+            td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (few(&newest.schedules, NAMED)) } }
             td { @match &newest.pass_id {
                 Some(id) => {
                     @match facts.passes.iter().find(|pass| pass.pass_id == *id) {

@@ -10,12 +10,8 @@ use axum::{
 use maud::html;
 
 use super::{
-    chart,
-    facts::Facts,
-    findings, history, layout,
-    query::PageQuery,
-    summary, sync, tables,
-    timeline::{Span, lanes},
+    access::Shown, changes, chart, facts::Facts, findings, history, layout, query::PageQuery, summary, sync,
+    tables, timeline::Span,
 };
 use crate::web::{
     answers::{AdminErrors, QueryErrors},
@@ -39,15 +35,14 @@ pub(crate) async fn index(
     let Query(query) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
     let facts = Facts::gather(&state).await?;
     let span = Span::around(facts.now, query.length());
-    let of = |search| lanes(&span, &facts.ledger, &facts.snapshot, facts.rules, search);
-    let everything = of("");
-    let shown = if query.search().is_empty() { everything.clone() } else { of(query.search()) };
+    let shown = Shown::gather(&state.store, &facts, &span, &query).await?;
     let main = html! {
-        (summary::summary(&facts, &everything))
+        (summary::summary(&facts))
         (chart::access(&facts, &span, &query, &shown))
         (tables::grants(&facts, &shown))
-        (findings::findings(&facts))
-        (tables::rules(&facts))
+        (changes::changes(&facts, &query, &shown.changes))
+        (findings::findings(&facts, &query))
+        (tables::rules(&facts, &query))
         (history::passes(&facts, &query))
         (history::events(&facts))
         (tables::upstreams(&facts))

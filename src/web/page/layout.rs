@@ -45,6 +45,7 @@ pub(super) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
                     a.brand href="/" { span.mark aria-hidden="true" {} "oncall-grants" }
                     nav aria-label="Sections" {
                         a href="/#access" { "Access" }
+                        a href="/#next" { "Next" }
                         a href="/#findings" { "To be mended" }
                         a href="/#rules" { "Rules" }
                         a href="/#passes" { "Passes" }
@@ -136,6 +137,14 @@ pub(super) fn chip(tone: Tone, word: &str) -> Markup {
 /// A query string.
 pub(super) fn query_string(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// The first of some names, and how many more there are.
+pub(super) fn few(names: impl IntoIterator<Item = impl ToString>, at_most: usize) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(at_most).map(|name| name.to_string()).collect();
+    let (shown, more) = (shown.join(", "), names.count());
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 /// `1 grant`, `2 grants`.

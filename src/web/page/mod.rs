@@ -1,16 +1,20 @@
 //! The status page: who has access to what now and next, how well that is known, and what happened. The service renders
-//! it from its store and memory alone; the page works without scripts.
+//! it from its store and memory alone, a bounded part of each list at a time; the page works without scripts.
 
 pub(super) mod index;
 pub(super) mod sync;
 pub(super) mod why;
 
+mod access;
+mod changes;
 mod chart;
+mod controls;
 mod facts;
 mod findings;
 mod history;
 mod layout;
 mod notice;
+mod paging;
 mod query;
 mod summary;
 mod tables;

@@ -1,7 +1,10 @@
-//! The query of the page: what the reader wants to see of it.
+//! The query of the page: what the reader wants to see of it, and the addresses of its other parts.
 
 use chrono::TimeDelta;
 use serde::Deserialize;
+
+use super::layout::query_string;
+use crate::store::Access;
 
 /// What the reader wants to see; every part has a default.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -12,10 +15,27 @@ pub(crate) struct PageQuery {
     #[serde(default)]
     #[param(inline, required = false)]
     range: Range,
+    /// Only those who have access now, or everybody who has some within the stretch of time. If it is left out: everybody,
+    /// if they fit on one page or are searched for.
+    #[param(inline, nullable = false)]
+    show: Option<Show>,
     /// Only people and resources with this text in their name.
     #[serde(default)]
     #[param(value_type = String, required = false, max_length = 100)]
     q: SearchText,
+    /// Where the list of those with access goes on, as the link to its next page says.
+    #[serde(default)]
+    #[param(value_type = Option<String>, required = false, nullable = false, pattern = "^[a-z0-9.@-]+ [A-Za-z0-9 ._-]+$",
+        example = "ana@example.com prod-postgres")]
+    after: Option<Cursor>,
+    /// The page of the rules.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 100_000, default = 1)]
+    rules: PageNumber,
+    /// The page of what is to be mended.
+    #[serde(default)]
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 100_000, default = 1)]
+    findings: PageNumber,
     /// The pass whose report is open.
     #[serde(default)]
     #[param(required = false)]
@@ -36,6 +56,41 @@ impl TryFrom<String> for SearchText {
     }
 }
 
+/// A place in the list of those with access: after this one. An address has no blank.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Cursor(Access);
+
+impl TryFrom<String> for Cursor {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (email, resource) =
+            text.split_once(' ').ok_or("after must be as in the link to the next page")?;
+        Ok(Self(Access { resource: resource.to_owned(), email: email.to_owned() }))
+    }
+}
+
+/// The number of a page, from 1.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u32")]
+struct PageNumber(u32);
+
+impl Default for PageNumber {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u32> for PageNumber {
+    type Error = &'static str;
+
+    fn try_from(number: u32) -> Result<Self, Self::Error> {
+        const LAST: u32 = 100_000;
+        if (1..=LAST).contains(&number) { Ok(Self(number)) } else { Err("pages are numbered from 1") }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
 enum Range {
     #[serde(rename = "6h")]
@@ -47,6 +102,48 @@ enum Range {
     Days3,
     #[serde(rename = "7d")]
     Week,
+}
+
+/// Whose lanes are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Show {
+    /// Those who have access now.
+    Now,
+    /// Those who have access within the stretch of time in view.
+    All,
+}
+
+impl Show {
+    /// Both, with their words.
+    pub(super) const BOTH: [(Self, &'static str); 2] =
+        [(Self::Now, "Access now"), (Self::All, "Now or next")];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::All => "all",
+        }
+    }
+}
+
+/// A part of a list that is in memory as a whole, with what its neighbours need.
+pub(super) struct Part<'i, T> {
+    pub(super) items: &'i [T],
+    pub(super) number: usize,
+    pub(super) pages: usize,
+    /// The entries before it.
+    pub(super) before: usize,
+}
+
+impl<'i, T> Part<'i, T> {
+    /// The page of this number; the last one, if there are fewer.
+    fn of(all: &'i [T], number: PageNumber, size: usize) -> Self {
+        let pages = all.len().div_ceil(size).max(1);
+        let number = usize::try_from(number.0).unwrap_or(1).clamp(1, pages);
+        let before = (number - 1) * size;
+        Self { items: &all[before..all.len().min(before + size)], number, pages, before }
+    }
 }
 
 impl PageQuery {
@@ -72,13 +169,48 @@ impl PageQuery {
         })
     }
 
+    /// Whose lanes the reader chose, if there was a choice.
+    pub(super) fn show(&self) -> Option<Show> {
+        self.show
+    }
+
     /// The text to search for; empty for everything.
     pub(super) fn search(&self) -> &str {
         self.q.0.trim()
+    }
+
+    /// Where the list of those with access goes on; none on its first page.
+    pub(super) fn after(&self) -> Option<&Access> {
+        self.after.as_ref().map(|Cursor(access)| access)
+    }
+
+    /// The part of the rules that is shown.
+    pub(super) fn rules<'i, T>(&self, all: &'i [T], size: usize) -> Part<'i, T> {
+        Part::of(all, self.rules, size)
+    }
+
+    /// The part of what is to be mended that is shown.
+    pub(super) fn findings<'i, T>(&self, all: &'i [T], size: usize) -> Part<'i, T> {
+        Part::of(all, self.findings, size)
     }
 
     /// Whether the report of this pass is open.
     pub(super) fn opens(&self, pass_id: &str) -> bool {
         self.pass == pass_id
     }
+
+    /// The address of this page with one thing changed, at one of its sections. What is found by the same search stays.
+    pub(super) fn link(&self, name: &str, value: &str, section: &str) -> String {
+        let mut pairs = vec![("range", self.range())];
+        pairs.extend(self.show.map(|show| ("show", show.as_str())));
+        pairs.push(("q", self.search()));
+        pairs.retain(|(known, value)| *known != name && !value.is_empty());
+        pairs.push((name, value));
+        format!("/?{}#{section}", query_string(&pairs))
+    }
+}
+
+/// A place as [`Cursor`] reads it.
+pub(super) fn cursor(access: &Access) -> String {
+    format!("{} {}", access.email, access.resource)
 }

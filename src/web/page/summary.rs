@@ -1,5 +1,7 @@
 //! The first thing on the page: whether all is well, and if not, what is wrong and what to do about it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
@@ -8,24 +10,19 @@ use super::{
     findings,
     layout::{Tone, count, distance, time},
     notice::Notice,
-    timeline::{LaneState, Lanes},
     webhooks,
 };
 use crate::metrics::HealthView;
 
+/// The things of a kind that a notice names.
+const NAMED: usize = 3;
+
 /// The state of everything in one sentence, and a notice for each thing that is not as it should be.
-pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
+pub(super) fn summary(facts: &Facts<'_>) -> Markup {
     let now = facts.now;
-    let notices = notices(facts, lanes);
+    let notices = notices(facts);
     let blind = facts.snapshot.sources.iter().any(|status| status.error.is_some());
-    let with_access: std::collections::BTreeSet<&str> = facts
-        .ledger
-        .iter()
-        .map(|entry| &entry.own.grant)
-        .filter(|grant| grant.id.is_some() && grant.window.contains(now))
-        .map(|grant| grant.email.as_str())
-        .collect();
-    let people = match with_access.len() {
+    let people = match facts.in_force.people {
         0 => "Nobody has access now".to_owned(),
         1 => "1 person has access now".to_owned(),
         number => format!("{number} people have access now"),
@@ -54,7 +51,7 @@ pub(super) fn summary(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
     }
 }
 
-fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
+fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     let mut notices = Vec::new();
     notices.extend(upstream(facts.now, "PagerDuty", &facts.pagerduty));
     notices.extend(upstream(facts.now, "strongDM", &facts.strongdm));
@@ -69,60 +66,70 @@ fn notices(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
     if !snapshot.held.is_empty() {
         notices.push(Notice {
             tone: Tone::Warn,
-            title: format!("{} held", count(snapshot.held.len(), "revocation")),
+            title: format!("{} held", count(snapshot.held.len() + snapshot.beyond.held, "revocation")),
             text: html! {
                 "More grants in force would go at once than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
                 "if it is right, " a href="#sync" { "preview a sync" } " and confirm."
             },
         });
     }
-    let unseen: Vec<String> = snapshot
-        .sources
-        .iter()
-        .filter(|status| status.error.is_some())
-        .map(|status| status.source.to_string())
-        .chain(snapshot.unknown.iter().cloned())
-        .collect();
-    if !unseen.is_empty() {
+    let unseen = snapshot.sources.iter().filter(|status| status.error.is_some());
+    let unseen: Vec<String> =
+        unseen.map(|status| status.source.to_string()).chain(snapshot.unknown.iter().cloned()).collect();
+    let number = unseen.len() + snapshot.beyond.unknown;
+    if number > 0 {
         notices.push(Notice {
             tone: Tone::Bad,
-            title: format!("{} could not be observed", count(unseen.len(), "thing")),
+            title: format!("{} could not be observed", count(number, "thing")),
             text: html! {
-                (unseen.iter().take(5).cloned().collect::<Vec<_>>().join("; "))
-                @if unseen.len() > 5 { "; and " (unseen.len() - 5) " more" }
+                (unseen.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; "))
+                @if number > NAMED { "; and " (number - NAMED) " more" }
                 ". What depends on it keeps its grants until they end. What is gone for good must be taken out of its rule. " a href="#rules" { "The rules" } " say more."
             },
         });
     }
     notices.extend(findings::notices(facts));
     notices.extend(webhooks::notices(facts));
-    notices.extend(shortcomings(facts, lanes));
+    notices.extend(shortcomings(facts));
     notices.sort_by_key(|notice| notice.tone);
     notices
 }
 
-fn shortcomings(facts: &Facts<'_>, lanes: &Lanes) -> Vec<Notice> {
+fn shortcomings(facts: &Facts<'_>) -> Vec<Notice> {
     let (now, snapshot) = (facts.now, &facts.snapshot);
     let mut notices = Vec::new();
-    if !snapshot.failed.is_empty() {
+    let failed = snapshot.failed.len() + snapshot.beyond.failed;
+    if failed > 0 {
         notices.push(Notice {
             tone: Tone::Bad,
-            title: format!("{} failed", count(snapshot.failed.len(), "write")),
-            text: html! { (snapshot.failed.iter().take(3).cloned().collect::<Vec<_>>().join("; ")) ". It is tried again." },
+            title: format!("{} failed", count(failed, "write")),
+            text: html! {
+                (snapshot.failed.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; "))
+                @if failed > NAMED { "; and " (failed - NAMED) " more" }
+                ". It is tried again."
+            },
         });
     }
-    let missing = lanes.values().flatten().filter(|(_, lane)| lane.state(now) == LaneState::Missing).count();
+    let is_deferred = |access: &(&str, &str)| {
+        snapshot
+            .deferred
+            .iter()
+            .any(|it| (it.email.as_str(), it.resource.as_str()) == *access && it.window.contains(now))
+    };
+    let missing = snapshot.missing_at(now).map(|wanted| (wanted.email.as_str(), wanted.resource.as_str()));
+    let missing: BTreeSet<(&str, &str)> = missing.filter(|access| !is_deferred(access)).collect();
+    let missing = missing.len() + snapshot.beyond.missing;
     if missing > 0 && snapshot.full_at.is_some() {
         notices.push(Notice {
             tone: Tone::Warn,
             title: format!("{} without a grant of ours", count(missing, "lane")),
-            text: html! { "Somebody is on call now and got no grant from here; the lane's link says why." },
+            text: html! { "Somebody is on call now and got no grant from here; the link of " a href="#access" { "the lane" } " says why." },
         });
     }
     if !snapshot.deferred.is_empty() {
         notices.push(Notice {
             tone: Tone::Info,
-            title: format!("{} deferred", count(snapshot.deferred.len(), "window")),
+            title: format!("{} deferred", count(snapshot.deferred.len() + snapshot.beyond.deferred, "window")),
             text: html! { "strongDM refuses a second grant for the same account and resource; these wait until the one in their way ends." },
         });
     }

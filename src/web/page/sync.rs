@@ -27,6 +27,9 @@ use crate::{
 /// The form has one field.
 const FORM: Limits = Limits { size: 4096, time: OPERATOR_WITHIN };
 
+/// The lines of a plan that are shown.
+const LINES: usize = 300;
+
 /// The form at the end of the page.
 pub(super) fn offer(facts: &Facts<'_>) -> Markup {
     html! {
@@ -51,6 +54,8 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
 pub(crate) async fn preview(State(state): State<Arc<AppState>>) -> Result<Response, AppError> {
     let report = run(&state, PassRequest { dry_run: true, ..PassRequest::default() }).await?;
     let changes = report.created.len() + report.revoked.len();
+    let plan = report.to_string();
+    let more = plan.lines().count().saturating_sub(LINES);
     let main = html! {
         h1 { "What a sync would do" }
         p.lead {
@@ -63,7 +68,12 @@ pub(crate) async fn preview(State(state): State<Arc<AppState>>) -> Result<Respon
         @if !report.is_complete() {
             div.notice.bad { h2 { "Not everything could be seen" } p { "What is unknown keeps its grants. Held revocations should wait until all is seen." } }
         }
-        div.scroll.tall role="region" aria-label="The plan" tabindex="0" { pre.plan { (report.to_string()) } }
+        div.scroll.tall role="region" aria-label="The plan" tabindex="0" {
+            pre.plan { @for line in plan.lines().take(LINES) { (line) "\n" } }
+        }
+        @if more > 0 {
+            p.after { "And " (count(more, "more line")) ": " code { "oncall-grants sync --dry-run" } " shows all of them." }
+        }
         (confirmation(&report))
     };
     Ok(layout::page(StatusCode::OK, "Preview", &main))

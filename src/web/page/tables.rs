@@ -1,75 +1,82 @@
 //! The page's tables and cards: grants, rules, upstreams.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
+    access::Shown,
     chart::lane_state,
     facts::{Facts, answers},
     findings,
-    layout::{Tone, chip, count, distance, query_string, time},
-    timeline::{LaneState, Lanes},
+    layout::{Tone, chip, count, distance, few, query_string, time},
+    paging::pages,
+    query::PageQuery,
+    timeline::LaneState,
     webhooks,
 };
 use crate::{
     metrics::HealthView,
     model::{Grant, OnCallSelector, Rule, Source},
-    reconcile::report::snapshot::SourceStatus,
-    store::LedgerEntry,
+    reconcile::report::snapshot::{Gap, RuleCounts, SourceStatus},
+    store::SeenGrant,
 };
 
+/// The rows of the timeline as a table.
+const ROWS: usize = 60;
+/// The rules that are shown at once.
+const RULES: usize = 25;
+/// The schedules, resources or rules that a cell names.
+const NAMED: usize = 4;
+
 /// The timeline as a table, for whoever cannot or does not want to see it.
-pub(super) fn grants(facts: &Facts<'_>, lanes: &Lanes) -> Markup {
+pub(super) fn grants(facts: &Facts<'_>, shown: &Shown) -> Markup {
     let now = facts.now;
-    let shown = |entry: &&LedgerEntry| {
-        let grant = &entry.own.grant;
-        let of_resource = lanes.get(&grant.resource).into_iter().flatten();
-        grant.id.is_some() && of_resource.into_iter().any(|(email, _)| email == grant.email.as_str())
+    let is_shown = |waiting: &&Grant| {
+        let lanes = shown.lanes.get(&waiting.resource).into_iter().flatten();
+        let mut lacking = shown.lacking.iter().map(|(access, _)| (&access.resource, &access.email));
+        lanes.into_iter().any(|(email, _)| email == waiting.email.as_str())
+            || lacking
+                .any(|(resource, email)| *resource == waiting.resource && email == waiting.email.as_str())
     };
-    let held = |grant: &Grant| facts.snapshot.held.iter().any(|held| held.id == grant.id);
     html! {
         details.as-table #grants-table {
             summary { "The same as a table" }
             div.scroll role="region" aria-label="Grants" tabindex="0" {
                 table {
-                    caption.sr { "Grants of this service, now and to come, and windows that wait" }
+                    caption.sr { "Grants of this service that are in view, and windows that wait" }
                     thead { tr {
                         th scope="col" { "Person" } th scope="col" { "Resource" } th scope="col" { "State" }
                         th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Rules" } th scope="col" { "Why" }
                     } }
                     tbody {
-                        @for entry in facts.ledger.iter().filter(shown) {
+                        @for SeenGrant { entry, of: _ } in shown.grants.iter().take(ROWS) {
                             @let grant = &entry.own.grant;
-                            tr {
-                                th scope="row" { (grant.email) } td { (grant.resource) }
-                                td {
-                                    @if held(grant) { (chip(Tone::Warn, "held")) }
-                                    @else if grant.window.start() <= now { (chip(Tone::Good, "access")) }
-                                    @else { (chip(Tone::Info, "to come")) }
-                                }
-                                td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) }
-                                td { (grant.rules.join(", ")) }
-                                td { (why(grant.email.as_str(), &grant.resource)) }
-                            }
+                            @let state = if facts.held.contains(&entry.own.row) { (Tone::Warn, "held") }
+                                else if grant.window.start() <= now { (Tone::Good, "access") } else { (Tone::Info, "to come") };
+                            (grant_row(now, grant, state))
                         }
-                        @for waiting in &facts.snapshot.deferred { (deferred(now, waiting)) }
+                        @for waiting in facts.snapshot.deferred.iter().filter(is_shown).take(ROWS / 2) {
+                            (grant_row(now, waiting, (Tone::Warn, "deferred")))
+                        }
                     }
                 }
             }
-            @let without = lanes.values().flatten().filter(|(_, lane)| lane.state(now) == LaneState::Missing);
-            @for (email, lane) in without {
-                p { (email) ": " (lane_state(now, lane.state(now))) }
+            @if shown.grants.len() > ROWS { p.after { "And " (count(shown.grants.len() - ROWS, "more grant")) "." } }
+            @for (access, lane) in shown.lacking.iter().filter(|(_, lane)| lane.state(now) == LaneState::Missing).take(ROWS / 2) {
+                p { (access.email) " on " (access.resource) ": " (lane_state(now, lane.state(now))) }
             }
         }
     }
 }
 
-fn deferred(now: DateTime<Utc>, waiting: &Grant) -> Markup {
+fn grant_row(now: DateTime<Utc>, grant: &Grant, (tone, word): (Tone, &str)) -> Markup {
     html! {
         tr {
-            th scope="row" { (waiting.email) } td { (waiting.resource) } td { (chip(Tone::Warn, "deferred")) }
-            td { (time(now, waiting.window.start())) } td { (time(now, waiting.window.end())) } td { (waiting.rules.join(", ")) }
-            td { (why(waiting.email.as_str(), &waiting.resource)) }
+            th scope="row" { (grant.email) } td { (grant.resource) } td { (chip(tone, word)) }
+            td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) } td { (few(&grant.rules, NAMED)) }
+            td { (why(grant.email.as_str(), &grant.resource)) }
         }
     }
 }
@@ -82,64 +89,112 @@ fn why(email: &str, resource: &str) -> Markup {
     }
 }
 
-/// The rules and how well each is observed.
-pub(super) fn rules(facts: &Facts<'_>) -> Markup {
+/// A rule and how it stands.
+struct RuleView<'f> {
+    rule: &'f Rule,
+    seen: Option<DateTime<Utc>>,
+    /// The sources that did not answer the last time.
+    unknown: Vec<&'f SourceStatus>,
+    counts: RuleCounts,
+    /// The first stretch without anyone.
+    gap: Option<&'f Gap>,
+    tone: Tone,
+    word: &'static str,
+}
+
+/// The rules and how well each is observed, the worst first.
+pub(super) fn rules(facts: &Facts<'_>, query: &PageQuery) -> Markup {
+    let (sources, gaps) = (facts.sources(), findings::gaps(facts));
+    let search = query.search().to_lowercase();
+    let mut views: Vec<RuleView<'_>> = facts
+        .rules
+        .iter()
+        .filter(|rule| is_named(rule, &search))
+        .map(|rule| {
+            view(facts, rule, &sources, gaps.get(rule.name.as_str()).and_then(|gaps| gaps.first().copied()))
+        })
+        .collect();
+    views.sort_by_key(|view| view.tone);
+    let part = query.rules(&views, RULES);
     html! {
         section #rules aria-labelledby="rules-title" {
-            div.section-head { h2 #rules-title { "Rules" } p { (count(facts.rules.len(), "rule")) } }
-            div.scroll role="region" aria-label="Rules" tabindex="0" {
-                table {
-                    thead { tr {
-                        th scope="col" { "Rule" } th scope="col" { "Health" } th scope="col" { "Looks at" }
-                        th scope="col" { "Gives" } th scope="col" { "Last seen" } th.num scope="col" { "Grants" }
-                        th.num scope="col" { "Unknown" } th.num scope="col" { "Held" }
-                        th.num scope="col" { "Deferred" } th.num scope="col" { "Skipped" }
-                    } }
-                    tbody { @for rule in facts.rules { (rule_row(facts, rule)) } }
+            div.section-head {
+                h2 #rules-title { "Rules" }
+                p {
+                    (count(views.len(), "rule"))
+                    @if views.len() < facts.rules.len() { " of " (facts.rules.len()) ": those with this text in their names" }
                 }
             }
+            @if views.is_empty() { p.empty { "No rule, schedule or resource of a rule has this text in its name." } }
+            @else {
+                div.scroll role="region" aria-label="Rules" tabindex="0" {
+                    table {
+                        caption.sr { "Rules, what they look at, and how well that is seen; the worst first" }
+                        thead { tr {
+                            th scope="col" { "Rule" } th scope="col" { "Health" } th scope="col" { "Looks at" }
+                            th scope="col" { "Gives" } th scope="col" { "Last seen" }
+                            th.num scope="col" { "Unknown" } th.num scope="col" { "Held" }
+                            th.num scope="col" { "Deferred" } th.num scope="col" { "Skipped" }
+                        } }
+                        tbody { @for view in part.items { (rule_row(facts.now, view)) } }
+                    }
+                }
+            }
+            (pages(query, &part, "rules", "rules", views.len()))
         }
     }
 }
 
-fn rule_row(facts: &Facts<'_>, rule: &Rule) -> Markup {
-    let now = facts.now;
-    let sources = rule.sources();
+/// Whether the text, in lower case, stands in a name of the rule, of what it looks at or of what it gives.
+fn is_named(rule: &Rule, text: &str) -> bool {
+    let within = |name: &str| name.to_lowercase().contains(text);
+    within(&rule.name)
+        || rule.resources.iter().any(|resource| within(&resource.to_string()))
+        || rule.sources().iter().any(|source| within(&source.to_string()))
+}
+
+fn view<'f>(
+    facts: &'f Facts<'_>,
+    rule: &'f Rule,
+    sources: &BTreeMap<&Source, &'f SourceStatus>,
+    gap: Option<&'f Gap>,
+) -> RuleView<'f> {
     let statuses: Vec<&SourceStatus> =
-        facts.snapshot.sources.iter().filter(|status| sources.contains(&status.source)).collect();
+        rule.sources().iter().filter_map(|source| sources.get(source).copied()).collect();
+    let unknown: Vec<&SourceStatus> =
+        statuses.iter().copied().filter(|status| status.error.is_some()).collect();
+    let counts = facts.snapshot.rules.get(&rule.name).copied().unwrap_or_default();
+    let (tone, word) =
+        match (statuses.is_empty(), unknown.is_empty(), counts.held, counts.skipped, counts.deferred) {
+            (true, ..) => (Tone::Quiet, "not seen yet"),
+            (_, false, ..) => (Tone::Bad, "unknown"),
+            _ if gap.is_some_and(|gap| gap.holds(facts.now)) => (Tone::Bad, "nobody on call"),
+            (.., 1.., _, _) => (Tone::Warn, "held"),
+            (.., 1.., _) => (Tone::Warn, "to be mended"),
+            (.., 1..) => (Tone::Info, "deferred"),
+            _ if gap.is_some() => (Tone::Info, "gap ahead"),
+            _ => (Tone::Good, "well"),
+        };
     let seen = statuses.iter().map(|status| status.seen_at).min().flatten();
-    let unknown: Vec<&&SourceStatus> = statuses.iter().filter(|status| status.error.is_some()).collect();
-    let named = |rules: &[String]| rules.contains(&rule.name);
-    let held = facts.snapshot.held.iter().filter(|held| named(&held.rules)).count();
-    let deferred = facts.snapshot.deferred.iter().filter(|waiting| named(&waiting.rules)).count();
-    let skipped = facts.snapshot.skipped.iter().filter(|finding| finding.rules.contains(&rule.name)).count();
-    let grants = facts.ledger.iter().filter(|entry| named(&entry.own.grant.rules)).count();
-    let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
-    let gaps = findings::gaps(facts).remove(rule.name.as_str()).unwrap_or_default();
-    let (tone, word) = match (statuses.is_empty(), unknown.is_empty(), held, skipped, deferred) {
-        (true, ..) => (Tone::Quiet, "not seen yet"),
-        (_, false, ..) => (Tone::Bad, "unknown"),
-        _ if gaps.iter().any(|gap| gap.holds(now)) => (Tone::Bad, "nobody on call"),
-        (.., 1.., _, _) => (Tone::Warn, "held"),
-        (.., 1.., _) => (Tone::Warn, "to be mended"),
-        (.., 1..) => (Tone::Info, "deferred"),
-        _ if !gaps.is_empty() => (Tone::Info, "gap ahead"),
-        _ => (Tone::Good, "well"),
-    };
+    RuleView { rule, seen, unknown, counts, gap, tone, word }
+}
+
+fn rule_row(now: DateTime<Utc>, view: &RuleView<'_>) -> Markup {
+    let RuleView { rule, seen, unknown, counts, gap, tone, word } = view;
     html! {
         tr {
             th scope="row" { (rule.name) }
-            td { (chip(tone, word)) @for status in unknown { p.error { (status.source) ": " (status.error.as_deref().unwrap_or_default()) } }
-                @if let Some(gap) = gaps.first() {
+            td { (chip(*tone, word))
+                @for status in unknown.iter().take(NAMED) { p.error { (status.source) ": " (status.error.as_deref().unwrap_or_default()) } }
+                @if unknown.len() > NAMED { p.error { "and " (unknown.len() - NAMED) " more" } }
+                @if let Some(gap) = gap {
                     p.quiet { "nobody " @if gap.holds(now) { "since " (time(now, gap.start)) } @else { (distance(now, gap.start)) } }
                 }
             }
             td { (looks_at(rule)) }
-            td { (resources.join(", ")) }
-            td { @match seen { Some(at) => { (time(now, at)) br; span.quiet { (distance(now, at)) } } None => { "never" } } }
-            @for number in [grants, statuses.iter().filter(|status| status.error.is_some()).count(), held, deferred, skipped] {
-                td.num { (number) }
-            }
+            td { (few(&rule.resources, NAMED)) }
+            td { @match seen { Some(at) => { (time(now, *at)) br; span.quiet { (distance(now, *at)) } } None => { "never" } } }
+            @for number in [unknown.len(), counts.held, counts.deferred, counts.skipped] { td.num { (number) } }
         }
     }
 }
@@ -149,15 +204,13 @@ fn looks_at(rule: &Rule) -> Markup {
         Source::Schedule(id) => id.to_string(),
         Source::Policy(id) => id.to_string(),
     });
-    let ids: Vec<String> = ids.collect();
+    let ids = few(ids, NAMED);
     html! {
         @match &rule.on_calls {
-            OnCallSelector::Schedules(_) => { "schedules " (ids.join(", ")) }
+            OnCallSelector::Schedules(_) => { "schedules " (ids) }
             OnCallSelector::Policies { ids: _, levels, include_always_on_call } => {
-                "policies " (ids.join(", "))
-                @if !levels.is_empty() {
-                    " at level " (levels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-                }
+                "policies " (ids)
+                @if !levels.is_empty() { " at level " (few(levels, NAMED)) }
                 @if *include_always_on_call { ", also those always on call" }
             }
         }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 
 use crate::{
-    model::{Grant, Rule, Window, Windows},
-    reconcile::report::snapshot::StatusSnapshot,
-    store::LedgerEntry,
+    model::{Grant, LedgerRow, Rule, Source, Window, Windows},
+    reconcile::{plan::Wanted, report::snapshot::StatusSnapshot},
+    store::{Access, SeenGrant},
 };
 
 /// The stretch of time in view. A twelfth of it lies in the past, so that what just ended is still seen.
@@ -38,6 +38,8 @@ pub(super) struct Tick {
 const MOST_TICKS: i64 = 8;
 /// The distances between lines to choose from, in hours.
 const STEPS: [i64; 7] = [1, 2, 3, 6, 12, 24, 48];
+/// The shifts of a grant that are drawn, and the windows of a lane that wait.
+const SHIFTS: usize = 4;
 /// The narrowest bar, in percent: less could not be seen or hit.
 const NARROWEST: f64 = 0.4;
 
@@ -93,6 +95,21 @@ pub(super) enum Kind {
     Deferred,
 }
 
+impl Kind {
+    /// Its class in the style sheet.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Shift => "shift",
+            Self::Unknown => "unknown",
+            Self::Gap => "gap",
+            Self::InForce => "in-force",
+            Self::Coming => "coming",
+            Self::Held => "held",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
 /// A stretch in view.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bar {
@@ -124,8 +141,11 @@ pub(super) enum LaneState {
 pub(super) struct Lane {
     pub(super) bars: Vec<Bar>,
     pub(super) rules: BTreeSet<String>,
+    /// The grants in view that are not drawn.
+    pub(super) more: usize,
     grants: Vec<Window>,
     held_until: Option<DateTime<Utc>>,
+    drawn: usize,
     on_call: bool,
     waits: bool,
     unknown: bool,
@@ -154,57 +174,126 @@ impl Lane {
         }
     }
 
+    /// Whether something but doubt is in view.
+    pub(super) fn has_something(&self) -> bool {
+        self.bars.iter().any(|bar| bar.kind != Kind::Unknown)
+    }
+
+    /// Adds a shift of now for which there is no grant.
+    fn miss(&mut self, span: &Span, wanted: &Wanted) {
+        if !self.on_call {
+            self.add(span, Kind::Shift, wanted.start, wanted.end);
+        }
+        self.on_call = true;
+        self.rules.insert(wanted.rule.clone());
+    }
+
     fn add(&mut self, span: &Span, kind: Kind, start: DateTime<Utc>, end: Option<DateTime<Utc>>) {
         self.bars.extend(span.place(start, end).map(|place| Bar { kind, start, end, place }));
     }
 }
 
-/// Everything in view, as lanes. `search` keeps only people and resources with this text in their name.
-pub(super) fn lanes(
-    span: &Span,
-    ledger: &[LedgerEntry],
-    snapshot: &StatusSnapshot,
-    rules: &[Rule],
-    search: &str,
-) -> Lanes {
-    let mut lanes: BTreeMap<(String, String), Lane> = BTreeMap::new();
-    let mut lane = |resource: &str, email: &str, add: &mut dyn FnMut(&mut Lane)| {
-        add(lanes.entry((resource.to_owned(), email.to_owned())).or_default());
-    };
-    for want in &snapshot.wanted {
-        lane(&want.resource, want.email.as_str(), &mut |lane| {
-            lane.add(span, Kind::Shift, want.start, want.end);
-            lane.on_call |= want.start <= span.now && want.end.is_none_or(|end| end > span.now);
-            lane.rules.insert(want.rule.clone());
-        });
-    }
-    for grant in ledger.iter().map(|entry| &entry.own.grant).filter(|grant| grant.id.is_some()) {
-        let (start, end) = (grant.window.start(), grant.window.end());
-        let held = snapshot.held.iter().any(|held| held.id == grant.id);
-        let kind = match (held, start <= span.now) {
+/// What is known beside the grants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'f> {
+    /// The grants that the guard keeps from being revoked.
+    pub(super) held: &'f BTreeSet<LedgerRow>,
+    pub(super) snapshot: &'f StatusSnapshot,
+    pub(super) rules: &'f [Rule],
+}
+
+/// The lanes of these accesses, whose `grants` were read.
+pub(super) fn lanes(span: &Span, shown: &[Access], grants: &[SeenGrant], known: Known<'_>) -> Lanes {
+    let mut lanes: BTreeMap<Access, Lane> =
+        shown.iter().map(|access| (access.clone(), Lane::default())).collect();
+    for SeenGrant { entry, of } in grants {
+        let own = &entry.own;
+        let Some(lane) = lanes.get_mut(&access_of(&own.grant)) else { continue };
+        let (start, end) = (own.grant.window.start(), own.grant.window.end());
+        let is_held = known.held.contains(&own.row);
+        let kind = match (is_held, start <= span.now) {
             (true, _) => Kind::Held,
             (false, true) => Kind::InForce,
             (false, false) => Kind::Coming,
         };
-        lane(&grant.resource, grant.email.as_str(), &mut |lane| {
-            lane.add(span, kind, start, Some(end));
-            if held {
-                lane.held_until = Some(lane.held_until.map_or(end, |until| until.min(end)));
-            } else {
-                lane.grants.push(grant.window);
-            }
-            lane.rules.extend(grant.rules.iter().cloned());
-        });
+        let shifts: BTreeSet<_> =
+            own.causes.iter().map(|cause| (cause.shift_start, cause.shift_end)).collect();
+        for (from, until) in shifts.into_iter().take(SHIFTS) {
+            lane.add(span, Kind::Shift, from.unwrap_or(start), until);
+        }
+        lane.add(span, kind, start, Some(end));
+        if is_held {
+            lane.held_until = Some(lane.held_until.map_or(end, |until| until.min(end)));
+        } else {
+            lane.grants.push(own.grant.window);
+        }
+        lane.rules.extend(own.grant.rules.iter().cloned());
+        lane.drawn += 1;
+        lane.more = of.saturating_sub(lane.drawn);
     }
-    for Grant { email, resource, window, rules, .. } in &snapshot.deferred {
-        lane(resource, email.as_str(), &mut |lane| {
-            lane.add(span, Kind::Deferred, window.start(), Some(window.end()));
-            lane.waits = true;
-            lane.rules.extend(rules.iter().cloned());
-        });
+    for wanted in known.snapshot.missing_at(span.now) {
+        if let Some(lane) = lanes.get_mut(&access_to(wanted)) {
+            lane.miss(span, wanted);
+        }
     }
-    mark_unknown(span, &mut lanes, snapshot, rules);
-    by_resource(span, lanes, &search.to_lowercase())
+    finish(span, &mut lanes, known);
+    let mut groups = Lanes::new();
+    for (Access { resource, email }, lane) in lanes {
+        groups.entry(resource).or_default().push((email, lane));
+    }
+    for group in groups.values_mut() {
+        group.sort_by_cached_key(|(email, lane)| (lane.state(span.now), email.clone()));
+    }
+    groups
+}
+
+/// Those who are on call now without a grant, or whose window waits, what needs attention most first. `search` keeps only
+/// people and resources with this text in their name.
+pub(super) fn lacking(span: &Span, known: Known<'_>, search: &str) -> Vec<(Access, Lane)> {
+    let mut lanes: BTreeMap<Access, Lane> = BTreeMap::new();
+    for wanted in known.snapshot.missing_at(span.now) {
+        lanes.entry(access_to(wanted)).or_default().miss(span, wanted);
+    }
+    for waiting in known.snapshot.deferred.iter().filter(|waiting| waiting.window.end() > span.now) {
+        lanes.entry(access_of(waiting)).or_default();
+    }
+    let search = search.to_lowercase();
+    lanes.retain(|access, _| {
+        access.email.to_lowercase().contains(&search) || access.resource.to_lowercase().contains(&search)
+    });
+    finish(span, &mut lanes, known);
+    let mut lanes: Vec<(Access, Lane)> = lanes.into_iter().filter(|(_, lane)| lane.has_something()).collect();
+    lanes.sort_by_cached_key(|(access, lane)| (lane.state(span.now), access.clone()));
+    lanes
+}
+
+fn access_to(wanted: &Wanted) -> Access {
+    Access { resource: wanted.resource.clone(), email: wanted.email.to_string() }
+}
+
+fn access_of(grant: &Grant) -> Access {
+    Access { resource: grant.resource.clone(), email: grant.email.to_string() }
+}
+
+/// Adds to the lanes what waits and what is in doubt, and puts their bars in order.
+fn finish(span: &Span, lanes: &mut BTreeMap<Access, Lane>, known: Known<'_>) {
+    add_deferred(span, lanes, known.snapshot);
+    mark_unknown(span, lanes, known.snapshot, known.rules);
+    for lane in lanes.values_mut() {
+        lane.bars.sort_by_key(|bar| (bar.kind, bar.start));
+    }
+}
+
+/// Adds windows that wait to the lanes that are there.
+fn add_deferred(span: &Span, lanes: &mut BTreeMap<Access, Lane>, snapshot: &StatusSnapshot) {
+    for waiting in &snapshot.deferred {
+        let Some(lane) = lanes.get_mut(&access_of(waiting)) else { continue };
+        lane.waits = true;
+        lane.rules.extend(waiting.rules.iter().cloned());
+        if lane.bars.iter().filter(|bar| bar.kind == Kind::Deferred).count() < SHIFTS {
+            lane.add(span, Kind::Deferred, waiting.window.start(), Some(waiting.window.end()));
+        }
+    }
 }
 
 /// The rules with stretches in view for which they have nobody. `search` keeps those with this text in their name or
@@ -232,18 +321,19 @@ pub(super) fn gaps(
 }
 
 /// Marks the lanes whose rules depend on a source that did not answer: they are uncertain from its last answer on.
-fn mark_unknown(
-    span: &Span,
-    lanes: &mut BTreeMap<(String, String), Lane>,
-    snapshot: &StatusSnapshot,
-    rules: &[Rule],
-) {
+fn mark_unknown(span: &Span, lanes: &mut BTreeMap<Access, Lane>, snapshot: &StatusSnapshot, rules: &[Rule]) {
+    let unseen: BTreeMap<&Source, Option<DateTime<Utc>>> = snapshot
+        .sources
+        .iter()
+        .filter(|status| status.error.is_some())
+        .map(|status| (&status.source, status.seen_at))
+        .collect();
+    if unseen.is_empty() {
+        return;
+    }
     for lane in lanes.values_mut() {
         let sources = rules.iter().filter(|rule| lane.rules.contains(&rule.name)).flat_map(Rule::sources);
-        let unseen = snapshot.sources.iter().filter(|status| status.error.is_some());
-        let sources: BTreeSet<_> = sources.collect();
-        let since =
-            unseen.filter(|status| sources.contains(&status.source)).map(|status| status.seen_at).min();
+        let since = sources.filter_map(|source| unseen.get(&source).copied()).min();
         if let Some(since) = since {
             lane.unknown = true;
             lane.add(span, Kind::Unknown, since.unwrap_or(span.start), None);
@@ -251,133 +341,5 @@ fn mark_unknown(
     }
 }
 
-fn by_resource(span: &Span, lanes: BTreeMap<(String, String), Lane>, search: &str) -> Lanes {
-    let mut groups = Lanes::new();
-    for ((resource, email), mut lane) in lanes {
-        let something = lane.bars.iter().any(|bar| bar.kind != Kind::Unknown);
-        let matches = email.to_lowercase().contains(search) || resource.to_lowercase().contains(search);
-        if something && matches {
-            lane.bars.sort_by_key(|bar| (bar.kind, bar.start));
-            groups.entry(resource).or_default().push((email, lane));
-        }
-    }
-    for group in groups.values_mut() {
-        group.sort_by_cached_key(|(email, lane)| (lane.state(span.now), email.clone()));
-    }
-    groups
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{
-        LaneState::{Deferred, Held, InForce, Missing, Unsure},
-        *,
-    };
-    use crate::{
-        model::OwnGrant,
-        reconcile::{plan::Wanted, report::snapshot::SourceStatus},
-        store::State,
-    };
-
-    fn at(hours: i64) -> DateTime<Utc> {
-        // A midnight.
-        DateTime::from_timestamp(1_800_057_600, 0).unwrap() + TimeDelta::hours(hours)
-    }
-
-    fn span() -> Span {
-        Span { start: at(0), now: at(2), end: at(24) }
-    }
-
-    fn rule() -> Rule {
-        Rule {
-            name: "r".to_owned(),
-            on_calls: crate::model::OnCallSelector::Schedules(vec!["P1".into()]),
-            resources: Vec::new(),
-            start_early: TimeDelta::zero(),
-            end_late: TimeDelta::zero(),
-        }
-    }
-
-    fn entry(email: &str, from: i64, to: i64) -> LedgerEntry {
-        let grant = Grant {
-            id: Some(format!("ag-{email}-{from}").into()),
-            email: email.parse().unwrap(),
-            account_id: "a-1".into(),
-            resource: "db".to_owned(),
-            resource_id: "rs-1".into(),
-            window: Window::new(at(from), at(to)).unwrap(),
-            rules: vec!["r".to_owned()],
-        };
-        LedgerEntry {
-            own: OwnGrant { row: from.into(), grant, causes: Vec::new() },
-            state: State::Live,
-            intended_at: at(0),
-        }
-    }
-
-    fn states(ledger: &[LedgerEntry], snapshot: &StatusSnapshot) -> Vec<(String, LaneState)> {
-        let lanes = lanes(&span(), ledger, snapshot, &[rule()], "");
-        lanes.into_values().flatten().map(|(email, lane)| (email, lane.state(at(2)))).collect()
-    }
-
-    #[test]
-    fn a_stretch_is_cut_at_the_edges_of_the_view() {
-        let place = |from, to| span().place(at(from), to).map(|place| (place.x.round(), place.width.round()));
-        assert_eq!(place(6, Some(at(12))), Some((25.0, 25.0)));
-        assert_eq!(place(-9, Some(at(12))), Some((0.0, 50.0)));
-        assert_eq!(place(12, None), Some((50.0, 50.0)));
-        assert_eq!(place(24, Some(at(30))), None);
-        assert_eq!(place(-9, Some(at(0))), None);
-    }
-
-    #[test]
-    fn lines_stand_on_full_hours_and_are_few() {
-        for hours in [6, 24, 72, 168, 2160] {
-            let span = Span::around(at(5) + TimeDelta::minutes(17), TimeDelta::hours(hours));
-            let ticks = span.ticks();
-            assert!((3..=13).contains(&ticks.len()), "{hours} hours: {} lines", ticks.len());
-            assert!(ticks.iter().all(|tick| tick.at.minute() == 0 && (0.0..100.0).contains(&tick.x)));
-        }
-        assert_eq!(span().ticks().iter().filter(|tick| tick.midnight).count(), 0, "the edge has no line");
-    }
-
-    #[test]
-    fn neighbouring_grants_are_one_access() {
-        let ledger =
-            [entry("ana@x", 0, 4), entry("ana@x", 4, 9), entry("bo@x", 9, 12), entry("cem@x", 30, 40)];
-        let expected = [("ana@x", LaneState::InForce(at(9))), ("bo@x", LaneState::Coming(at(9)))];
-        let expected = expected.map(|(email, state)| (email.to_owned(), state));
-        assert_eq!(
-            states(&ledger, &StatusSnapshot::default()),
-            expected,
-            "who has nothing in view is left out"
-        );
-    }
-
-    #[test]
-    fn held_missing_deferred_and_unseen_come_first() {
-        let waiting = Grant { id: None, ..entry("wait@x", 0, 8).own.grant };
-        let source = rule().sources().remove(0);
-        let want = |email: &str| Wanted {
-            email: email.parse().unwrap(),
-            resource: "db".to_owned(),
-            start: at(0),
-            end: Some(at(8)),
-            rule: "r".to_owned(),
-            source: source.clone(),
-        };
-        let mut snapshot = StatusSnapshot {
-            wanted: vec![want("miss@x"), want("wait@x")],
-            held: vec![entry("held@x", 0, 8).own.grant],
-            deferred: vec![waiting],
-            ..StatusSnapshot::default()
-        };
-        let ledger = [entry("held@x", 0, 8), entry("fine@x", 0, 8)];
-        let names = |snapshot: &StatusSnapshot| {
-            states(&ledger, snapshot).into_iter().map(|(_, it)| it).collect::<Vec<_>>()
-        };
-        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, InForce(at(8))]);
-        snapshot.sources.push(SourceStatus { source, seen_at: Some(at(1)), error: Some("502".to_owned()) });
-        assert_eq!(names(&snapshot), [Held(at(8)), Missing, Deferred, Unsure(at(8))]);
-    }
-}
+mod tests;

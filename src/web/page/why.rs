@@ -15,17 +15,22 @@ use super::{
     chart::lane_state,
     facts::Facts,
     findings,
-    layout::{self, Tone, chip, distance, query_string, time},
+    layout::{self, Tone, chip, count, distance, query_string, time},
     timeline::{Span, lanes},
 };
 use crate::{
-    model::{Cause, Grant, Source},
-    store::{AuditRow, LedgerEntry},
+    model::{Cause, FOREVER, Grant, Source},
+    reconcile::plan::Wanted,
+    store::{Access, AuditRow, LedgerEntry, View},
     web::{answers::QueryErrors, error::AppError, state::AppState},
 };
 
-/// The newest entries of the audit that are searched.
+/// The newest entries of the audit that are searched, and those that are shown.
 const AUDIT: u32 = 500;
+const LISTED: usize = 50;
+/// The grants that are shown, and the causes of each.
+const GRANTS: u32 = 20;
+const CAUSES: usize = 10;
 
 /// Whom and what the question is about.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -54,14 +59,14 @@ pub(crate) async fn why(
     let WhyQuery { email, resource } = &query;
     let facts = Facts::gather(&state).await?;
     let span = Span::around(facts.now, facts.horizon);
-    let lanes = lanes(&span, &facts.ledger, &facts.snapshot, facts.rules, "");
-    let lane = lanes.get(resource).into_iter().flatten().find(|(other, _)| other.eq_ignore_ascii_case(email));
+    let this = [Access { resource: resource.clone(), email: email.to_lowercase() }];
+    let view = View { from: facts.now, until: FOREVER, search: String::new() };
+    let grants = state.store.grants_of(&view, &this, GRANTS).await?;
+    let lanes = lanes(&span, &this, &grants, facts.known());
+    let lane = lanes.values().flatten().next().filter(|(_, lane)| lane.has_something());
     let audit = state.store.audit_page(AUDIT, None).await?.items;
     let is_this = |other: &str, name: &str| other.eq_ignore_ascii_case(email) && name == resource;
-    let grants = facts
-        .ledger
-        .iter()
-        .filter(|entry| is_this(entry.own.grant.email.as_str(), &entry.own.grant.resource));
+    let more = grants.first().map_or(0, |seen| seen.of.saturating_sub(grants.len()));
     let faults = findings::about(&facts, email, resource);
     let main = html! {
         p { a href="/" { "← Everything" } }
@@ -70,24 +75,24 @@ pub(crate) async fn why(
             @match lane {
                 Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
                 None if faults.is_some() => { (chip(Tone::Bad, "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
-                None => { (chip(Tone::Quiet, "no access")) " No grant of ours, now or to come, and no rule that wants one." }
+                None => { (chip(Tone::Quiet, "no access")) " No grant of ours, now or to come." }
             }
         }
         @if let Some(faults) = &faults { (faults) }
         h2 { "Grants" }
-        @let grants: Vec<_> = grants.collect();
         @if grants.is_empty() { p.empty { "None." } }
-        @for entry in grants { (grant(&facts, entry)) }
-        (deferred_and_wanted(&facts, is_this, faults.as_ref()))
+        @for seen in &grants { (grant(&facts, &seen.entry)) }
+        @if more > 0 { p.after { "And " (count(more, "later grant")) "." } }
+        (deferred_and_missing(&facts, is_this))
         (what_was_done(facts.now, &audit, is_this))
-        p { a href={ "/api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "The same for machines, with what would mend it" } }
+        p { a href={ "/api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "Ask PagerDuty and strongDM now" } ": what is wanted, what is missing, and what would mend it, for machines." }
     };
     Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), &main))
 }
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
     let (now, grant) = (facts.now, &entry.own.grant);
-    let held = facts.snapshot.held.iter().any(|held| held.id == grant.id);
+    let held = facts.held.contains(&entry.own.row);
     html! {
         article.card {
             h3 {
@@ -97,7 +102,10 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
                 @else { (chip(Tone::Info, "to come")) }
             }
             @if held { p { "No rule wants it any more, but its revocation is held until somebody confirms it." } }
-            ol.causes { @for cause in &entry.own.causes { li { (chain(facts, cause)) } } }
+            ol.causes {
+                @for cause in entry.own.causes.iter().take(CAUSES) { li { (chain(facts, cause)) } }
+                @if entry.own.causes.len() > CAUSES { li { "and " (count(entry.own.causes.len() - CAUSES, "more cause")) } }
+            }
             p.quiet {
                 "Decided " (distance(now, entry.intended_at)) " (" (time(now, entry.intended_at)) ")"
                 @if let Some(id) = &grant.id { " · strongDM " code { (id) } }
@@ -132,20 +140,13 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     }
 }
 
-/// `faults` says what stands in the way of the access, if something does.
-fn deferred_and_wanted(
-    facts: &Facts<'_>,
-    is_this: impl Fn(&str, &str) -> bool,
-    faults: Option<&Markup>,
-) -> Markup {
-    let waiting: Vec<&Grant> = facts
-        .snapshot
-        .deferred
-        .iter()
-        .filter(|waiting| is_this(waiting.email.as_str(), &waiting.resource))
-        .collect();
-    let wants: Vec<_> =
-        facts.snapshot.wanted.iter().filter(|want| is_this(want.email.as_str(), &want.resource)).collect();
+fn deferred_and_missing(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool) -> Markup {
+    let waiting = facts.snapshot.deferred.iter();
+    let waiting: Vec<&Grant> =
+        waiting.filter(|waiting| is_this(waiting.email.as_str(), &waiting.resource)).take(LISTED).collect();
+    let missing = facts.snapshot.missing_at(facts.now);
+    let missing: Vec<&Wanted> =
+        missing.filter(|wanted| is_this(wanted.email.as_str(), &wanted.resource)).take(LISTED).collect();
     html! {
         @if !waiting.is_empty() {
             h2 { "Deferred" }
@@ -153,19 +154,15 @@ fn deferred_and_wanted(
                 li { (time(facts.now, it.window.start())) " to " (time(facts.now, it.window.end())) ": waits until the grant in its way ends." }
             } }
         }
-        h2 { "Wanted" }
-        @if wants.is_empty() {
-            p.empty {
-                @if faults.is_some() { "Nothing that can be granted before that is mended." }
-                @else { "No rule wants this access within the horizon, as far as was seen." }
-            }
+        @if !missing.is_empty() {
+            h2 { "On call without a grant of ours" }
+            ul { @for wanted in missing {
+                li {
+                    "Rule " strong { (wanted.rule) } " through " (wanted.source) ", from " (time(facts.now, wanted.start))
+                    @match wanted.end { Some(end) => { " to " (time(facts.now, end)) } None => { ", without an end" } }
+                }
+            } }
         }
-        ul { @for want in wants {
-            li {
-                "Rule " strong { (want.rule) } " through " (want.source) ", from " (time(facts.now, want.start))
-                @match want.end { Some(end) => { " to " (time(facts.now, end)) } None => { ", without an end" } }
-            }
-        } }
     }
 }
 
@@ -173,7 +170,7 @@ fn what_was_done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, 
     let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
     let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
     let rows: Vec<_> =
-        rows.filter(|(_, grant)| is_this(grant.email.as_str(), &grant.resource)).take(50).collect();
+        rows.filter(|(_, grant)| is_this(grant.email.as_str(), &grant.resource)).take(LISTED).collect();
     html! {
         h2 { "What was done" }
         @if rows.is_empty() { p.empty { "Nothing, in the newest " (AUDIT) " entries of the audit." } }

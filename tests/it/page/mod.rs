@@ -3,6 +3,7 @@
 
 mod ahead;
 mod browser;
+mod large;
 
 use std::time::Duration;
 
@@ -97,9 +98,11 @@ async fn is_sound(browser: &Browser, name: &str) {
     };
     assert_eq!(count("main").await, 1, "{name}");
     assert_eq!(count("h1").await, 1, "{name}");
-    for landmark in ["header", "nav[aria-label]", "footer", ".skip[href='#main']"] {
+    for landmark in ["header", "header nav[aria-label]", "footer", ".skip[href='#main']"] {
         assert_eq!(count(landmark).await, 1, "{name}: {landmark}");
     }
+    assert_eq!(count("nav:not([aria-label])").await, 0, "{name}: ways to other pages without a name");
+    assert_eq!(count("main table:not(:has(caption))").await, 0, "{name}: tables without a caption");
     // Headings do not skip a level.
     let levels = "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])";
     let levels: Vec<u64> = serde_json::from_value(browser.value(levels).await).expect("numbers");
@@ -202,10 +205,14 @@ async fn two_hundred_people_are_shown_promptly() {
     for _ in 0..LOOKS {
         let answer = scene.get("/").await;
         assert_eq!(answer.status, 200);
-        assert!(answer.text.contains("person.199@example.com"), "somebody is left out");
+        assert!(answer.text.contains("25 lanes of"), "{}", answer.text);
     }
     let each = scene.cpu_time().saturating_sub(before) / LOOKS;
     assert!(each < PROMPT, "the page takes {each:?}");
+    assert!(
+        scene.get("/?q=person.199").await.text.contains("person.199@example.com"),
+        "somebody is left out"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

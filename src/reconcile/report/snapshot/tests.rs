@@ -126,6 +126,70 @@ fn people_without_an_account_are_known_until_somebody_looks() {
     assert_eq!(skipped(&after(blind, Scope::All)), [(ana(), vec!["a", "b"])]);
 }
 
+#[test]
+fn what_is_kept_grows_with_the_rules_alone_and_the_rest_is_counted() {
+    let both = rules(&["a", "b"]);
+    let crowd = |number: usize| {
+        let mut report = pass(0, &["a", "b"]);
+        for person in 0..number {
+            report = with_skipped(report, &format!("person.{person}@example.com"), &["a"]);
+            report = with_gap(
+                report,
+                "b",
+                i64::try_from(person).unwrap() * 2,
+                i64::try_from(person).unwrap() * 2 + 1,
+            );
+            report = without(report, Asked::Resource(format!("db-{person}")));
+        }
+        StatusSnapshot::default().after(&report, &Scope::All, &both)
+    };
+    let (many, more) = (crowd(1_000), crowd(3_000));
+    let kept = |snapshot: &StatusSnapshot| {
+        (snapshot.skipped.len(), snapshot.unknown.len(), snapshot.gaps.len(), snapshot.missing.len())
+    };
+    assert_eq!(kept(&many), (LISTED, LISTED, GAPS, 0));
+    assert_eq!(kept(&more), kept(&many));
+    assert_eq!((many.beyond.skipped, more.beyond.unknown), (1_000 - LISTED, 3_000 - LISTED));
+    assert_eq!((many.rules["a"].skipped, more.rules["b"].gaps), (1_000, 3_000));
+
+    // Whoever looked at one rule does not know better about the rest; who looked at all does.
+    let one = with_skipped(pass(1, &["b"]), "bo@example.com", &["b"]);
+    let narrow = many.clone().after(&one, &narrow(), &both);
+    assert_eq!(narrow.rules["a"].skipped, 1_000);
+    assert_eq!(
+        (narrow.rules["b"], narrow.beyond.skipped),
+        (RuleCounts { skipped: 1, ..RuleCounts::default() }, 800)
+    );
+    let well = narrow.after(&pass(2, &["a", "b"]), &Scope::All, &both);
+    assert_eq!((well.beyond, well.rules.len()), (Beyond::default(), 0));
+}
+
+#[test]
+fn who_is_on_call_without_a_grant_is_known_until_somebody_looks() {
+    let both = rules(&["a", "b"]);
+    let want = |rule: &str| Wanted {
+        email: "ana@example.com".parse().unwrap(),
+        resource: "db".to_owned(),
+        start: at(0),
+        end: Some(at(8)),
+        rule: rule.to_owned(),
+        source: schedule(rule),
+    };
+    let after = |snapshot: &StatusSnapshot, report: &PassReport, missing: &[&str]| {
+        let mut snapshot = snapshot.clone();
+        snapshot.take_missing(report, missing.iter().map(|rule| want(rule)).collect());
+        snapshot.after(report, &Scope::All, &both)
+    };
+    let names = |snapshot: &StatusSnapshot, hour| -> Vec<String> {
+        snapshot.missing_at(at(hour)).map(|wanted| wanted.rule.clone()).collect()
+    };
+    let snapshot = after(&StatusSnapshot::default(), &pass(1, &["a", "b"]), &["a", "b"]);
+    assert_eq!((names(&snapshot, 1), names(&snapshot, 8)), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+    let blind = after(&snapshot, &without(pass(2, &["a", "b"]), schedule("b").into()), &[]);
+    assert_eq!(names(&blind, 2), ["b"]);
+    assert_eq!(names(&after(&blind, &pass(3, &["a", "b"]), &[]), 3), Vec::<String>::new());
+}
+
 /// As version 64b0777 wrote it.
 #[test]
 fn snapshots_of_older_versions_are_read() {
@@ -148,7 +212,7 @@ fn snapshots_of_older_versions_are_read() {
     });
     let older = read(&older.to_string());
     assert_eq!((older.full_at, older.looked_until, older.skipped.len()), (Some(at(0)), None, 1));
-    assert_eq!((older.sources.len(), older.wanted.len(), gaps(&older)), (1, 1, vec![("a", 1, None)]));
+    assert_eq!((older.sources.len(), older.missing.len(), gaps(&older)), (1, 0, vec![("a", 1, None)]));
     assert_eq!(skipped(&older), [("ana@example.com".to_owned(), vec!["a"])]);
     assert_eq!(older.held, [], "it lacks the account's ID");
     let after = older.after(&pass(1, &["a"]), &Scope::All, &rules(&["a"]));
