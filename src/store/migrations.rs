@@ -13,6 +13,7 @@ pub(super) fn sqlite() -> Migrator {
         step(4, "second_look", include_str!("migrations/sqlite/0004_second_look.sql")),
         step(5, "pruning", include_str!("migrations/sqlite/0005_pruning.sql")),
         step(6, "own_clocks", include_str!("migrations/sqlite/0006_own_clocks.sql")),
+        step(7, "altered", include_str!("migrations/sqlite/0007_altered.sql")),
     ])
 }
 
@@ -24,6 +25,7 @@ pub(super) fn postgres() -> Migrator {
         step(3, "second_look", include_str!("migrations/postgres/0003_second_look.sql")),
         step(4, "pruning", include_str!("migrations/postgres/0004_pruning.sql")),
         step(5, "own_clocks", include_str!("migrations/postgres/0005_own_clocks.sql")),
+        step(6, "altered", include_str!("migrations/postgres/0006_altered.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator
