@@ -143,7 +143,7 @@ async fn take_over(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyh
                 trigger: "command".to_owned(),
                 pass_id: String::new(),
             };
-            new.settle_created(row, id, &audit).await?;
+            new.settle_created(row, id, grant.window, &audit).await?;
             if state == State::Revoking {
                 new.intend_revoke(lease, row).await?;
             }

@@ -51,6 +51,8 @@ audit_words! {
         Adopt = "adopt",
         /// strongDM has it no longer, and we did not remove it.
         Vanish = "vanish",
+        /// strongDM has it with another window than we knew.
+        Alter = "alter",
     }
 }
 

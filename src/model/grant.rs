@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Cause, Email, GrantId, ResourceId, Window};
+use super::{AccountId, Cause, Email, Fault, GrantId, ResourceId, Window};
 
 /// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
 pub const FOREVER: DateTime<Utc> =
@@ -175,4 +175,17 @@ pub struct Refusal {
     pub pair: Pair,
     /// Not tried again before.
     pub until: DateTime<Utc>,
+}
+
+/// strongDM did not store a grant with the window that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// The account and the resource.
+    pub pair: Pair,
+    /// What is missing of the window that was asked for.
+    pub window: Window,
+    /// Not asked for again before.
+    pub until: DateTime<Utc>,
+    /// Why nothing of the grant was left; none if it stayed, with another window.
+    pub fault: Option<Fault>,
 }

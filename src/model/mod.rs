@@ -31,8 +31,8 @@ pub use self::{
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{
-        Account, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, Resource,
-        SecondGrant,
+        Account, Altered, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal,
+        Resource, SecondGrant,
     },
     id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
     mark::{Links, Mark},

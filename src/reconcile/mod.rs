@@ -30,6 +30,12 @@
 //! kept for that reason, and the duplicate is then revoked like any other; what turns up more than five minutes after the
 //! call was made by somebody else. A removal: the grant vanished, and is made anew if it is wanted again.
 //!
+//! *Windows.* The ledger holds the window that strongDM stored, not the one that was asked for (`execute/made.rs`). What is
+//! missing of that is remembered with the instant at which it is asked for again, so that the next pass finds nothing to
+//! do; what is too much is taken back at once, and asked for again after a growing pause. A grant that turns up behind a
+//! lost answer, or whose window changes later, is treated alike; only one without an end behind a lost answer is left,
+//! since nothing proves that it is ours.
+//!
 //! *Revocations.* Only rows of the ledger are ever revoked, and only if the planner knows that nobody can want them;
 //! `plan/mod.rs` says how. Where strongDM takes a second grant, the new one is made first, and the old one stays if
 //! that fails. One wrong answer takes nothing away: the first look that finds a grant due writes that into the store, and
@@ -72,7 +78,7 @@
 //! # Where it is tried
 //!
 //! Each row of the first table, for creations and removals: `tests/it/writes.rs` on SQLite,
-//! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Each row of the second one: the replicas
+//! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Other windows: `tests/it/altered.rs`. Each row of the second one: the replicas
 //! there that freeze and wake, and the late settlements in `tests/store/`. All of it at random: `tests/it/crash/`.
 
 mod compare;

@@ -31,7 +31,7 @@ use super::{
     scope::{PassRequest, Scope},
     timetable::{self, Intervals, Passed},
     turns::{Turn, Turns},
-    world::World,
+    world::{Recorded, World},
 };
 use crate::{
     clock,
@@ -229,6 +229,8 @@ impl PassRunner {
         let which = |grant: &Grant| (grant.pair(), grant.window);
         let failed: BTreeSet<_> = pass.report.failed.iter().map(|failure| which(&failure.grant)).collect();
         plan.pairs.retain(|writes| !writes.actions.iter().any(|step| failed.contains(&which(step.grant()))));
+        let Recorded { altered, ledger, .. } = &world.recorded;
+        pass.report.take_altered(altered, ledger, &plan);
         let deadline = pass.began + BEGIN_WRITES;
         let round = Round { plan, planned_with: world.recorded.second_grant, deadline, is_last };
         turn.has_decided();
@@ -263,6 +265,7 @@ impl PassRunner {
             let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
             report.take_unreadable(&world.recorded.unreadable);
+            report.take_altered(&world.recorded.altered, &world.recorded.ledger, &plan);
             report.take_actions(&plan);
         } else {
             report.unknown.extend(self.unobserved());

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Account, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair, Refusal,
-    Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId, Window,
+    Account, Altered, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair,
+    Refusal, Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId, Window,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -64,6 +64,8 @@ pub(crate) struct Recorded {
     pub(crate) second_grant: SecondGrant,
     /// Pairs for which strongDM refused a grant although none was seen in the way, as long as that holds.
     pub(crate) refusals: Vec<Refusal>,
+    /// Windows that strongDM altered and that are not to be asked for again yet.
+    pub(crate) altered: Vec<Altered>,
     /// What earlier looks found due to be revoked.
     pub(crate) due: DueRevocations,
 }

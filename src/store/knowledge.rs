@@ -13,7 +13,18 @@ use super::{
     column::{from_ms, from_seconds},
     row::row,
 };
-use crate::model::{ForeignGrant, GrantId, Links, Pair, Refusal, Window};
+use crate::model::{Altered, Fault, ForeignGrant, GrantId, Links, Pair, Refusal, Window};
+
+/// When a window that strongDM did not store as asked is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskAgain {
+    /// At this instant.
+    At(DateTime<Utc>),
+    /// After a pause that grows each time, from 2 s up to 15 min. Once more when the window begins.
+    AfterPause,
+    /// At once the first time, at this instant afterwards.
+    OnceMoreOrAt(DateTime<Utc>),
+}
 
 /// Remembers what we learned from answers.
 #[async_trait]
@@ -49,6 +60,20 @@ pub trait Knowledge {
 
     /// Forgets the refusals of a pair, because strongDM made a grant for it.
     async fn forget_refusal(&self, pair: &Pair) -> Result<(), Error>;
+
+    /// The windows that strongDM did not store as asked, and that are not asked for again by `now`.
+    async fn altered(&self, now: DateTime<Utc>) -> Result<Vec<Altered>, Error>;
+
+    /// Remembers that `window` is missing of a grant that strongDM stored at `now` with another window than asked, in place
+    /// of what is remembered of the same time.
+    async fn remember_altered(
+        &self,
+        pair: &Pair,
+        window: Window,
+        again: AskAgain,
+        fault: Option<&Fault>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error>;
 
     /// Which schedule the last full pass saw under which escalation policy.
     async fn links(&self) -> Result<Links, Error>;
@@ -87,6 +112,25 @@ pub(super) const PRUNE_REFUSALS: &str = "
     WHERE (account_id, resource_id) IN
       (SELECT account_id, resource_id FROM refusals WHERE until_at < $1 LIMIT 500)";
 
+pub(super) const ALTERED: &str = "
+    SELECT account_id, resource_id, start_at, end_at, until_at, fault, remedy
+    FROM altered WHERE until_at > $1 AND end_at > $1";
+
+/// Forgets what is remembered of the pair `$1`, `$2` between `$3` and `$4`.
+pub(super) const FORGET_ALTERED: &str = "
+    DELETE FROM altered WHERE account_id = $1 AND resource_id = $2 AND start_at < $4 AND end_at > $3
+    RETURNING attempts, until_at";
+
+pub(super) const SET_ALTERED: &str = "
+    INSERT INTO altered (account_id, resource_id, start_at, end_at, until_at, attempts, fault, remedy)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// Removes what was not to be asked for again before `$1`.
+pub(super) const PRUNE_ALTERED: &str = "
+    DELETE FROM altered
+    WHERE (account_id, resource_id, start_at) IN
+      (SELECT account_id, resource_id, start_at FROM altered WHERE until_at < $1 LIMIT 500)";
+
 pub(super) const LINKS: &str = "SELECT schedule_id, policy_id FROM links";
 
 pub(super) const FORGET_LINKS: &str = "DELETE FROM links";
@@ -99,9 +143,55 @@ pub(super) fn fact_until(until: Option<DateTime<Utc>>) -> i64 {
     until.map_or(NEVER, |until| until.timestamp())
 }
 
+/// How often in a row a window was altered, of which these attempts, each with the instant of the next one, are
+/// remembered. What did not happen again within an hour is over.
+pub(super) fn attempts_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -> i64 {
+    let is_recent = |until: i64| until > (now - TimeDelta::hours(1)).timestamp();
+    remembered.iter().filter(|(_, until)| is_recent(*until)).map(|(attempts, _)| *attempts).max().unwrap_or(0)
+}
+
 /// How long a refusal holds after so many before it.
 pub(super) fn pause_after(attempts: i64) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.clamp(0, 9)).min(TimeDelta::minutes(15))
+}
+
+impl AskAgain {
+    /// The instant, for a window that was altered so many times before.
+    pub(super) fn at(self, attempts: i64, window: Window, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::OnceMoreOrAt(_) if attempts == 0 => now,
+            Self::At(at) | Self::OnceMoreOrAt(at) => at,
+            Self::AfterPause => {
+                let pause = now + pause_after(attempts);
+                if window.start() > now { pause.min(window.start()) } else { pause }
+            }
+        }
+    }
+}
+
+row! {
+    /// A window that strongDM did not store as asked, as we store it.
+    pub(super) struct AlteredRow {
+        account_id: String,
+        resource_id: String,
+        start_at: i64,
+        end_at: i64,
+        until_at: i64,
+        fault: String,
+        remedy: String,
+    }
+}
+
+impl AlteredRow {
+    pub(super) fn read(self) -> Option<Altered> {
+        let Self { account_id, resource_id, start_at, end_at, until_at, fault: error, remedy } = self;
+        Some(Altered {
+            pair: Pair { account: account_id.into(), resource: resource_id.into() },
+            window: Window::new(from_seconds(start_at), from_seconds(end_at))?,
+            until: from_seconds(until_at),
+            fault: (!error.is_empty()).then_some(Fault { error, remedy }),
+        })
+    }
 }
 
 row! {

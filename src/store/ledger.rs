@@ -205,10 +205,27 @@ pub trait Ledger {
     /// [`State::Live`]: then nobody here may revoke it.
     async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error>;
 
-    /// Records that strongDM has the grant under this ID: we made it, or found it again. It is ours from now on, also if
-    /// the row was given to another grant meanwhile; then a copy of the row gets it. False, and nothing is written, if the
-    /// ID is known already, also as that of an ended grant.
-    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error>;
+    /// Records that strongDM has the grant under this ID, with this window: we made it, or found it again. It is ours from
+    /// now on, also if the row was given to another grant meanwhile; then a copy of the row gets it. False, and nothing is
+    /// written, if the ID is known already, also as that of an ended grant.
+    async fn settle_created(
+        &self,
+        row: LedgerRow,
+        id: &GrantId,
+        window: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error>;
+
+    /// Records that strongDM has a live grant of ours with another window than we knew. False, and nothing is written, if
+    /// the lease is lost, or the row is not live with the window `known` any more.
+    async fn settle_window(
+        &self,
+        lease: &Lease,
+        row: LedgerRow,
+        known: Window,
+        found: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error>;
 
     /// Records that strongDM certainly did not make the grant. Removes the row, unless a grant was found for it meanwhile.
     async fn settle_refused(&self, row: LedgerRow, audit: Option<&AuditEntry>) -> Result<(), Error>;
@@ -276,15 +293,21 @@ pub(super) const OPEN_GRANTS: &str = concat!(
 
 pub(super) const IS_OURS: &str = "SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1";
 
-/// Gives the row `$1` the grant `$2`, if it still waits for one.
-pub(super) const MAKE_LIVE: &str =
-    "UPDATE grants SET state = 'live', grant_id = $2 WHERE seq = $1 AND state IN ('creating', 'lost')";
+/// Gives the row `$1` the grant `$2` from `$3` to `$4`, if it still waits for one.
+pub(super) const MAKE_LIVE: &str = "
+    UPDATE grants SET state = 'live', grant_id = $2, start_at = $3, end_at = $4
+    WHERE seq = $1 AND state IN ('creating', 'lost')";
 
-/// Gives a copy of the row `$1` the grant `$2`.
+/// Gives a copy of the row `$1` the grant `$2` from `$3` to `$4`.
 pub(super) const COPY_LIVE: &str = "INSERT INTO grants
        (state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
-     SELECT 'live', $2, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms
+     SELECT 'live', $2, account_id, email, resource_id, resource, $3, $4, causes, intended_ms
      FROM grants WHERE seq = $1";
+
+/// Gives the row `$1`, which is live from `$2` to `$3`, the window from `$4` to `$5`.
+pub(super) const SETTLE_WINDOW: &str = "
+    UPDATE grants SET start_at = $4, end_at = $5
+    WHERE seq = $1 AND state = 'live' AND start_at = $2 AND end_at = $3";
 
 pub(super) const SETTLE_REFUSED: &str = "DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL";
 

@@ -14,6 +14,7 @@ pub(super) fn sqlite() -> Migrator {
         step(5, "pruning", include_str!("migrations/sqlite/0005_pruning.sql")),
         step(6, "own_clocks", include_str!("migrations/sqlite/0006_own_clocks.sql")),
         step(7, "overview", include_str!("migrations/sqlite/0007_overview.sql")),
+        step(8, "altered", include_str!("migrations/sqlite/0008_altered.sql")),
     ])
 }
 
@@ -26,6 +27,7 @@ pub(super) fn postgres() -> Migrator {
         step(4, "pruning", include_str!("migrations/postgres/0004_pruning.sql")),
         step(5, "own_clocks", include_str!("migrations/postgres/0005_own_clocks.sql")),
         step(6, "overview", include_str!("migrations/postgres/0006_overview.sql")),
+        step(7, "altered", include_str!("migrations/postgres/0007_altered.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

@@ -47,7 +47,7 @@ pub use self::{
     fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
-    knowledge::Knowledge,
+    knowledge::{AskAgain, Knowledge},
     lease::{Duty, Holder, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},

@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod altered;
 mod architecture;
 mod check;
 mod crash;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use oncall_grants::{
-    model::{Grant, GrantId},
+    model::{Grant, GrantId, Window},
     store::{GrantQuery, SharedStore, State},
 };
 
@@ -20,6 +20,7 @@ on_both! {
     a_grant_that_was_recorded_as_ended_can_be_reopened,
     a_late_refusal_does_not_forget_a_grant_that_was_found,
     what_is_not_live_is_not_revoked,
+    a_grant_has_the_window_that_strongdm_gave_it,
 }
 
 async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
@@ -29,7 +30,7 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     let ledger = store.ledger(at(10)).await.unwrap();
     assert_eq!((ledger[0].state, &ledger[0].own.causes), (State::Creating, &new.causes));
     let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
-    store.settle_created(row, &GrantId::from("ag-1"), &audit(&grant)).await.unwrap();
+    store.settle_created(row, &GrantId::from("ag-1"), grant.window, &audit(&grant)).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
     assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
     assert!(store.intend_revoke(&lease, row).await.unwrap());
@@ -98,7 +99,9 @@ async fn a_late_creation_is_ours_whatever_became_of_its_row(store: SharedStore) 
     store.settle_lost(row).await.unwrap();
     // Another grant was found for the row; then the first call answers after all.
     for id in ["ag-1", "ag-2"] {
-        assert!(store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap());
+        let grant = new_grant().grant;
+        let audit = audit(&grant);
+        assert!(store.settle_created(row, &GrantId::from(id), grant.window, &audit).await.unwrap());
     }
     let ids: Vec<_> =
         store.ledger(at(1)).await.unwrap().into_iter().map(|entry| entry.own.grant.id).collect();
@@ -109,8 +112,8 @@ async fn a_creation_that_was_settled_already_is_not_settled_again(store: SharedS
     let lease = lease(&store).await;
     let row = live(&store, &lease, "ag-1").await;
     let settle = async |row| {
-        let (id, audit) = (GrantId::from("ag-1"), audit(&new_grant().grant));
-        store.settle_created(row, &id, &audit).await.unwrap()
+        let (id, grant) = (GrantId::from("ag-1"), new_grant().grant);
+        store.settle_created(row, &id, grant.window, &audit(&grant)).await.unwrap()
     };
     assert!(!settle(row).await, "adopted meanwhile");
     let other = intended(&store, &lease).await;
@@ -170,4 +173,28 @@ async fn what_is_not_live_is_not_revoked(store: SharedStore) {
     let lease = lease(&store).await;
     let row = intended(&store, &lease).await;
     assert!(!store.intend_revoke(&lease, row).await.unwrap());
+}
+
+async fn a_grant_has_the_window_that_strongdm_gave_it(store: SharedStore) {
+    let lease = lease(&store).await;
+    let window = |start, end| Window::new(at(start), at(end)).unwrap();
+    let known = async || store.ledger(at(1)).await.unwrap()[0].own.grant.window;
+    let row = intended(&store, &lease).await;
+    let audit = audit(&new_grant().grant);
+    assert!(store.settle_created(row, &GrantId::from("ag-1"), window(1, 50), &audit).await.unwrap());
+    assert_eq!(known().await, window(1, 50), "not what was asked for");
+    let other = intended(&store, &lease).await;
+    for (id, end) in [("ag-2", 60), ("ag-3", 70)] {
+        assert!(store.settle_created(other, &GrantId::from(id), window(0, end), &audit).await.unwrap());
+    }
+    let ends: Vec<_> =
+        store.ledger(at(1)).await.unwrap().iter().map(|it| it.own.grant.window.end()).collect();
+    assert_eq!(ends, [at(50), at(60), at(70)], "the copy as well");
+
+    let changed = async |known, found| store.settle_window(&lease, row, known, found, &audit).await.unwrap();
+    assert!(!changed(window(0, 100), window(1, 90)).await, "that is not what was known");
+    assert!(changed(window(1, 50), window(1, 90)).await);
+    assert_eq!(known().await, window(1, 90));
+    assert!(store.intend_revoke(&lease, row).await.unwrap());
+    assert!(!changed(window(1, 90), window(1, 95)).await, "it is about to go");
 }

@@ -1,8 +1,8 @@
 //! What was learned from answers.
 
 use oncall_grants::{
-    model::{ForeignGrant, Links, Pair, SecondGrant, Window},
-    store::{Fact, SharedStore},
+    model::{Altered, Fault, ForeignGrant, Links, Pair, SecondGrant, Window},
+    store::{AskAgain, Fact, SharedStore},
 };
 
 use crate::{at, lease, on_both};
@@ -11,6 +11,8 @@ on_both! {
     facts_hold_until_their_end,
     a_fact_in_the_words_of_another_version_is_as_good_as_none,
     refusals_grow,
+    altered_windows_are_asked_for_again_ever_more_rarely,
+    what_is_altered_in_place_of_another_is_remembered_alone,
     foreign_grants_keep_the_moment_they_were_first_seen,
     links_are_replaced,
 }
@@ -44,6 +46,65 @@ async fn refusals_grow(store: SharedStore) {
     assert!(store.refusals(at(0)).await.unwrap().is_empty());
 }
 
+fn pair() -> Pair {
+    Pair { account: "a-1".into(), resource: "rs-1".into() }
+}
+
+fn window(start: i64, end: i64) -> Window {
+    Window::new(at(start), at(end)).unwrap()
+}
+
+async fn altered_windows_are_asked_for_again_ever_more_rarely(store: SharedStore) {
+    let pauses = async |again, begins| {
+        let mut pauses = Vec::new();
+        for _ in 0..11 {
+            store.remember_altered(&pair(), window(begins, 9000), again, None, at(0)).await.unwrap();
+            let known = store.altered(at(-1)).await.unwrap();
+            assert_eq!(known.len(), 1, "{known:?}");
+            pauses.push((known[0].until - at(0)).num_seconds());
+        }
+        pauses
+    };
+    assert_eq!(pauses(AskAgain::AfterPause, 0).await, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+    assert_eq!(pauses(AskAgain::AfterPause, 100).await[10], 100, "once more when it begins");
+    assert_eq!(pauses(AskAgain::At(at(7)), 0).await[10], 7);
+
+    // More than an hour after the last time it counts anew.
+    store
+        .remember_altered(&pair(), window(0, 9000), AskAgain::OnceMoreOrAt(at(50)), None, at(4000))
+        .await
+        .unwrap();
+    assert_eq!(store.altered(at(3999)).await.unwrap()[0].until, at(4000));
+    assert_eq!(store.altered(at(4000)).await.unwrap(), []);
+    store
+        .remember_altered(&pair(), window(0, 9000), AskAgain::OnceMoreOrAt(at(5000)), None, at(4000))
+        .await
+        .unwrap();
+    assert_eq!(store.altered(at(4000)).await.unwrap()[0].until, at(5000));
+}
+
+async fn what_is_altered_in_place_of_another_is_remembered_alone(store: SharedStore) {
+    let fault = Fault { error: "stored without an end".to_owned(), remedy: "see to it".to_owned() };
+    let remember = async |window, fault: Option<&Fault>| {
+        store.remember_altered(&pair(), window, AskAgain::At(at(50)), fault, at(0)).await.unwrap();
+    };
+    remember(window(0, 100), None).await;
+    remember(window(200, 300), Some(&fault)).await;
+    remember(window(60, 120), None).await;
+    let altered = |window, fault: Option<&Fault>| Altered {
+        pair: pair(),
+        window,
+        until: at(50),
+        fault: fault.cloned(),
+    };
+    let mut known = store.altered(at(0)).await.unwrap();
+    known.sort_by_key(|altered| altered.window);
+    assert_eq!(known, [altered(window(60, 120), None), altered(window(200, 300), Some(&fault))]);
+    assert_eq!(store.altered(at(50)).await.unwrap(), []);
+    assert!(!store.prune(at(51), at(51)).await.unwrap());
+    assert_eq!(store.altered(at(0)).await.unwrap(), []);
+}
+
 async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore) {
     let lease = lease(&store).await;
     let foreign = |id: &str, account: &str| ForeignGrant {
@@ -53,11 +114,13 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
     };
     store.set_foreign_grants(&lease, None, &[foreign("x", "a-1"), foreign("y", "a-2")], at(1)).await.unwrap();
     let pair = foreign("x", "a-1").pair;
+    let longer = ForeignGrant { window: window(0, 200), ..foreign("x", "a-1") };
     store
-        .set_foreign_grants(&lease, Some(&pair), &[foreign("x", "a-1"), foreign("z", "a-1")], at(5))
+        .set_foreign_grants(&lease, Some(&pair), &[longer.clone(), foreign("z", "a-1")], at(5))
         .await
         .unwrap();
     let seen: Vec<_> = store.foreign_grants().await.unwrap();
+    assert!(seen.iter().any(|(foreign, _)| *foreign == longer), "somebody made it longer: {seen:?}");
     let mut seen: Vec<_> =
         seen.iter().map(|(foreign, first)| (foreign.id.as_str(), (*first - at(0)).num_seconds())).collect();
     seen.sort_unstable();

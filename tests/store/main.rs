@@ -125,7 +125,8 @@ async fn intended(store: &SharedStore, lease: &Lease) -> LedgerRow {
 /// A row whose grant was made, with this ID.
 async fn live(store: &SharedStore, lease: &Lease, id: &str) -> LedgerRow {
     let row = intended(store, lease).await;
-    store.settle_created(row, &GrantId::from(id), &audit(&new_grant().grant)).await.unwrap();
+    let grant = new_grant().grant;
+    store.settle_created(row, &GrantId::from(id), grant.window, &audit(&grant)).await.unwrap();
     row
 }
 

@@ -110,7 +110,9 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     };
     assert_eq!(state(going).await, Some(State::Revoking), "another replica may be at it");
 
-    one.settle_created(begun, &GrantId::from("ag-2"), &audit(&new_grant().grant)).await.unwrap();
+    one.settle_created(begun, &GrantId::from("ag-2"), new_grant().grant.window, &audit(&new_grant().grant))
+        .await
+        .unwrap();
     assert!(other.is_ours(&GrantId::from("ag-2")).await.unwrap());
 }
 

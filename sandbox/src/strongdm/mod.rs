@@ -42,7 +42,7 @@ pub use account::SuspendedIn;
 pub use call::Call;
 pub use grant::Grant;
 pub use resource::ResourceKind;
-pub use settings::{ApiKey, LEAST_PERMISSIONS, SecondGrant, Settings};
+pub use settings::{ApiKey, LEAST_PERMISSIONS, SecondGrant, Settings, StoredEnd, StoredStart};
 pub use signature::sign;
 pub use state::Counts;
 
@@ -262,6 +262,12 @@ impl StrongDm {
             deleted_at: None,
         };
         self.shared.lock().organization.add_grant(grant).id.clone()
+    }
+
+    /// Changes a grant without a call over the API; false if there is no such grant.
+    pub fn edit_grant(&self, id: &str, change: impl FnOnce(&mut Grant)) -> bool {
+        let organization = &mut self.shared.lock().organization;
+        organization.grants.values_mut().find(|grant| grant.id == id).map(change).is_some()
     }
 
     /// Removes a grant without a call over the API; false if it is not there.

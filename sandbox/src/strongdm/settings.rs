@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::credentials;
@@ -16,6 +17,12 @@ pub struct Settings {
     pub keys: Vec<ApiKey>,
     /// The answer to a second grant for one account and resource.
     pub second_grant: SecondGrant,
+    /// What becomes of the end that a request asks for.
+    pub stored_end: StoredEnd,
+    /// What becomes of the start.
+    pub stored_start: StoredStart,
+    /// Answers a creation with the window that was asked for, whatever was stored.
+    pub answer_as_asked: bool,
     /// Refuses a start that lies more than a minute in the past.
     pub refuse_past_start: bool,
     /// Refuses a grant to a suspended account.
@@ -55,6 +62,69 @@ pub enum SecondGrant {
     RefusesAny,
 }
 
+/// What becomes of the end that a request asks for. What is empty then is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoredEnd {
+    /// Stores it.
+    #[default]
+    AsAsked,
+    /// No grant lasts longer than so many seconds.
+    SecondsFromStart(i64),
+    /// No grant ends later than so many seconds from now.
+    SecondsFromNow(i64),
+    /// Ends so many seconds later.
+    Later(i64),
+    /// Forgets it: access for ever.
+    Dropped,
+}
+
+/// What becomes of the start that a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoredStart {
+    /// Stores it.
+    #[default]
+    AsAsked,
+    /// A start that lies in the past becomes now.
+    NotInThePast,
+    /// No grant begins earlier than so many seconds from now.
+    SecondsFromNow(i64),
+    /// Forgets it: access from now on.
+    Dropped,
+}
+
+impl StoredEnd {
+    /// The end that is stored.
+    pub(super) fn of(
+        self,
+        asked: Option<DateTime<Utc>>,
+        start: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let asked = asked?;
+        match self {
+            Self::AsAsked => Some(asked),
+            Self::SecondsFromStart(seconds) => Some(asked.min(start + TimeDelta::seconds(seconds))),
+            Self::SecondsFromNow(seconds) => Some(asked.min(now + TimeDelta::seconds(seconds))),
+            Self::Later(seconds) => Some(asked + TimeDelta::seconds(seconds)),
+            Self::Dropped => None,
+        }
+    }
+}
+
+impl StoredStart {
+    /// The start that is stored.
+    pub(super) fn of(self, asked: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::AsAsked => asked,
+            Self::NotInThePast => asked.max(now),
+            Self::SecondsFromNow(seconds) => asked.max(now + TimeDelta::seconds(seconds)),
+            Self::Dropped => now,
+        }
+    }
+}
+
 /// An API key.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
@@ -86,6 +156,9 @@ impl Default for Settings {
         Self {
             keys: vec![key],
             second_grant: SecondGrant::default(),
+            stored_end: StoredEnd::default(),
+            stored_start: StoredStart::default(),
+            answer_as_asked: false,
             refuse_past_start: false,
             refuse_suspended: false,
             keep_nanos: true,

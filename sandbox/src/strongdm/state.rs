@@ -42,7 +42,7 @@ pub struct Counts {
     pub creates: usize,
     /// Grants removed.
     pub deletes: usize,
-    /// Grants made without an end: access for ever.
+    /// Grants made for requests without an end: access for ever.
     pub standing_grants_created: usize,
 }
 

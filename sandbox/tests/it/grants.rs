@@ -1,7 +1,7 @@
 //! What becomes of grants.
 
 use chrono::TimeDelta;
-use sandbox::strongdm::{SecondGrant, SuspendedIn, v1};
+use sandbox::strongdm::{SecondGrant, StoredEnd, StoredStart, SuspendedIn, v1};
 use tonic::Code;
 
 use crate::support::{Both, both, signed};
@@ -64,6 +64,40 @@ async fn an_ended_grant_is_gone() {
     assert_eq!(both.delete(&grant.id).await, Code::NotFound);
     assert!(both.listed().await.is_empty());
     assert_eq!(both.strongdm.all_grants().len(), 1);
+}
+
+#[tokio::test]
+async fn another_window_than_the_one_that_was_asked_for_may_be_stored() {
+    let both = both().await;
+    let stored = async |start, end, asked: (i64, i64)| {
+        both.strongdm.configure(|settings| (settings.stored_start, settings.stored_end) = (start, end));
+        let answer = both.create(ANA, DB, Some(asked.0), Some(asked.1)).await.expect("a grant");
+        let [grant] = both.strongdm.grants().try_into().expect("one grant");
+        let seconds = |at: chrono::DateTime<chrono::Utc>| at.timestamp() - both.now.timestamp();
+        let told = answer.valid_until.map(|at| at.seconds - both.now.timestamp());
+        assert!(both.strongdm.remove_grant(&grant.id));
+        // What begins now begins a moment later than the test.
+        ((seconds(grant.start) / 60 * 60, grant.end.map(seconds)), told)
+    };
+    use StoredEnd::{Dropped, Later, SecondsFromNow, SecondsFromStart};
+    let (start, end) = (StoredStart::AsAsked, StoredEnd::AsAsked);
+    assert_eq!(stored(start, end, (600, 6000)).await, ((600, Some(6000)), Some(6000)));
+    assert_eq!(stored(start, SecondsFromStart(60), (600, 6000)).await, ((600, Some(660)), Some(660)));
+    assert_eq!(stored(start, Later(60), (600, 6000)).await.1, Some(6060));
+    assert_eq!(stored(start, Dropped, (600, 6000)).await, ((600, None), None));
+    let clamped = stored(start, SecondsFromNow(900), (600, 6000)).await.1.expect("an end");
+    assert!((900..960).contains(&clamped), "{clamped}");
+    assert_eq!(stored(StoredStart::NotInThePast, end, (-600, 6000)).await.0, (0, Some(6000)));
+    assert_eq!(stored(StoredStart::NotInThePast, end, (600, 6000)).await.0, (600, Some(6000)));
+    assert_eq!(stored(StoredStart::Dropped, end, (600, 6000)).await.0, (0, Some(6000)));
+    assert_eq!(stored(StoredStart::SecondsFromNow(120), end, (0, 6000)).await.0, (120, Some(6000)));
+    assert_eq!(both.strongdm.counts().standing_grants_created, 0, "nobody asked for one");
+
+    both.strongdm.configure(|settings| settings.answer_as_asked = true);
+    assert_eq!(stored(start, Dropped, (600, 6000)).await, ((600, None), Some(6000)));
+    assert_eq!(both.code(ANA, DB, Some(600), Some(6000)).await, Code::Ok);
+    both.strongdm.configure(|settings| settings.stored_end = SecondsFromNow(60));
+    assert_eq!(both.code(ANA, DB, Some(600), Some(6000)).await, Code::InvalidArgument, "nothing is left");
 }
 
 #[tokio::test]

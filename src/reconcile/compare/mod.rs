@@ -1,9 +1,9 @@
 //! Compares the ledger with strongDM's list of all grants: finds grants that vanished, that turned up late or are
 //! still there although they were recorded as ended, and those of others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::execute::{Context, adopt, as_foreign};
+use super::execute::{Context, adopt, as_foreign, settle_window};
 use crate::{
     clock,
     model::{AuditAction, AuditOutcome, ForeignGrant, GrantId},
@@ -44,17 +44,23 @@ impl Comparer {
     }
 
     /// Compares the whole ledger. A grant that vanished is recorded as ended, and made anew by the next plan that wants
-    /// it. One that turned up late, or was recorded as ended too early, is ours to look after again. Everything else in
+    /// it. One with another window than we knew is recorded so. One that turned up late, or was recorded as ended too early, is ours to look after again. Everything else in
     /// the list is somebody else's.
     pub(super) async fn compare(&self, context: &Context<'_>) -> Result<(), CompareError> {
         let remote = self.strongdm.all_grants().await?;
-        let listed: BTreeSet<&GrantId> = remote.iter().map(|found| &found.id).collect();
+        let listed: BTreeMap<&GrantId, &RemoteGrant> =
+            remote.iter().map(|found| (&found.id, found)).collect();
         for entry in self.store.ledger(context.now).await? {
             match (&entry.own.grant.id, entry.state) {
-                (None, State::Lost) => drop(adopt(&self.store, context, &entry, &remote).await?),
-                (Some(id), State::Live) if !listed.contains(id) => {
-                    self.end_if_gone(context, &entry, id).await?;
+                (None, State::Lost) => {
+                    adopt(&self.store, &self.strongdm, context, &entry, &remote).await?;
                 }
+                (Some(id), State::Live) => match listed.get(id) {
+                    Some(found) => {
+                        settle_window(&self.store, context, &entry.own, found).await?;
+                    }
+                    None => self.end_if_gone(context, &entry, id).await?,
+                },
                 _ => {}
             }
         }

@@ -11,7 +11,9 @@ use crate::{
     strongdm::Error,
 };
 
-/// After so many denials in a row none is tried any more: one alone may be about its account or resource.
+/// After so many denials in a row none is tried any more. Not after the first: it may be about its account or resource alone,
+/// and whoever is refused by one such right must not keep everybody else from access. The second is about another pair,
+/// which makes it one probe too many at most, in each round.
 const DENIALS: usize = 2;
 
 /// What strongDM refused lately.
@@ -31,6 +33,15 @@ struct Track {
     denials: usize,
     /// Why nothing more is tried in this round.
     pulled: Option<Fault>,
+}
+
+impl Track {
+    fn deny(&mut self, fault: &Fault) {
+        self.denials += 1;
+        if self.denials >= DENIALS {
+            self.pulled = Some(fault.clone());
+        }
+    }
 }
 
 impl State {
@@ -69,11 +80,7 @@ impl Brake {
         match result {
             Err(error @ Error::PermissionDenied { .. }) => {
                 state.denied.insert(pair);
-                let track = state.track(attempt);
-                track.denials += 1;
-                if track.denials >= DENIALS {
-                    track.pulled = Some(error.into());
-                }
+                state.track(attempt).deny(&error.into());
             }
             // One key and one budget for all writes.
             Err(error @ (Error::RateLimited { .. } | Error::Unauthenticated(_))) => {
@@ -86,6 +93,14 @@ impl Brake {
             }
             Err(_) => {}
         }
+    }
+
+    /// Takes note of a grant that had to be taken back. Whatever changes windows in strongDM may well change all, and each
+    /// try costs two writes.
+    pub(super) fn record_taken_back(&self, pair: Pair, fault: &Fault) {
+        let mut state = self.0.lock();
+        state.denied.insert(pair);
+        state.creations.deny(fault);
     }
 
     /// Forgets who was denied: everything went well.

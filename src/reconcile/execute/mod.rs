@@ -4,9 +4,11 @@
 mod audited;
 mod brake;
 mod context;
+mod made;
 mod round;
 mod second_grant;
 mod settle;
+mod stored;
 
 use std::sync::Arc;
 
@@ -16,11 +18,17 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     context::Context,
+    made::settle_window,
     round::{Executed, Round},
-    settle::{adopt, as_foreign},
+    settle::{Found, adopt, as_foreign},
 };
 
-use self::{audited::AuditedFailures, brake::Brake, second_grant::Refused};
+use self::{
+    audited::AuditedFailures,
+    brake::Brake,
+    made::{Creation, Made},
+    second_grant::Refused,
+};
 use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
@@ -66,6 +74,8 @@ struct Outcome {
 /// What came of one write.
 enum Written {
     Done(Grant),
+    /// Done in part; the next plan knows which, and when to ask for the rest.
+    InPart(Grant),
     /// Refused in a way that taught us something; the next plan takes it into account.
     Learned(Fault),
     Failed(Fault),
@@ -182,6 +192,17 @@ impl Executor {
                     }
                     "done"
                 }
+                Written::InPart(grant) => {
+                    undone.push(window);
+                    if round.is_last {
+                        // Nothing in this pass knows any more when to ask for the rest.
+                        let (grant, error) = (step.grant().clone(), "only a part of it was granted".into());
+                        outcome.failed.push(Failure { action: attempt, grant, error });
+                    }
+                    outcome.created.push(grant);
+                    outcome.learned = true;
+                    "done"
+                }
                 Written::Learned(_) if !round.is_last => {
                     self.metrics.grant_writes.get_or_create(&ByAction { action, result: "refused" }).inc();
                     // What follows was planned without knowing this.
@@ -232,23 +253,15 @@ impl Executor {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         };
         let made = self.strongdm.create_grant(account_id, resource_id, *window).await;
-        self.brake.record(Attempt::Create, new.grant.pair(), &made);
+        if made.is_err() {
+            self.brake.record(Attempt::Create, new.grant.pair(), &made);
+        }
         match made {
             Ok(remote) => {
-                let grant = Grant { id: Some(remote.id.clone()), ..new.grant.clone() };
-                let audit = context.audit(AuditAction::Create, AuditOutcome::Done, &grant, &reason);
-                self.store.settle_created(row, &remote.id, &audit).await?;
-                self.store.forget_refusal(&new.grant.pair()).await?;
-                tracing::info!(
-                    grant.id = %remote.id,
-                    "granted {} access to {} {window}, because of {reason}",
-                    grant.email,
-                    grant.resource,
-                );
-                if remote.end.is_none_or(|end| end > window.end()) {
-                    return self.take_back_endless(context, row, &grant).await;
-                }
-                Ok(Written::Done(grant))
+                let action = AuditAction::Create;
+                let creation = Creation { row, asked: &new.grant, action, reason: &reason };
+                let made = made::settle(&self.store, &self.strongdm, context, creation, &remote).await?;
+                Ok(self.written(&new.grant, made))
             }
             Err(Error::AlreadyExists(words)) => {
                 let reason = format!("strongDM refused a second grant ({words})");
@@ -269,7 +282,7 @@ impl Executor {
                 }
                 let entry =
                     self.store.ledger(context.now).await?.into_iter().find(|entry| entry.own.row == row);
-                self.find_outcome(context, entry, &error).await
+                self.find_outcome(context, entry, error).await
             }
             Err(error) => {
                 self.record_failed_creation(context, row, &new.grant, &error).await?;
@@ -278,20 +291,34 @@ impl Executor {
         }
     }
 
+    fn written(&self, asked: &Grant, made: Made) -> Written {
+        if let Made::TakenBack(fault) = made {
+            self.brake.record_taken_back(asked.pair(), &fault);
+            return Written::Failed(fault);
+        }
+        self.brake.record(Attempt::Create, asked.pair(), &Ok(()));
+        match made {
+            Made::Whole(grant) => Written::Done(grant),
+            Made::Part(grant) => Written::InPart(grant),
+            Made::TakenBack(fault) => Written::Failed(fault),
+        }
+    }
+
     /// Finds out, after an unclear answer, whether the grant was made all the same.
     async fn find_outcome(
         &self,
         context: &Context<'_>,
         entry: Option<LedgerEntry>,
-        error: &Error,
+        error: Error,
     ) -> Result<Written, store::Error> {
-        let Some(entry) = entry else { return Ok(Written::Failed(error.into())) };
-        settle::creation(&self.store, &self.strongdm, context, &entry).await?;
-        let ledger = self.store.ledger(context.now).await?;
-        let found = ledger
-            .into_iter()
-            .find(|settled| settled.own.row == entry.own.row && settled.state == State::Live);
-        Ok(found.map_or_else(|| Written::Failed(error.into()), |found| Written::Done(found.own.grant)))
+        let Some(entry) = entry else { return Ok(Written::Failed((&error).into())) };
+        Ok(match settle::creation(&self.store, &self.strongdm, context, &entry).await? {
+            Found::Made(made) => self.written(&entry.own.grant, made),
+            Found::Perhaps(fault) => {
+                Written::Failed(Fault { error: format!("{error}; {}", fault.error), ..fault })
+            }
+            Found::Nothing | Found::Untold(_) => Written::Failed((&error).into()),
+        })
     }
 
     async fn record_failed_creation(
@@ -303,26 +330,6 @@ impl Executor {
     ) -> Result<(), store::Error> {
         let audit = context.audit(AuditAction::Create, AuditOutcome::Failed, grant, &error.to_string());
         self.store.settle_refused(row, self.audited.is_news(&audit, error).then_some(&audit)).await
-    }
-
-    /// A grant that would outlive its window must not stay, whoever is to blame.
-    async fn take_back_endless(
-        &self,
-        context: &Context<'_>,
-        row: LedgerRow,
-        grant: &Grant,
-    ) -> Result<Written, store::Error> {
-        let error = "strongDM answered with another end than the one asked for, so the grant was taken back";
-        tracing::error!("{error}: {grant}");
-        if let Some(id) = &grant.id {
-            // Whoever has the lease by now knows only the end that was asked for.
-            self.store.intend_revoke(context.proof(), row).await?;
-            if self.strongdm.delete_grant(id).await.is_ok() {
-                let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, error);
-                self.store.settle_ended(row, context.now, &audit).await?;
-            }
-        }
-        Ok(Written::Failed(error.into()))
     }
 
     async fn revoke(&self, context: &Context<'_>, revocation: &Revocation) -> Result<Written, store::Error> {
@@ -379,7 +386,7 @@ impl Executor {
         for entry in self.store.ledger(context.now).await? {
             if entry.own.grant.joins(&pair)
                 && entry.state == State::Lost
-                && adopt(&self.store, context, &entry, &remote).await?
+                && let Found::Made(_) = adopt(&self.store, &self.strongdm, context, &entry, &remote).await?
             {
                 return Ok(Written::Learned("an earlier grant turned up".into()));
             }

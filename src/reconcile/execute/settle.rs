@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::Context;
+use super::{
+    Context,
+    made::{self, Creation, Made},
+};
 use crate::{
-    model::{AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, Window},
+    model::{AuditAction, AuditOutcome, FOREVER, Fault, ForeignGrant, Grant, GrantId, Pair, Window},
     store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, Client, RemoteGrant},
 };
 
 /// Whether the outcome of a write is known by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Settlement {
+pub(crate) enum Settlement {
     Settled,
     /// strongDM refuses to tell about this one; the row keeps its state.
     Refused,
@@ -41,7 +44,15 @@ impl From<strongdm::Error> for Settlement {
 
 /// How late a call can take effect whose answer was lost. What turns up later was made by somebody else. The row stays
 /// until its window ends all the same: a replica that was frozen may yet settle it.
+///
+/// It stays also once the same window was made under another row. What a call that is late by minutes leaves then is a
+/// second grant that nobody would take back; only this row can tell that it is ours. strongDM lists no times of creation,
+/// so nothing tells it from one that somebody else makes in these minutes for the same window to the second.
 const LATE: TimeDelta = TimeDelta::minutes(5);
+
+/// By how much the start can differ that strongDM gives a grant whose start lies in the past: it becomes its now, when it
+/// carries the call out. A call takes half a minute at most, and clocks differ.
+const MOVED: TimeDelta = TimeDelta::minutes(1);
 
 /// Whether a grant that turns up at `now` cannot come from the creation of this row any more.
 fn is_too_late(entry: &LedgerEntry, now: DateTime<Utc>) -> bool {
@@ -56,7 +67,7 @@ pub(super) async fn all(
 ) -> Result<(), store::Error> {
     for entry in store.ledger(context.now).await? {
         let settlement = match entry.state {
-            State::Creating => creation(store, strongdm, context, &entry).await?,
+            State::Creating => creation(store, strongdm, context, &entry).await?.settlement(),
             State::Revoking => revocation(store, strongdm, context, &entry).await?,
             State::Lost | State::Live | State::Ended => Settlement::Settled,
         };
@@ -68,22 +79,44 @@ pub(super) async fn all(
     Ok(())
 }
 
+/// What was found of a creation whose answer was lost.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Its grant, which is ours now.
+    Made(Made),
+    /// A grant that may be its one, though nothing proves that: it is left alone.
+    Perhaps(Fault),
+    Nothing,
+    /// strongDM did not say; the row keeps its state.
+    Untold(Settlement),
+}
+
+impl Found {
+    fn settlement(&self) -> Settlement {
+        match self {
+            Self::Untold(settlement) => *settlement,
+            Self::Made(_) | Self::Perhaps(_) | Self::Nothing => Settlement::Settled,
+        }
+    }
+}
+
 /// Looks for the grant of a creation without an answer: adopts it, or marks it lost so that it can be made anew.
 pub(super) async fn creation(
     store: &SharedStore,
     strongdm: &Client,
     context: &Context<'_>,
     entry: &LedgerEntry,
-) -> Result<Settlement, store::Error> {
+) -> Result<Found, store::Error> {
     let grant = &entry.own.grant;
     let remote = match strongdm.grants_of(&grant.account_id, &grant.resource_id).await {
         Ok(remote) => remote,
-        Err(error) => return Ok(error.into()),
+        Err(error) => return Ok(Found::Untold(error.into())),
     };
-    if !adopt(store, context, entry, &remote).await? {
+    let found = adopt(store, strongdm, context, entry, &remote).await?;
+    if !matches!(found, Found::Made(_)) {
         store.settle_lost(entry.own.row).await?;
     }
-    Ok(Settlement::Settled)
+    Ok(found)
 }
 
 async fn revocation(
@@ -109,16 +142,17 @@ async fn revocation(
     Ok(Settlement::Settled)
 }
 
-/// Takes the grant that an unanswered creation made as ours: the same account, resource and window, not ours yet, and
-/// not seen before we asked for it. False if there is none, or if it comes too late to be that one.
+/// Takes the grant that an unanswered creation made as ours: see [`Likeness`]; not ours yet, and not seen before we asked
+/// for it. Finds nothing if it comes too late to be that one.
 pub(crate) async fn adopt(
     store: &SharedStore,
+    strongdm: &Client,
     context: &Context<'_>,
     entry: &LedgerEntry,
     remote: &[RemoteGrant],
-) -> Result<bool, store::Error> {
+) -> Result<Found, store::Error> {
     if is_too_late(entry, context.now) {
-        return Ok(false);
+        return Ok(Found::Nothing);
     }
     let seen_before: BTreeSet<GrantId> = store
         .foreign_grants()
@@ -127,31 +161,76 @@ pub(crate) async fn adopt(
         .filter(|(_, first_seen)| *first_seen < entry.intended_at)
         .map(|(foreign, _)| foreign.id)
         .collect();
-    for found in remote.iter().filter(|found| is_that(found, &entry.own.grant)) {
+    let mut alike: Vec<(Likeness, &RemoteGrant)> =
+        remote.iter().filter_map(|found| Some((Likeness::of(found, entry)?, found))).collect();
+    alike.sort_by_key(|(likeness, _)| *likeness);
+    for (likeness, found) in alike {
         if seen_before.contains(&found.id) || store.is_ours(&found.id).await? {
             continue;
         }
-        let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
-        let audit = context.audit(
-            AuditAction::Adopt,
-            AuditOutcome::Done,
-            &grant,
-            "made by a call whose answer was lost",
-        );
-        if store.settle_created(entry.own.row, &found.id, &audit).await? {
-            tracing::info!("found the grant of a lost answer again: {grant}");
+        if likeness == Likeness::Vague {
+            let fault = perhaps(found);
+            tracing::error!("{fault}: {}", entry.own.grant);
+            let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
+            let (action, outcome) = (AuditAction::Adopt, AuditOutcome::Unclear);
+            store.audit(&context.audit(action, outcome, &grant, &fault.to_string())).await?;
+            return Ok(Found::Perhaps(fault));
         }
-        return Ok(true);
+        let (action, reason) = (AuditAction::Adopt, "made by a call whose answer was lost");
+        let creation = Creation { row: entry.own.row, asked: &entry.own.grant, action, reason };
+        return made::settle(store, strongdm, context, creation, found).await.map(Found::Made);
     }
-    Ok(false)
+    Ok(Found::Nothing)
 }
 
-fn is_that(found: &RemoteGrant, grant: &Grant) -> bool {
-    let RemoteGrant { id: _, account, resource, start, end } = found;
-    *account == grant.account_id
-        && *resource == grant.resource_id
-        && *start == Some(grant.window.start())
-        && *end == Some(grant.window.end())
+/// How much a listed grant is like the one that a creation asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    /// The window that was asked for.
+    Exact,
+    /// What strongDM may have made of it, in a way that nobody else would hit: the same end, and a start at the moment of
+    /// the call; or a start in the second in which we asked, and some end.
+    Certain,
+    /// What strongDM or somebody else may have made.
+    Vague,
+}
+
+impl Likeness {
+    fn of(found: &RemoteGrant, entry: &LedgerEntry) -> Option<Self> {
+        let RemoteGrant { id: _, account, resource, start, end } = found;
+        let LedgerEntry { own, state: _, intended_at } = entry;
+        let (grant, asked) = (&own.grant, own.grant.window);
+        if *account != grant.account_id || *resource != grant.resource_id {
+            return None;
+        }
+        let (is_start, is_end) = (*start == Some(asked.start()), *end == Some(asked.end()));
+        let is_moved = asked.start() <= *intended_at
+            && start.is_some_and(|start| asked.start() <= start && start - intended_at <= MOVED);
+        let is_our_second = is_start && asked.start() == intended_at.trunc_subsecs(0);
+        match (is_start, is_end) {
+            (true, true) => Some(Self::Exact),
+            (false, true) if is_moved => Some(Self::Certain),
+            (true, false) if is_our_second && end.is_some() => Some(Self::Certain),
+            _ if is_start || is_moved => Some(Self::Vague),
+            _ => None,
+        }
+    }
+}
+
+/// What is told of a grant that nothing proves to be ours.
+fn perhaps(found: &RemoteGrant) -> Fault {
+    let id = &found.id;
+    let end = match found.end {
+        Some(end) => format!("ends at {}", end.format("%FT%TZ")),
+        None => "has no end".to_owned(),
+    };
+    Fault {
+        error: format!(
+            "strongDM has the grant {id}, which {end}; it may come from a call of ours whose answer was lost, but nothing \
+             proves that, so it is left alone"
+        ),
+        remedy: format!("unless somebody else made {id}, remove it in strongDM"),
+    }
 }
 
 /// A listed grant as somebody else's, if it has not ended; one without an end reaches to [`FOREVER`].
@@ -166,22 +245,59 @@ mod tests {
     use super::*;
     use crate::model::OwnGrant;
 
-    #[test]
-    fn a_lost_creation_takes_effect_within_minutes_or_never() {
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    /// A creation from second to second that we decided on half a second after second 0.
+    fn entry(state: State, start: i64, end: i64) -> LedgerEntry {
         let grant = Grant {
             id: None,
             email: "ana@example.com".parse().unwrap(),
             account_id: "a-1".into(),
             resource: "db".to_owned(),
             resource_id: "rs-1".into(),
-            window: Window::new(DateTime::UNIX_EPOCH, FOREVER).unwrap(),
+            window: Window::new(at(start), at(end)).unwrap(),
             rules: Vec::new(),
         };
         let own = OwnGrant { row: 1.into(), grant, causes: Vec::new() };
-        let entry = |state| LedgerEntry { own: own.clone(), state, intended_at: DateTime::UNIX_EPOCH };
-        let after = |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
-        assert!(!is_too_late(&entry(State::Lost), after(5)));
-        assert!(is_too_late(&entry(State::Lost), after(6)));
-        assert!(!is_too_late(&entry(State::Creating), after(600)), "nobody has looked for it yet");
+        LedgerEntry { own, state, intended_at: at(0) + TimeDelta::milliseconds(500) }
+    }
+
+    #[test]
+    fn a_lost_creation_takes_effect_within_minutes_or_never() {
+        let after = |minutes| at(1) + TimeDelta::minutes(minutes);
+        assert!(!is_too_late(&entry(State::Lost, 0, 60), after(4)));
+        assert!(is_too_late(&entry(State::Lost, 0, 60), after(5)));
+        assert!(!is_too_late(&entry(State::Creating, 0, 60), after(600)), "nobody has looked for it yet");
+    }
+
+    #[test]
+    fn only_what_nobody_else_would_have_made_is_taken_for_ours() {
+        use Likeness::{Certain, Exact, Vague};
+        let like = |asked: (i64, i64), start, end: Option<i64>| {
+            let (account, resource) = ("a-1".into(), "rs-1".into());
+            let (start, end) = (Some(at(start)), end.map(at));
+            let found = RemoteGrant { id: "ag-1".into(), account, resource, start, end };
+            Likeness::of(&found, &entry(State::Creating, asked.0, asked.1))
+        };
+        let now = (0, 3600);
+        assert_eq!(like(now, 0, Some(3600)), Some(Exact));
+        assert_eq!(like(now, 20, Some(3600)), Some(Certain), "moved to when the call was carried out");
+        assert_eq!(like(now, 60, Some(3600)), Some(Certain));
+        assert_eq!(like(now, 61, Some(3600)), None);
+        assert_eq!(like(now, -1, Some(3600)), None, "it began before we asked");
+        assert_eq!(like(now, 0, Some(60)), Some(Certain), "ends early");
+        assert_eq!(like(now, 0, Some(9999)), Some(Certain), "ends late");
+        assert_eq!(like(now, 0, None), Some(Vague), "without an end nothing is sure");
+        assert_eq!(like(now, 20, Some(60)), Some(Vague));
+        assert_eq!(like(now, 20, None), Some(Vague));
+        // Whatever begins on the hour may be anybody's.
+        let later = (600, 3600);
+        assert_eq!(like(later, 600, Some(3600)), Some(Exact));
+        assert_eq!(like(later, 600, Some(1200)), Some(Vague));
+        assert_eq!(like(later, 600, None), Some(Vague));
+        assert_eq!(like(later, 20, Some(3600)), None, "no start in the past was asked for");
+        assert_eq!(like((-30, 3600), -30, Some(60)), Some(Vague), "not the second in which we asked");
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        Asked, AuditAction, AuditOutcome, FOREVER, ForeignGrant, Grant, GrantId, Pair, ResourceId, Unknown,
+        Asked, AuditAction, AuditOutcome, ForeignGrant, Grant, GrantId, Pair, ResourceId, Unknown,
         instant::to_second, later,
     },
     reconcile::plan::Action,
@@ -172,6 +172,6 @@ fn was_gone(grant: &Grant, at: DateTime<Utc>, history: &[&Past]) -> bool {
     of_it.any(|past| match past.action.known() {
         Some(AuditAction::Revoke | AuditAction::Vanish) => past.at <= at,
         Some(AuditAction::Create | AuditAction::Adopt) => past.at > at,
-        None => false,
-    }) || grant.window.end() >= FOREVER
+        Some(AuditAction::Alter) | None => false,
+    })
 }

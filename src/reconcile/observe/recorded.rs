@@ -14,11 +14,12 @@ use crate::{
 
 /// Everything at once, since somebody may be waiting for access.
 pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Recorded, store::Error> {
-    let (open, foreign, second_grant, refusals, due) = tokio::try_join!(
+    let (open, foreign, second_grant, refusals, altered, due) = tokio::try_join!(
         store.open_rows(now),
         store.foreign_grants(),
         SECOND_GRANT.read(store, now),
         store.refusals(now),
+        store.altered(now),
         DUE_REVOCATIONS.read(store, now),
     )?;
     // Nobody knows what became of their grants either.
@@ -36,7 +37,7 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
     let (second_grant, due) = (second_grant.unwrap_or_default(), due.unwrap_or_default());
     let unreadable = open.unreadable.into_iter().map(unreadable).collect();
-    Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, due })
+    Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, altered, due })
 }
 
 /// A row of the ledger that cannot be read, as a question without an answer.

@@ -124,6 +124,17 @@ pub(crate) struct Deferred {
     pub(crate) grant: Grant,
     /// When it is tried again; none while a grant without an end is in the way.
     pub(crate) until: Option<DateTime<Utc>>,
+    /// What it waits for.
+    pub(crate) wait: Wait,
+}
+
+/// What a wanted window waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The end of a grant in its way.
+    InTheWay,
+    /// Its next turn: strongDM stored something else than what was asked for.
+    Altered,
 }
 
 impl Plan {

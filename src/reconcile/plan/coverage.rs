@@ -54,7 +54,7 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_l
         create: create.into_iter().map(|window| facts.new_grant(window)).collect(),
         deferred: deferred
             .into_iter()
-            .map(|(window, until)| Deferred { grant: facts.new_grant(window).grant, until })
+            .map(|(window, until, wait)| Deferred { grant: facts.new_grant(window).grant, until, wait })
             .collect(),
         relabelled: kept.iter().filter_map(|own| facts.relabel(own)).collect(),
         kept: kept.len(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Deferred, Plan, Revocation, RevocationReason};
+use super::{Action, Deferred, Plan, Revocation, RevocationReason, Wait};
 use crate::model::instant::to_second;
 
 impl fmt::Display for Plan {
@@ -39,10 +39,17 @@ impl fmt::Display for Plan {
                 "held      {grant}\n          too many revocations at once: if they are right, confirm with --allow-mass-revocation, or POST /sync"
             )?;
         }
-        for Deferred { grant, until } in deferred {
-            let until = until
-                .map_or("somebody removes it".to_owned(), |until| format!("it ends at {}", to_second(until)));
-            writeln!(f, "deferred  {grant}\n          another grant is in the way until {until}")?;
+        for Deferred { grant, until, wait } in deferred {
+            let at = until.map(to_second);
+            let why = match (wait, at) {
+                (Wait::Altered, at) => format!(
+                    "strongDM stored something else than what was asked for; it is asked again at {}",
+                    at.unwrap_or_default()
+                ),
+                (Wait::InTheWay, Some(end)) => format!("another grant is in the way until it ends at {end}"),
+                (Wait::InTheWay, None) => "another grant is in the way until somebody removes it".to_owned(),
+            };
+            writeln!(f, "deferred  {grant}\n          {why}")?;
         }
         for skipped in skipped {
             writeln!(f, "skipped   {skipped}")?;

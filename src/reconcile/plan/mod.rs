@@ -32,7 +32,7 @@ mod settings;
 mod urgency;
 
 pub(crate) use self::{
-    action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wanted},
+    action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wait, Wanted},
     decide::plan,
     foresee::foresee,
     settings::{Guard, Released, Settings},

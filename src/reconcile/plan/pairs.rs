@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
-        later,
+        Altered, Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window,
+        Windows, later,
     },
     reconcile::world::World,
 };
@@ -32,6 +32,8 @@ pub(super) struct PairFacts<'a> {
     pub(super) unsettled: bool,
     /// strongDM refuses grants for this pair, and will not be asked again before.
     pub(super) refused_until: Option<DateTime<Utc>>,
+    /// Windows that strongDM did not store as asked, and that are not to be asked for again yet.
+    pub(super) altered: Vec<&'a Altered>,
     pub(super) second_grant: SecondGrant,
     /// The claims and possibilities of all pairs.
     pub(super) all_claims: &'a Claims,
@@ -72,6 +74,7 @@ pub(super) fn gather<'a>(
             foreign: Vec::new(),
             unsettled: world.recorded.unsettled.contains(pair),
             refused_until: refusals.map(|refusal| refusal.until).filter(|until| *until > now).max(),
+            altered: Vec::new(),
             second_grant: world.recorded.second_grant,
             all_claims,
             now,
@@ -92,6 +95,11 @@ pub(super) fn gather<'a>(
     for foreign in world.recorded.foreign.iter().filter(|foreign| foreign.window.end() > now) {
         if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
             of_pair.foreign.push(foreign);
+        }
+    }
+    for altered in world.recorded.altered.iter().filter(|altered| altered.until > now) {
+        if let Some(of_pair) = pairs.get_mut(&altered.pair) {
+            of_pair.altered.push(altered);
         }
     }
     let mut pairs: Vec<PairFacts<'a>> = pairs.into_values().collect();

@@ -4,14 +4,14 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Deferred, RevocationReason,
+    Deferred, RevocationReason, Wait,
     pairs::{Decision, PairFacts},
 };
 use crate::model::{FOREVER, OwnGrant, SecondGrant, Window, Windows};
 
-/// Windows that wait, each with the instant at which it is tried again; none while a grant without an end is in the
-/// way.
-type Waiting = Vec<(Window, Option<DateTime<Utc>>)>;
+/// Windows that wait, each with the instant at which it is tried again, and for what; no instant while a grant without an
+/// end is in the way.
+type Waiting = Vec<(Window, Option<DateTime<Utc>>, Wait)>;
 
 /// Splits what is missing into what strongDM takes now and what must wait until when.
 pub(super) fn create_or_defer(
@@ -20,11 +20,13 @@ pub(super) fn create_or_defer(
     kept: &[&OwnGrant],
 ) -> (Vec<Window>, Waiting) {
     if let Some(until) = facts.refused_until {
-        return (Vec::new(), missing.into_iter().map(|window| (window, Some(until))).collect());
+        let waiting = missing.into_iter().map(|window| (window, Some(until), Wait::InTheWay));
+        return (Vec::new(), waiting.collect());
     }
     let foreign: Windows = facts.foreign.iter().map(|foreign| foreign.window).collect();
     let until = |at: DateTime<Utc>| (at < FOREVER).then_some(at);
-    let (mut create, mut deferred) = (Vec::new(), Vec::new());
+    let (missing, mut deferred) = wait_for_altered(facts, missing);
+    let mut create = Vec::new();
     match facts.second_grant {
         SecondGrant::Taken => create = missing,
         SecondGrant::RefusedIfOverlapping => {
@@ -34,7 +36,8 @@ pub(super) fn create_or_defer(
                     continue;
                 };
                 create.extend(window.until(blocker.start()));
-                deferred.extend(window.from(blocker.start()).map(|rest| (rest, until(blocker.end()))));
+                let rest = window.from(blocker.start());
+                deferred.extend(rest.map(|rest| (rest, until(blocker.end()), Wait::InTheWay)));
             }
         }
         SecondGrant::Refused => {
@@ -42,7 +45,7 @@ pub(super) fn create_or_defer(
             let mut in_the_way = ours.chain(foreign.iter().copied()).map(|window| window.end()).max();
             for window in missing.into_iter().filter(|window| !foreign.cover(*window)) {
                 if let Some(end) = in_the_way {
-                    deferred.push((window, until(end)));
+                    deferred.push((window, until(end), Wait::InTheWay));
                 } else {
                     in_the_way = Some(window.end());
                     create.push(window);
@@ -51,6 +54,22 @@ pub(super) fn create_or_defer(
         }
     }
     (create, deferred)
+}
+
+/// Keeps back what strongDM did not store as asked, from there on: to ask for the same in every pass would be a storm.
+fn wait_for_altered(facts: &PairFacts<'_>, missing: Vec<Window>) -> (Vec<Window>, Waiting) {
+    let (mut open, mut waiting) = (Vec::new(), Vec::new());
+    for window in missing {
+        let in_it = facts.altered.iter().filter(|altered| altered.window.overlaps(&window));
+        let Some(first) = in_it.min_by_key(|altered| altered.window.start()) else {
+            open.push(window);
+            continue;
+        };
+        open.extend(window.until(first.window.start()));
+        let rest = window.from(first.window.start());
+        waiting.extend(rest.map(|rest| (rest, Some(first.until), Wait::Altered)));
+    }
+    (open, waiting)
 }
 
 /// Where strongDM takes one grant only: whether our grants, all of them later, should make way for the first window
@@ -62,7 +81,8 @@ pub(super) fn make_way(
     missing: &[Window],
 ) -> bool {
     let Some(first) = missing.first() else { return false };
-    if facts.refused_until.is_some() || !facts.foreign.is_empty() {
+    let waits = facts.altered.iter().any(|altered| altered.window.overlaps(first));
+    if facts.refused_until.is_some() || !facts.foreign.is_empty() || waits {
         return false;
     }
     // What is certainly wanted is granted anew in its turn; what is only suspected would be lost.
@@ -85,7 +105,7 @@ pub(super) fn first_end(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> Option<Dat
 pub(super) fn leaves_a_gap(facts: &PairFacts<'_>, decision: &Decision) -> bool {
     let foreign: Windows = facts.foreign.iter().map(|foreign| foreign.window).collect();
     let useful = || decision.revoke.iter().filter(|due| due.reason == RevocationReason::TooLong);
-    decision.deferred.iter().any(|Deferred { grant, until }| {
+    decision.deferred.iter().any(|Deferred { grant, until, wait: _ }| {
         let waits = grant.window.until(until.unwrap_or(FOREVER));
         let gaps = waits.map(|waits| foreign.missing_from(waits)).unwrap_or_default();
         gaps.iter().any(|gap| useful().any(|due| due.grant.window.overlaps(gap)))

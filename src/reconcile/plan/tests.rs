@@ -1,5 +1,6 @@
 //! The decision in examples, and what the tests of the decision share.
 
+mod altered;
 pub(super) mod builders;
 mod guard;
 mod second_grant;

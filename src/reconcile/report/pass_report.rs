@@ -1,7 +1,7 @@
 //! The report of a pass: what was seen, decided and done.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Write},
 };
 
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::preflight::Ahead;
 use crate::{
-    model::{Asked, Fault, Grant, Skipped, Source, Unknown, word::words},
+    model::{Altered, Asked, Fault, Grant, OwnGrant, Pair, Skipped, Source, Unknown, Window, word::words},
     reconcile::plan::{Action, Plan, Wanted},
 };
 
@@ -246,6 +246,39 @@ impl PassReport {
         self.unknown.extend_from_slice(rows);
         for row in rows {
             write!(self.unreported.plan, "\nunknown   {row}").expect("a String takes everything");
+        }
+    }
+
+    /// Tells as failures what waits because strongDM stored it so that it could not stay, and what stays all the same, since
+    /// the next one would be no better.
+    pub(crate) fn take_altered(&mut self, altered: &[Altered], ours: &[OwnGrant], plan: &Plan) {
+        let mut faults: BTreeMap<&Pair, Vec<(&Window, &Fault)>> = BTreeMap::new();
+        for Altered { pair, window, until: _, fault } in altered {
+            faults.entry(pair).or_default().extend(fault.as_ref().map(|fault| (window, fault)));
+        }
+        let fault_of = |grant: &Grant| {
+            let mut of_pair = faults.get(&grant.pair())?.iter();
+            of_pair.find(|(window, _)| window.overlaps(&grant.window)).map(|(_, fault)| (*fault).clone())
+        };
+        let is_wrong = |grant: &Grant| {
+            let of_pair = faults.get(&grant.pair()).into_iter().flatten();
+            of_pair.clone().any(|(asked, _)| grant.window.end() > asked.end())
+        };
+        let is_told = |failed: &[Failure], grant: &Grant| {
+            let is_same = |told: &Grant| told.pair() == grant.pair() && told.window.overlaps(&grant.window);
+            failed.iter().any(|failure| is_same(&failure.grant))
+        };
+        let (waiting, deferred): (Vec<Grant>, Vec<Grant>) =
+            std::mem::take(&mut self.deferred).into_iter().partition(|grant| fault_of(grant).is_some());
+        self.deferred = deferred;
+        let goes = |own: &OwnGrant| {
+            plan.actions()
+                .any(|action| matches!(action, Action::Revoke(revocation) if revocation.row == own.row))
+        };
+        let of_them = ours.iter().filter(|own| is_wrong(&own.grant) && !goes(own));
+        for grant in waiting.into_iter().chain(of_them.map(|own| own.grant.clone())) {
+            let Some(error) = fault_of(&grant).filter(|_| !is_told(&self.failed, &grant)) else { continue };
+            self.failed.push(Failure { action: Attempt::Create, grant, error });
         }
     }
 

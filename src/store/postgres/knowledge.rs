@@ -6,12 +6,14 @@ use sqlx::PgConnection;
 
 use super::{Postgres, is_held, within};
 use crate::{
-    model::{ForeignGrant, Links, Pair, Refusal},
+    model::{Altered, Fault, ForeignGrant, Links, Pair, Refusal, Window},
     store::{
-        Error, Knowledge, Lease,
+        AskAgain, Error, Knowledge, Lease,
+        column::plain,
         knowledge::{
-            FACT, FOREIGN_GRANTS, FORGET_LINKS, FORGET_REFUSAL, ForeignRow, LINKS, REFUSALS, RefusalRow,
-            SET_FACT, SET_REFUSAL, fact_until, pause_after, read_links,
+            ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
+            ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
+            fact_until, pause_after, read_links,
         },
     },
 };
@@ -131,6 +133,43 @@ impl Knowledge for Postgres {
         .await
     }
 
+    async fn altered(&self, now: DateTime<Utc>) -> Result<Vec<Altered>, Error> {
+        within(async {
+            let rows: Vec<AlteredRow> =
+                sqlx::query_as(ALTERED).bind(now.timestamp()).fetch_all(&self.pool).await?;
+            Ok(rows.into_iter().filter_map(AlteredRow::read).collect())
+        })
+        .await
+    }
+
+    async fn remember_altered(
+        &self,
+        pair: &Pair,
+        window: Window,
+        again: AskAgain,
+        fault: Option<&Fault>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            let attempts = forget_altered(&mut transaction, pair, window, now).await?;
+            sqlx::query(SET_ALTERED)
+                .bind(pair.account.as_str())
+                .bind(pair.resource.as_str())
+                .bind(window.start().timestamp())
+                .bind(window.end().timestamp())
+                .bind(again.at(attempts, window, now).timestamp())
+                .bind(attempts + 1)
+                .bind(plain(fault.map_or("", |fault| &fault.error)))
+                .bind(plain(fault.map_or("", |fault| &fault.remedy)))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn links(&self) -> Result<Links, Error> {
         within(async { Ok(read_links(sqlx::query_as(LINKS).fetch_all(&self.pool).await?)) }).await
     }
@@ -156,6 +195,22 @@ impl Knowledge for Postgres {
     }
 }
 
+/// Forgets what is remembered of this time, and returns how often in a row strongDM had altered it.
+async fn forget_altered(
+    connection: &mut PgConnection,
+    pair: &Pair,
+    window: Window,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    let forget = sqlx::query_as(FORGET_ALTERED)
+        .bind(pair.account.as_str())
+        .bind(pair.resource.as_str())
+        .bind(window.start().timestamp())
+        .bind(window.end().timestamp());
+    let forgotten: Vec<(i64, i64)> = forget.fetch_all(connection).await?;
+    Ok(attempts_in_a_row(&forgotten, now))
+}
+
 async fn insert_foreign(
     connection: &mut PgConnection,
     grants: &[ForeignGrant],
@@ -168,7 +223,8 @@ async fn insert_foreign(
          SELECT id, account, resource, start_at, end_at, $6
          FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
            AS seen (id, account, resource, start_at, end_at)
-         ON CONFLICT (grant_id) DO NOTHING",
+         ON CONFLICT (grant_id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at
+         WHERE (foreign_grants.start_at, foreign_grants.end_at) <> (excluded.start_at, excluded.end_at)",
     )
     .bind(column(|grant| grant.id.as_str()))
     .bind(column(|grant| grant.pair.account.as_str()))

@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-use super::{Postgres, journal, within};
+use super::{Postgres, is_held, journal, within};
 use crate::{
-    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
     store::{
         AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
         column::{plain, to_json},
         knowledge::FORGET_FOREIGN,
         ledger::{
             COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED, read_grants, read_open,
+            SETTLE_REFUSED, SETTLE_WINDOW, read_grants, read_open,
         },
     },
 };
@@ -112,7 +112,13 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(
+        &self,
+        row: LedgerRow,
+        id: &GrantId,
+        window: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
             // Whoever settles the same row waits here, and then sees what was settled.
@@ -124,7 +130,36 @@ impl Ledger for Postgres {
             if known.is_some() {
                 return Ok(false);
             }
-            become_ours(&mut transaction, row, id).await?;
+            become_ours(&mut transaction, row, id, window).await?;
+            journal::insert(&mut transaction, audit).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn settle_window(
+        &self,
+        lease: &Lease,
+        row: LedgerRow,
+        known: Window,
+        found: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            if !is_held(&mut transaction, lease).await? {
+                return Ok(false);
+            }
+            let update = sqlx::query(SETTLE_WINDOW)
+                .bind(row.number())
+                .bind(known.start().timestamp())
+                .bind(known.end().timestamp())
+                .bind(found.start().timestamp())
+                .bind(found.end().timestamp());
+            if update.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
             journal::insert(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
@@ -221,10 +256,21 @@ impl Ledger for Postgres {
 }
 
 /// Gives the row this grant. If the row was given another one meanwhile, a copy of it gets this one.
-async fn become_ours(connection: &mut PgConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
-    if update.execute(&mut *connection).await?.rows_affected() == 0 {
-        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
+async fn become_ours(
+    connection: &mut PgConnection,
+    row: LedgerRow,
+    id: &GrantId,
+    window: Window,
+) -> Result<(), Error> {
+    for statement in [MAKE_LIVE, COPY_LIVE] {
+        let update = sqlx::query(statement)
+            .bind(row.number())
+            .bind(id.as_str())
+            .bind(window.start().timestamp())
+            .bind(window.end().timestamp());
+        if update.execute(&mut *connection).await?.rows_affected() > 0 {
+            break;
+        }
     }
     sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())

@@ -6,13 +6,14 @@ use sqlx::SqliteConnection;
 
 use super::Sqlite;
 use crate::{
-    model::{ForeignGrant, Links, Pair, Refusal},
+    model::{Altered, Fault, ForeignGrant, Links, Pair, Refusal, Window},
     store::{
-        Error, Knowledge, Lease,
+        AskAgain, Error, Knowledge, Lease,
         column::to_json,
         knowledge::{
-            FACT, FOREIGN_GRANTS, FORGET_LINKS, FORGET_REFUSAL, ForeignRow, LINKS, REFUSALS, RefusalRow,
-            SET_FACT, SET_REFUSAL, fact_until, pause_after, read_links,
+            ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
+            ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
+            fact_until, pause_after, read_links,
         },
     },
 };
@@ -98,6 +99,37 @@ impl Knowledge for Sqlite {
         Ok(())
     }
 
+    async fn altered(&self, now: DateTime<Utc>) -> Result<Vec<Altered>, Error> {
+        let rows: Vec<AlteredRow> =
+            sqlx::query_as(ALTERED).bind(now.timestamp()).fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().filter_map(AlteredRow::read).collect())
+    }
+
+    async fn remember_altered(
+        &self,
+        pair: &Pair,
+        window: Window,
+        again: AskAgain,
+        fault: Option<&Fault>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let attempts = forget_altered(&mut transaction, pair, window, now).await?;
+        sqlx::query(SET_ALTERED)
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
+            .bind(window.start().timestamp())
+            .bind(window.end().timestamp())
+            .bind(again.at(attempts, window, now).timestamp())
+            .bind(attempts + 1)
+            .bind(fault.map_or("", |fault| &fault.error))
+            .bind(fault.map_or("", |fault| &fault.remedy))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn links(&self) -> Result<Links, Error> {
         Ok(read_links(sqlx::query_as(LINKS).fetch_all(&self.reader).await?))
     }
@@ -117,6 +149,22 @@ impl Knowledge for Sqlite {
     }
 }
 
+/// Forgets what is remembered of this time, and returns how often in a row strongDM had altered it.
+async fn forget_altered(
+    connection: &mut SqliteConnection,
+    pair: &Pair,
+    window: Window,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    let forget = sqlx::query_as(FORGET_ALTERED)
+        .bind(pair.account.as_str())
+        .bind(pair.resource.as_str())
+        .bind(window.start().timestamp())
+        .bind(window.end().timestamp());
+    let forgotten: Vec<(i64, i64)> = forget.fetch_all(connection).await?;
+    Ok(attempts_in_a_row(&forgotten, now))
+}
+
 async fn insert_foreign(
     connection: &mut SqliteConnection,
     grant: &ForeignGrant,
@@ -125,7 +173,9 @@ async fn insert_foreign(
     let ForeignGrant { id, pair, window } = grant;
     sqlx::query(
         "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (grant_id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (grant_id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at
+         WHERE (foreign_grants.start_at, foreign_grants.end_at) <> (excluded.start_at, excluded.end_at)",
     )
     .bind(id.as_str())
     .bind(pair.account.as_str())

@@ -6,14 +6,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Sqlite, journal};
 use crate::{
-    model::{Cause, Grant, GrantId, LedgerRow, NewGrant},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
     store::{
         AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
         column::to_json,
         knowledge::FORGET_FOREIGN,
         ledger::{
             COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED, read_grants, read_open,
+            SETTLE_REFUSED, SETTLE_WINDOW, read_grants, read_open,
         },
     },
 };
@@ -84,13 +84,42 @@ impl Ledger for Sqlite {
         Ok(update.bind(row.number()).execute(&self.writer).await?.rows_affected() > 0)
     }
 
-    async fn settle_created(&self, row: LedgerRow, id: &GrantId, audit: &AuditEntry) -> Result<bool, Error> {
+    async fn settle_created(
+        &self,
+        row: LedgerRow,
+        id: &GrantId,
+        window: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let known = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&mut *transaction).await?;
         if known.is_some() {
             return Ok(false);
         }
-        become_ours(&mut transaction, row, id).await?;
+        become_ours(&mut transaction, row, id, window).await?;
+        journal::insert(&mut transaction, audit).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn settle_window(
+        &self,
+        _: &Lease,
+        row: LedgerRow,
+        known: Window,
+        found: Window,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let update = sqlx::query(SETTLE_WINDOW)
+            .bind(row.number())
+            .bind(known.start().timestamp())
+            .bind(known.end().timestamp())
+            .bind(found.start().timestamp())
+            .bind(found.end().timestamp());
+        if update.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
         journal::insert(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
@@ -157,10 +186,21 @@ impl Ledger for Sqlite {
 }
 
 /// Gives the row this grant. If the row was given another one meanwhile, a copy of it gets this one.
-async fn become_ours(connection: &mut SqliteConnection, row: LedgerRow, id: &GrantId) -> Result<(), Error> {
-    let update = sqlx::query(MAKE_LIVE).bind(row.number()).bind(id.as_str());
-    if update.execute(&mut *connection).await?.rows_affected() == 0 {
-        sqlx::query(COPY_LIVE).bind(row.number()).bind(id.as_str()).execute(&mut *connection).await?;
+async fn become_ours(
+    connection: &mut SqliteConnection,
+    row: LedgerRow,
+    id: &GrantId,
+    window: Window,
+) -> Result<(), Error> {
+    for statement in [MAKE_LIVE, COPY_LIVE] {
+        let update = sqlx::query(statement)
+            .bind(row.number())
+            .bind(id.as_str())
+            .bind(window.start().timestamp())
+            .bind(window.end().timestamp());
+        if update.execute(&mut *connection).await?.rows_affected() > 0 {
+            break;
+        }
     }
     sqlx::query(FORGET_FOREIGN).bind(id.as_str()).execute(&mut *connection).await?;
     Ok(())

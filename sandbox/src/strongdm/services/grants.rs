@@ -23,13 +23,18 @@ impl v1::account_grants_server::AccountGrants for Api {
         let now = self.0.clock.now();
         let mut state = self.0.lock();
         let wanted = request.into_inner().account_grant.ok_or_else(|| state.invalid("no account grant"))?;
+        let asked = wanted.clone();
         let grant = checked(&state, wanted, now)?;
         state.counts.creates += 1;
-        state.counts.standing_grants_created += usize::from(grant.end.is_none());
-        let grant = state.organization.add_grant(grant);
+        state.counts.standing_grants_created +=
+            usize::from(timestamp::read(asked.valid_until.as_ref()).is_ok_and(|end| end.is_none()));
+        let mut answer = state.organization.add_grant(grant).message();
+        if state.settings.answer_as_asked {
+            (answer.start_from, answer.valid_until) = (asked.start_from, asked.valid_until);
+        }
         Ok(Response::new(v1::AccountGrantCreateResponse {
             meta: Some(v1::CreateResponseMetadata {}),
-            account_grant: Some(grant.message()),
+            account_grant: Some(answer),
             rate_limit,
         }))
     }
@@ -118,7 +123,7 @@ fn checked(state: &State, wanted: v1::AccountGrant, now: DateTime<Utc>) -> Resul
     Ok(grant)
 }
 
-/// The start and the end that a request asks for; a grant without a start begins now.
+/// The start and the end that are stored for what a request asks for; a grant without a start begins now.
 fn checked_window(
     state: &State,
     wanted: &v1::AccountGrant,
@@ -132,8 +137,8 @@ fn checked_window(
     if state.settings.refuse_past_start && start.is_some_and(|start| start < now - PAST_TOLERANCE) {
         return Err(state.invalid("start_from is in the past"));
     }
-    let start = start.unwrap_or(now);
-    let end = read(wanted.valid_until.as_ref())?;
+    let start = state.settings.stored_start.of(start.unwrap_or(now), now);
+    let end = state.settings.stored_end.of(read(wanted.valid_until.as_ref())?, start, now);
     if end.is_some_and(|end| end <= start || end <= now) {
         return Err(state.invalid("valid_until must be after start_from and in the future"));
     }

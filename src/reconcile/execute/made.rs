@@ -1,0 +1,178 @@
+//! Records what strongDM made of a creation: the window that it stored, whatever was asked for. What gives access that
+//! nobody asked for is taken back.
+
+use std::fmt;
+
+use super::{
+    Context,
+    stored::{Fit, Stored},
+};
+use crate::{
+    clock,
+    model::{AuditAction, AuditOutcome, Fault, Grant, LedgerRow, OwnGrant, Window},
+    store::{self, AskAgain, SharedStore},
+    strongdm::{Client, RemoteGrant},
+};
+
+const REMEDY: &str = "find out what changes the windows of account grants in strongDM, such as a policy or a program \
+                      between it and us, and exempt the API key from that; nobody gets this access before";
+
+/// A creation that strongDM has carried out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Creation<'c> {
+    pub(super) row: LedgerRow,
+    pub(super) asked: &'c Grant,
+    /// How it became ours, and why, for the audit.
+    pub(super) action: AuditAction,
+    pub(super) reason: &'c str,
+}
+
+/// What came of a creation, as strongDM stored it.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// The grant; nothing of what was asked for is missing.
+    Whole(Grant),
+    /// A grant for a part of it. The rest is asked for later.
+    Part(Grant),
+    /// Nothing: it had to be taken back.
+    TakenBack(Fault),
+}
+
+/// Records a grant that strongDM made for us, and says what it is good for.
+pub(super) async fn settle(
+    store: &SharedStore,
+    strongdm: &Client,
+    context: &Context<'_>,
+    creation: Creation<'_>,
+    remote: &RemoteGrant,
+) -> Result<Made, store::Error> {
+    let Creation { row, asked, action, reason } = creation;
+    let now = clock::now();
+    let Stored { window, fit } = Stored::of(remote, asked.window, now);
+    let grant = Grant { id: Some(remote.id.clone()), window, ..asked.clone() };
+    let difference = Difference { stored: remote, asked: asked.window };
+    let told = if fit == Fit::Same { reason.to_owned() } else { format!("{reason}; {difference}") };
+    let audit = context.audit(action, AuditOutcome::Done, &grant, &told);
+    if !store.settle_created(row, &remote.id, window, &audit).await? {
+        // Whoever recorded it has looked at its window.
+        return Ok(Made::Whole(grant));
+    }
+    let (pair, Grant { email, resource, .. }) = (grant.pair(), &grant);
+    if action == AuditAction::Adopt {
+        tracing::info!("found the grant of a lost answer again: {grant}");
+    } else {
+        tracing::info!(
+            grant.id = %remote.id,
+            "granted {email} access to {resource} {window}, because of {reason}",
+        );
+    }
+    match fit {
+        Fit::Same => {
+            store.forget_refusal(&pair).await?;
+            Ok(Made::Whole(grant))
+        }
+        Fit::Less(gaps) => {
+            store.forget_refusal(&pair).await?;
+            tracing::warn!("{difference}; the rest is asked for later: {grant}");
+            for (gap, again) in gaps {
+                store.remember_altered(&pair, gap, again, None, now).await?;
+            }
+            Ok(Made::Part(grant))
+        }
+        Fit::Wrong => {
+            let fault =
+                Fault { error: format!("{difference}, so it was taken back"), remedy: REMEDY.to_owned() };
+            tracing::error!("{fault}: {asked}");
+            // First, so that nobody who comes after us asks for it again at once.
+            store.remember_altered(&pair, asked.window, AskAgain::AfterPause, Some(&fault), now).await?;
+            take_back(store, strongdm, context, row, &grant, &fault.error).await?;
+            Ok(Made::TakenBack(fault))
+        }
+    }
+}
+
+/// Records that strongDM has a grant of ours with another window than we knew. What is missing of that is asked for later.
+/// What is too much is left to the next plan, which makes the right grant before it takes this one back.
+pub(crate) async fn settle_window(
+    store: &SharedStore,
+    context: &Context<'_>,
+    own: &OwnGrant,
+    remote: &RemoteGrant,
+) -> Result<bool, store::Error> {
+    let (now, known) = (clock::now(), own.grant.window);
+    let Stored { window, fit } = Stored::of(remote, known, now);
+    if window == known {
+        return Ok(false);
+    }
+    let difference = Difference { stored: remote, asked: known }.to_string();
+    let grant = Grant { window, ..own.grant.clone() };
+    let audit = context.audit(AuditAction::Alter, AuditOutcome::Done, &grant, &difference);
+    if !store.settle_window(context.proof(), own.row, known, window, &audit).await? {
+        return Ok(false);
+    }
+    let pair = grant.pair();
+    match fit {
+        Fit::Same => return Ok(false),
+        Fit::Less(gaps) => {
+            tracing::warn!("{difference}; the rest is asked for later: {grant}");
+            for (gap, again) in gaps {
+                store.remember_altered(&pair, gap, again, None, now).await?;
+            }
+        }
+        Fit::Wrong => {
+            let fault = Fault { error: difference, remedy: REMEDY.to_owned() };
+            tracing::error!("{fault}: {grant}");
+            // If the next one becomes like it, that is no better: this one is then revoked once nobody wants it.
+            let again = AskAgain::OnceMoreOrAt(known.end());
+            store.remember_altered(&pair, known, again, Some(&fault), now).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// A grant with a wrong window must not stay. If it cannot be removed now, the next plan sees its window and decides.
+async fn take_back(
+    store: &SharedStore,
+    strongdm: &Client,
+    context: &Context<'_>,
+    row: LedgerRow,
+    grant: &Grant,
+    reason: &str,
+) -> Result<(), store::Error> {
+    let Some(id) = &grant.id else { return Ok(()) };
+    if !store.intend_revoke(context.proof(), row).await? {
+        return Ok(());
+    }
+    match strongdm.delete_grant(id).await {
+        Ok(()) => {
+            let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, reason);
+            store.settle_ended(row, context.now, &audit).await?;
+        }
+        Err(error) => {
+            tracing::error!(%error, "could not take a grant back: {grant}");
+            if !error.is_unclear() {
+                store.settle_kept(context.proof(), row).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What strongDM stored instead of what was asked for, in words.
+struct Difference<'d> {
+    stored: &'d RemoteGrant,
+    asked: Window,
+}
+
+impl fmt::Display for Difference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stored: RemoteGrant { id, start, end, .. }, asked } = self;
+        let start = start.unwrap_or(asked.start()).format("%FT%TZ");
+        write!(f, "strongDM stored {id} from {start} ")?;
+        match end {
+            Some(end) => write!(f, "until {}", end.format("%FT%TZ"))?,
+            None => f.write_str("without an end")?,
+        }
+        write!(f, " instead of {asked}")
+    }
+}

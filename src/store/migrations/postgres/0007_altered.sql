@@ -1,0 +1,13 @@
+-- Windows of which strongDM stored something else than what was asked for: they are not asked for again before until_at.
+-- attempts: how often in a row. fault and remedy: why nothing of the grant was left; empty if it stayed.
+CREATE TABLE altered (
+    account_id TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    start_at BIGINT NOT NULL,
+    end_at BIGINT NOT NULL,
+    until_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    fault TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    PRIMARY KEY (account_id, resource_id, start_at)
+);
