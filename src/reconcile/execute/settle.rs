@@ -34,6 +34,7 @@ impl From<strongdm::Error> for Settlement {
             | Error::RateLimited { .. }
             | Error::Unavailable(_)
             | Error::Unclear(_)
+            | Error::TooMany { .. }
             | Error::Invalid(_) => Self::Unanswered,
         }
     }
