@@ -57,6 +57,7 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
     let options = strongdm::Options {
         observer: observe_strongdm(Arc::clone(metrics)),
         proxy: proxy_for(&config.strongdm.api_url)?,
+        max_filter_matches: config.sync.max_filter_matches,
         ..Default::default()
     };
     let strongdm = strongdm::Client::new(

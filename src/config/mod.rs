@@ -129,6 +129,8 @@ pub struct Sync {
     pub verify_interval: TimeDelta,
     /// A pass that would revoke more active grants than this holds its revocations. Default 20.
     pub max_revocations: usize,
+    /// A filter that finds more resources than this gives no access to any of them. Default 1000.
+    pub max_filter_matches: usize,
 }
 
 /// Finds, reads and checks the configuration; `path` is what `--config` says, `env` looks up an environment variable.

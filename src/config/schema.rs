@@ -20,7 +20,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
     ("pagerduty", &["api_url", "token", "token_file", "webhook_secrets", "webhook_secrets_file"]),
     ("strongdm", &["api_url", "access_key", "access_key_file", "secret_key", "secret_key_file"]),
     ("store", &["url", "url_file", "keep"]),
-    ("sync", &["interval", "horizon", "verify_interval", "max_revocations"]),
+    ("sync", &["interval", "horizon", "verify_interval", "max_revocations", "max_filter_matches"]),
     (
         "rules",
         &[

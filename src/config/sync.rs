@@ -2,7 +2,10 @@
 
 use super::{Sync, reader::Section};
 
-const DEFAULT_MAX_REVOCATIONS: usize = 20;
+const DEFAULT_MAX_REVOCATIONS: u32 = 20;
+
+/// More than most organisations have of one kind; a filter that finds more is likelier mistyped than meant.
+const DEFAULT_MAX_FILTER_MATCHES: u32 = 1000;
 
 pub(super) fn read(section: &Section<'_>) -> Sync {
     let interval = section.time_delta("interval", "1m", "1s"..="1d");
@@ -10,13 +13,15 @@ pub(super) fn read(section: &Section<'_>) -> Sync {
     if let Some(value) = section.get("horizon").filter(|_| horizon < interval) {
         value.mistake("is shorter than sync.interval: shifts could begin unseen between two passes");
     }
-    let max_revocations = section.get("max_revocations").and_then(|value| value.number(0));
+    let number = |key, least, default| {
+        let given = section.get(key).and_then(|value| value.number(least));
+        usize::try_from(given.unwrap_or(default)).unwrap_or(usize::MAX)
+    };
     Sync {
         interval,
         horizon,
         verify_interval: section.time_delta("verify_interval", "15m", "1s"..="7d"),
-        max_revocations: max_revocations
-            .and_then(|number| usize::try_from(number).ok())
-            .unwrap_or(DEFAULT_MAX_REVOCATIONS),
+        max_revocations: number("max_revocations", 0, DEFAULT_MAX_REVOCATIONS),
+        max_filter_matches: number("max_filter_matches", 1, DEFAULT_MAX_FILTER_MATCHES),
     }
 }

@@ -140,7 +140,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert_eq!(sync.interval, TimeDelta::minutes(1));
     assert_eq!(sync.horizon, TimeDelta::days(7));
     assert_eq!(sync.verify_interval, TimeDelta::minutes(15));
-    assert_eq!(sync.max_revocations, 20);
+    assert_eq!((sync.max_revocations, sync.max_filter_matches), (20, 1000));
     let expected = [
         Rule {
             name: "prod database".into(),
@@ -489,7 +489,7 @@ fn what_an_operator_may_well_write_is_accepted() {
         ("[pagerduty]", "[pagerduty]\napi_url = \"http://127.8.0.1:9000\""),
         ("[strongdm]", "[strongdm]\napi_url = \"http://[::1]:9000\""),
         ("[strongdm]", "[strongdm]\napi_url = \"https://app.eu.strongdm.com:443\""),
-        ("interval = \"1m\"", "interval = \"1h30m\"\nmax_revocations = 1_000"),
+        ("interval = \"1m\"", "interval = \"1h30m\"\nmax_revocations = 1_000\nmax_filter_matches = 1"),
         ("interval = \"1m\"", "interval = \"1s\"\nhorizon = \"1s\"\nmax_revocations = 0"),
         (
             "resources = [\"prod-postgres\"]",

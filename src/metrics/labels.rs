@@ -9,6 +9,13 @@ pub(crate) struct ByTask {
     pub(crate) task: &'static str,
 }
 
+/// One label, `certainty`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByCertainty {
+    /// `claimed` or `proved`.
+    pub(crate) certainty: &'static str,
+}
+
 /// One label, `result`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByResult {

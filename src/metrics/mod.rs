@@ -10,8 +10,8 @@ pub(crate) use self::{
     exposition::Exposition,
     health::{Health, HealthView, LastError},
     labels::{
-        ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
-        ByUpstream,
+        ByAction, ByAnswer, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask,
+        ByTrigger, ByUpstream,
     },
     names::Durations,
     registry::Metrics,

@@ -9,11 +9,11 @@ use prometheus_client::{
 };
 
 use super::{
-    ByAction, ByAnswer, ByCall, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask, ByTrigger,
-    ByUpstream, Durations, Exposition, Health,
+    ByAction, ByAnswer, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask,
+    ByTrigger, ByUpstream, Durations, Exposition, Health,
     names::{Names, new},
 };
-use crate::model::{AuditAction, AuditOutcome, PassCounts};
+use crate::model::{AuditAction, AuditOutcome, Certainty, PassCounts};
 
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub(crate) struct Metrics {
     pub(crate) subscription: Family<ByState, Gauge>,
     /// How often our subscription was switched on again.
     pub(crate) subscription_enabled: Counter,
-    /// Bad signatures that came with our subscription's name.
-    pub(crate) wrong_secret: Counter,
+    /// Bad signatures that came with our subscription's name, and how often it was proved that they were its own.
+    pub(crate) wrong_secret: Family<ByCertainty, Counter>,
     /// Requests to an operator's route without the admin token.
     pub(crate) admin_refused: Family<ByResult, Counter>,
     /// How far each upstream's clock was ahead of ours in its last answer.
@@ -170,7 +170,8 @@ impl Metrics {
             ),
             wrong_secret: names.add(
                 "webhooks_wrong_secret",
-                "Webhooks of our own subscription whose signature none of the configured secrets made",
+                "Webhooks in the name of our own subscription whose signature none of the configured secrets made, and \
+                 proofs that PagerDuty sent them",
                 new(),
             ),
             admin_refused: names.add(
@@ -216,6 +217,9 @@ impl Metrics {
             for result in [AuditOutcome::Done, AuditOutcome::Failed].map(AuditOutcome::as_str) {
                 self.grant_writes.get_or_create(&ByAction { action, result }).inc_by(0);
             }
+        }
+        for certainty in Certainty::ALL.map(Certainty::as_str) {
+            self.wrong_secret.get_or_create(&ByCertainty { certainty }).inc_by(0);
         }
         for result in ["client_refused", "refused_by_client", "failed"] {
             self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);

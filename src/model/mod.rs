@@ -5,6 +5,7 @@
 
 mod audit;
 mod cause;
+mod certainty;
 mod counts;
 mod due;
 mod email;
@@ -26,6 +27,7 @@ pub(crate) mod word;
 pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
     cause::Cause,
+    certainty::Certainty,
     counts::PassCounts,
     due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, SecondLook},
     email::{Aliases, Email, InvalidEmail},

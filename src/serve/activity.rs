@@ -39,6 +39,8 @@ struct State {
     phase: Phase,
     /// How often it became idle.
     served: u64,
+    /// The number of the body that we wait for.
+    body: Option<u64>,
     /// HTTP/2 clients say things between requests that begin no request, such as answers to our pings.
     speaks_http2: bool,
 }
@@ -47,7 +49,7 @@ impl Connection {
     /// A connection that was just accepted.
     pub(super) fn new(place: Place, idle_timeout: Duration) -> Self {
         let phase = Phase::Silent { since: Instant::now() };
-        let state = Mutex::new(State { phase, served: 0, speaks_http2: false });
+        let state = Mutex::new(State { phase, served: 0, body: None, speaks_http2: false });
         Self { place, idle_timeout, state }
     }
 
@@ -63,6 +65,24 @@ impl Connection {
             }
             Phase::Closed => Phase::Closed,
         };
+    }
+
+    /// Notes that a request's body has not arrived, and that whoever answers waits for it. One of several requests at once
+    /// does not speak for the others.
+    pub(super) fn waits_for_body(&self) {
+        let mut state = self.state.lock();
+        if let State { phase: Phase::Busy { requests: 1 }, body: None, speaks_http2: false, served: _ } =
+            *state
+        {
+            state.body = Some(self.place.offer_until_body());
+        }
+    }
+
+    /// Notes that a request's body has arrived, or that nobody wants it any more.
+    pub(super) fn needs_no_body(&self) {
+        if let Some(body) = self.state.lock().body.take() {
+            self.place.hold_after_body(body);
+        }
     }
 
     /// Notes that a request is answered, or was given up.
@@ -92,7 +112,7 @@ impl Connection {
     /// What comes after being idle, from now on.
     fn unless_http2(&self, next: fn(Instant) -> Phase) {
         let mut state = self.state.lock();
-        if let State { phase: Phase::Idle { .. }, speaks_http2: false, served: _ } = *state {
+        if let State { phase: Phase::Idle { .. }, speaks_http2: false, served: _, body: _ } = *state {
             state.phase = next(Instant::now());
         }
     }
@@ -101,7 +121,9 @@ impl Connection {
     /// `reader` is woken if that comes to be earlier.
     pub(super) fn deadline(&self, reader: &Waker) -> Option<Instant> {
         let is_claimed = self.place.is_claimed(reader);
-        let at = match self.state.lock().phase {
+        let State { phase, body, .. } = *self.state.lock();
+        let at = match phase {
+            Phase::Busy { .. } if is_claimed && body.is_some() => Instant::now(),
             Phase::Busy { .. } | Phase::Closed => return None,
             Phase::Silent { since } | Phase::Head { since } => since + HEAD_WITHIN,
             Phase::Idle { since } => since + self.idle_timeout,

@@ -4,14 +4,16 @@
 use std::{
     future::{Ready, ready},
     io,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::http::Request;
+use axum::{body::HttpBody as Body, http::Request};
 use axum_server::accept::Accept;
 use futures_util::future::{BoxFuture, Either};
+use http_body::{Frame, SizeHint};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tower::Service;
@@ -74,6 +76,45 @@ pub(crate) struct Counted<S> {
     connection: Arc<Connection>,
 }
 
+/// The body of a connection's request, which tells it that it has not arrived.
+#[derive(Debug)]
+pub(crate) struct Arriving<B> {
+    body: B,
+    connection: Arc<Connection>,
+}
+
+impl<B> Drop for Arriving<B> {
+    fn drop(&mut self) {
+        self.connection.needs_no_body();
+    }
+}
+
+impl<B: Body + Unpin> Body for Arriving<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Pending => self.connection.waits_for_body(),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None | Some(Err(_))) => self.connection.needs_no_body(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A request under way.
 struct Underway(Arc<Connection>);
 
@@ -85,7 +126,7 @@ impl Drop for Underway {
 
 impl<S, B> Service<Request<B>> for Counted<S>
 where
-    S: Service<Request<B>, Future: Send + 'static>,
+    S: Service<Request<Arriving<B>>, Future: Send + 'static>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -98,6 +139,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.connection.begin_request(request.version());
         let underway = Underway(Arc::clone(&self.connection));
+        let request = request.map(|body| Arriving { body, connection: Arc::clone(&self.connection) });
         let answer = self.service.call(request);
         Box::pin(async move {
             let _underway = underway;

@@ -21,6 +21,15 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
+/// What a stranger's connection may keep in memory, in bytes: there are thousands of them. The head of a request; the
+/// defaults would allow 400 KiB.
+const LARGEST_HEAD: usize = 32 * 1024;
+/// Requests of one HTTP/2 connection at once, each of which keeps its answer until the client takes it.
+const STREAMS: u32 = 32;
+/// What an HTTP/2 client may send before we have read it: of one body, and of all together.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
+
 /// Runs until its handle stops it, or it fails.
 pub type Serving = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 
@@ -72,6 +81,13 @@ pub(super) fn over_tls(
 
 fn configure(builder: &mut hyper_util::server::conn::auto::Builder<TokioExecutor>) {
     // The connections have deadlines of their own: this one would also run while they are idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(PING_EVERY));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(PING_EVERY))
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(LARGEST_HEAD);
 }

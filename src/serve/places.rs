@@ -33,8 +33,12 @@ struct Table {
     open: usize,
     /// How many connections there have been.
     accepted: u64,
+    /// How many bodies have been waited for.
+    bodies: u64,
     /// Those without any request so far, by age.
     silent: BTreeMap<u64, Arc<Claim>>,
+    /// Those whose request has a body that has not arrived, by the age of that: whoever means it sends it in one go.
+    arriving: BTreeMap<u64, Arc<Claim>>,
     /// Those between two requests, by the requests that they have had, and by age: a balancer's are of more use than those
     /// of somebody who asks once and stays.
     idle: BTreeMap<(u64, u64), Arc<Claim>>,
@@ -64,16 +68,19 @@ impl Places {
         Self { limit, table: Mutex::default() }
     }
 
-    /// A place for a new connection. If all are taken, the one that has said nothing for longest makes room, or else one
-    /// that is idle; none if all are busy.
+    /// A place for a new connection. If all are taken, the one that has said nothing for longest makes room, or else the one
+    /// whose body we have been waiting for for longest, or one that is idle; none if we are at work for all.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut table = self.table.lock();
         if table.open >= self.limit + LEAVING {
             return None;
         }
         if table.open >= self.limit {
-            let silent = table.silent.pop_first().map(|(_, claim)| claim);
-            let claim = silent.or_else(|| table.idle.pop_first().map(|(_, claim)| claim))?;
+            let speechless = table.silent.pop_first().or_else(|| table.arriving.pop_first());
+            let claim = match speechless {
+                Some((_, claim)) => claim,
+                None => table.idle.pop_first()?.1,
+            };
             claim.made.store(true, Ordering::Release);
             claim.holder.wake();
         }
@@ -91,6 +98,20 @@ impl Place {
         let mut table = self.places.table.lock();
         table.silent.remove(&self.number);
         table.idle.remove(&(served, self.number));
+    }
+
+    /// Offers the place while the body of a request has not arrived; returns the number of that body.
+    pub(super) fn offer_until_body(&self) -> u64 {
+        let mut table = self.places.table.lock();
+        table.bodies += 1;
+        let body = table.bodies;
+        table.arriving.insert(body, Arc::clone(&self.claim));
+        body
+    }
+
+    /// Keeps the place, since this body has arrived or is not waited for any more.
+    pub(super) fn hold_after_body(&self, body: u64) {
+        self.places.table.lock().arriving.remove(&body);
     }
 
     /// Offers the place to whoever needs it more; `served` are the requests so far.

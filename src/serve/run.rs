@@ -25,7 +25,7 @@ use crate::{
     pagerduty,
     subscription::{self, SecretStatus, Watcher},
     tls,
-    web::{AppState, WebhookSecrets, router},
+    web::{AppState, Senders, WebhookSecrets, router},
     wiring,
 };
 
@@ -110,7 +110,10 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let secrets = &config.pagerduty;
     let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
     let token = config.server.admin_token.clone();
-    Ok((Arc::new(AppState::new(store, Arc::new(reconciler), metrics, secrets, token)), pagerduty))
+    let asks_for_names = config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some());
+    let senders = if asks_for_names { Senders::Named } else { Senders::Anybody };
+    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, token, senders);
+    Ok((Arc::new(state), pagerduty))
 }
 
 /// Listens on this address; `[::]` means every address, whatever the system's default is, and those of IPv4 alone where

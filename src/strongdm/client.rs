@@ -25,6 +25,7 @@ use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Win
 #[derive(Clone)]
 pub(crate) struct Client {
     caller: Arc<Caller>,
+    max_filter_matches: usize,
 }
 
 impl fmt::Debug for Client {
@@ -43,8 +44,9 @@ impl Client {
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
+        let max_filter_matches = options.max_filter_matches;
         let caller = Caller::new(tls, api_url, access_key, secret_key, options)?;
-        Ok(Self { caller: Arc::new(caller) })
+        Ok(Self { caller: Arc::new(caller), max_filter_matches })
     }
 
     /// When strongDM's budget for writes is refilled, if it is almost used up until then: a write would wait for that.
@@ -66,28 +68,29 @@ impl Client {
     pub(crate) async fn resources_by_name(&self, name: &str) -> Result<Vec<Resource>, Error> {
         let filter = filter::term("name", name)?;
         // strongDM ignores case when it searches.
-        self.resources(&filter, |resource| resource.name == name).await
+        self.resources(&filter, usize::MAX, |resource| resource.name == name).await
     }
 
     /// The resources that an operator's own filter expression matches now. [`Error::InvalidArgument`] if strongDM does
-    /// not understand it.
+    /// not understand it, [`Error::TooMany`] if it matches more than [`Options::max_filter_matches`].
     pub(crate) async fn resources_by_filter(&self, filter: &str) -> Result<Vec<Resource>, Error> {
         if filter.trim().is_empty() {
             return Err(Error::Refused("an empty filter would match every resource".to_owned()));
         }
-        self.resources(filter, |_| true).await
+        self.resources(filter, self.max_filter_matches, |_| true).await
     }
 
     async fn resources(
         &self,
         filter: &str,
+        most: usize,
         wanted: impl Fn(&Resource) -> bool,
     ) -> Result<Vec<Resource>, Error> {
         let resource = |item: Vec<u8>| {
             let resource = convert::resource(&item)?;
             Ok(wanted(&resource).then(|| (resource.id.clone(), resource)))
         };
-        self.caller.list::<ResourceListResponse, _, _>(filter, resource).await
+        self.caller.list_at_most::<ResourceListResponse, _, _>(most, filter, resource).await
     }
 
     /// Creates a grant; it ends when the [`Window`] does.

@@ -48,6 +48,12 @@ pub(crate) enum Error {
     /// An answer that cannot be used.
     #[error("strongDM's answer cannot be used: {0}")]
     Invalid(String),
+    /// A filter finds more than it may; the rest of the list was not read.
+    #[error("the filter finds more than {most} resources in strongDM")]
+    TooMany {
+        /// How many it may find.
+        most: usize,
+    },
     /// A request that this program will not send.
     #[error("will not ask strongDM: {0}")]
     Refused(String),
@@ -70,6 +76,7 @@ impl Error {
             | Self::InvalidArgument(_)
             | Self::RateLimited { .. }
             | Self::Unavailable(_)
+            | Self::TooMany { .. }
             | Self::Refused(_) => Self::Unclear(self.to_string()),
         }
     }
@@ -89,6 +96,9 @@ impl Error {
             }
             Self::PermissionDenied { operation, .. } => {
                 format!("unless strongDM gives another reason, tick {} for the API key in strongDM", operation.right())
+            }
+            Self::TooMany { .. } => {
+                "if the filter means all of them, raise sync.max_filter_matches; else make it narrower".to_owned()
             }
             Self::NotFound(_)
             | Self::AlreadyExists(_)

@@ -1,4 +1,5 @@
-//! Watches our subscription: lists it periodically, and enables it again when PagerDuty disabled it.
+//! Watches our subscription: lists it periodically, and enables it again when PagerDuty disabled it, which also proves that
+//! the webhooks in its name that were refused before came from PagerDuty.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -11,8 +12,8 @@ use url::Url;
 use super::diagnose::{SecretStatus, State, delivering_to, diagnose};
 use crate::{
     clock,
-    metrics::{ByState, Metrics},
-    model::{Finding, FindingKind},
+    metrics::{ByCertainty, ByState, Metrics},
+    model::{Certainty, Finding, FindingKind, instant::to_second},
     pagerduty::{self, Error, Subscription},
     reconcile::{PassRequest, Reconciler, report::Trigger},
 };
@@ -114,6 +115,7 @@ impl Watcher {
         loop {
             let mut listed = self.client.subscriptions().await;
             let off = self.record(&listed).await;
+            self.blame_secret(&off).await;
             if self.enable(&off).await {
                 let pass = self.reconciler.sync_here(Trigger::Subscription, PassRequest::default()).await;
                 if let Err(error) = pass {
@@ -161,6 +163,30 @@ impl Watcher {
             self.metrics.subscription.get_or_create(&ByState { state: one.as_str() }).set(value);
         }
         off
+    }
+
+    /// Says of these subscriptions that they sign with a secret that we do not have, if webhooks in their name were refused:
+    /// that PagerDuty switched them off for it proves that it was not somebody else who sent those.
+    async fn blame_secret(&self, off: &[String]) {
+        for id in off {
+            match self.reconciler.snapshots().prove_wrong_secret(id).await {
+                Ok(Some(at)) => {
+                    let certainty = Certainty::Proved.as_str();
+                    self.metrics.wrong_secret.get_or_create(&ByCertainty { certainty }).inc();
+                    tracing::error!(
+                        "our webhook subscription {id} signs with a secret that is not configured: webhooks in its name were \
+                         refused, the last at {}, and PagerDuty has switched it off for that; add its secret to \
+                         pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate)",
+                        to_second(at),
+                    );
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot tell why PagerDuty has switched the webhook subscription {id} off"
+                ),
+            }
+        }
     }
 
     /// Enables these subscriptions again; whether that worked for any.

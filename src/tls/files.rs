@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::Context;
 
 use super::{ClientAuth, Tls};
+use crate::reload::{Look, Reloader};
 
 /// How often the files are read. They are small and in the page cache.
 const POLL: Duration = Duration::from_secs(1);
@@ -32,27 +33,25 @@ impl Files {
 }
 
 /// Notices when the files change.
-pub(super) struct Changes {
-    tls: Tls,
-    seen: Result<Files, String>,
-}
+pub(super) struct Changes(Reloader<Result<Files, String>>);
 
 impl Changes {
     /// Notices changes from these files on.
     pub(super) fn since(tls: Tls, files: Files) -> Self {
-        Self { tls, seen: Ok(files) }
+        let read = move || Files::read(&tls).map_err(|error| format!("{error:#}"));
+        Self(Reloader::new("the certificate files", Some(Ok(files)), read))
     }
 
     /// The files after their next change, or why they cannot be read since. A certificate and its key are two files, so
     /// they count only once they stayed the same for a second: whoever replaces them has time to replace both.
-    pub(super) async fn next(&mut self) -> Result<Files, String> {
-        let mut changed = false;
+    pub(super) async fn next(&self) -> Result<Files, String> {
+        let mut newest = None;
         loop {
             tokio::time::sleep(POLL).await;
-            let found = Files::read(&self.tls).map_err(|error| format!("{error:#}"));
-            if found != self.seen {
-                (self.seen, changed) = (found, true);
-            } else if changed {
+            let look = self.0.look(|found| newest = Some(found.clone())).await;
+            if look == Look::Same
+                && let Some(found) = newest.take()
+            {
                 return found;
             }
         }

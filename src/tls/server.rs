@@ -58,7 +58,7 @@ impl Listener {
     /// Reloads the files whenever they change, and tells `on_reload` how that ended. Files that cannot be used are
     /// logged, and the certificate in use stays.
     pub(crate) async fn reload_on_change(mut self, on_reload: impl Fn(Reload)) -> Infallible {
-        let mut changes = Changes::since(self.tls.clone(), self.files.clone());
+        let changes = Changes::since(self.tls.clone(), self.files.clone());
         loop {
             match changes.next().await.and_then(|files| self.reload(files)) {
                 Ok(None) => {}

@@ -159,7 +159,8 @@ async fn collect(body: &mut Body, largest: usize, share: &Share<'_>) -> Result<B
     }
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| AppError::BadRequest("the body broke off".to_owned()))?;
+        // Not 400, for PagerDuty takes that for a refusal: we may have cut it off ourselves, to make room.
+        let frame = frame.map_err(|_| AppError::Unavailable("the body broke off".to_owned()))?;
         let Ok(chunk) = frame.into_data() else { continue };
         if bytes.len() + chunk.len() > largest {
             return Err(AppError::TooLarge(largest));

@@ -16,4 +16,8 @@ mod store_check;
 mod webhook;
 
 pub use self::router::layered;
-pub(crate) use self::{router::router, state::AppState, webhook::secrets::WebhookSecrets};
+pub(crate) use self::{
+    router::router,
+    state::AppState,
+    webhook::{refused::Senders, secrets::WebhookSecrets},
+};

@@ -13,7 +13,10 @@ use secrecy::SecretString;
 use super::{
     body::BodyBudget,
     store_check::StoreCheck,
-    webhook::{refused::RefusedSignatures, secrets::WebhookSecrets},
+    webhook::{
+        refused::{RefusedSignatures, Senders},
+        secrets::WebhookSecrets,
+    },
 };
 use crate::{
     metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::LastSeen,
@@ -63,6 +66,7 @@ impl AppState {
         metrics: Arc<Metrics>,
         webhook_secrets: WebhookSecrets,
         admin_token: SecretString,
+        senders: Senders,
     ) -> Self {
         Self {
             store,
@@ -73,7 +77,7 @@ impl AppState {
             admin_token,
             bodies: BodyBudget::default(),
             store_check: StoreCheck::default(),
-            refused_signatures: RefusedSignatures::default(),
+            refused_signatures: RefusedSignatures::new(senders),
             wrong_tokens: LogThrottle::every(LOG_WRONG_TOKENS_EVERY),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
             stopping: AtomicBool::new(false),

@@ -1,4 +1,4 @@
-//! A disk that is full for a while: nothing is taken meanwhile, and all goes on by itself once there is room.
+//! A disk that is full or broken for a while: nothing is taken meanwhile, and all goes on by itself once it is well.
 
 use std::{
     fs,
@@ -81,5 +81,38 @@ async fn a_disk_that_was_full_for_a_while_needs_no_restart() {
         scene.access_becomes(shifts[round % 2][0].0, DB, &[(0, 120)]).await;
         scene.all_served().await;
     }
+    assert_eq!(scene.post_signed(event.body()).await.status, 202, "what was refused is taken now");
+}
+
+/// The system refuses writes as a broken disk does, with an error that SQLite has no name of its own for.
+#[tokio::test]
+async fn writes_that_failed_for_a_while_need_no_restart() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.launch_with_bounded_files().await;
+    scene.first_pass_is_over().await;
+    let event = scene.about(SCHEDULE);
+    let log = scene.dir().join("oncall-grants.db-wal");
+    for round in 0..4 {
+        // From the first byte, or in the middle of a transaction of several pages.
+        let written = fs::metadata(&log).expect("the log of the database").len();
+        scene.limit_files(Some(if round % 2 == 0 { 0 } else { written + 6000 }));
+        for _ in 0..3 {
+            scene.post_signed(event.body()).await.assert_error(503, "unavailable");
+        }
+        if round % 2 == 0 {
+            scene.ready_becomes(503).await;
+            scene.sync().await.assert_error(503, "unavailable");
+        }
+        scene.limit_files(None);
+        scene.ready_becomes(200).await;
+        let shifts = [[(CEM, -60, 120), (BO, 120, 240)], [(BO, -60, 120), (CEM, 120, 240)]][round % 2];
+        scene.shifts(SCHEDULE, &shifts);
+        scene.deliver(&scene.about(SCHEDULE)).await;
+        scene.synced().await;
+        scene.access_becomes(shifts[0].0, DB, &[(0, 120)]).await;
+        scene.all_served().await;
+    }
+    let told = scene.log_by_now().await;
+    assert!(told.iter().any(|line| line.error.contains("disk I/O error")), "no other error is meant here");
     assert_eq!(scene.post_signed(event.body()).await.status, 202, "what was refused is taken now");
 }

@@ -4,10 +4,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::version::TLS13;
 use sandbox::world::SCHEDULE;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
-use crate::support::{Config, FORGED, PATIENCE, Scene, some_attempt_within, until_hung_up};
+use crate::support::{
+    Authority, Config, FORGED, PATIENCE, Scene, client_builder, some_attempt_within, until_hung_up,
+};
 
 /// As many as fit beside everything else, should this process not be allowed more than 4096 descriptors.
 const SLOW: usize = 1000;
@@ -85,6 +91,97 @@ async fn quiet_connections_make_room_for_those_who_speak() {
         crowd.extend(join_all((0..150).map(|_| scene.connect_and_say(said))).await);
         answers_promptly(&scene).await;
     }
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_after_the_tls_handshake_makes_room_and_is_hung_up_on() {
+    let servers = Authority::new("servers");
+    let mut scene = Scene::prepared(Config::default()).await;
+    servers.signs("127.0.0.1").write(scene.dir(), "tls");
+    let tls = "[server]\ntls_cert = \"tls.pem\"\ntls_key = \"tls.key\"";
+    scene.write_config(&scene.config_file().replace("[server]", tls));
+    let config = || servers.trusted_by(&TLS13, None);
+    let client =
+        || client_builder().tls_backend_preconfigured(config()).build().expect("a client of its own");
+    scene.use_client(client());
+    scene.launch_with_descriptors(400).await;
+    let began = Instant::now();
+    let mut crowd = join_all((0..150).map(|_| scene.connect_and_shake_hands(config()))).await;
+    for _ in 0..5 {
+        some_attempt_within(PROMPT, "a newcomer", async || {
+            let asked = client().get(format!("{}/healthz", scene.url())).send().await;
+            assert_eq!(asked.expect("a place").status(), 200);
+        })
+        .await;
+    }
+    answers_promptly(&scene).await;
+    // The last that came is among those that kept their places until then.
+    until_hung_up(crowd.pop().expect("a crowd")).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+/// As many as there are, again and again.
+#[tokio::test]
+async fn bodies_that_do_not_arrive_make_room_for_newcomers() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.launch_with_descriptors(400).await;
+    let head = "POST /webhooks/pagerduty HTTP/1.1\r\nhost: x\r\nx-pagerduty-signature: v1=00\r\n";
+    let begun = format!("{head}content-length: 1000\r\n\r\nxxxx");
+    let stall = async |address: String| {
+        loop {
+            let Ok(mut stream) = TcpStream::connect(&address).await else { continue };
+            // However it ends, it begins again.
+            if stream.write_all(begun.as_bytes()).await.is_ok() {
+                drop(stream.read(&mut [0; 12]).await);
+            }
+        }
+    };
+    let crowd = join_all((0..150).map(|_| stall(scene.address().to_owned())));
+    let newcomers = async {
+        for _ in 0..20 {
+            some_attempt_within(PROMPT, "a newcomer", async || {
+                let client = client_builder().build().expect("a client of its own");
+                let asked = client.get(format!("{}/healthz", scene.url())).send().await;
+                assert_eq!(asked.expect("a place").status(), 200);
+            })
+            .await;
+        }
+        answers_promptly(&scene).await;
+    };
+    tokio::select! {
+        _ = crowd => unreachable!("it never ends"),
+        () = newcomers => {}
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_a_largest_size() {
+    let scene = Scene::running(Config::default()).await;
+    let head = |size| {
+        format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(size))
+    };
+    let said = until_hung_up(scene.connect_and_say(&head(16 * 1024)).await).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    let said = until_hung_up(scene.connect_and_say(&head(64 * 1024)).await).await;
+    assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
+}
+
+/// What an HTTP/2 client may have under way and unread at once.
+#[tokio::test]
+async fn an_http2_connection_may_keep_little_in_memory() {
+    let scene = Scene::running(Config::default()).await;
+    let mut stream = scene.connect_and_say(PREFACE).await;
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("an open connection");
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame).await.expect("the settings");
+    assert_eq!(frame[3], 4, "the settings come first");
+    let mut settings = vec![0; usize::from(frame[1]) * 256 + usize::from(frame[2])];
+    stream.read_exact(&mut settings).await.expect("the settings");
+    let setting = |id: u8| {
+        let value = settings.chunks(6).find(|one| one[..2] == [0, id]);
+        value.map(|one| u32::from_be_bytes(one[2..].try_into().expect("four bytes")))
+    };
+    assert_eq!((setting(3), setting(4)), (Some(32), Some(65_536)), "streams, and bytes of each");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the webhook route answers to which body and signature.
 
-use std::{convert::Infallible, fs, path::Path};
+use std::{convert::Infallible, fs, path::Path, process::Command};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -215,4 +215,37 @@ async fn signed_bodies_without_an_event_are_taken_and_told_now_and_then() {
     let told = scene.logged(1, "no event in it").await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("a signed webhook had") && told[0].ends_with("secret 1"), "{told:?}");
+}
+
+#[tokio::test]
+async fn secrets_follow_their_file_and_one_that_hangs_delays_neither_webhooks_nor_the_end() {
+    let mut scene = Scene::with_secrets_file().await;
+    scene.start().await;
+    let file = scene.dir().join("secrets");
+    let old = scene.config.webhook_secrets[0].clone();
+    let new: String = old.chars().rev().collect();
+    let fresh = || scene.about(SCHEDULE).body();
+    assert_eq!(scene.post_signed_by(&old, fresh()).await.status, 202);
+    let date = fs::metadata(&file).and_then(|file| file.modified()).expect("a date");
+    scene.write_file("secrets", format!("{new}\n"));
+    let written = fs::File::options().write(true).open(&file).expect("the file");
+    written.set_modified(date).expect("the date that it had");
+    scene.post_signed_by(&old, fresh()).await.assert_error(401, "bad_signature");
+    assert_eq!(scene.post_signed_by(&new, fresh()).await.status, 202);
+
+    scene.write_file("secrets", "");
+    for _ in 0..2 {
+        assert_eq!(scene.post_signed_by(&new, fresh()).await.status, 202);
+    }
+    scene.logged(1, "the file of the webhook secrets is gone or empty").await;
+
+    // Whoever reads a pipe into which nobody writes waits for ever, as on a file system that is gone.
+    fs::remove_file(&file).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("coreutils").success());
+    for _ in 0..3 {
+        assert_eq!(scene.post_signed_by(&new, fresh()).await.status, 202);
+    }
+    scene.logged(1, "reading the webhook secrets takes longer").await;
+    scene.signal("TERM");
+    assert!(scene.ended().await.success());
 }

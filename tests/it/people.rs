@@ -8,7 +8,7 @@ use sandbox::{
 };
 use serde_json::Value;
 
-use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule, wait_for};
+use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule, stdout, wait_for};
 
 /// Everybody on call at once through one schedule.
 fn all_at_once() -> Config {
@@ -174,6 +174,42 @@ async fn what_a_filter_finds_is_looked_up_again_as_resources_come_and_go() {
     scene.synced().await;
     assert_eq!((scene.access(ANA, "new"), scene.access(ANA, "prod-cluster")), (vec![(0, 120)], vec![]));
     assert_eq!(scene.strongdm.grants().len(), 8);
+}
+
+#[tokio::test]
+async fn a_filter_that_finds_more_than_it_may_gives_nothing_takes_nothing_and_is_read_no_further() {
+    let filter = "tags:env=prod";
+    let mut scene = Scene::prepared(Config::with_rules([filter_rule("production", filter)])).await;
+    scene.write_config(&scene.config_file().replace("[sync]", "[sync]\nmax_filter_matches = 4"));
+    scene.start().await;
+    assert_eq!(
+        (scene.strongdm.grants().len(), scene.access(ANA, DB)),
+        (8, vec![(0, 120)]),
+        "four are not too many"
+    );
+    let more: Vec<String> = (0..250).map(|number| format!("more-{number}")).collect();
+    for name in &more {
+        scene.strongdm.add_resource(ResourceKind::Ssh, name, &[("env", "prod")]);
+    }
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, -60, 120), (BO, 120, 240)]);
+    let answer = scene.sync().await;
+    let report = answer.report();
+    assert_eq!((answer.status, report.created, report.revoked), (502, vec![], vec![]), "{}", answer.text);
+    let [unknown] = &*report.unknown else { panic!("{:?}", report.unknown) };
+    assert!(unknown.about.to_string().contains(filter), "{}", unknown.about);
+    let error = unknown.error.to_string();
+    assert!(error.contains("more than 4 resources") && error.contains("sync.max_filter_matches"), "{error}");
+    let calls = scene.strongdm.calls();
+    let pages = calls.iter().filter(|call| call.method == "Resources.List");
+    assert_eq!(pages.filter(|call| !call.fact("cursor").is_empty()).count(), 0, "one page shows it");
+    let checked = stdout(&scene.run(&["check"]).await);
+    assert!(checked.contains("more than 4 resources") && checked.contains("max_filter_matches"), "{checked}");
+
+    for name in &more {
+        assert!(scene.strongdm.set_tags(name, &[]));
+    }
+    scene.synced().await;
+    assert_eq!((scene.access(CEM, DB), scene.access(ANA, DB)), (vec![(0, 120)], vec![(0, 120)]));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn swapped(replicas: &Replicas, replica: &Service) {
 
 #[tokio::test]
 async fn a_wrong_secret_that_one_replica_noticed_is_on_the_page_of_all() {
-    const REFUSED: &str = "Webhooks of our own subscription are refused";
+    const REFUSED: &str = "chip warn\">wrong secret?";
     let config = Config { public_url: Some("http://127.0.0.1:9"), ..Config::default() };
     let replicas = Replicas::prepared(config).await;
     let (one, other) = replicas.two().await;

@@ -94,6 +94,7 @@ fn unusable(config: &Config, error: &Error) -> Option<Finding> {
         | Error::InvalidArgument(_)
         | Error::RateLimited { .. }
         | Error::Unclear(_)
+        | Error::TooMany { .. }
         | Error::Invalid(_)
         | Error::Refused(_) => return None,
     };

@@ -22,7 +22,7 @@ pub(super) async fn findings(
     let wrong = opened.and_then(|opened| opened.snapshot.wrong_secret.as_ref());
     let mut wrong = wrong
         .zip(events.as_deref())
-        .and_then(|(wrong, events)| (!wrong_secret::is_mended(wrong, events)).then_some(wrong));
+        .and_then(|(wrong, events)| (!wrong.is_mended_by(events)).then_some(wrong));
     let mut findings = Vec::new();
     if let (Some(url), Some(client)) = (our_url(config), pagerduty) {
         let listed = wait_for("PagerDuty", client.subscriptions()).await;

@@ -458,6 +458,10 @@ fn mistakes_of_the_sync_table() {
                 "max_revocations = 99_999_999_999",
                 &["17: sync.max_revocations: must be a whole number from 0 to 4294967295"],
             ),
+            (
+                "max_filter_matches = 0",
+                &["17: sync.max_filter_matches: must be a whole number from 1 to 4294967295"],
+            ),
         ],
     );
 }

@@ -37,6 +37,7 @@ impl From<strongdm::Error> for Settlement {
             | Error::RateLimited { .. }
             | Error::Unavailable(_)
             | Error::Unclear(_)
+            | Error::TooMany { .. }
             | Error::Invalid(_) => Self::Unanswered,
         }
     }

@@ -14,9 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::PassReport;
 use crate::{
-    model::{Asked, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
+    model::{Asked, Certainty, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
     reconcile::{plan::Wanted, scope::Scope},
-    store::Fact,
+    store::{DeliveryRow, Fact},
 };
 
 /// The newest one, under the name that it has had since the first version.
@@ -139,6 +139,19 @@ pub(crate) struct WrongSecret {
     pub(crate) subscription: String,
     /// When it came.
     pub(crate) at: DateTime<Utc>,
+    /// Whether it is known to come from PagerDuty. Earlier versions did not ask.
+    #[serde(default)]
+    pub(crate) certainty: Certainty,
+}
+
+impl WrongSecret {
+    /// Whether one of these signed events of the subscription came after it.
+    pub(crate) fn is_mended_by(&self, events: &[DeliveryRow]) -> bool {
+        // Who left the name out may be anybody who knows our secret: that is us, in all likelihood.
+        let names =
+            |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == self.subscription);
+        events.iter().any(|event| event.received_at > self.at && names(event))
+    }
 }
 
 impl Gap {

@@ -11,13 +11,15 @@ use super::{
 };
 use crate::{
     clock,
-    model::{LedgerRow, Rule},
+    model::{Certainty, LedgerRow, Rule},
     reconcile::{facts::DUE_REVOCATIONS, plan::Wanted, scope::Scope},
     store::{self, Access, SharedStore, View},
 };
 
 /// Anybody can send webhooks that are refused; more often than this they lead to no write.
 const WRITE_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// So many events are looked through for one that was signed well.
+const EVENTS: u32 = 200;
 
 /// Reads and replaces the snapshot.
 #[derive(Debug)]
@@ -44,7 +46,8 @@ impl Snapshots {
     pub(crate) async fn read(&self) -> Result<StatusSnapshot, store::Error> {
         let mut snapshot = STATUS_SNAPSHOT.read(&self.store, clock::now()).await?.unwrap_or_default();
         let here = self.noticed.lock().newest.clone();
-        if here.as_ref().map(|here| here.at) > snapshot.wrong_secret.as_ref().map(|there| there.at) {
+        let order = |wrong: &WrongSecret| (wrong.at, wrong.certainty);
+        if here.as_ref().map(order) > snapshot.wrong_secret.as_ref().map(order) {
             snapshot.wrong_secret = here;
         }
         Ok(snapshot)
@@ -98,8 +101,37 @@ impl Snapshots {
     }
 
     /// Records a webhook in the name of our own subscription that was signed with a secret that we do not have.
-    pub(crate) fn record_wrong_secret(&self, subscription: &str, at: DateTime<Utc>) {
-        self.noticed.lock().newest = Some(WrongSecret { subscription: subscription.to_owned(), at });
+    pub(crate) fn record_wrong_secret(&self, subscription: &str, at: DateTime<Utc>, certainty: Certainty) {
+        let mut noticed = self.noticed.lock();
+        let known = noticed.newest.as_ref().filter(|wrong| wrong.subscription == subscription);
+        // What was proved once stays so until one is signed well.
+        let certainty = known.map_or(certainty, |wrong| wrong.certainty.max(certainty));
+        noticed.newest = Some(WrongSecret { subscription: subscription.to_owned(), at, certainty });
+    }
+
+    /// Records that one of our secrets signed a webhook of this subscription.
+    pub(crate) fn record_right_secret(&self, subscription: &str) {
+        self.noticed.lock().newest.take_if(|wrong| wrong.subscription == subscription);
+    }
+
+    /// Records that PagerDuty switched this subscription off because deliveries failed. If webhooks in its name were
+    /// refused before, that proves that it signs with a secret that we do not have; answers when the last of them came,
+    /// unless that was proved before.
+    pub(crate) async fn prove_wrong_secret(
+        &self,
+        subscription: &str,
+    ) -> Result<Option<DateTime<Utc>>, store::Error> {
+        let claimed = self.read().await?.wrong_secret;
+        let claimed = claimed
+            .filter(|wrong| wrong.subscription == subscription && wrong.certainty == Certainty::Claimed);
+        let Some(claimed) = claimed else { return Ok(None) };
+        if claimed.is_mended_by(&self.store.delivery_page(EVENTS, None).await?.items) {
+            return Ok(None);
+        }
+        let at = claimed.at;
+        let proved = WrongSecret { certainty: Certainty::Proved, ..claimed };
+        *self.noticed.lock() = Noticed { newest: Some(proved), stored: None };
+        Ok(Some(at))
     }
 
     /// Whether something was noticed here that the store should know without waiting for the next pass, which may run

@@ -70,7 +70,7 @@ impl Caller {
         secret_key: SecretSlice<u8>,
         options: Options,
     ) -> Result<Self, Error> {
-        let Options { user_agent, timing, observer, proxy } = options;
+        let Options { user_agent, timing, observer, proxy, max_filter_matches: _ } = options;
         let header = |what: &str, value: &str| {
             MetadataValue::<Ascii>::try_from(value)
                 .map_err(|_| Error::Refused(format!("the {what} holds a character that no header may hold")))

@@ -23,14 +23,25 @@ impl Caller {
         filter: &str,
         convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Vec<T>, Error> {
+        self.list_at_most::<P, K, T>(usize::MAX, filter, convert).await
+    }
+
+    /// The same, if it is no more than `most` items: else [`Error::TooMany`], and the pages after that are not read.
+    pub(crate) async fn list_at_most<P: Page, K: Ord, T>(
+        &self,
+        most: usize,
+        filter: &str,
+        convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+    ) -> Result<Vec<T>, Error> {
         let longest = self.timing.list;
-        timeout(longest, self.pages::<P, K, T>(filter, convert)).await.unwrap_or_else(|_elapsed| {
+        timeout(longest, self.pages::<P, K, T>(most, filter, convert)).await.unwrap_or_else(|_elapsed| {
             Err(Error::Unavailable(format!("{} did not end within {longest:?}", P::OPERATION.name())))
         })
     }
 
     async fn pages<P: Page, K: Ord, T>(
         &self,
+        most: usize,
         filter: &str,
         convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Vec<T>, Error> {
@@ -44,6 +55,9 @@ impl Caller {
             let (items, next) = page.into_parts();
             for item in items {
                 found.extend(convert(item)?);
+            }
+            if found.len() > most {
+                return Err(Error::TooMany { most });
             }
             if next.is_empty() {
                 return Ok(found.into_values().collect());

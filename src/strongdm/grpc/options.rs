@@ -19,6 +19,9 @@ pub(crate) struct Options {
     pub(crate) observer: CallObserver,
     /// The proxy that leads to the API, if it is not reached directly.
     pub(crate) proxy: Option<Intercept>,
+    /// How many resources an operator's filter may find, so that a mistyped one neither fills the memory nor opens
+    /// everything.
+    pub(crate) max_filter_matches: usize,
 }
 
 impl Default for Options {
@@ -28,17 +31,19 @@ impl Default for Options {
             timing: Timing::default(),
             observer: Arc::new(|_| {}),
             proxy: None,
+            max_filter_matches: usize::MAX,
         }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user_agent, timing, observer: _, proxy } = self;
+        let Self { user_agent, timing, observer: _, proxy, max_filter_matches } = self;
         f.debug_struct("Options")
             .field("user_agent", user_agent)
             .field("timing", timing)
             .field("proxy", proxy)
+            .field("max_filter_matches", max_filter_matches)
             .finish_non_exhaustive()
     }
 }

@@ -52,6 +52,7 @@ fn client(url: &str) -> (Client, Codes) {
             attempts: 3,
         },
         proxy: None,
+        max_filter_matches: 2,
         observer: Arc::new({
             let codes = Arc::clone(&codes);
             move |outcome| codes.lock().unwrap().push(outcome.code)

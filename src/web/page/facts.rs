@@ -108,10 +108,7 @@ impl<'a> Facts<'a> {
 
 /// Whether a signed webhook of that subscription was accepted since, or there is no such subscription any more.
 fn is_mended(wrong: &WrongSecret, events: &[DeliveryRow], subscription: &LastSeen) -> bool {
-    // Who left the name out may be anybody who knows our secret: that is us, in all likelihood.
-    let names = |event: &DeliveryRow| event.subscription.as_ref().is_none_or(|id| *id == wrong.subscription);
-    subscription.is_gone_since(wrong.at, &wrong.subscription)
-        || events.iter().any(|event| event.received_at > wrong.at && names(event))
+    subscription.is_gone_since(wrong.at, &wrong.subscription) || wrong.is_mended_by(events)
 }
 
 /// Whether an upstream answered the last time, as far as this process asked.

@@ -8,7 +8,7 @@ use super::{
     notice::Notice,
 };
 use crate::{
-    model::{Finding, FindingKind, Severity},
+    model::{Certainty, Finding, FindingKind, Severity},
     reconcile::report::snapshot::WrongSecret,
     subscription::State,
 };
@@ -35,6 +35,13 @@ pub(super) fn card(facts: &Facts<'_>) -> Markup {
                     None => { "none yet" }
                 }
             }
+            @if let Some(wrong) = claimed(facts) {
+                p {
+                    "A webhook in the name of " code { (wrong.subscription) } " was refused " (distance(now, wrong.at))
+                    ": its secret is not configured, or somebody else sent it. "
+                    code { "oncall-grants webhook ping " (wrong.subscription) } " tells."
+                }
+            }
             @if !webhooks.has_secrets { p { "No webhook secret is configured, so webhooks are answered 503." } }
             @for finding in webhooks.findings.iter() {
                 p {
@@ -47,8 +54,10 @@ pub(super) fn card(facts: &Facts<'_>) -> Markup {
 }
 
 fn state(facts: &Facts<'_>) -> (Tone, &'static str) {
-    if facts.wrong_secret.is_some() {
-        return (Tone::Bad, "wrong secret");
+    match facts.wrong_secret.as_ref().map(|wrong| wrong.certainty) {
+        Some(Certainty::Proved) => return (Tone::Bad, "wrong secret"),
+        Some(Certainty::Claimed) => return (Tone::Warn, "wrong secret?"),
+        None => {}
     }
     match (&facts.webhooks.url, facts.webhooks.state) {
         (None, _) if !facts.webhooks.has_secrets => (Tone::Warn, "refused"),
@@ -88,7 +97,8 @@ fn capital(text: &str) -> String {
 /// What of this belongs at the top of the page.
 pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     let webhooks = &facts.webhooks;
-    let mut notices: Vec<Notice> = facts.wrong_secret.iter().map(|wrong| refused(facts, wrong)).collect();
+    let proved = facts.wrong_secret.iter().filter(|wrong| wrong.certainty == Certainty::Proved);
+    let mut notices: Vec<Notice> = proved.map(|wrong| refused(facts, wrong)).collect();
     if !webhooks.has_secrets {
         let delivers = webhooks.findings.iter().any(|finding| finding.kind == WITHOUT_SECRET);
         notices.push(Notice {
@@ -116,8 +126,13 @@ pub(super) fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     notices
 }
 
+/// What may come from anybody: it is told beside the subscription, and raises no notice.
+fn claimed<'f>(facts: &'f Facts<'_>) -> Option<&'f WrongSecret> {
+    facts.wrong_secret.as_ref().filter(|wrong| wrong.certainty == Certainty::Claimed)
+}
+
 fn refused(facts: &Facts<'_>, wrong: &WrongSecret) -> Notice {
-    let WrongSecret { subscription, at } = wrong;
+    let WrongSecret { subscription, at, certainty: _ } = wrong;
     Notice {
         tone: Tone::Bad,
         title: "Webhooks of our own subscription are refused".to_owned(),

@@ -36,7 +36,6 @@ pub(crate) struct Receipt {
     request_body(content = serde_json::Value, description = "A v3 webhook of PagerDuty", content_type = "application/json"),
     responses(
         (status = 202, description = "It is durable", body = Receipt),
-        (status = 400, description = "The body broke off", body = ErrorBody),
         (status = 401, description = "No signature was made with one of the secrets", body = ErrorBody),
         (status = 405, description = "The route exists, but not for this method", body = ErrorBody),
         (status = 413, description = "The body is larger than 512 KiB", body = ErrorBody),

@@ -8,16 +8,26 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::telemetry::throttle::LogThrottle;
+use crate::{model::Certainty, telemetry::throttle::LogThrottle};
 
 const LOG_EVERY: Duration = Duration::from_secs(10);
 /// A subscription whose webhook one of our secrets signed within this time has not lost its secret. Who sends one that
 /// fits none, in its name, is somebody else.
 const PROVEN_FOR: Duration = Duration::from_hours(1);
 
+/// Who can send webhooks here at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Senders {
+    /// Whoever reaches us.
+    Anybody,
+    /// Holders of a client certificate that the configuration names: PagerDuty, and the operator's own machines.
+    Named,
+}
+
 /// The refused webhooks since the last log line of each kind.
 #[derive(Debug)]
 pub(crate) struct RefusedSignatures {
+    senders: Senders,
     ours: LogThrottle,
     strangers: LogThrottle,
     unsigned: LogThrottle,
@@ -35,15 +45,22 @@ pub(super) enum Sender<'h> {
     Stranger(Option<&'h str>),
 }
 
-impl Default for RefusedSignatures {
-    fn default() -> Self {
+impl RefusedSignatures {
+    /// Nothing was refused yet.
+    pub(crate) fn new(senders: Senders) -> Self {
         let [ours, strangers, unsigned, without_secret] =
             std::array::from_fn(|_| LogThrottle::every(LOG_EVERY));
-        Self { ours, strangers, unsigned, without_secret, proven: Mutex::default() }
+        Self { senders, ours, strangers, unsigned, without_secret, proven: Mutex::default() }
     }
-}
 
-impl RefusedSignatures {
+    /// How sure it is that PagerDuty sent what names a subscription of ours.
+    pub(super) fn certainty(&self) -> Certainty {
+        match self.senders {
+            Senders::Anybody => Certainty::Claimed,
+            Senders::Named => Certainty::Proved,
+        }
+    }
+
     /// Notes that one of our secrets signed a webhook of this subscription of ours.
     pub(super) fn record_proof(&self, subscription: &str) {
         self.proven.lock().insert(subscription.to_owned(), Instant::now());
@@ -81,12 +98,21 @@ impl RefusedSignatures {
         match sender {
             Sender::OurSubscription(id) => {
                 let Some(count) = self.ours.count() else { return };
-                tracing::error!(
-                    webhooks.refused = count,
-                    "our webhook subscription {id} signs with a secret that is not configured; add it to \
-                     pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches the \
-                     subscription off after three refusals in a row. If it is configured, {REWRITES}",
-                );
+                match self.certainty() {
+                    Certainty::Proved => tracing::error!(
+                        webhooks.refused = count,
+                        "our webhook subscription {id} signs with a secret that is not configured; add it to \
+                         pagerduty.webhook_secrets (if it is lost: oncall-grants webhook rotate), before PagerDuty switches \
+                         the subscription off after three refusals in a row. If it is configured, {REWRITES}",
+                    ),
+                    Certainty::Claimed => tracing::warn!(
+                        webhooks.refused = count,
+                        "refused {} in the name of our webhook subscription {id}, signed with none of the configured secrets: \
+                         either its secret is missing in pagerduty.webhook_secrets, or {REWRITES}, or somebody else sent it; \
+                         oncall-grants webhook ping {id} tells",
+                        webhooks(count),
+                    ),
+                }
             }
             Sender::Stranger(claimed) => {
                 let Some(count) = self.strangers.count() else { return };

@@ -2,72 +2,79 @@
 //! first secret needs a restart, and a secret that was taken out is refused from then on.
 
 use std::{
+    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{fs, time::timeout};
 
 use crate::{
     config::{is_placeholder, secrets_in},
-    telemetry::throttle::LogThrottle,
+    reload::Reloader,
 };
-
-/// An unreadable file is logged at most this often: anybody can send webhooks.
-const LOG_EVERY: Duration = Duration::from_secs(10);
-/// A file system that takes longer does not keep webhooks waiting.
-const READ_WITHIN: Duration = Duration::from_millis(500);
 
 /// The secrets, and the file that they come from.
 #[derive(Debug)]
 pub(crate) struct WebhookSecrets {
-    file: Option<PathBuf>,
+    file: Option<Reloader<Result<Held, String>>>,
     known: RwLock<Arc<[SecretString]>>,
-    unreadable: LogThrottle,
+}
+
+/// The secrets that the file holds; none if it is not there.
+struct Held(Vec<SecretString>);
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
 }
 
 impl WebhookSecrets {
     /// Secrets that were read from `file`, if they came from one.
     pub(crate) fn new(secrets: Vec<SecretString>, file: Option<PathBuf>) -> Self {
-        Self { file, known: RwLock::new(secrets.into()), unreadable: LogThrottle::every(LOG_EVERY) }
+        let reloader = |file: PathBuf| Reloader::new("the webhook secrets", None, move || read(&file));
+        Self { file: file.map(reloader), known: RwLock::new(secrets.into()) }
     }
 
     /// The secrets that the file has now. If it is gone, empty or unreadable, those that it had.
     pub(crate) async fn current(&self) -> Arc<[SecretString]> {
         if let Some(file) = &self.file {
-            self.follow(file).await;
+            file.look(|found| self.take_over(found)).await;
         }
         Arc::clone(&self.known.read())
     }
 
-    /// Takes over what the file holds. It is small and in the page cache; its date and length do not tell whether it
-    /// changed.
-    async fn follow(&self, file: &Path) {
-        let read = timeout(READ_WITHIN, fs::read_to_string(file)).await;
-        let text = match read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Err(error) => {
-                if self.unreadable.count().is_some() {
-                    let file = file.display();
-                    tracing::error!("the webhook secrets in {file} cannot be read: {error}");
-                }
-                return;
-            }
+    fn take_over(&self, found: &Result<Held, String>) {
+        let secrets = match found {
+            Ok(Held(secrets)) => secrets,
+            Err(error) => return tracing::error!("the webhook secrets cannot be read: {error}"),
         };
-        let mut secrets = secrets_in(&text);
-        secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
+        let mut known = self.known.write();
         // A file that is being replaced may be empty for a moment.
-        if secrets.is_empty() || same(&secrets, &self.known.read()) {
-            return;
+        if secrets.is_empty() {
+            if !known.is_empty() {
+                tracing::warn!(
+                    "the file of the webhook secrets is gone or empty; those that it held count until it holds others"
+                );
+            }
+        } else if !same(secrets, &known) {
+            tracing::info!(webhooks.secrets = secrets.len(), "read the webhook secrets again");
+            *known = secrets.as_slice().into();
         }
-        tracing::info!(webhooks.secrets = secrets.len(), "read the webhook secrets again");
-        *self.known.write() = secrets.into();
     }
+}
+
+fn read(file: &Path) -> Result<Held, String> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        text => text.map_err(|error| format!("{}: {error}", file.display()))?,
+    };
+    let mut secrets = secrets_in(&text);
+    secrets.retain(|secret| !is_placeholder(secret.expose_secret().as_bytes()));
+    Ok(Held(secrets))
 }
 
 fn same(one: &[SecretString], other: &[SecretString]) -> bool {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::refused::Sender;
 use crate::{
     clock,
-    metrics::{ByAnswer, Metrics},
+    metrics::{ByAnswer, ByCertainty, Metrics},
     model::Mark,
     pagerduty::{Event, signature},
     store::{Accepted, Delivery},
@@ -109,6 +109,7 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
     let subscription = claimed_subscription(&parts.headers);
     if let Some(id) = subscription.as_deref().filter(|id| state.subscription.is_ours(id)) {
         state.refused_signatures.record_proof(id);
+        state.reconciler.snapshots().record_right_secret(id);
     }
     let key = match &event.id {
         Some(id) => format!("id:{id}"),
@@ -128,14 +129,15 @@ async fn verify(request: Request, state: &AppState, began: Instant) -> Result<Si
 }
 
 /// Counts and logs a bad signature. The header that names the subscription is not signed, but it is a hint at what is
-/// wrong: our subscription with another secret is more likely than somebody who knows its name, unless we know that it has
-/// ours.
+/// wrong: our subscription with another secret, or somebody who knows its name. If we know that it has our secret, it is
+/// the latter; else [`Certainty`](crate::model::Certainty) says what it takes to know.
 fn record_refused(state: &AppState, headers: &HeaderMap) {
     let claimed = claimed_subscription(headers);
     let sender = match claimed.as_deref() {
         Some(id) if state.subscription.is_ours(id) && !state.refused_signatures.is_proven(id) => {
-            state.metrics.wrong_secret.inc();
-            state.reconciler.snapshots().record_wrong_secret(id, clock::now());
+            let certainty = state.refused_signatures.certainty();
+            state.metrics.wrong_secret.get_or_create(&ByCertainty { certainty: certainty.as_str() }).inc();
+            state.reconciler.snapshots().record_wrong_secret(id, clock::now(), certainty);
             Sender::OurSubscription(id)
         }
         claimed => Sender::Stranger(claimed),

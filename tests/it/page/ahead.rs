@@ -152,20 +152,25 @@ async fn the_state_of_the_subscription_is_shown_with_what_mends_it() {
 async fn a_wrong_secret_is_told_until_a_webhook_is_signed_well_also_after_a_restart() {
     const REFUSED: &str = "Webhooks of our own subscription are refused";
     let browser = Browser::start().await;
-    let (mut scene, id) = subscribed().await;
-    scene.page_says("chip good\">active").await;
+    let (mut scene, id) = Scene::with_wrong_secret().await;
+    turns(&scene);
+    scene.synced().await;
     scene.forge("PSTRANGER").await;
-    assert!(!page(&scene).await.contains(REFUSED));
+    assert!(!page(&scene).await.contains("wrong secret"));
     scene.forge(&id).await;
-    let said = looked_at(&scene, &browser, "wrong-secret").await;
-    assert_eq!(notices(&browser).await, [format!("bad: {REFUSED}")]);
-    assert!(said.contains(&id) && said.contains("webhook rotate") && said.contains("last seen"), "{said}");
+    let said = looked_at(&scene, &browser, "wrong-secret-claimed").await;
+    assert_eq!(notices(&browser).await, [""; 0], "it may be anybody");
+    assert!(said.contains(&id) && said.contains("wrong secret?") && said.contains("webhook ping"), "{said}");
 
+    scene.pagerduty_switches_off().await;
     // A pass keeps what was noticed.
     scene.synced().await;
     scene.kill();
     scene.start().await;
-    assert!(page(&scene).await.contains(REFUSED));
+    scene.page_says(REFUSED).await;
+    let said = looked_at(&scene, &browser, "wrong-secret").await;
+    assert_eq!(notices(&browser).await, [format!("bad: {REFUSED}")]);
+    assert!(said.contains(&id) && said.contains("webhook rotate") && said.contains("last seen"), "{said}");
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.page_no_longer_says(REFUSED).await;
 }

@@ -13,6 +13,8 @@ pub(crate) struct LogLine {
     /// Such as `ERROR`.
     pub(crate) level: String,
     pub(crate) message: String,
+    /// The cause, where the message does not tell it.
+    pub(crate) error: String,
 }
 
 /// The lines of a log, each of which must be JSON.
@@ -20,7 +22,7 @@ pub(super) fn lines(log: &str) -> Vec<LogLine> {
     let line = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        LogLine { level: text("level"), message: text("message") }
+        LogLine { level: text("level"), message: text("message"), error: text("error") }
     };
     log.lines().map(line).collect()
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -64,12 +65,29 @@ impl Service {
 
     /// The same for a service that may have so many files open at once.
     pub(crate) async fn launch_with_descriptors(&mut self, limit: u32) {
+        self.launch_after(&format!("ulimit -n {limit}")).await;
+    }
+
+    /// The same for a service that hears of a write beyond [`Self::limit_files`] by an error, and not by a signal.
+    pub(crate) async fn launch_with_bounded_files(&mut self) {
+        self.launch_after("trap '' XFSZ").await;
+    }
+
+    /// Launches it from a shell that does this before.
+    async fn launch_after(&mut self, preparation: &str) {
         let serve = command(self.dir(), &SERVE);
         let mut command = Command::new("/bin/sh");
         command.current_dir(self.dir()).env_clear();
-        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+        command.args(["-c", &format!("{preparation} && exec \"$0\" \"$@\"")]);
         command.arg(serve.get_program()).args(serve.get_args());
         self.launch_as(command).await;
+    }
+
+    /// Lets every write of the service fail that goes beyond this many bytes of a file, from now on.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let id = i32::try_from(self.process().child.id()).ok().and_then(Pid::from_raw);
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(id, Resource::Fsize, limit).expect("a process of this user can be limited");
     }
 
     async fn launch_as(&mut self, mut command: Command) {
