@@ -31,14 +31,11 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Table {
     open: usize,
-    /// How many connections there have been.
-    accepted: u64,
-    /// How many bodies have been waited for.
-    bodies: u64,
-    /// Those without any request so far, by age.
-    silent: BTreeMap<u64, Arc<Claim>>,
-    /// Those whose request has a body that has not arrived, by the age of that: whoever means it sends it in one go.
-    arriving: BTreeMap<u64, Arc<Claim>>,
+    /// Numbers what is waited for.
+    last_number: u64,
+    /// Those from whom we wait for a first request, or for the body of a request, since we do: whoever means it sends either
+    /// in one go.
+    owing: BTreeMap<u64, Arc<Claim>>,
     /// Those between two requests, by the requests that they have had, and by age: a balancer's are of more use than those
     /// of somebody who asks once and stays.
     idle: BTreeMap<(u64, u64), Arc<Claim>>,
@@ -59,6 +56,15 @@ pub(super) struct Place {
     claim: Arc<Claim>,
 }
 
+impl Table {
+    /// Notes that we wait for something from now on; returns the number of that.
+    fn wait_for(&mut self, claim: &Arc<Claim>) -> u64 {
+        self.last_number += 1;
+        self.owing.insert(self.last_number, Arc::clone(claim));
+        self.last_number
+    }
+}
+
 impl Places {
     /// As many places as the system allows this process.
     pub(super) fn new() -> Self {
@@ -68,27 +74,23 @@ impl Places {
         Self { limit, table: Mutex::default() }
     }
 
-    /// A place for a new connection. If all are taken, the one that has said nothing for longest makes room, or else the one
-    /// whose body we have been waiting for for longest, or one that is idle; none if we are at work for all.
+    /// A place for a new connection. If all are taken, the one for which we have waited longest makes room, or else one that
+    /// is idle; none if we are at work for all.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut table = self.table.lock();
         if table.open >= self.limit + LEAVING {
             return None;
         }
         if table.open >= self.limit {
-            let speechless = table.silent.pop_first().or_else(|| table.arriving.pop_first());
-            let claim = match speechless {
-                Some((_, claim)) => claim,
-                None => table.idle.pop_first()?.1,
-            };
+            let owing = table.owing.pop_first().map(|(_, claim)| claim);
+            let claim = owing.or_else(|| table.idle.pop_first().map(|(_, claim)| claim))?;
             claim.made.store(true, Ordering::Release);
             claim.holder.wake();
         }
         table.open += 1;
-        table.accepted += 1;
-        let place = Place { places: Arc::clone(self), number: table.accepted, claim: Arc::default() };
-        table.silent.insert(place.number, Arc::clone(&place.claim));
-        Some(place)
+        let claim = Arc::default();
+        let number = table.wait_for(&claim);
+        Some(Place { places: Arc::clone(self), number, claim })
     }
 }
 
@@ -96,22 +98,18 @@ impl Place {
     /// Keeps the place while a request is under way; `served` are those before.
     pub(super) fn hold(&self, served: u64) {
         let mut table = self.places.table.lock();
-        table.silent.remove(&self.number);
+        table.owing.remove(&self.number);
         table.idle.remove(&(served, self.number));
     }
 
     /// Offers the place while the body of a request has not arrived; returns the number of that body.
     pub(super) fn offer_until_body(&self) -> u64 {
-        let mut table = self.places.table.lock();
-        table.bodies += 1;
-        let body = table.bodies;
-        table.arriving.insert(body, Arc::clone(&self.claim));
-        body
+        self.places.table.lock().wait_for(&self.claim)
     }
 
     /// Keeps the place, since this body has arrived or is not waited for any more.
     pub(super) fn hold_after_body(&self, body: u64) {
-        self.places.table.lock().arriving.remove(&body);
+        self.places.table.lock().owing.remove(&body);
     }
 
     /// Offers the place to whoever needs it more; `served` are the requests so far.

@@ -191,7 +191,7 @@ async fn a_filter_that_finds_more_than_it_may_gives_nothing_takes_nothing_and_is
     for name in &more {
         scene.strongdm.add_resource(ResourceKind::Ssh, name, &[("env", "prod")]);
     }
-    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, -60, 120), (BO, 120, 240)]);
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (BO, 120, 240), (CEM, 240, 360)]);
     let answer = scene.sync().await;
     let report = answer.report();
     assert_eq!((answer.status, report.created, report.revoked), (502, vec![], vec![]), "{}", answer.text);
@@ -209,7 +209,7 @@ async fn a_filter_that_finds_more_than_it_may_gives_nothing_takes_nothing_and_is
         assert!(scene.strongdm.set_tags(name, &[]));
     }
     scene.synced().await;
-    assert_eq!((scene.access(CEM, DB), scene.access(ANA, DB)), (vec![(0, 120)], vec![(0, 120)]));
+    assert_eq!((scene.access(CEM, DB), scene.access(ANA, DB)), (vec![(240, 360)], vec![(0, 120)]));
 }
 
 #[tokio::test]
