@@ -27,7 +27,7 @@ pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
     cause::Cause,
     counts::PassCounts,
-    due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, SecondLook},
+    due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, SecondLook},
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{

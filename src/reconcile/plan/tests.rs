@@ -1,7 +1,9 @@
 //! The decision in examples, and what the tests of the decision share.
 
 pub(super) mod builders;
+mod growth;
 mod guard;
+pub(crate) mod large;
 mod second_grant;
 pub(super) mod twin;
 mod two_looks;
