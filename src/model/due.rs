@@ -10,6 +10,12 @@ use super::{LedgerRow, Source, Window};
 /// To take access away takes two looks; the second begins at least this long after the first is over.
 pub const BETWEEN_LOOKS: TimeDelta = TimeDelta::seconds(2);
 
+/// A source that says one thing and then the other may not make us look again and again: the second look comes so much
+/// later at most.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// Looks that began longer ago than this count no more.
+const COUNTED_FOR: TimeDelta = TimeDelta::minutes(10);
+
 /// What passes remember of the revocations that were due. A grant that is not named was not due when it was last seen
 /// whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +25,29 @@ pub struct DueRevocations {
     pub due: BTreeMap<LedgerRow, DueRevocation>,
     /// When the revocations were decided that the guard counted and let through lately.
     pub counted: BTreeMap<LedgerRow, DateTime<Utc>>,
+    /// By the grant's row, how often a first look found it due lately.
+    pub first_looks: BTreeMap<LedgerRow, FirstLooks>,
+}
+
+/// How often a first look found a grant due lately. More than one means that a look after the one before said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstLooks {
+    /// How many there were before the newest.
+    pub before: u32,
+    /// When the newest was over.
+    pub newest: DateTime<Utc>,
+}
+
+impl FirstLooks {
+    /// Whether they still count.
+    pub fn count_at(self, at: DateTime<Utc>) -> bool {
+        at - self.newest < COUNTED_FOR
+    }
+
+    /// How long after the newest one a second look is due.
+    pub fn pause(self) -> TimeDelta {
+        (BETWEEN_LOOKS * 2_i32.pow(self.before.min(5))).min(LONGEST_PAUSE)
+    }
 }
 
 /// A grant that should go.
@@ -46,6 +75,12 @@ impl DueRevocations {
     /// Whether another look may let something go.
     pub fn awaits_a_look(&self) -> bool {
         self.due.values().any(|due| !due.held)
+    }
+
+    /// The first looks at a grant, after one more that was over at `at`.
+    pub fn one_more_first_look(&self, row: LedgerRow, at: DateTime<Utc>) -> FirstLooks {
+        let earlier = self.first_looks.get(&row).filter(|looks| looks.count_at(at));
+        FirstLooks { before: earlier.map_or(0, |looks| looks.before.saturating_add(1)), newest: at }
     }
 
     /// The grants that the guard holds, also those that ended meanwhile.

@@ -165,8 +165,8 @@ impl Finding {
     }
 
     /// Whether `known` already told of this. What is about stretches of time is new with each stretch.
-    pub fn is_among(&self, known: &[Self]) -> bool {
-        let same = known.iter().filter(|one| one.kind == self.kind && one.subject == self.subject);
+    pub fn is_among<'f>(&self, known: impl IntoIterator<Item = &'f Self>) -> bool {
+        let same = known.into_iter().filter(|one| one.kind == self.kind && one.subject == self.subject);
         let same: Vec<&Self> = same.collect();
         let told = |stretch: &Window| {
             same.iter().any(|one| one.stretches.iter().any(|other| other.overlaps(stretch)))

@@ -29,7 +29,7 @@ pub use self::{
     cause::Cause,
     certainty::Certainty,
     counts::PassCounts,
-    due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, SecondLook},
+    due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, SecondLook},
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{

@@ -107,11 +107,8 @@ impl Windows {
     pub fn missing_from(&self, window: Window) -> Vec<Window> {
         let mut gaps = Vec::new();
         let mut rest = Some(window);
-        for have in &self.0 {
+        for have in self.not_over_at(window.start()).iter().take_while(|have| have.start < window.end) {
             let Some(open) = rest else { break };
-            if !have.overlaps(&open) {
-                continue;
-            }
             gaps.extend(open.until(have.start()));
             rest = open.from(have.end());
         }
@@ -121,7 +118,22 @@ impl Windows {
 
     /// Whether all of `window` is in this set.
     pub fn cover(&self, window: Window) -> bool {
-        self.missing_from(window).is_empty()
+        self.first_overlapping(window)
+            .is_some_and(|have| have.start <= window.start && window.end <= have.end)
+    }
+
+    /// Whether `at` is in this set.
+    pub fn contain(&self, at: DateTime<Utc>) -> bool {
+        self.not_over_at(at).first().is_some_and(|have| have.contains(at))
+    }
+
+    /// The first stretch of this set that shares an instant with `window`.
+    pub fn first_overlapping(&self, window: Window) -> Option<Window> {
+        self.not_over_at(window.start).first().copied().filter(|have| have.start < window.end)
+    }
+
+    fn not_over_at(&self, at: DateTime<Utc>) -> &[Window] {
+        &self.0[self.0.partition_point(|have| have.end <= at)..]
     }
 }
 

@@ -123,22 +123,22 @@ fn concerned(
     schedules: &BTreeSet<ScheduleId>,
     policies: &BTreeSet<PolicyId>,
 ) -> BTreeSet<Mark> {
-    let linked = |schedule: Option<&ScheduleId>, policy: Option<&PolicyId>| {
-        links.iter().any(|(seen_schedule, seen_policy)| match (schedule, policy) {
-            (Some(schedule), None) => schedule == seen_schedule && policies.contains(seen_policy),
-            (None, Some(policy)) => policy == seen_policy && schedules.contains(seen_schedule),
-            _ => false,
-        })
-    };
+    let beside = |(_, policy): &&(ScheduleId, PolicyId)| policies.contains(policy);
+    let linked_schedules: BTreeSet<&ScheduleId> =
+        links.iter().filter(beside).map(|(schedule, _)| schedule).collect();
+    let beside = |(schedule, _): &&(ScheduleId, PolicyId)| schedules.contains(schedule);
+    let linked_policies: BTreeSet<&PolicyId> =
+        links.iter().filter(beside).map(|(_, policy)| policy).collect();
     let mut marks = BTreeSet::new();
     for rule in rules {
         match &rule.on_calls {
             OnCallSelector::Schedules(ids) => {
-                let concerned = ids.iter().filter(|id| schedules.contains(id) || linked(Some(id), None));
+                let concerned =
+                    ids.iter().filter(|id| schedules.contains(id) || linked_schedules.contains(id));
                 marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Schedule(id))));
             }
             OnCallSelector::Policies { ids, .. } => {
-                let concerned = ids.iter().filter(|id| policies.contains(id) || linked(None, Some(id)));
+                let concerned = ids.iter().filter(|id| policies.contains(id) || linked_policies.contains(id));
                 marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Policy(id))));
             }
         }

@@ -1,21 +1,19 @@
 //! From rules and observations to claims: what is certainly wanted, what is possibly wanted, and what could not be
 //! used or seen.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Settings, Wanted,
-    identity::{Identity, address, identify, pagerduty_address},
+    identity::{Identity, Person},
+    possible::{Possibilities, What, Who},
 };
 use crate::{
     model::{
-        AccountId, Asked, Cause, Email, FOREVER, Observed, OnCall, OwnGrant, Pair, Resource, ResourceId,
-        ResourceSelector, Rule, SkipReason, Skipped, Source, Subject, Unknown, UserId, Window, later,
+        Asked, Cause, Email, FOREVER, Observed, OnCall, OwnGrant, Pair, Resource, ResourceSelector, Rule,
+        SkipReason, Skipped, Source, Subject, Unknown, UserId, Window, later,
     },
     reconcile::world::{ResourceMatch, World},
 };
@@ -42,68 +40,6 @@ impl From<&Claim> for Wanted {
     }
 }
 
-/// Somebody may be entitled to something for a while: nothing is granted for it, and nothing it touches is revoked.
-#[derive(Clone, Debug)]
-struct Possibility {
-    who: Who,
-    what: What,
-    window: Window,
-}
-
-/// A person on call may still mean the grants that were made for the same PagerDuty user when PagerDuty told another
-/// address: a changed, missing or unusable one takes nothing away.
-#[derive(Clone, Debug)]
-struct Former {
-    /// The account that the present address leads to; its grants are judged by claims.
-    account: Option<AccountId>,
-    /// The address that PagerDuty tells now, if it tells one.
-    address: Option<String>,
-    whats: Rc<[What]>,
-    window: Window,
-}
-
-impl Former {
-    fn may_mean(&self, own: &OwnGrant, user: &UserId, window: Window) -> bool {
-        self.account.as_ref() != Some(&own.grant.account_id)
-            && self.window.overlaps(&window)
-            && own.causes.iter().any(|cause| cause.user == *user && !self.has_same_address(own, cause))
-            && self.whats.iter().any(|what| what.may_mean(own))
-    }
-
-    /// Whether PagerDuty's answer is what it was, so that only `accounts.aliases` can have changed.
-    fn has_same_address(&self, own: &OwnGrant, cause: &Cause) -> bool {
-        let before = cause.address.as_deref().unwrap_or(own.grant.email.as_str());
-        self.address.as_deref().is_some_and(|now| now.eq_ignore_ascii_case(before))
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Who {
-    Anyone,
-    Email(Email),
-    Account(AccountId),
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    Anything,
-    Named(String),
-    Resource(ResourceId),
-    /// Whatever this rule gave access to.
-    GivenBy(String),
-}
-
-impl What {
-    fn may_mean(&self, own: &OwnGrant) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::Named(name) => *name == own.grant.resource,
-            Self::Resource(id) => *id == own.grant.resource_id,
-            Self::GivenBy(rule) => own.causes.iter().any(|cause| cause.rule == *rule),
-        }
-    }
-}
-
 /// What a rule gives access to.
 #[derive(Default)]
 struct Resources {
@@ -126,22 +62,26 @@ type Concerned = (BTreeSet<String>, Option<DateTime<Utc>>);
 #[derive(Default)]
 pub(super) struct Claims {
     pub(super) certain: Vec<Claim>,
-    possible: Vec<Possibility>,
-    former: BTreeMap<UserId, Vec<Former>>,
+    pub(super) possible: Possibilities,
     skipped: BTreeMap<(Subject, SkipReason), Concerned>,
     pub(super) unknown: BTreeSet<Unknown>,
     pub(super) on_calls: usize,
     /// Under which address everyone on call counts, by rule and PagerDuty user.
-    addresses: BTreeMap<(String, UserId), Email>,
+    addresses: BTreeMap<String, BTreeMap<UserId, Email>>,
+    /// When the next window begins or ends that is wanted, certainly or possibly.
+    pub(super) next_boundary: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
 }
 
 impl Claims {
     pub(super) fn gather(now: DateTime<Utc>, settings: &Settings, world: &World) -> Self {
-        let mut claims = Self::default();
+        let mut claims = Self { now, ..Self::default() };
+        let mut people: BTreeMap<&UserId, Person> = BTreeMap::new();
         let mut counted: BTreeSet<(&Source, &OnCall)> = BTreeSet::new();
         for rule in &settings.rules {
             let resources = claims.resources_of(rule, world);
-            let whats: Rc<[What]> = resources.all().into();
+            let whats = resources.all();
+            let mut addresses: BTreeMap<UserId, Email> = BTreeMap::new();
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
                     if let Some(Observed::Unknown(error)) = world.on_calls.get(&source) {
@@ -158,21 +98,21 @@ impl Claims {
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     let Some(window) = window_of(now, settings.horizon, rule, on_call) else { continue };
                     counted.insert((source, on_call));
-                    if let Some(address) = address(settings, world, &on_call.user) {
-                        claims.addresses.insert((rule.name.clone(), on_call.user.clone()), address);
+                    let person = people
+                        .entry(&on_call.user)
+                        .or_insert_with(|| Person::of(settings, world, &on_call.user));
+                    if let Some(address) =
+                        person.address.as_ref().filter(|_| !addresses.contains_key(&on_call.user))
+                    {
+                        addresses.insert(on_call.user.clone(), address.clone());
                     }
-                    let identity = identify(settings, world, &on_call.user);
-                    let address = pagerduty_address(world, &on_call.user);
-                    let former = Former {
-                        account: identity.account().cloned(),
-                        address: address.clone(),
-                        whats: Rc::clone(&whats),
-                        window,
-                    };
-                    claims.former.entry(on_call.user.clone()).or_default().push(former);
-                    claims.add(identity, &resources, window, rule, &cause(rule, source, on_call, address));
+                    let known = (person.identity.account(), person.pagerduty_address.as_ref());
+                    claims.possible.add_former(&on_call.user, known, &whats, window);
+                    let cause = cause(rule, source, on_call, person.pagerduty_address.clone());
+                    claims.add(&person.identity, &resources, window, rule, &cause);
                 }
             }
+            claims.addresses.insert(rule.name.clone(), addresses);
         }
         // The first claim names the grant, so the order of rules and answers must not matter.
         claims.certain.sort();
@@ -181,11 +121,21 @@ impl Claims {
     }
 
     /// Adds what one on-call leads to: claims, or possibilities where it is not known who or what is meant.
-    fn add(&mut self, identity: Identity, resources: &Resources, window: Window, rule: &Rule, cause: &Cause) {
+    fn add(
+        &mut self,
+        identity: &Identity,
+        resources: &Resources,
+        window: Window,
+        rule: &Rule,
+        cause: &Cause,
+    ) {
         let first_shift = cause.shift_start;
         match identity {
             Identity::Account(account, email) => {
                 self.suspect(&Who::Account(account.clone()), &resources.suspected, window);
+                if !resources.found.is_empty() {
+                    self.note_boundaries(window);
+                }
                 self.certain.extend(resources.found.iter().map(|resource| Claim {
                     pair: Pair { account: account.clone(), resource: resource.id.clone() },
                     resource: resource.name.clone(),
@@ -197,55 +147,28 @@ impl Claims {
             Identity::Suspended(account, email) => {
                 let subject = Subject::Email(email.to_string());
                 self.skip(subject, SkipReason::AccountSuspended, rule, first_shift);
-                self.suspect(&Who::Account(account), &resources.all(), window);
+                self.suspect(&Who::Account(account.clone()), &resources.all(), window);
             }
             Identity::Skipped(subject, reason, email) => {
-                self.skip(subject, reason, rule, first_shift);
+                self.skip(subject.clone(), *reason, rule, first_shift);
                 if let Some(email) = email {
-                    self.suspect(&Who::Email(email), &resources.all(), window);
+                    self.suspect(&Who::Email(email.clone()), &resources.all(), window);
                 }
             }
             Identity::Unknown(about, error, email) => {
-                self.unknown.insert(Unknown { about, error });
-                self.suspect(&email.map_or(Who::Anyone, Who::Email), &resources.all(), window);
+                self.unknown.insert(Unknown { about: about.clone(), error: error.clone() });
+                let who = email.clone().map_or(Who::Anyone, Who::Email);
+                self.suspect(&who, &resources.all(), window);
             }
         }
-    }
-
-    /// Whether somebody may be entitled to a part of our grant that lies in `window`.
-    pub(super) fn may_want(&self, own: &OwnGrant, window: Window) -> bool {
-        let is_possible = self.possible.iter().any(|possible| {
-            possible.window.overlaps(&window)
-                && match &possible.who {
-                    Who::Anyone => true,
-                    Who::Email(email) => *email == own.grant.email,
-                    Who::Account(id) => *id == own.grant.account_id,
-                }
-                && possible.what.may_mean(own)
-        });
-        is_possible
-            || own.causes.iter().any(|cause| {
-                let former = self.former.get(&cause.user).into_iter().flatten();
-                former.into_iter().any(|former| former.may_mean(own, &cause.user, window))
-            })
     }
 
     /// Whether somebody for whom this grant was made is on call for the same rule, but counts under another address.
     pub(super) fn has_other_address(&self, own: &OwnGrant) -> bool {
         own.causes.iter().any(|cause| {
-            let address = self.addresses.get(&(cause.rule.clone(), cause.user.clone()));
+            let address = self.addresses.get(&cause.rule).and_then(|addresses| addresses.get(&cause.user));
             address.is_some_and(|address| *address != own.grant.email)
         })
-    }
-
-    /// The instants after `now` at which a wanted window starts or ends.
-    pub(super) fn boundaries(&self, now: DateTime<Utc>) -> BTreeSet<DateTime<Utc>> {
-        let windows = self.certain.iter().map(|claim| claim.window);
-        let windows = windows.chain(self.possible.iter().map(|possible| possible.window));
-        windows
-            .flat_map(|window| [window.start(), window.end()])
-            .filter(|at| *at > now && *at < FOREVER)
-            .collect()
     }
 
     pub(super) fn skipped(&self) -> Vec<Skipped> {
@@ -297,9 +220,17 @@ impl Claims {
 
     /// Notes that somebody may be entitled to something.
     fn suspect(&mut self, who: &Who, whats: &[What], window: Window) {
-        let possibilities =
-            whats.iter().map(|what| Possibility { who: who.clone(), what: what.clone(), window });
-        self.possible.extend(possibilities);
+        if !whats.is_empty() {
+            self.note_boundaries(window);
+        }
+        for what in whats {
+            self.possible.add(who, what, window);
+        }
+    }
+
+    fn note_boundaries(&mut self, window: Window) {
+        let ahead = [window.start(), window.end()].into_iter().filter(|at| *at > self.now && *at < FOREVER);
+        self.next_boundary = ahead.chain(self.next_boundary).min();
     }
 
     fn skip(&mut self, subject: Subject, reason: SkipReason, rule: &Rule, shift: Option<DateTime<Utc>>) {

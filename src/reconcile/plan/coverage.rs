@@ -1,6 +1,6 @@
 //! The decision about one account and one resource: which of our grants stay, which go, and what is missing.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -34,16 +34,16 @@ pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> D
 }
 
 fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_long: TooLong) -> Decision {
-    let wanted = facts.wanted();
+    let wanted = &facts.wanted;
     let stays = |own: &OwnGrant| retained.contains(&own.row);
-    let (mut kept, mut revoke) = keep_or_revoke(facts, &wanted, stays, too_long);
-    let (mut missing, mut look_again) = missing(facts, &wanted, &kept);
+    let (mut kept, mut revoke) = keep_or_revoke(facts, wanted, stays, too_long);
+    let (mut missing, mut look_again) = missing(facts, wanted, &kept);
     if facts.second_grant == SecondGrant::Refused
         && !kept.iter().any(|own| stays(own))
-        && second_grant::make_way(facts, &kept, &wanted, &missing)
+        && second_grant::make_way(facts, &kept, wanted, &missing)
     {
         revoke.extend(kept.drain(..).map(|own| revocation(own, RevocationReason::InTheWay)));
-        (missing, look_again) = self::missing(facts, &wanted, &kept);
+        (missing, look_again) = self::missing(facts, wanted, &kept);
     }
     let (create, deferred) = second_grant::create_or_defer(facts, missing, &kept);
     if !deferred.is_empty() {
@@ -79,11 +79,8 @@ fn keep_or_revoke<'a>(
             Some(_) | None => kept.push(own),
         }
     }
-    let certain: Vec<&OwnGrant> = kept
-        .iter()
-        .copied()
-        .filter(|own| facts.in_view(own).is_some_and(|in_view| wanted.cover(in_view)))
-        .collect();
+    let is_certain = |own: &&OwnGrant| facts.in_view(own).is_some_and(|in_view| wanted.cover(in_view));
+    let certain = Containers::new(facts.now, kept.iter().copied().filter(is_certain));
     kept.retain(|own| {
         let duplicate = !stays(own) && is_duplicate(facts, own, &certain);
         if duplicate {
@@ -98,11 +95,10 @@ fn keep_or_revoke<'a>(
 /// known or suspected to want.
 fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows) -> Option<RevocationReason> {
     let in_view = facts.in_view(own)?;
-    let excess = wanted.missing_from(in_view);
-    if excess.is_empty() || facts.may_be_wanted(own, in_view) {
+    if wanted.cover(in_view) || facts.may_be_wanted(own, in_view) {
         return None;
     }
-    let useful = excess != [in_view];
+    let useful = wanted.first_overlapping(in_view).is_some();
     // While strongDM refuses this pair, what the grant rightly covers could not be granted again.
     if useful && facts.refused_until.is_some() {
         return None;
@@ -116,14 +112,45 @@ fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows) -> 
 
 /// Whether coverage stays the same without this grant, because a grant that certainly stays contains it; of
 /// equal ones the oldest stays.
-fn is_duplicate(facts: &PairFacts<'_>, own: &OwnGrant, certain: &[&OwnGrant]) -> bool {
-    let rest = |own: &OwnGrant| own.grant.window.from(facts.now);
-    let contained = certain.iter().any(|other| match (rest(other), rest(own)) {
-        (Some(outer), Some(inner)) if outer == inner => other.row < own.row,
-        (Some(outer), Some(inner)) => outer.start() <= inner.start() && inner.end() <= outer.end(),
-        _ => false,
-    });
-    contained && facts.in_view(own).is_some_and(|in_view| !facts.may_be_wanted(own, in_view))
+fn is_duplicate(facts: &PairFacts<'_>, own: &OwnGrant, certain: &Containers) -> bool {
+    certain.contain(facts.now, own)
+        && facts.in_view(own).is_some_and(|in_view| !facts.may_be_wanted(own, in_view))
+}
+
+/// Grants in such an order that one that contains another comes before it.
+struct Containers {
+    order: Vec<Place>,
+    /// The last end of all grants up to this place.
+    last_ends: Vec<DateTime<Utc>>,
+}
+
+/// By start, the longest first, then by age.
+type Place = (DateTime<Utc>, Reverse<DateTime<Utc>>, LedgerRow);
+
+impl Containers {
+    fn new<'g>(now: DateTime<Utc>, grants: impl Iterator<Item = &'g OwnGrant>) -> Self {
+        let mut order: Vec<Place> = grants.filter_map(|own| Self::place(now, own)).collect();
+        order.sort_unstable();
+        let mut last = now;
+        let ends = order.iter().map(|(_, Reverse(end), _)| {
+            last = last.max(*end);
+            last
+        });
+        Self { last_ends: ends.collect(), order }
+    }
+
+    /// Whether one of them, and not this grant itself, gives all the access that this one still gives.
+    fn contain(&self, now: DateTime<Utc>, own: &OwnGrant) -> bool {
+        let Some(place) = Self::place(now, own) else { return false };
+        let before = self.order.partition_point(|other| *other < place);
+        let Reverse(end) = place.1;
+        before.checked_sub(1).is_some_and(|last| self.last_ends[last] >= end)
+    }
+
+    fn place(now: DateTime<Utc>, own: &OwnGrant) -> Option<Place> {
+        let rest = own.grant.window.from(now)?;
+        Some((rest.start(), Reverse(rest.end()), own.row))
+    }
 }
 
 /// What is wanted and not covered by `kept`, and when a rolling grant is to be renewed.
@@ -136,7 +163,7 @@ fn missing(
     let covered: Windows = kept.iter().map(|own| own.grant.window).collect();
     let (mut missing, mut renew_at) = (Vec::new(), None);
     // Shifts that end are granted whole at once, also where an on-call without an end goes on after them.
-    let ends = facts.claims.iter().map(|claim| claim.window.end()).filter(|end| *end < FOREVER);
+    let ends = facts.claims.iter().map(|(window, _)| window.end()).filter(|end| *end < FOREVER);
     let last_end = ends.max().unwrap_or(now);
     for window in wanted.iter() {
         if window.end() < FOREVER {

@@ -1,7 +1,7 @@
 //! The decision about everything: claims, then each account and resource by itself, then a review of what would be
 //! revoked.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -28,18 +28,19 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
     let now = now.trunc_subsecs(0);
     let claims = Claims::gather(now, settings, world);
     let pairs = pairs::gather(now, settings.horizon, world, &claims);
-    let due = decide(&pairs, &BTreeSet::new());
+    let due: Vec<Decision> = pairs.iter().map(|facts| coverage::decide(facts, &BTreeSet::new())).collect();
     let review = review(exactly, settings, world, &pairs, &due, released);
     let decisions = retain(exactly, &pairs, due, &review);
 
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
     plan.wanted = claims.certain.iter().map(Wanted::from).collect();
-    let mut wakes = claims.boundaries(now);
+    let mut wake = claims.next_boundary;
     for (pair, mut decision) in pairs.iter().zip(decisions) {
         for revocation in &mut decision.revoke {
             revocation.released = review.released;
         }
-        add(&mut plan, &mut wakes, pair, decision);
+        let wakes = add(&mut plan, pair, decision);
+        wake = wakes.into_iter().filter(|wake| *wake > now && *wake < FOREVER).chain(wake).min();
     }
     plan.pairs.sort_by_key(|writes| writes.urgency);
     let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {
@@ -51,30 +52,38 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
     plan.unchanged -= plan.held.len() + plan.awaiting.len();
     (plan.second_look, plan.due) = (review.second_look, review.due);
     plan.unknown = claims.unknown.into_iter().collect();
-    plan.next_wake = wakes.into_iter().find(|wake| *wake > now && *wake < FOREVER);
+    plan.next_wake = wake;
     plan
-}
-
-fn decide(pairs: &[PairFacts<'_>], retained: &BTreeSet<LedgerRow>) -> Vec<Decision> {
-    pairs.iter().map(|pair| coverage::decide(pair, retained)).collect()
 }
 
 /// Decides again with everything left in place that may not go yet. What stays may make other grants of its pair
 /// superfluous, which takes looks of its own, so they stay, too.
-fn retain(now: DateTime<Utc>, pairs: &[PairFacts<'_>], due: Vec<Decision>, review: &Review) -> Vec<Decision> {
+fn retain(
+    now: DateTime<Utc>,
+    pairs: &[PairFacts<'_>],
+    mut due: Vec<Decision>,
+    review: &Review,
+) -> Vec<Decision> {
     let mut retained: BTreeSet<LedgerRow> = review.held.union(&review.awaiting).copied().collect();
     if retained.is_empty() {
         return due;
     }
     let reviewed: BTreeSet<LedgerRow> = rows(&due, |_| true);
-    loop {
-        let decisions = decide(pairs, &retained);
-        let new = rows(&decisions, |due| !reviewed.contains(&due.row) && needs_second_look(now, due));
-        if new.is_empty() {
-            return decisions;
+    for (facts, decision) in pairs.iter().zip(&mut due) {
+        if !facts.ours.iter().any(|own| retained.contains(&own.row)) {
+            continue;
         }
-        retained.extend(new);
+        loop {
+            *decision = coverage::decide(facts, &retained);
+            let is_new = |due: &Revocation| !reviewed.contains(&due.row) && needs_second_look(now, due);
+            let new = rows(slice::from_ref(decision), is_new);
+            if new.is_empty() {
+                break;
+            }
+            retained.extend(new);
+        }
     }
+    due
 }
 
 fn rows(decisions: &[Decision], which: impl Fn(&Revocation) -> bool) -> BTreeSet<LedgerRow> {
@@ -91,15 +100,14 @@ fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
     others.chain(review.held.iter().copied()).collect()
 }
 
-/// Adds the decision about one pair to the plan, and the instants at which it may change by itself to `wakes`.
-fn add(plan: &mut Plan, wakes: &mut BTreeSet<DateTime<Utc>>, facts: &PairFacts<'_>, decision: Decision) {
+/// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself.
+fn add(plan: &mut Plan, facts: &PairFacts<'_>, decision: Decision) -> Vec<DateTime<Utc>> {
     let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
     let pair = &facts.pair;
     if facts.unsettled {
         plan.unsettled.push(pair.clone());
     }
-    wakes.extend(deferred.iter().filter_map(|deferred| deferred.until));
-    wakes.extend(look_again);
+    let wakes = deferred.iter().filter_map(|deferred| deferred.until).chain(look_again).collect();
     plan.unchanged += kept;
     plan.relabelled.extend(relabelled);
     plan.deferred.extend(deferred);
@@ -111,4 +119,5 @@ fn add(plan: &mut Plan, wakes: &mut BTreeSet<DateTime<Utc>>, facts: &PairFacts<'
         creations.chain(revocations).collect()
     };
     plan.pairs.extend(urgency::split(facts.now, pair, actions, facts.second_grant));
+    wakes
 }

@@ -1,5 +1,7 @@
 //! What would come of a plan, for whoever only wants to see it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::{Action, Plan, Released, Settings, plan};
@@ -19,10 +21,8 @@ pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, re
         .map(LedgerRow::from);
     let made: Vec<OwnGrant> =
         rows.zip(first.actions()).filter_map(|(row, action)| made(row, action)).collect();
-    let gone = |own: &OwnGrant| {
-        first.actions().any(|action| matches!(action, Action::Revoke(due) if due.row == own.row))
-    };
-    world.recorded.ledger.retain(|own| !gone(own));
+    let gone: BTreeSet<LedgerRow> = first.actions().filter_map(revoked).collect();
+    world.recorded.ledger.retain(|own| !gone.contains(&own.row));
     let unchanged_more = made.len();
     world.recorded.ledger.extend(made);
     world.recorded.due = first.due.clone();
@@ -46,5 +46,12 @@ fn made(row: LedgerRow, action: &Action) -> Option<OwnGrant> {
             Some(OwnGrant { row, grant, causes: new.causes.clone() })
         }
         Action::Revoke(_) => None,
+    }
+}
+
+fn revoked(action: &Action) -> Option<LedgerRow> {
+    match action {
+        Action::Create(_) => None,
+        Action::Revoke(revocation) => Some(revocation.row),
     }
 }

@@ -27,22 +27,28 @@ impl Identity {
     }
 }
 
-/// The address that PagerDuty tells of a user.
-pub(super) fn pagerduty_address(world: &World, user: &UserId) -> Option<String> {
-    match world.people.get(user) {
-        Some(Observed::Known(raw)) => raw.clone(),
-        Some(Observed::Unknown(_)) | None => None,
+/// A PagerDuty user, as far as somebody could say who that is.
+pub(super) struct Person {
+    pub(super) identity: Identity,
+    /// The address that PagerDuty tells.
+    pub(super) pagerduty_address: Option<String>,
+    /// The strongDM address under which the user counts, as far as PagerDuty told a usable one.
+    pub(super) address: Option<Email>,
+}
+
+impl Person {
+    pub(super) fn of(settings: &Settings, world: &World, user: &UserId) -> Self {
+        let pagerduty_address = match world.people.get(user) {
+            Some(Observed::Known(raw)) => raw.clone(),
+            Some(Observed::Unknown(_)) | None => None,
+        };
+        let address = pagerduty_address.as_deref().and_then(|raw| settings.aliases.account_email(raw).ok());
+        Self { identity: identify(settings, world, user), pagerduty_address, address }
     }
 }
 
-/// The strongDM address under which a PagerDuty user counts, as far as PagerDuty told a usable one.
-pub(super) fn address(settings: &Settings, world: &World, user: &UserId) -> Option<Email> {
-    let Some(Observed::Known(Some(raw))) = world.people.get(user) else { return None };
-    settings.aliases.account_email(raw).ok()
-}
-
 /// Finds the account of a PagerDuty user by the address of both.
-pub(super) fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
+fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
     let unknown_user = |error: Fault| Identity::Unknown(Asked::User(user.clone()), error, None);
     let raw = match world.people.get(user) {
         Some(Observed::Known(Some(raw))) => raw,

@@ -26,9 +26,11 @@ mod describe;
 mod foresee;
 mod identity;
 mod pairs;
+mod possible;
 mod review;
 mod second_grant;
 mod settings;
+mod timeline;
 mod urgency;
 
 pub(crate) use self::{
@@ -44,4 +46,4 @@ mod properties;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

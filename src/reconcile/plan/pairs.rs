@@ -1,19 +1,20 @@
 //! What is known of one account and one resource, and what is decided about it: claims, our grants, other people's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Deferred, Revocation,
     claims::{Claim, Claims},
+    timeline::Timeline,
 };
 use crate::{
     model::{
-        Altered, Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window,
-        Windows, later,
+        Altered, Cause, Email, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
+        later,
     },
-    reconcile::world::World,
+    reconcile::world::{Recorded, World},
 };
 
 /// Everything that is known of one account and one resource.
@@ -23,11 +24,13 @@ pub(super) struct PairFacts<'a> {
     /// The resource's name.
     resource: &'a str,
     /// Who is certainly entitled to it, and why.
-    pub(super) claims: Vec<&'a Claim>,
+    pub(super) claims: Timeline<&'a Cause>,
+    /// The same as one set of instants.
+    pub(super) wanted: Windows,
     /// Our grants that have not ended, by window, then age.
     pub(super) ours: Vec<&'a OwnGrant>,
-    /// Other people's grants that have not ended, by window.
-    pub(super) foreign: Vec<&'a ForeignGrant>,
+    /// The windows of other people's grants that have not ended.
+    pub(super) foreign: Vec<Window>,
     /// An earlier write to the pair has an unknown outcome.
     pub(super) unsettled: bool,
     /// strongDM refuses grants for this pair, and will not be asked again before.
@@ -63,51 +66,73 @@ pub(super) fn gather<'a>(
     world: &'a World,
     all_claims: &'a Claims,
 ) -> Vec<PairFacts<'a>> {
-    let facts = |pair: &Pair, email: &'a Email, resource: &'a str| {
-        let refusals = world.recorded.refusals.iter().filter(|refusal| refusal.pair == *pair);
+    let mut pairs: BTreeMap<Pair, Found<'a>> = BTreeMap::new();
+    for claim in &all_claims.certain {
+        let Claim { pair, resource, email, window, cause } = claim;
+        let of_pair = pairs.entry(pair.clone()).or_insert_with(|| Found::new(email, resource));
+        of_pair.claims.push((*window, cause));
+    }
+    let Recorded { ledger, foreign, unsettled, refusals, altered, .. } = &world.recorded;
+    for own in ledger.iter().filter(|own| own.grant.window.end() > now) {
+        let Grant { resource, email, .. } = &own.grant;
+        let of_pair = pairs.entry(own.grant.pair()).or_insert_with(|| Found::new(email, resource));
+        of_pair.ours.push(own);
+    }
+    for foreign in foreign.iter().filter(|foreign| foreign.window.end() > now) {
+        if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
+            of_pair.foreign.push(foreign.window);
+        }
+    }
+    for refusal in refusals.iter().filter(|refusal| refusal.until > now) {
+        if let Some(of_pair) = pairs.get_mut(&refusal.pair) {
+            of_pair.refused_until = of_pair.refused_until.max(Some(refusal.until));
+        }
+    }
+    for altered in altered.iter().filter(|altered| altered.until > now) {
+        if let Some(of_pair) = pairs.get_mut(&altered.pair) {
+            of_pair.altered.push(altered);
+        }
+    }
+    let unsettled: BTreeSet<&Pair> = unsettled.iter().collect();
+    let facts = pairs.into_iter().map(|(pair, found)| {
+        let Found { email, resource, claims, mut ours, foreign, refused_until, altered } = found;
+        ours.sort_by_key(|own| (own.grant.window, own.row));
         PairFacts {
-            pair: pair.clone(),
             email,
             resource,
-            claims: Vec::new(),
-            ours: Vec::new(),
-            foreign: Vec::new(),
-            unsettled: world.recorded.unsettled.contains(pair),
-            refused_until: refusals.map(|refusal| refusal.until).filter(|until| *until > now).max(),
-            altered: Vec::new(),
+            wanted: claims.iter().map(|(window, _)| *window).collect(),
+            claims: Timeline::new(claims),
+            ours,
+            foreign,
+            unsettled: unsettled.contains(&pair),
+            pair,
+            refused_until,
+            altered,
             second_grant: world.recorded.second_grant,
             all_claims,
             now,
             horizon,
         }
-    };
-    let mut pairs: BTreeMap<Pair, PairFacts<'a>> = BTreeMap::new();
-    for claim in &all_claims.certain {
-        let Claim { pair, resource, email, window: _, cause: _ } = claim;
-        let of_pair = pairs.entry(pair.clone()).or_insert_with_key(|pair| facts(pair, email, resource));
-        of_pair.claims.push(claim);
+    });
+    facts.collect()
+}
+
+/// What was found of one pair so far.
+struct Found<'a> {
+    email: &'a Email,
+    resource: &'a str,
+    claims: Vec<(Window, &'a Cause)>,
+    ours: Vec<&'a OwnGrant>,
+    foreign: Vec<Window>,
+    refused_until: Option<DateTime<Utc>>,
+    altered: Vec<&'a Altered>,
+}
+
+impl<'a> Found<'a> {
+    fn new(email: &'a Email, resource: &'a str) -> Self {
+        let (claims, ours, foreign, altered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { email, resource, claims, ours, foreign, refused_until: None, altered }
     }
-    for own in world.recorded.ledger.iter().filter(|own| own.grant.window.end() > now) {
-        let Grant { resource, email, .. } = &own.grant;
-        let of_pair = pairs.entry(own.grant.pair()).or_insert_with_key(|pair| facts(pair, email, resource));
-        of_pair.ours.push(own);
-    }
-    for foreign in world.recorded.foreign.iter().filter(|foreign| foreign.window.end() > now) {
-        if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
-            of_pair.foreign.push(foreign);
-        }
-    }
-    for altered in world.recorded.altered.iter().filter(|altered| altered.until > now) {
-        if let Some(of_pair) = pairs.get_mut(&altered.pair) {
-            of_pair.altered.push(altered);
-        }
-    }
-    let mut pairs: Vec<PairFacts<'a>> = pairs.into_values().collect();
-    for facts in &mut pairs {
-        facts.ours.sort_by_key(|own| (own.grant.window, own.row));
-        facts.foreign.sort_by_key(|foreign| foreign.window);
-    }
-    pairs
 }
 
 impl PairFacts<'_> {
@@ -116,18 +141,13 @@ impl PairFacts<'_> {
         own.grant.window.from(self.now)?.until(later(self.now, self.horizon))
     }
 
-    /// What is certainly wanted.
-    pub(super) fn wanted(&self) -> Windows {
-        self.claims.iter().map(|claim| claim.window).collect()
-    }
-
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`, although nobody certainly is.
     pub(super) fn may_be_wanted(&self, own: &OwnGrant, window: Window) -> bool {
-        self.all_claims.may_want(own, window)
+        self.all_claims.possible.touch(own, window)
     }
 
     pub(super) fn new_grant(&self, window: Window) -> NewGrant {
-        let causes = self.causes(window);
+        let causes: Vec<Cause> = self.causes(window).into_iter().cloned().collect();
         let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
         rules.dedup();
         let grant = Grant {
@@ -145,12 +165,12 @@ impl PairFacts<'_> {
     /// The new attribution of a grant that stays, if it changed. One that nobody is known to want keeps its own.
     pub(super) fn relabel(&self, own: &OwnGrant) -> Option<(LedgerRow, Vec<Cause>)> {
         let causes = self.causes(own.grant.window.from(self.now)?);
-        (!causes.is_empty() && causes != own.causes).then_some((own.row, causes))
+        let is_new = !causes.is_empty() && !causes.iter().copied().eq(&own.causes);
+        is_new.then(|| (own.row, causes.into_iter().cloned().collect()))
     }
 
-    fn causes(&self, window: Window) -> Vec<Cause> {
-        let claims = self.claims.iter().filter(|claim| claim.window.overlaps(&window));
-        let mut causes: Vec<Cause> = claims.map(|claim| claim.cause.clone()).collect();
+    fn causes(&self, window: Window) -> Vec<&Cause> {
+        let mut causes: Vec<&Cause> = self.claims.overlapping(window).into_iter().copied().collect();
         causes.sort();
         causes.dedup();
         causes

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     model::{
-        BETWEEN_LOOKS, DueRevocation, DueRevocations, LedgerRow, OwnGrant, ResourceId, Rule, SecondLook,
-        Source, Window, Windows, later,
+        BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, LedgerRow, OwnGrant, ResourceId, Rule,
+        SecondLook, Source, Window, Windows, later,
     },
     reconcile::world::World,
 };
@@ -48,6 +48,7 @@ struct Due<'d> {
     lost: Vec<Window>,
     /// Since when all looks agree.
     since: DateTime<Utc>,
+    first_looks: FirstLooks,
     is_agreed: bool,
     was_held: bool,
     /// The guard counts it: access goes now or soon, and nobody takes the place.
@@ -98,11 +99,14 @@ fn find_due<'p>(
         decisions.iter().flat_map(|decision| &decision.revoke).map(|revocation| revocation.row).collect();
     let places = places(pairs, &going);
     let mut due = Vec::new();
-    for (facts, decision) in pairs.iter().zip(decisions) {
-        let wanted = facts.wanted();
+    for (facts, decision) in pairs.iter().zip(decisions).filter(|(_, decision)| !decision.revoke.is_empty()) {
+        let stays = facts.ours.iter().filter(|own| !going.contains(&own.row)).map(|own| own.grant.window);
+        let stays: Windows = stays.chain(facts.wanted.iter().copied()).collect();
+        let ours: BTreeMap<LedgerRow, &OwnGrant> = facts.ours.iter().map(|own| (own.row, *own)).collect();
         for revocation in decision.revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
-            let Some(own) = facts.ours.iter().find(|own| own.row == revocation.row) else { continue };
-            let lost = lost(facts, own, &wanted, &going);
+            let Some(own) = ours.get(&revocation.row).copied() else { continue };
+            // What is neither wanted nor in another grant of the pair that stays.
+            let lost = facts.in_view(own).map(|in_view| stays.missing_from(in_view)).unwrap_or_default();
             let before = world.recorded.due.due.get(&own.row);
             let is_handed_over = places
                 .get(&own.grant.resource_id)
@@ -110,26 +114,25 @@ fn find_due<'p>(
             let lost = to_the_end(facts, own, lost);
             let agreed = before.filter(|before| agrees(before, &lost));
             let since = agreed.map_or(world.seen_at.max(world.asked_at), |before| before.since);
+            let known = &world.recorded.due;
+            let first_looks = match known.first_looks.get(&own.row).filter(|_| agreed.is_some()) {
+                Some(first_looks) => *first_looks,
+                None => known.one_more_first_look(own.row, since),
+            };
             due.push(Due {
                 own,
                 since,
+                first_looks,
                 is_agreed: agreed.is_some() && world.asked_at - since >= BETWEEN_LOOKS,
                 was_held: before.is_some_and(|before| before.held),
                 counts: own.grant.window.start() <= later(now, SOON)
                     && !is_handed_over
-                    && !is_replaced(now, revocation, &wanted),
+                    && !is_replaced(now, revocation, &facts.wanted),
                 lost,
             });
         }
     }
     due
-}
-
-/// The access that goes with a grant: what of it is neither wanted nor in another grant of the pair that stays.
-fn lost(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows, going: &BTreeSet<LedgerRow>) -> Vec<Window> {
-    let others = facts.ours.iter().filter(|other| other.row != own.row && !going.contains(&other.row));
-    let stays: Windows = others.map(|other| other.grant.window).chain(wanted.iter().copied()).collect();
-    facts.in_view(own).map(|in_view| stays.missing_from(in_view)).unwrap_or_default()
 }
 
 /// When somebody has access to a resource by grants that stay.
@@ -165,7 +168,7 @@ fn is_replaced(now: DateTime<Utc>, revocation: &Revocation, wanted: &Windows) ->
         RevocationReason::Duplicate | RevocationReason::InTheWay => true,
         RevocationReason::TooLong => {
             let in_force = revocation.grant.window.contains(now);
-            !in_force || wanted.iter().any(|window| window.contains(now))
+            !in_force || wanted.contain(now)
         }
         RevocationReason::NotWanted | RevocationReason::OtherAddress => false,
     }
@@ -207,7 +210,7 @@ fn guard(
 
 /// The revocations that counted within the last minute, beside those that count because they are held.
 fn lately(now: DateTime<Utc>, world: &World) -> impl Iterator<Item = (LedgerRow, DateTime<Utc>)> {
-    let DueRevocations { due, counted } = &world.recorded.due;
+    let DueRevocations { due, counted, first_looks: _ } = &world.recorded.due;
     let counted = counted.iter().map(|(row, at)| (*row, *at));
     counted.filter(move |(row, at)| now - *at < COUNTED_FOR && !due.get(row).is_some_and(|due| due.held))
 }
@@ -217,8 +220,8 @@ fn wanted(pairs: &[PairFacts<'_>]) -> BTreeSet<LedgerRow> {
     let settled = pairs.iter().filter(|facts| !facts.unsettled);
     settled
         .flat_map(|facts| {
-            let wanted = facts.wanted();
-            let is_wanted = move |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| wanted.cover(view));
+            let is_wanted =
+                move |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| facts.wanted.cover(view));
             facts.ours.iter().copied().filter(is_wanted).map(|own| own.row)
         })
         .collect()
@@ -227,7 +230,10 @@ fn wanted(pairs: &[PairFacts<'_>]) -> BTreeSet<LedgerRow> {
 /// When what awaits a second look can have one, and where.
 fn second_look(settings: &Settings, due: &[Due<'_>], awaiting: &BTreeSet<LedgerRow>) -> Option<SecondLook> {
     let awaiting: Vec<&Due<'_>> = due.iter().filter(|due| awaiting.contains(&due.own.row)).collect();
-    let at = awaiting.iter().map(|due| later(due.since, BETWEEN_LOOKS)).max()?;
+    let due_at = |due: &&Due<'_>| later(due.since, due.first_looks.pause());
+    let first = awaiting.iter().map(due_at).min()?;
+    // One look does for all that are due at about that time; who waits for longer holds up nobody.
+    let at = awaiting.iter().map(due_at).filter(|at| *at - first < BETWEEN_LOOKS).max()?;
     let named: BTreeSet<Source> = settings.rules.iter().flat_map(Rule::sources).collect();
     let mut sources = BTreeSet::new();
     for due in awaiting {
@@ -251,8 +257,13 @@ fn remember(
     verdict: Verdict,
 ) -> DueRevocations {
     let live: BTreeSet<LedgerRow> = world.recorded.ledger.iter().map(|own| own.row).collect();
-    let mut after =
-        DueRevocations { due: world.recorded.due.due.clone(), counted: lately(now, world).collect() };
+    let DueRevocations { due: before, counted: _, first_looks } = &world.recorded.due;
+    let first_looks = first_looks.iter().filter(|(row, looks)| live.contains(row) && looks.count_at(now));
+    let mut after = DueRevocations {
+        due: before.clone(),
+        counted: lately(now, world).collect(),
+        first_looks: first_looks.map(|(row, looks)| (*row, *looks)).collect(),
+    };
     for row in wanted(pairs) {
         after.due.remove(&row);
     }
@@ -261,6 +272,7 @@ fn remember(
     }
     for due in due {
         let held = review.held.contains(&due.own.row);
+        after.first_looks.insert(due.own.row, due.first_looks);
         after.due.insert(due.own.row, DueRevocation { since: due.since, lost: due.lost.clone(), held });
         if due.counts && due.is_agreed && verdict == Verdict::Free {
             after.counted.entry(due.own.row).or_insert(now);

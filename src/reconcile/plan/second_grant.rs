@@ -23,7 +23,7 @@ pub(super) fn create_or_defer(
         let waiting = missing.into_iter().map(|window| (window, Some(until), Wait::InTheWay));
         return (Vec::new(), waiting.collect());
     }
-    let foreign: Windows = facts.foreign.iter().map(|foreign| foreign.window).collect();
+    let foreign: Windows = facts.foreign.iter().copied().collect();
     let until = |at: DateTime<Utc>| (at < FOREVER).then_some(at);
     let (missing, mut deferred) = wait_for_altered(facts, missing);
     let mut create = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn create_or_defer(
         SecondGrant::Taken => create = missing,
         SecondGrant::RefusedIfOverlapping => {
             for window in missing.into_iter().filter(|window| !foreign.cover(*window)) {
-                let Some(blocker) = foreign.iter().find(|blocker| blocker.overlaps(&window)) else {
+                let Some(blocker) = foreign.first_overlapping(window) else {
                     create.push(window);
                     continue;
                 };
@@ -97,17 +97,18 @@ pub(super) fn make_way(
 /// When the first of the grants ends that may be in the way.
 pub(super) fn first_end(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> Option<DateTime<Utc>> {
     let ours = kept.iter().map(|own| own.grant.window.end());
-    ours.chain(facts.foreign.iter().map(|foreign| foreign.window.end())).min()
+    ours.chain(facts.foreign.iter().map(Window::end)).min()
 }
 
 /// Whether a part of a grant that is to be revoked is wanted, but could not be granted anew in time, because
 /// something stays in the way.
 pub(super) fn leaves_a_gap(facts: &PairFacts<'_>, decision: &Decision) -> bool {
-    let foreign: Windows = facts.foreign.iter().map(|foreign| foreign.window).collect();
-    let useful = || decision.revoke.iter().filter(|due| due.reason == RevocationReason::TooLong);
+    let foreign: Windows = facts.foreign.iter().copied().collect();
+    let useful = decision.revoke.iter().filter(|due| due.reason == RevocationReason::TooLong);
+    let useful: Windows = useful.map(|due| due.grant.window).collect();
     decision.deferred.iter().any(|Deferred { grant, until, wait: _ }| {
         let waits = grant.window.until(until.unwrap_or(FOREVER));
         let gaps = waits.map(|waits| foreign.missing_from(waits)).unwrap_or_default();
-        gaps.iter().any(|gap| useful().any(|due| due.grant.window.overlaps(gap)))
+        gaps.into_iter().any(|gap| useful.first_overlapping(gap).is_some())
     })
 }

@@ -2,7 +2,9 @@
 
 mod altered;
 pub(super) mod builders;
+mod growth;
 mod guard;
+pub(crate) mod large;
 mod second_grant;
 pub(super) mod twin;
 mod two_looks;

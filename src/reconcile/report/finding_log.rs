@@ -1,6 +1,6 @@
 //! What full passes found amiss ahead: counted, and told in the log once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     metrics::{ByKind, Metrics},
@@ -16,12 +16,14 @@ impl FindingLog {
     /// not told again when it shows.
     pub(super) fn record(&mut self, metrics: &Metrics, found: Vec<Finding>, unknown: &[Unknown]) {
         let known = std::mem::take(&mut self.0);
-        for finding in found.iter().filter(|finding| !finding.is_among(&known)) {
+        let told = by_subject(&known);
+        for finding in found.iter().filter(|finding| !is_among(finding, &told)) {
             tracing::warn!(finding.kind = finding.kind.as_str(), "found ahead: {finding}");
         }
         let kinds: BTreeSet<FindingKind> = known.iter().chain(&found).map(|finding| finding.kind).collect();
-        let may_be_hidden = |finding: &Finding| !unknown.is_empty() && !finding.is_among(&found);
-        let hidden: Vec<Finding> = known.into_iter().filter(may_be_hidden).collect();
+        let seen = by_subject(&found);
+        let may_be_hidden = |finding: &&Finding| !unknown.is_empty() && !is_among(finding, &seen);
+        let hidden: Vec<Finding> = known.iter().filter(may_be_hidden).cloned().collect();
         self.0 = found.into_iter().chain(hidden).collect();
         for kind in kinds {
             let count = self.0.iter().filter(|finding| finding.kind == kind).count();
@@ -29,4 +31,20 @@ impl FindingLog {
             metrics.preflight.get_or_create(&ByKind { kind: kind.as_str() }).set(count);
         }
     }
+}
+
+/// Findings by what they are about; there may be many.
+type BySubject<'f> = BTreeMap<(FindingKind, &'f str), Vec<&'f Finding>>;
+
+fn by_subject(findings: &[Finding]) -> BySubject<'_> {
+    let mut by_subject = BySubject::new();
+    for finding in findings {
+        by_subject.entry((finding.kind, &finding.subject)).or_default().push(finding);
+    }
+    by_subject
+}
+
+fn is_among(finding: &Finding, known: &BySubject<'_>) -> bool {
+    let same = known.get(&(finding.kind, finding.subject.as_str()));
+    same.is_some_and(|same| finding.is_among(same.iter().copied()))
 }

@@ -242,7 +242,8 @@ impl PassReport {
 
     /// Takes over which rows of the ledger cannot be read. They say more than the plan, to which their pairs are unsettled.
     pub(crate) fn take_unreadable(&mut self, rows: &[Unknown]) {
-        self.unknown.retain(|unknown| !rows.iter().any(|row| row.about == unknown.about));
+        let told: BTreeSet<&Asked> = rows.iter().map(|row| &row.about).collect();
+        self.unknown.retain(|unknown| !told.contains(&unknown.about));
         self.unknown.extend_from_slice(rows);
         for row in rows {
             write!(self.unreported.plan, "\nunknown   {row}").expect("a String takes everything");

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::PassReport;
 use crate::{
-    model::{Asked, Certainty, Fault, Finding, Grant, Rule, Skipped, Source, Unknown},
+    model::{Asked, Certainty, Fault, Finding, Grant, Rule, SkipReason, Skipped, Source, Subject, Unknown},
     reconcile::{plan::Wanted, scope::Scope},
     store::{DeliveryRow, Fact},
 };
@@ -282,15 +282,17 @@ impl StatusSnapshot {
             Asked::Schedule(_) | Asked::Policy(_) | Asked::Write(_) | Asked::List(_) => false,
         };
         let all_looked_up = !report.unknown.iter().any(is_look_up);
+        let names: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
         let mut skipped = report.skipped.clone();
+        let places =
+            skipped.iter().enumerate().map(|(place, now)| ((now.subject.clone(), now.reason), place));
+        let places: BTreeMap<(Subject, SkipReason), usize> = places.collect();
         for mut before in std::mem::take(&mut self.skipped) {
             before.rules.retain(|name| {
-                let is_there = rules.iter().any(|rule| rule.name == *name);
-                is_there && (!all_looked_up || unseen.contains(name.as_str()))
+                names.contains(name.as_str()) && (!all_looked_up || unseen.contains(name.as_str()))
             });
-            let same = |now: &&mut Skipped| (&now.subject, now.reason) == (&before.subject, before.reason);
-            match skipped.iter_mut().find(same) {
-                Some(now) => now.rules.append(&mut before.rules),
+            match places.get(&(before.subject.clone(), before.reason)) {
+                Some(place) => skipped[*place].rules.append(&mut before.rules),
                 None if before.rules.is_empty() => {}
                 None => skipped.push(before),
             }
@@ -302,12 +304,15 @@ impl StatusSnapshot {
     fn take_ahead(&mut self, report: &PassReport, unseen: &BTreeSet<&str>) {
         let Some(ahead) = &report.unreported.ahead else { return };
         // A new look at the rest of a gap that goes on.
-        let goes_on = |before: &&Gap, rule: &String, start: DateTime<Utc>| {
-            before.rule == *rule && before.start <= start && before.end.is_none_or(|end| start <= end)
+        let known: BTreeMap<(&str, DateTime<Utc>), &Gap> =
+            self.gaps.iter().map(|gap| ((gap.rule.as_str(), gap.start), gap)).collect();
+        let goes_on = |rule: &str, start: DateTime<Utc>| {
+            let newest = known.range((rule, DateTime::<Utc>::MIN_UTC)..=(rule, start)).next_back();
+            newest.map(|(_, gap)| gap).filter(|before| before.end.is_none_or(|end| start <= end))
         };
         let found = ahead.gaps.iter().flat_map(|(rule, gaps)| gaps.iter().map(move |gap| (rule, gap)));
         let found = found.map(|(rule, gap)| {
-            let before = self.gaps.iter().find(|before| goes_on(before, rule, gap.start()));
+            let before = goes_on(rule, gap.start());
             Gap {
                 rule: rule.clone(),
                 start: before.map_or(gap.start(), |before| before.start),
@@ -319,12 +324,18 @@ impl StatusSnapshot {
         self.gaps.retain(|gap| unseen.contains(gap.rule.as_str()) && !is_over(gap));
         self.gaps.extend(found);
         self.findings.retain(|known| unseen.contains(known.rule.as_str()));
-        for (rule, finding) in &ahead.others {
-            let found = RuleFinding { rule: rule.clone(), finding: finding.clone() };
-            if !self.findings.contains(&found) {
-                self.findings.push(found);
-            }
-        }
+        let found = ahead
+            .others
+            .iter()
+            .map(|(rule, finding)| RuleFinding { rule: rule.clone(), finding: finding.clone() });
+        self.findings.extend(found);
+        let mut told: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+        self.findings.retain(|RuleFinding { rule, finding }| {
+            let of_rule = told.entry(rule.clone()).or_default();
+            let is_new = !of_rule.contains(finding);
+            of_rule.extend(is_new.then(|| finding.clone()));
+            is_new
+        });
         self.looked_until = Some(ahead.until);
     }
 
@@ -334,8 +345,10 @@ impl StatusSnapshot {
         looked: &Looked<'_>,
         at: DateTime<Utc>,
     ) -> Vec<SourceStatus> {
+        let before: BTreeMap<&Source, &SourceStatus> =
+            self.sources.iter().map(|status| (&status.source, status)).collect();
         let status = |source: &Source| {
-            let before = self.sources.iter().find(|status| status.source == *source);
+            let before = before.get(source);
             let (seen_before, error_before) =
                 before.map_or((None, None), |before| (before.seen_at, before.error.clone()));
             let (seen_at, error) = match looked.errors.get(source) {

@@ -1,6 +1,6 @@
 //! To give access takes one look, to take it away takes two.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use insta::assert_snapshot;
 
 use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
@@ -144,4 +144,41 @@ fn deciding_again_by_the_same_answers_is_no_second_look() {
     assert!(revoked(&by_the_same_answers).is_empty());
     world.asked_at = later;
     assert_eq!(revoked(&plan(later, &scene.settings, &world, Released::Nothing)), [1]);
+}
+
+#[test]
+fn a_source_that_wavers_is_looked_at_ever_more_rarely() {
+    let right = || relieved().on_call(schedule("PS"), [shift("day", 8, 20)]);
+    let pause =
+        |plan: &Plan, asked: DateTime<Utc>| (plan.second_look.as_ref().unwrap().at - asked).num_seconds();
+    let mut pauses = Vec::new();
+    let mut plan = Plan::default();
+    let mut ms = 0;
+    for _ in 0..7 {
+        let wrong = next(relieved(), &plan, ms);
+        plan = wrong.first_look();
+        pauses.push(pause(&plan, wrong.now));
+        plan = next(right(), &plan, ms + 1000).first_look();
+        assert!(plan.second_look.is_none() && plan.due.due.is_empty());
+        ms += 2000;
+    }
+    assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60]);
+    let steady = next(relieved(), &plan, ms + 601_000);
+    assert_eq!(pause(&steady.first_look(), steady.now), 2, "it has not wavered for a while");
+}
+
+#[test]
+fn who_has_not_wavered_does_not_wait_for_who_has() {
+    let scene = || relieved().ours([own(2, "backup", 8, 20)]);
+    let right = scene().on_call(schedule("PS"), [shift("day", 8, 20), shift("backup", 8, 20)]);
+    let mut plan = Plan::default();
+    for ms in [0, 2000, 4000] {
+        plan = next(relieved(), &plan, ms).first_look();
+        plan = next(right.clone(), &plan, ms + 1000).first_look();
+    }
+    let both = next(scene(), &plan, 6000);
+    let second_look = both.first_look().second_look.unwrap();
+    assert_eq!(second_look.at, both.now + TimeDelta::seconds(2));
+    let after = next(scene(), &both.first_look(), 8000).first_look();
+    assert_eq!(revoked(&after), [1, 2], "a look that comes earlier does as well");
 }
