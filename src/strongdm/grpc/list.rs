@@ -8,10 +8,19 @@ use super::{call::Caller, messages::Page};
 use crate::strongdm::{error::Error, proto::ListRequestMetadata};
 
 /// Items per page. strongDM's default is 50; its maximum is not documented.
-const PAGE: i32 = 100;
+pub(crate) const PAGE: i32 = 100;
 
 /// No real list is this long: a cursor that never ends must not keep a pass from ending.
 const MOST_PAGES: usize = 1000;
+
+/// How much of a list is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// How many items a page is asked to have; strongDM may send fewer.
+    pub(crate) page: i32,
+    /// After so many pages it is too much.
+    pub(crate) pages: usize,
+}
 
 impl Caller {
     /// Every item that `convert` keeps, once each, in order of their keys.
@@ -23,36 +32,48 @@ impl Caller {
         filter: &str,
         convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Vec<T>, Error> {
+        let found =
+            self.list_up_to::<P, K, T>(Extent { page: PAGE, pages: MOST_PAGES }, filter, convert).await?;
+        found.ok_or_else(|| Error::Invalid(format!("{} does not end", P::OPERATION.name())))
+    }
+
+    /// The same, if there are no more pages than `extent` says; else nothing.
+    pub(crate) async fn list_up_to<P: Page, K: Ord, T>(
+        &self,
+        extent: Extent,
+        filter: &str,
+        convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
         let longest = self.timing.list;
-        timeout(longest, self.pages::<P, K, T>(filter, convert)).await.unwrap_or_else(|_elapsed| {
+        timeout(longest, self.pages::<P, K, T>(extent, filter, convert)).await.unwrap_or_else(|_elapsed| {
             Err(Error::Unavailable(format!("{} did not end within {longest:?}", P::OPERATION.name())))
         })
     }
 
     async fn pages<P: Page, K: Ord, T>(
         &self,
+        extent: Extent,
         filter: &str,
         convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let invalid = |what: &str| Error::Invalid(format!("{} {what}", P::OPERATION.name()));
+    ) -> Result<Option<Vec<T>>, Error> {
         let mut found = BTreeMap::new();
         let mut cursors = BTreeSet::new();
         let mut cursor = String::new();
-        for _ in 0..MOST_PAGES {
-            let meta = ListRequestMetadata { cursor: cursor.clone(), page: 0, limit: PAGE };
+        for _ in 0..extent.pages {
+            let meta = ListRequestMetadata { cursor: cursor.clone(), page: 0, limit: extent.page };
             let page: P = self.call(P::OPERATION, &P::request(filter, meta)).await?;
             let (items, next) = page.into_parts();
             for item in items {
                 found.extend(convert(item)?);
             }
             if next.is_empty() {
-                return Ok(found.into_values().collect());
+                return Ok(Some(found.into_values().collect()));
             }
             if !cursors.insert(next.clone()) {
-                return Err(invalid("goes round in circles"));
+                return Err(Error::Invalid(format!("{} goes round in circles", P::OPERATION.name())));
             }
             cursor = next;
         }
-        Err(invalid("does not end"))
+        Ok(None)
     }
 }
