@@ -35,20 +35,16 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Whether PagerDuty answered, but with something that cannot be used.
-    pub(crate) fn is_invalid(&self) -> bool {
-        matches!(self, Self::Invalid(_))
-    }
-
-    /// Whether PagerDuty refused what was asked for, so that asking for a part of it may succeed.
-    pub(crate) fn is_client_error(&self) -> bool {
+    /// Whether a part of what was asked for may be at fault, so that asking for less may succeed.
+    pub(crate) fn may_be_of_a_part(&self) -> bool {
         match self {
-            Self::Forbidden(_) | Self::NotFound(_) | Self::BadRequest(_) => true,
-            Self::Unauthorized(_)
-            | Self::RateLimited { .. }
+            Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::BadRequest(_)
             | Self::Unavailable(_)
             | Self::Server(_)
-            | Self::Invalid(_) => false,
+            | Self::Invalid(_) => true,
+            Self::Unauthorized(_) | Self::RateLimited { .. } => false,
         }
     }
 

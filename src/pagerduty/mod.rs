@@ -14,11 +14,13 @@ mod wire;
 
 pub(crate) use self::{
     client::{
-        Client, Hurry,
+        Client,
         directory::{PolicyInfo, PolicyLevel},
         http::http_client,
+        on_calls::IDS_AT_ONCE,
         request::CallObserver,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
+        turns::Urgency,
     },
     error::Error,
     event::{Event, Hint},

@@ -77,6 +77,13 @@ pub(super) struct UserBody {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct UserPage {
+    pub(super) users: Vec<User>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct LayerScheduleBody {
     pub(super) schedule: LayerSchedule,
 }

@@ -20,8 +20,8 @@ use super::{
     lease::PassLease,
     links::SeenLinks,
     newest_looks::{DecidedBy, NewestLooks},
-    observe::{Observer, freshness, recorded},
-    plan::{Plan, Released, Settings, foresee, plan},
+    observe::{Observer, freshness, look::Look, recorded},
+    plan::{PairActions, Plan, Released, Settings, foresee, plan},
     report::{
         Failure, PassReport, Trigger,
         pass_log::{is_eventful, summarize},
@@ -31,7 +31,7 @@ use super::{
     scope::{PassRequest, Scope},
     timetable::{self, Intervals, Passed},
     turns::{Turn, Turns},
-    world::{Recorded, World},
+    world::{Extent, Recorded, World},
 };
 use crate::{
     clock,
@@ -185,13 +185,18 @@ impl PassRunner {
         let look = self.newest_looks.begin();
         pass.decided_by = DecidedBy::own(look);
         pass.second_look = None;
-        let hurry = self.observer.hurry();
-        let observed =
-            self.observe(&self.observer, clock::now(), &pass.request.scope, pass.began + OBSERVE).await?;
-        drop(hurry);
-        let Some(mut world) = observed else {
+        let until = pass.began + OBSERVE;
+        let Some(mut seeing) = self.observe(&self.observer, clock::now(), &pass.request.scope, until).await?
+        else {
             pass.report.unknown.extend(self.unobserved());
             return Ok(());
+        };
+        let mut world = loop {
+            let mut world = seeing.next().await;
+            if world.extent == Extent::Whole {
+                break world;
+            }
+            self.give_at_once(pass, &mut world).await?;
         };
         self.newest_looks.record(look, &world);
         pass.report.unreported.is_taken_in = false;
@@ -209,6 +214,26 @@ impl PassRunner {
                 }
             }
         }
+    }
+
+    /// Gives the access that is due now and justified by the part of the world that is seen so far.
+    async fn give_at_once(&self, pass: &mut Pass<'_>, world: &mut World) -> Result<(), store::Error> {
+        let mut turn = self.turns.take().await;
+        pass.context.now = clock::now();
+        world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
+        let mut plan = plan(pass.context.now, self.settings(), world, Released::Nothing);
+        plan.pairs.retain(PairActions::only_gives_at_once);
+        if plan.pairs.is_empty() {
+            return Ok(());
+        }
+        let deadline = pass.began + BEGIN_WRITES;
+        let planned_with = world.recorded.second_grant;
+        let round = Round { plan, planned_with, deadline, is_last: true };
+        turn.has_decided();
+        let executing = self.executor.execute(&pass.context, &round, &mut turn, &mut pass.report);
+        // What is not done now is planned again with the rest.
+        timeout_at(pass.began + STOP, executing).await.map_or(Ok(()), |executed| executed.map(drop))
     }
 
     /// One turn: decides with what is known now, and writes until nothing is left or somebody else wants the turn.
@@ -261,7 +286,9 @@ impl PassRunner {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        if let Some(world) = self.observe(&self.onlooker, now, &request.scope, began + OBSERVE).await? {
+        let until = began + OBSERVE;
+        if let Some(seeing) = self.observe(&self.onlooker, now, &request.scope, until).await? {
+            let world = seeing.whole().await;
             let plan = foresee(now, self.settings(), &world, released);
             report.take_decisions(&plan);
             report.take_unreadable(&world.recorded.unreadable);
@@ -302,23 +329,16 @@ impl PassRunner {
         Ok(Some(Unknown { about: Asked::List(StrongDmList::Grants), error }))
     }
 
-    /// What our store and both upstreams say; none if that took too long.
+    /// Begins to look at what our store and both upstreams say; none if the store took too long.
     async fn observe(
         &self,
         observer: &Observer,
         now: DateTime<Utc>,
         scope: &Scope,
         until: Instant,
-    ) -> Result<Option<World>, store::Error> {
-        let observing = timeout_at(until, async {
-            let recorded = recorded::read(&self.store, now).await?;
-            if recorded.due.awaits_a_look() {
-                // What an earlier look was told is no second look.
-                observer.cache().clear();
-            }
-            Ok(observer.observe(now, scope, recorded).await)
-        });
-        observing.await.ok().transpose()
+    ) -> Result<Option<Look>, store::Error> {
+        let Ok(recorded) = timeout_at(until, recorded::read(&self.store, now)).await else { return Ok(None) };
+        Ok(Some(observer.look(now, scope, recorded?, until)))
     }
 
     /// Every source of a rule as unobserved.

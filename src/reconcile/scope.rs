@@ -1,12 +1,12 @@
 //! What a pass looks at: its scope, what it is asked to do, and the marks that events leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Guard;
+use super::{plan::Guard, world::ResourceMatch};
 use crate::{
-    model::{Links, Mark, OnCallSelector, PolicyId, Rule, ScheduleId, Source},
+    model::{Links, Mark, Observed, OnCallSelector, PolicyId, ResourceSelector, Rule, ScheduleId, Source},
     pagerduty::Hint,
 };
 
@@ -66,6 +66,29 @@ impl Scope {
             Self::All => true,
             Self::Sources(named) => !sources.is_empty() && sources.is_subset(named),
         }
+    }
+
+    /// The rules that are named and those that could justify the same grants, because they share a resource with them:
+    /// without these, no revocation could be decided.
+    pub(super) fn with_neighbours<'r>(
+        &self,
+        rules: &'r [Rule],
+        resources: &BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
+    ) -> Vec<&'r Rule> {
+        if *self == Self::All {
+            return rules.iter().collect();
+        }
+        let of = |rule: &Rule| -> BTreeSet<String> {
+            let found = rule.resources.iter().flat_map(|selector| match resources.get(selector) {
+                Some(Observed::Known(ResourceMatch::Found(found))) => {
+                    found.iter().map(|resource| resource.id.to_string()).collect()
+                }
+                _ => vec![selector.to_string()],
+            });
+            found.collect()
+        };
+        let named: BTreeSet<String> = rules.iter().filter(|rule| self.names(rule)).flat_map(of).collect();
+        rules.iter().filter(|rule| self.names(rule) || !of(rule).is_disjoint(&named)).collect()
     }
 
     /// Whether a rule is looked at because one of its own sources is named.

@@ -29,8 +29,21 @@ pub(crate) struct World {
     pub(crate) asked: Option<Window>,
     /// When the look began: nothing in it is an answer to an earlier question than this, but what the cache trusts.
     pub(crate) asked_at: DateTime<Utc>,
+    /// Whether the same look may show more.
+    pub(crate) extent: Extent,
     /// When the last upstream answered; what was decided before that moment has seen less.
     pub(crate) seen_at: DateTime<Utc>,
+}
+
+/// How much of what was asked for a [`World`] shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that could be seen.
+    #[default]
+    Whole,
+    /// What was seen so far: the rest is [`Observed::Unknown`], and the same look may show it later. Good for giving access
+    /// that is due now; nothing else follows from it.
+    Part,
 }
 
 impl World {
@@ -79,6 +92,17 @@ pub(crate) enum AccountMatch {
     None,
     /// Several do; nobody can say which is meant.
     Many,
+}
+
+impl ResourceMatch {
+    /// What resources of one name come to.
+    pub(crate) fn of_name(found: Vec<Resource>) -> Self {
+        match found.len() {
+            0 => Self::None,
+            1 => Self::Found(found),
+            _ => Self::Many,
+        }
+    }
 }
 
 /// What the look-up of one resource selector gave.

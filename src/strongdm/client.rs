@@ -11,7 +11,11 @@ use super::{
     error::{Error, tidy},
     filter,
     grant::RemoteGrant,
-    grpc::{call::Caller, options::Options},
+    grpc::{
+        call::Caller,
+        list::{Extent, PAGE},
+        options::Options,
+    },
     operation::Operation,
     proto::{
         AccountGrant, AccountGrantCreateRequest, AccountGrantCreateResponse, AccountGrantDeleteRequest,
@@ -20,6 +24,10 @@ use super::{
     },
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
+
+/// What a page of accounts is asked to have: they are small, and strongDM sends as many as it will. Its maximum is not
+/// documented.
+const LARGE_PAGE: i32 = 1000;
 
 /// A client of strongDM's control plane. Clones share the connection, the rate limit and the limit on writes in flight.
 #[derive(Clone)]
@@ -62,6 +70,31 @@ impl Client {
             Ok(account.map(|account| (account.id.clone(), account)))
         };
         self.caller.list::<AccountListResponse, _, _>(&filter, account).await
+    }
+
+    /// All user accounts with their addresses, if there are no more than so many pages of them. An address that two of them
+    /// have stands there twice. Pages are read one after the other, so one that comes or goes meanwhile may be missing.
+    pub(crate) async fn accounts(&self, pages: usize) -> Result<Option<Vec<(String, Account)>>, Error> {
+        let list = |page| {
+            let account = |item| {
+                let account = convert::account(item)?;
+                Ok(account.map(|(email, account)| (account.id.clone(), (email, account))))
+            };
+            self.caller.list_up_to::<AccountListResponse, _, _>(Extent { page, pages }, "", account)
+        };
+        match list(LARGE_PAGE).await {
+            Err(Error::InvalidArgument(_)) => list(PAGE).await,
+            listed => listed,
+        }
+    }
+
+    /// All resources, likewise.
+    pub(crate) async fn all_resources(&self, pages: usize) -> Result<Option<Vec<Resource>>, Error> {
+        let resource = |item: Vec<u8>| {
+            let resource = convert::resource(&item)?;
+            Ok(Some((resource.id.clone(), resource)))
+        };
+        self.caller.list_up_to::<ResourceListResponse, _, _>(Extent { page: PAGE, pages }, "", resource).await
     }
 
     /// The resources of exactly this name; more than one is a mistake in strongDM.

@@ -13,13 +13,24 @@ use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId};
 
 /// The account, if it is a user's and has exactly this address; accounts of services and tokens never match.
 pub(super) fn account_of(email: &Email, account: proto::Account) -> Result<Option<Account>, Error> {
-    match account.account {
+    match &account.account {
         Some(account::Account::User(user)) if email.matches(&user.email) => {
-            let suspended = suspended(&user);
-            Ok(Some(Account { id: AccountId::from(identifier("account", user.id)?), suspended }))
+            Ok(self::account(account)?.map(|(_, account)| account))
         }
         Some(account::Account::User(_) | account::Account::Service(_) | account::Account::Token(_))
         | None => Ok(None),
+    }
+}
+
+/// The account with its address, if it is a user's.
+pub(super) fn account(account: proto::Account) -> Result<Option<(String, Account)>, Error> {
+    match account.account {
+        Some(account::Account::User(user)) => {
+            let suspended = suspended(&user);
+            let id = AccountId::from(identifier("account", user.id)?);
+            Ok(Some((user.email, Account { id, suspended })))
+        }
+        Some(account::Account::Service(_) | account::Account::Token(_)) | None => Ok(None),
     }
 }
 

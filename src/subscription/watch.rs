@@ -136,7 +136,7 @@ impl Watcher {
     async fn record(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
         let findings = diagnose(listed, &self.url, (self.secret_status)().await);
         let known = self.last_seen.findings();
-        for finding in findings.iter().filter(|finding| !finding.is_among(&known)) {
+        for finding in findings.iter().filter(|finding| !finding.is_among(&*known)) {
             match finding.kind {
                 // What is done about it is logged.
                 FindingKind::SubscriptionDisabled => {}

@@ -32,6 +32,7 @@ mod replicas;
 mod report;
 mod schemathesis;
 mod second_grant;
+mod slow_parts;
 mod sources;
 mod subscription_watch;
 mod tls;

@@ -186,7 +186,7 @@ async fn a_rate_limit_is_waited_for_with_and_without_word_of_when() {
 }
 
 #[tokio::test]
-async fn pagerduty_is_asked_one_thing_at_a_time_whoever_asks() {
+async fn pagerduty_is_asked_few_things_at_a_time_whoever_asks() {
     let rules = [SCHEDULE, V3_SCHEDULE, LONELY_SCHEDULE].map(|id| rule(id, &[id], &[DB]));
     let scene = Scene::running(Config::with_rules(rules)).await;
     scene.pagerduty.faults().set_latency(Duration::from_millis(20));
@@ -197,7 +197,7 @@ async fn pagerduty_is_asked_one_thing_at_a_time_whoever_asks() {
     });
     join_all(requests).await;
     scene.all_served().await;
-    assert_eq!(scene.pagerduty.max_in_flight(), 1);
+    assert!(scene.pagerduty.max_in_flight() <= 4, "{}", scene.pagerduty.max_in_flight());
 }
 
 #[tokio::test]

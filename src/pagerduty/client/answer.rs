@@ -19,6 +19,8 @@ const MAX_ERROR_TEXT: usize = 300;
 #[derive(Default)]
 pub(super) struct Head {
     pub(super) status: Option<StatusCode>,
+    /// How many requests PagerDuty allows in a window.
+    pub(super) limit: Option<u64>,
     /// How many requests PagerDuty still allows in its current window.
     pub(super) remaining: Option<u64>,
     /// In how many seconds the next window begins.
@@ -42,6 +44,7 @@ impl Head {
         let retry_after = |value: &HeaderValue| number(value).or_else(|| date(value).and_then(seconds_until));
         Self {
             status: Some(status),
+            limit: headers.get("ratelimit-limit").and_then(number),
             remaining: headers.get("ratelimit-remaining").and_then(number),
             reset: headers.get("ratelimit-reset").and_then(number),
             retry_after: headers.get(RETRY_AFTER).and_then(retry_after),

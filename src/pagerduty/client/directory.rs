@@ -7,9 +7,12 @@ use crate::{
     model::{PolicyId, ScheduleId, UserId},
     pagerduty::{
         Error,
-        wire::{PolicyBody, Reference, UserBody},
+        wire::{PolicyBody, Reference, UserBody, UserPage},
     },
 };
+
+/// The largest page of a list.
+const PAGE: u64 = 100;
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,30 @@ impl Client {
             name: user.name,
             email: user.email.filter(|email| !email.is_empty()),
         }))
+    }
+
+    /// The users of the account; none if there are more than so many pages of them. Pages are read one after the other, so one
+    /// who comes or goes meanwhile may be missing.
+    pub(crate) async fn users(&self, most_pages: u64) -> Result<Option<Vec<User>>, Error> {
+        let mut found: Vec<User> = Vec::new();
+        for _ in 0..most_pages {
+            let offset = found.len() as u64;
+            let mut url = self.url(["users"])?;
+            url.query_pairs_mut()
+                .append_pair("limit", &PAGE.to_string())
+                .append_pair("offset", &offset.to_string());
+            let UserPage { users, page } = self.fetch(Request::get(Operation::ListUsers, url)).await?;
+            page.check(offset, users.len())?;
+            found.extend(users.into_iter().map(|user| User {
+                id: UserId::from(user.id.0),
+                name: user.name,
+                email: user.email.filter(|email| !email.is_empty()),
+            }));
+            if !page.more {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The escalation policy of this ID; an error if there is none.

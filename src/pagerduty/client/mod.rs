@@ -1,6 +1,6 @@
-//! The REST client: one request at a time, each with a time limit, and a strict reading of every answer.
+//! The REST client: few requests at a time, each with a time limit, and a strict reading of every answer.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hyper_util::client::proxy::matcher::Intercept;
@@ -8,18 +8,22 @@ use parking_lot::Mutex;
 use reqwest::Url;
 use rustls::ClientConfig;
 use secrecy::SecretString;
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
-use self::{http::Connection, request::CallObserver, retry::RetryPolicy, schedules::Kind};
+use self::{
+    http::Connection,
+    operation::Operation,
+    request::CallObserver,
+    retry::RetryPolicy,
+    schedules::Kind,
+    turns::{Turns, Urgency},
+};
 use crate::model::ScheduleId;
 
-mod on_calls;
 mod schedules;
 
 pub(super) mod directory;
+pub(super) mod on_calls;
 pub(super) mod subscriptions;
 
 mod answer;
@@ -29,11 +33,12 @@ mod operation;
 mod pieces;
 pub(super) mod request;
 mod retry;
+pub(super) mod turns;
 
 #[cfg(test)]
 mod tests;
 
-/// A client of one PagerDuty account. Clones share the connection, the turn to send and the rate limit.
+/// A client of one PagerDuty account. Clones share the connection, the turns to send and the rate limit.
 #[derive(Clone)]
 pub(crate) struct Client {
     base: Url,
@@ -41,33 +46,15 @@ pub(crate) struct Client {
     observer: Option<CallObserver>,
     retry: RetryPolicy,
     urgency: Urgency,
+    /// Is told when a request gets its turn.
+    sent: Option<Arc<watch::Sender<Option<Instant>>>>,
     shared: Arc<Shared>,
-}
-
-/// Whose requests come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Urgency {
-    /// Somebody's access may depend on the answer.
-    AtOnce,
-    /// Somebody only wants to know.
-    BetweenPasses,
-}
-
-/// While there is one, patient clients send nothing.
-pub(crate) struct Hurry(Arc<Shared>);
-
-impl Drop for Hurry {
-    fn drop(&mut self) {
-        self.0.passes.send_modify(|passes| *passes -= 1);
-    }
 }
 
 struct Shared {
     connection: Connection,
-    /// PagerDuty asks for one request at a time per token.
-    turn: Semaphore,
-    /// How many passes ask.
-    passes: watch::Sender<usize>,
+    /// PagerDuty asks for few requests at a time per token.
+    turns: Arc<Turns>,
     /// No request is sent before this instant, because the quota is used up.
     resume_at: Mutex<Option<Instant>>,
     /// The kind under which each schedule was last found. Only a hint: a schedule can be upgraded under the same ID.
@@ -87,25 +74,38 @@ impl Client {
     ) -> reqwest::Result<Self> {
         let shared = Shared {
             connection: Connection::new(tls, proxy)?,
-            turn: Semaphore::new(1),
-            passes: watch::Sender::new(0),
+            turns: Turns::new(),
             resume_at: Mutex::new(None),
             kinds: Mutex::new(HashMap::new()),
         };
-        let (retry, urgency) = (RetryPolicy::default(), Urgency::AtOnce);
-        Ok(Self { base, token, observer: None, retry, urgency, shared: Arc::new(shared) })
+        let (retry, urgency) = (RetryPolicy::default(), Urgency::Pass);
+        Ok(Self { base, token, observer: None, retry, urgency, sent: None, shared: Arc::new(shared) })
     }
 
-    /// The same client for whoever only wants to know: it sends nothing while a pass is in a hurry.
+    /// The same client for requests of this urgency.
     #[must_use]
-    pub(crate) fn patient(&self) -> Self {
-        Self { urgency: Urgency::BetweenPasses, ..self.clone() }
+    pub(crate) fn with_urgency(&self, urgency: Urgency) -> Self {
+        Self { urgency, ..self.clone() }
     }
 
-    /// Says that a pass asks, until what is returned is dropped.
-    pub(crate) fn hurry(&self) -> Hurry {
-        self.shared.passes.send_modify(|passes| *passes += 1);
-        Hurry(Arc::clone(&self.shared))
+    /// The same client for one of many requests that are made at once: each waits for its turn up to `queue`, and its answer
+    /// is awaited for `answer`.
+    #[must_use]
+    pub(crate) fn among_many(&self, queue: Duration, answer: Duration) -> Self {
+        let retry = RetryPolicy { queue, attempt: answer.min(self.retry.attempt), ..self.retry.clone() };
+        Self { retry, ..self.clone() }
+    }
+
+    /// The same client, which sends each request once, and tells `sent` when.
+    #[must_use]
+    pub(crate) fn once(&self, sent: Arc<watch::Sender<Option<Instant>>>) -> Self {
+        let retry = RetryPolicy { attempts: 1, ..self.retry.clone() };
+        Self { retry, sent: Some(sent), ..self.clone() }
+    }
+
+    /// How long an answer to who is on call may take before something is wrong with it.
+    pub(crate) fn patience(&self) -> Duration {
+        self.shared.turns.patience(Operation::OnCalls)
     }
 
     /// The same client, which tells `observer` of every request that it sends from now on.

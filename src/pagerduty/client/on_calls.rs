@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// This many IDs make a URL of under 2 kB, which every proxy lets through.
-const IDS_AT_ONCE: usize = 50;
+/// This many IDs make a URL of under 2 kB, which every proxy lets through. Whoever asks for more makes several requests.
+pub(crate) const IDS_AT_ONCE: usize = 50;
 const PAGE: u64 = 100;
 /// What is asked for instead, if PagerDuty does not manage such a page in its own time.
 const SMALLER_PAGES: [u64; 2] = [25, 5];
@@ -165,12 +165,13 @@ fn on_calls_of(asked: &[&Source], entries: Vec<OnCallEntry>) -> Vec<OnCall> {
     let total = entries.len();
     let on_calls: Vec<OnCall> = entries.into_iter().filter_map(on_call).collect();
     let without_user = total - on_calls.len();
-    let answers = |source: &Source, on_call: &OnCall| match source {
-        Source::Schedule(id) => on_call.schedule.as_ref() == Some(id),
-        Source::Policy(id) => on_call.policy.as_ref() == Some(id),
+    let asked: BTreeSet<&Source> = asked.iter().copied().collect();
+    let is_asked_for = |on_call: &OnCall| {
+        let schedule = on_call.schedule.clone().map(Source::Schedule);
+        let policy = on_call.policy.clone().map(Source::Policy);
+        [schedule, policy].into_iter().flatten().any(|source| asked.contains(&source))
     };
-    let kept: Vec<OnCall> =
-        on_calls.into_iter().filter(|on_call| asked.iter().any(|source| answers(source, on_call))).collect();
+    let kept: Vec<OnCall> = on_calls.into_iter().filter(is_asked_for).collect();
     let not_asked_for = total - without_user - kept.len();
     if without_user + not_asked_for > 0 {
         warn!(without_user, not_asked_for, "PagerDuty listed on-calls that nobody can be given access for");

@@ -1,12 +1,13 @@
 //! The operations of PagerDuty's API that this program uses.
 
 /// One operation, for metrics and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     OnCalls,
     LayerSchedule,
     ShiftSchedule,
     User,
+    ListUsers,
     EscalationPolicy,
     ListSubscriptions,
     GetSubscription,
@@ -24,6 +25,7 @@ impl Operation {
             Self::LayerSchedule => "schedule",
             Self::ShiftSchedule => "schedule_v3",
             Self::User => "user",
+            Self::ListUsers => "list_users",
             Self::EscalationPolicy => "escalation_policy",
             Self::ListSubscriptions => "list_subscriptions",
             Self::GetSubscription => "get_subscription",

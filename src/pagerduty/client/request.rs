@@ -11,23 +11,23 @@ use reqwest::{
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::{
-    sync::SemaphorePermit,
-    time::{Instant, sleep, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::{
-    Client, Urgency,
+    Client,
     answer::{Head, error_text, read_body},
     auth,
     operation::Operation,
+    turns::Turn,
 };
 use crate::pagerduty::{Error, wire};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.pagerduty+json;version=2");
 /// With so few requests left, others who use the same key come first.
 const FEW_LEFT: u64 = 3;
+/// With less than this part of a limit left, requests are sent one by one.
+const LITTLE_LEFT: u64 = 10;
 
 /// How one request to PagerDuty went.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +116,12 @@ impl Failure {
         Self { timed_out: true, ..Self::transient(request, error) }
     }
 
+    /// No answer came for long, and others wait.
+    fn called_back(request: &Request) -> Self {
+        let error = Error::Unavailable(request.describe("no answer came while others were answered"));
+        Self { timed_out: true, ..Self::permanent(error) }
+    }
+
     /// No whole answer came.
     fn connection(request: &Request, error: reqwest::Error) -> Self {
         let (was_connected, timed_out) = (!error.is_connect(), error.is_timeout());
@@ -177,13 +183,20 @@ impl Client {
         request: &Request,
         read: impl Fn(&[u8]) -> serde_json::Result<T>,
     ) -> Result<T, Error> {
-        let deadline = Instant::now() + self.retry.call;
+        let mut deadline = Instant::now() + self.retry.call;
         let mut delays = self.retry.delays();
         let (mut url, mut smaller) = (&request.url, request.smaller.iter());
+        let mut queue = Some(self.retry.queue);
         loop {
-            let turn = self.turn(request, deadline).await?;
-            let attempt = self.attempt(request, url, &read, deadline).await;
-            drop(turn);
+            let turn = self.turn(request, deadline + queue.unwrap_or_default()).await?;
+            let now = Instant::now();
+            if queue.take().is_some_and(|queue| !queue.is_zero()) {
+                deadline = now + self.retry.call;
+            }
+            if let Some(sent) = &self.sent {
+                sent.send_replace(Some(now));
+            }
+            let attempt = self.attempt(request, url, &read, deadline, turn).await;
             let failure = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -205,36 +218,21 @@ impl Client {
         }
     }
 
-    /// Waits until no other request is in flight and no pause is on.
-    async fn turn(&self, request: &Request, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
+    /// Waits until few other requests are in flight and no pause is on.
+    async fn turn(&self, request: &Request, deadline: Instant) -> Result<Turn, Error> {
         let late = |_| Error::Unavailable(request.describe("other requests took too long"));
         loop {
-            timeout_at(deadline, self.no_pass()).await.map_err(late)?;
-            let turn = timeout_at(deadline, self.shared.turn.acquire()).await.map_err(late)?;
-            let turn = turn.map_err(|_| Error::Unavailable(request.describe("shutting down")))?;
-            if self.must_wait() {
-                continue;
-            }
+            let turn = self.shared.turns.take(self.urgency, request.operation);
+            let turn = timeout_at(deadline, turn).await.map_err(late)?;
             let now = Instant::now();
             let resume_at = *self.shared.resume_at.lock();
             let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(turn) };
-            if resume_at >= deadline {
+            if resume_at >= deadline.min(now + self.retry.call) {
                 return Err(Error::RateLimited { retry_after: resume_at - now });
             }
             drop(turn);
             sleep_until(resume_at).await;
         }
-    }
-
-    /// Waits until a patient client may send.
-    async fn no_pass(&self) {
-        let mut passes = self.shared.passes.subscribe();
-        // Whoever keeps the client keeps the sender.
-        drop(passes.wait_for(|_| !self.must_wait()).await);
-    }
-
-    fn must_wait(&self) -> bool {
-        self.urgency == Urgency::BetweenPasses && *self.shared.passes.borrow() > 0
     }
 
     /// Sends nothing for so long.
@@ -243,22 +241,36 @@ impl Client {
         *resume_at = (*resume_at).max(Some(Instant::now() + delay));
     }
 
-    /// Sends once, reads the answer, and tells the observer.
+    /// Sends once, reads the answer, and tells the observer. A request that times out while others of its kind are answered is
+    /// not sent again: what it asks for is at fault. If nothing was answered meanwhile, the connection is.
     async fn attempt<T>(
         &self,
         request: &Request,
         url: &Url,
         read: &impl Fn(&[u8]) -> serde_json::Result<T>,
         deadline: Instant,
+        mut turn: Turn,
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let mut head = Head::default();
         let limit = deadline.min(started + self.retry.attempt);
         let http = self.shared.connection.client();
-        let exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)).await;
-        let exchanged = exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)));
-        if let Err(Failure { timed_out: true, .. }) = &exchanged {
-            self.shared.connection.replace(&http);
+        let mut exchanged = tokio::select! {
+            biased;
+            exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)) => {
+                exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)))
+            }
+            () = turn.called_back() => Err(Failure::called_back(request)),
+        };
+        if head.status.is_some() {
+            turn.answered();
+        }
+        drop(turn);
+        if let Err(failure @ Failure { timed_out: true, .. }) = &mut exchanged {
+            if !self.shared.turns.answered_since(started) {
+                self.shared.connection.replace(&http);
+            }
+            failure.retry &= !self.shared.turns.answered_such_since(request.operation, started);
         }
         self.respect_rate_limit(&head);
         let result = exchanged.and_then(|body| read(&body).map_err(|error| Failure::body(request, &error)));
@@ -324,6 +336,12 @@ impl Client {
     fn respect_rate_limit(&self, head: &Head) {
         if let Some(pause) = self.pause_asked_for(head) {
             self.pause(pause);
+        }
+        if let (Some(limit), Some(remaining)) = (head.limit, head.remaining)
+            && remaining < limit / LITTLE_LEFT
+        {
+            let until_reset = head.reset.map_or(self.retry.longest_pause, |reset| self.seconds(reset));
+            self.shared.turns.narrow(until_reset.min(self.retry.longest_pause));
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct RetryPolicy {
     pub(super) attempt: Duration,
     /// Limit of one call with its attempts, pauses and the wait for its turn.
     pub(super) call: Duration,
+    /// How long a call may wait for its first turn beside that limit: no time for whoever waits for nothing else.
+    pub(super) queue: Duration,
     /// The longest pause after PagerDuty said that its quota is used up. Its windows last a minute.
     pub(super) longest_pause: Duration,
     /// The longest pause that `Retry-After` is granted. Longer than a window, for it is asked for by whoever is overloaded or
@@ -34,6 +36,7 @@ impl Default for RetryPolicy {
             attempt: Duration::from_secs(10),
             // The promise is 30 seconds; the rest is for the machine to be busy.
             call: Duration::from_secs(28),
+            queue: Duration::ZERO,
             longest_pause: Duration::from_mins(1),
             longest_retry_after: Duration::from_mins(5),
             longest_slowdown: Duration::from_secs(15),

@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, hash::Hash};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Semaphore;
 
+use super::failures::Failures;
 use crate::{
-    model::{Email, Pair, PolicyId, ResourceSelector, UserId},
+    model::{Email, Pair, PolicyId, ResourceSelector, Source, UserId},
     pagerduty::PolicyInfo,
     reconcile::world::{AccountMatch, ResourceMatch},
 };
@@ -17,7 +19,10 @@ const FOUND: TimeDelta = TimeDelta::minutes(5);
 /// How long an answer is trusted that leaves somebody without access; whoever mends it does not want to wait.
 const MISSING: TimeDelta = TimeDelta::seconds(30);
 
-/// The answers of earlier passes.
+/// So many things that failed are tried again at once.
+const TRIES: usize = 8;
+
+/// The answers of earlier looks, and what failed in them.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     /// PagerDuty's e-mail addresses.
@@ -28,31 +33,99 @@ pub(crate) struct Cache {
     pub(crate) resources: Answers<ResourceSelector, ResourceMatch>,
     /// Whom PagerDuty's escalation policies page.
     pub(crate) policies: Answers<PolicyId, PolicyInfo>,
+    /// The questions that found no answer.
+    pub(super) failures: AllFailures,
+    /// When each schedule and policy was last asked about with success: who waited longest is asked first.
+    pub(super) seen: Mutex<BTreeMap<Source, DateTime<Utc>>>,
+}
+
+/// The questions that found no answer, by what was asked.
+#[derive(Debug)]
+pub(super) struct AllFailures {
+    pub(super) sources: Failures<Source>,
+    pub(super) people: Failures<UserId>,
+    pub(super) accounts: Failures<Email>,
+    pub(super) resources: Failures<ResourceSelector>,
+    /// Held by those that are tried again.
+    pub(super) tries: Semaphore,
+}
+
+impl Default for AllFailures {
+    fn default() -> Self {
+        let (sources, people, accounts, resources) =
+            (Failures::default(), Failures::default(), Failures::default(), Failures::default());
+        Self { sources, people, accounts, resources, tries: Semaphore::new(TRIES) }
+    }
 }
 
 impl Cache {
-    /// Forgets everything: somebody asked for a fresh look.
+    /// Forgets everything, failures as well: somebody asked for a fresh look.
     pub(crate) fn clear(&self) {
         self.people.entries().clear();
         self.accounts.entries().clear();
         self.resources.entries().clear();
         self.policies.entries().clear();
+        self.failures.sources.clear();
+        self.failures.people.clear();
+        self.failures.accounts.clear();
+        self.failures.resources.clear();
+    }
+
+    /// Drops what nobody asked for again.
+    pub(super) fn prune(&self, now: DateTime<Utc>) {
+        self.people.prune(now);
+        self.accounts.prune(now);
+        self.resources.prune(now);
+        self.policies.prune(now);
     }
 
     /// Forgets what led to this account and resource, because strongDM does not know one of them.
     pub(crate) fn forget(&self, pair: &Pair) {
         self.accounts
             .entries()
-            .retain(|_, (_, found)| !matches!(found, AccountMatch::One(one) if one.id == pair.account));
-        self.resources.entries().retain(|_, (_, found)| {
-            !matches!(found, ResourceMatch::Found(all) if all.iter().any(|one| one.id == pair.resource))
+            .retain(|_, entry| !matches!(&entry.answer, AccountMatch::One(one) if one.id == pair.account));
+        self.resources.entries().retain(|_, entry| {
+            !matches!(&entry.answer, ResourceMatch::Found(all) if all.iter().any(|one| one.id == pair.resource))
         });
     }
 }
 
-/// Answers of one kind, each with the moment until which it is trusted.
+/// Which answers of earlier looks will do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Demand {
+    /// All that are trusted.
+    Trusted,
+    /// Those that are not about to grow old. A look at everything asks again before anybody has to wait for that.
+    Lasting,
+    /// Those that were given after this instant: what an earlier look was told is no second look.
+    Since(DateTime<Utc>),
+}
+
+/// Answers of one kind.
 #[derive(Debug)]
-pub(crate) struct Answers<K, V>(Mutex<BTreeMap<K, (DateTime<Utc>, V)>>);
+pub(crate) struct Answers<K, V>(Mutex<BTreeMap<K, Entry<V>>>);
+
+#[derive(Debug)]
+struct Entry<V> {
+    answer: V,
+    given: DateTime<Utc>,
+    /// From when on a look at everything asks again: a different one for each, so that a thousand are not asked for at once.
+    renewed: DateTime<Utc>,
+    /// Until when it is trusted.
+    until: DateTime<Utc>,
+}
+
+impl<V> Entry<V> {
+    fn meets(&self, demand: Demand, now: DateTime<Utc>) -> bool {
+        // An answer from the future was given before the clock was set back.
+        self.given <= now
+            && match demand {
+                Demand::Trusted => now < self.until,
+                Demand::Lasting => now < self.renewed,
+                Demand::Since(then) => self.given > then,
+            }
+    }
+}
 
 impl<K, V> Default for Answers<K, V> {
     fn default() -> Self {
@@ -61,24 +134,27 @@ impl<K, V> Default for Answers<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V: Clone + Usable> Answers<K, V> {
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<K, (DateTime<Utc>, V)>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<K, Entry<V>>> {
         self.0.lock()
     }
 
-    /// The answer, if one is trusted at `now`.
-    pub(crate) fn get(&self, key: &K, now: DateTime<Utc>) -> Option<V> {
-        let entries = self.entries();
-        // An answer from the future was given before the clock was set back.
-        let fresh = entries.get(key).filter(|(until, _)| now < *until && *until <= now + FOUND);
-        fresh.map(|(_, answer)| answer.clone())
+    /// The answer, if one will do at `now`.
+    pub(super) fn get(&self, key: &K, now: DateTime<Utc>, demand: Demand) -> Option<V> {
+        self.entries().get(key).filter(|entry| entry.meets(demand, now)).map(|entry| entry.answer.clone())
     }
 
-    /// Remembers an answer given at `now`, and drops those that nobody asked for again.
-    pub(crate) fn put(&self, key: K, answer: V, now: DateTime<Utc>) {
+    /// Remembers an answer given at `now`.
+    pub(super) fn put(&self, key: K, answer: V, now: DateTime<Utc>) {
         let trusted = if answer.is_usable() { FOUND } else { MISSING };
-        let mut entries = self.entries();
-        entries.retain(|_, (until, _)| now < *until + FOUND);
-        entries.insert(key, (now + trusted, answer));
+        let renewed = now
+            + TimeDelta::milliseconds(fastrand::i64(
+                trusted.num_milliseconds() / 2..trusted.num_milliseconds(),
+            ));
+        self.entries().insert(key, Entry { answer, given: now, renewed, until: now + trusted });
+    }
+
+    fn prune(&self, now: DateTime<Utc>) {
+        self.entries().retain(|_, entry| now < entry.until + FOUND);
     }
 }
 
@@ -109,5 +185,44 @@ impl Usable for AccountMatch {
 impl Usable for ResourceMatch {
     fn is_usable(&self) -> bool {
         matches!(self, Self::Found(found) if !found.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    #[test]
+    fn a_thousand_answers_of_one_moment_are_asked_for_again_at_a_thousand_moments() {
+        let answers = Answers::<UserId, Option<String>>::default();
+        let users: Vec<UserId> = (0..1_000).map(|n| UserId::from(format!("P{n}"))).collect();
+        for user in &users {
+            answers.put(user.clone(), Some("ana@example.com".to_owned()), at(0));
+        }
+        let lasting = |second| {
+            users.iter().filter(|user| answers.get(user, at(second), Demand::Lasting).is_some()).count()
+        };
+        assert_eq!((lasting(149), lasting(300)), (1_000, 0));
+        for minute in [150, 180, 210, 240] {
+            let asked = lasting(minute) - lasting(minute + 30);
+            assert!(asked < 400, "{asked} at once after {minute} s");
+        }
+        // Nobody who asks about one of them has to wait meanwhile.
+        assert!(users.iter().all(|user| answers.get(user, at(299), Demand::Trusted).is_some()));
+        assert!(users.iter().all(|user| answers.get(user, at(300), Demand::Trusted).is_none()));
+    }
+
+    #[test]
+    fn a_second_look_believes_no_answer_of_the_first() {
+        let answers = Answers::<UserId, Option<String>>::default();
+        let user = UserId::from("PA");
+        answers.put(user.clone(), Some("ana@example.com".to_owned()), at(0));
+        assert!(answers.get(&user, at(2), Demand::Since(at(0))).is_none());
+        assert!(answers.get(&user, at(2), Demand::Since(at(-1))).is_some());
+        assert!(answers.get(&user, at(-1), Demand::Trusted).is_none(), "the clock was set back");
     }
 }

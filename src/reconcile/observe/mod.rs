@@ -3,44 +3,66 @@
 
 pub(super) mod cache;
 pub(super) mod freshness;
-mod on_calls;
+pub(super) mod look;
 pub(super) mod recorded;
-mod remedy;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+mod aside;
+mod division;
+mod failures;
+mod gather;
+mod listing;
+mod question;
+mod remedy;
+mod sight;
+mod sources;
+
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 
-use self::{cache::Cache, on_calls::Question};
+use self::{
+    cache::{Cache, Demand},
+    gather::Gatherer,
+    look::Look,
+    question::Question,
+};
 use super::{
     plan::{Plan, Released, Settings, plan},
     scope::Scope,
-    world::{AccountMatch, Recorded, ResourceMatch, World},
+    world::{AccountMatch, Recorded, World},
 };
 use crate::{
     clock,
-    model::{Email, Observed, OnCall, ResourceSelector, Rule, Source, UserId, Window},
-    pagerduty, strongdm,
+    model::{Email, Observed, Rule, Window},
+    pagerduty::{self, Urgency},
+    strongdm,
 };
 
-/// Reads of strongDM in flight at once; its documented budget is thousands a minute.
-const LOOK_UPS: usize = 8;
+/// A look for whoever wants to see everything takes so long at most.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A pass may decide by what it saw so long after it asked; by then the horizon has moved on.
 const DECIDED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
-/// Asks both upstreams for what the rules depend on.
-#[derive(Debug)]
+/// Asks both upstreams for what the rules depend on. Clones share what they learned.
+#[derive(Clone, Debug)]
 pub(crate) struct Observer {
-    settings: Settings,
+    settings: Arc<Settings>,
     pagerduty: pagerduty::Client,
     strongdm: strongdm::Client,
     /// Shared with whoever writes: a refused write shows that an answer was wrong.
     cache: Arc<Cache>,
+    for_whom: For,
+}
+
+/// For whom it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// A pass: somebody's access depends on it.
+    Pass,
+    /// Somebody who only wants to know.
+    Onlooker,
 }
 
 /// What was observed without consequences.
@@ -57,18 +79,13 @@ pub(crate) struct Survey {
 impl Observer {
     /// An observer that has not asked anything yet.
     pub(crate) fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
-        Self { settings, pagerduty, strongdm, cache: Arc::default() }
+        Self { settings: Arc::new(settings), pagerduty, strongdm, cache: Arc::default(), for_whom: For::Pass }
     }
 
-    /// An observer for whoever only wants to know: it has answers of its own, and asks PagerDuty between passes.
+    /// An observer for whoever only wants to know: it has answers of its own, and PagerDuty is asked for it one thing at a
+    /// time, when no pass waits.
     pub(super) fn patient(&self) -> Self {
-        let Self { settings, pagerduty, strongdm, cache: _ } = self;
-        Self::new(settings.clone(), pagerduty.patient(), strongdm.clone())
-    }
-
-    /// Makes patient observers wait, until what is returned is dropped.
-    pub(super) fn hurry(&self) -> pagerduty::Hurry {
-        self.pagerduty.hurry()
+        Self { cache: Arc::default(), for_whom: For::Onlooker, ..self.clone() }
     }
 
     /// The operator's part of the decision.
@@ -86,13 +103,18 @@ impl Observer {
         &self.cache
     }
 
+    /// Begins to look at everything that the planner needs to know for `scope`, and shows it as it comes in. What is not
+    /// seen `until` then is unknown. What is due for revocation takes a look of its own, which believes no earlier answer.
+    pub(super) fn look(&self, now: DateTime<Utc>, scope: &Scope, recorded: Recorded, until: Instant) -> Look {
+        self.look_at(now, scope, self.asked_window(now), recorded, until)
+    }
+
     /// Everything the planner needs to know for `scope`. What upstreams do not answer is part of the world.
     pub(super) async fn observe(&self, now: DateTime<Utc>, scope: &Scope, recorded: Recorded) -> World {
         self.observe_window(now, scope, self.asked_window(now), recorded).await
     }
 
-    /// The same, asking PagerDuty about another stretch of time. People and accounts come last, because only the
-    /// on-calls say who they are.
+    /// The same, asking PagerDuty about another stretch of time.
     pub(super) async fn observe_window(
         &self,
         now: DateTime<Utc>,
@@ -100,23 +122,42 @@ impl Observer {
         asked: Window,
         recorded: Recorded,
     ) -> World {
-        let mut world = World { recorded, asked: Some(asked), asked_at: now, ..World::default() };
-        world.resources = self.resources(now).await;
-        let rules = in_scope(&self.settings.rules, scope, &world.resources);
-        let sources: BTreeSet<Source> = rules.iter().flat_map(|rule| rule.sources()).collect();
-        let question = Question {
-            client: &self.pagerduty,
-            cache: &self.cache,
-            rules: &self.settings.rules,
-            now,
-            window: asked,
+        self.look_at(now, scope, asked, recorded, Instant::now() + LONGEST).whole().await
+    }
+
+    fn look_at(
+        &self,
+        now: DateTime<Utc>,
+        scope: &Scope,
+        window: Window,
+        recorded: Recorded,
+        until: Instant,
+    ) -> Look {
+        let demand = match scope {
+            _ if recorded.due.awaits_a_look() => Demand::Since(now),
+            Scope::All => Demand::Lasting,
+            Scope::Sources(_) => Demand::Trusted,
         };
-        (world.on_calls, world.doubts) = question.ask(&sources).await;
-        let on_calls: Vec<&OnCall> = world.seen_on_calls().collect();
-        world.people = self.people(now, &on_calls).await;
-        world.accounts = self.accounts(now, &world.people).await;
-        world.seen_at = clock::now();
-        world
+        self.cache.prune(now);
+        let gatherer = Gatherer::new(self.question(now, scope, window, demand), scope.clone());
+        Look::start(gatherer, recorded, until)
+    }
+
+    fn question(&self, now: DateTime<Utc>, scope: &Scope, window: Window, demand: Demand) -> Question {
+        let urgency = match (self.for_whom, scope) {
+            (For::Onlooker, _) => Urgency::Aside,
+            (For::Pass, Scope::Sources(_)) => Urgency::Event,
+            (For::Pass, Scope::All) => Urgency::Pass,
+        };
+        Question {
+            pagerduty: self.pagerduty.with_urgency(urgency),
+            strongdm: self.strongdm.clone(),
+            settings: Arc::clone(&self.settings),
+            cache: Arc::clone(&self.cache),
+            now,
+            window,
+            demand,
+        }
     }
 
     /// Observes everything and plans as if nothing had been done before, for somebody who wants to know what the rules
@@ -139,138 +180,12 @@ impl Observer {
         Window::new(since, now + ahead).expect("the horizon is longer than a second")
     }
 
-    async fn resources(&self, now: DateTime<Utc>) -> BTreeMap<ResourceSelector, Observed<ResourceMatch>> {
-        let selectors: BTreeSet<ResourceSelector> =
-            self.settings.rules.iter().flat_map(|rule| rule.resources.iter().cloned()).collect();
-        stream::iter(selectors)
-            .map(async |selector| {
-                let answer = self.resource(now, &selector).await;
-                (selector, answer)
-            })
-            .buffer_unordered(LOOK_UPS)
-            .collect()
-            .await
-    }
-
-    async fn resource(&self, now: DateTime<Utc>, selector: &ResourceSelector) -> Observed<ResourceMatch> {
-        if let Some(answer) = self.cache.resources.get(selector, now) {
-            return Observed::Known(answer);
-        }
-        let answer = match selector {
-            ResourceSelector::Name(name) => {
-                self.strongdm.resources_by_name(name).await.map(|found| match found.len() {
-                    0 => ResourceMatch::None,
-                    1 => ResourceMatch::Found(found),
-                    _ => ResourceMatch::Many,
-                })
-            }
-            ResourceSelector::Filter(filter) => {
-                self.strongdm.resources_by_filter(filter).await.map(ResourceMatch::Found)
-            }
-        };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error @ (strongdm::Error::InvalidArgument(_) | strongdm::Error::Refused(_))) => {
-                ResourceMatch::Refused(error.to_string())
-            }
-            Err(error) => return Observed::Unknown((&error).into()),
-        };
-        self.cache.resources.put(selector.clone(), answer.clone(), now);
-        Observed::Known(answer)
-    }
-
-    async fn people(
-        &self,
-        now: DateTime<Utc>,
-        on_calls: &[&OnCall],
-    ) -> BTreeMap<UserId, Observed<Option<String>>> {
-        let mut people: BTreeMap<UserId, Observed<Option<String>>> = BTreeMap::new();
-        for on_call in on_calls {
-            if let Some(email) = &on_call.email {
-                people.insert(on_call.user.clone(), Observed::Known(Some(email.clone())));
-            }
-        }
-        let others: BTreeSet<&UserId> =
-            on_calls.iter().map(|on_call| &on_call.user).filter(|user| !people.contains_key(user)).collect();
-        let mut looked_up = Vec::new();
-        for user in others {
-            let answer = if let Some(email) = self.cache.people.get(user, now) {
-                Observed::Known(email)
-            } else {
-                match self.pagerduty.user(user).await {
-                    Ok(found) => {
-                        let email = found.and_then(|user| user.email);
-                        self.cache.people.put(user.clone(), email.clone(), now);
-                        Observed::Known(email)
-                    }
-                    Err(error) => Observed::Unknown(remedy::user(&error)),
-                }
-            };
-            looked_up.push((user.clone(), answer));
-        }
-        people.extend(looked_up);
-        people
-    }
-
-    async fn accounts(
-        &self,
-        now: DateTime<Utc>,
-        people: &BTreeMap<UserId, Observed<Option<String>>>,
-    ) -> BTreeMap<Email, Observed<AccountMatch>> {
-        let emails: BTreeSet<Email> = people
-            .values()
-            .filter_map(|person| match person {
-                Observed::Known(Some(raw)) => self.settings.aliases.account_email(raw).ok(),
-                Observed::Known(None) | Observed::Unknown(_) => None,
-            })
-            .collect();
-        stream::iter(emails)
-            .map(async |email| {
-                let answer = self.account(now, &email).await;
-                (email, answer)
-            })
-            .buffer_unordered(LOOK_UPS)
-            .collect()
-            .await
-    }
-
     /// The strongDM account with this address.
     pub(super) async fn account(&self, now: DateTime<Utc>, email: &Email) -> Observed<AccountMatch> {
-        if let Some(answer) = self.cache.accounts.get(email, now) {
-            return Observed::Known(answer);
+        if let Some(account) = self.cache.accounts.get(email, now, Demand::Trusted) {
+            return Observed::Known(account);
         }
-        let answer = match self.strongdm.accounts_by_email(email).await {
-            Ok(mut found) => match (found.pop(), found.is_empty()) {
-                (None, _) => AccountMatch::None,
-                (Some(one), true) => AccountMatch::One(one),
-                (Some(_), false) => AccountMatch::Many,
-            },
-            Err(error) => return Observed::Unknown((&error).into()),
-        };
-        self.cache.accounts.put(email.clone(), answer.clone(), now);
-        Observed::Known(answer)
+        let question = self.question(now, &Scope::All, self.asked_window(now), Demand::Trusted);
+        question.account(email).await.map_or_else(Observed::Unknown, Observed::Known)
     }
-}
-
-/// The rules that `scope` names and those that could justify the same grants, because they share a resource with
-/// them: without these, no revocation could be decided.
-fn in_scope<'a>(
-    rules: &'a [Rule],
-    scope: &Scope,
-    resources: &BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
-) -> Vec<&'a Rule> {
-    if *scope == Scope::All {
-        return rules.iter().collect();
-    }
-    let of = |rule: &Rule| -> BTreeSet<String> {
-        let found = rule.resources.iter().flat_map(|selector| match resources.get(selector) {
-            Some(Observed::Known(ResourceMatch::Found(found))) => {
-                found.iter().map(|resource| resource.id.to_string()).collect()
-            }
-            _ => vec![selector.to_string()],
-        });
-        found.collect()
-    };
-    let named: BTreeSet<String> = rules.iter().filter(|rule| scope.names(rule)).flat_map(of).collect();
-    rules.iter().filter(|rule| scope.names(rule) || !of(rule).is_disjoint(&named)).collect()
 }

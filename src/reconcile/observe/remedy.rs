@@ -23,9 +23,12 @@ pub(super) fn source(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
     }
 }
 
-/// About who is on call at all.
-pub(super) fn on_calls(error: &Error) -> Fault {
-    Fault { error: error.to_string(), remedy: error.remedy("oncalls.read") }
+/// About the list of who is on call, where it does not tell about `source`.
+pub(super) fn listing(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
+    match error {
+        Error::NotFound(_) => self::source(error, source, rules),
+        _ => Fault { error: error.to_string(), remedy: error.remedy("oncalls.read") },
+    }
 }
 
 /// About a user.

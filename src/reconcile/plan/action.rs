@@ -69,6 +69,14 @@ pub(crate) struct PairActions {
     pub(crate) actions: Vec<Action>,
 }
 
+impl PairActions {
+    /// Whether this gives somebody access who should have it now, and does nothing else.
+    pub(crate) fn only_gives_at_once(&self) -> bool {
+        self.urgency == Urgency::Missing
+            && self.actions.iter().all(|action| matches!(action, Action::Create(_)))
+    }
+}
+
 /// How soon a write is due; the smaller one comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {

@@ -306,16 +306,14 @@ impl StatusSnapshot {
         // A new look at the rest of a gap that goes on.
         let known: BTreeMap<(&str, DateTime<Utc>), &Gap> =
             self.gaps.iter().map(|gap| ((gap.rule.as_str(), gap.start), gap)).collect();
-        let goes_on = |rule: &str, start: DateTime<Utc>| {
-            let newest = known.range((rule, DateTime::<Utc>::MIN_UTC)..=(rule, start)).next_back();
-            newest.map(|(_, gap)| gap).filter(|before| before.end.is_none_or(|end| start <= end))
-        };
         let found = ahead.gaps.iter().flat_map(|(rule, gaps)| gaps.iter().map(move |gap| (rule, gap)));
         let found = found.map(|(rule, gap)| {
-            let before = goes_on(rule, gap.start());
+            let since_ever = (rule.as_str(), DateTime::<Utc>::MIN_UTC);
+            let newest = known.range(since_ever..=(rule.as_str(), gap.start())).next_back();
+            let before = newest.filter(|(_, before)| before.end.is_none_or(|end| gap.start() <= end));
             Gap {
                 rule: rule.clone(),
-                start: before.map_or(gap.start(), |before| before.start),
+                start: before.map_or(gap.start(), |(_, before)| before.start),
                 end: (gap.end() < ahead.until.trunc_subsecs(0)).then(|| gap.end()),
             }
         });

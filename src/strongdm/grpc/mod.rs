@@ -4,7 +4,7 @@
 //! a failure means and whether the request may be sent again), then the parts that these use.
 
 pub(super) mod call;
-mod list;
+pub(super) mod list;
 pub(super) mod options;
 
 mod outcome;
