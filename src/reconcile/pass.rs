@@ -231,7 +231,7 @@ impl PassRunner {
         let planned_with = world.recorded.second_grant;
         let round = Round { plan, planned_with, deadline, is_last: true };
         turn.has_decided();
-        let executing = self.executor.execute(&pass.context, &round, &mut turn, &mut pass.report);
+        let executing = self.executor.execute(&pass.context, &round, &turn, &mut pass.report);
         // What is not done now is planned again with the rest.
         timeout_at(pass.began + STOP, executing).await.map_or(Ok(()), |executed| executed.map(drop))
     }

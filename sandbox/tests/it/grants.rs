@@ -68,6 +68,7 @@ async fn an_ended_grant_is_gone() {
 
 #[tokio::test]
 async fn another_window_than_the_one_that_was_asked_for_may_be_stored() {
+    use StoredEnd::{Dropped, Later, SecondsFromNow, SecondsFromStart};
     let both = both().await;
     let stored = async |start, end, asked: (i64, i64)| {
         both.strongdm.configure(|settings| (settings.stored_start, settings.stored_end) = (start, end));
@@ -79,7 +80,6 @@ async fn another_window_than_the_one_that_was_asked_for_may_be_stored() {
         // What begins now begins a moment later than the test.
         ((seconds(grant.start) / 60 * 60, grant.end.map(seconds)), told)
     };
-    use StoredEnd::{Dropped, Later, SecondsFromNow, SecondsFromStart};
     let (start, end) = (StoredStart::AsAsked, StoredEnd::AsAsked);
     assert_eq!(stored(start, end, (600, 6000)).await, ((600, Some(6000)), Some(6000)));
     assert_eq!(stored(start, SecondsFromStart(60), (600, 6000)).await, ((600, Some(660)), Some(660)));

@@ -166,7 +166,8 @@ impl Turns {
         if let Some(holder) = due.and_then(|number| queue.holders.get_mut(&number))
             && let Some(call_back) = holder.call_back.take()
         {
-            drop(call_back.send(()));
+            // Whoever is over already needs no word.
+            let _ = call_back.send(());
             queue.last_call_back = Some(now);
         }
     }
@@ -240,7 +241,7 @@ impl Turn {
     /// Ends when others need the turn more, since no answer came for too long.
     pub(super) async fn called_back(&mut self) {
         if (&mut self.called_back).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
