@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    compare::{CompareError, Comparer},
+    compare::{CompareError, Comparer, Listing},
     execute::{Context, Executed, Executor, Round},
     facts::DUE_REVOCATIONS,
     lease::PassLease,
@@ -36,12 +36,16 @@ use super::{
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{Asked, BETWEEN_LOOKS, FOREVER, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown},
+    model::{
+        Asked, BETWEEN_LOOKS, FOREVER, Fault, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown,
+    },
     store::{self, SharedStore, View},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
 const PREPARE: Duration = Duration::from_secs(30);
+/// A pass that nobody asked for waits no longer for either before it looks: somebody may be waiting for access.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Observing must be over by then; a pass that observes longer sees nothing.
 const OBSERVE: Duration = Duration::from_mins(1);
 /// No write is begun later than this.
@@ -165,8 +169,17 @@ impl PassRunner {
             second_look: None,
         };
 
-        let uncompared = self.prepare(&mut pass).await?;
+        let patience = began + if looks == Looks::Together { PREPARE } else { PATIENCE };
+        let mut listing = self.prepare(&pass, patience).await?;
+        let mut compared = self.compare(&mut pass, &mut listing, patience).await?;
         self.look(&mut pass).await?;
+        if compared.is_none() {
+            compared = self.compare(&mut pass, &mut listing, began + PREPARE).await?;
+            if compared == Some(Ok(())) {
+                // What was found may change what was decided before.
+                self.store.mark(&Mark::Everything).await?;
+            }
+        }
         if looks == Looks::Together
             && let Some(due) = &pass.second_look
         {
@@ -176,7 +189,13 @@ impl PassRunner {
             pass.report.failed.clear();
             self.look(&mut pass).await?;
         }
-        pass.report.unknown.extend(uncompared);
+        let error = match compared {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(error),
+            None => listing.map(|_| "it took too long".into()),
+        };
+        let about = Asked::List(StrongDmList::Grants);
+        pass.report.unknown.extend(error.map(|error| Unknown { about, error }));
         self.conclude(pass).await
     }
 
@@ -305,28 +324,44 @@ impl PassRunner {
         self.observer.settings()
     }
 
-    /// Finds out what became of unclear writes, and, when it is time, compares the ledger with strongDM. Returns why
-    /// that could not be done.
-    async fn prepare(&self, pass: &mut Pass<'_>) -> Result<Option<Unknown>, store::Error> {
+    /// Finds out what became of unclear writes, and, when it is time, begins to list what strongDM has. Narrow passes leave
+    /// that to others: somebody waits for them.
+    async fn prepare(&self, pass: &Pass<'_>, until: Instant) -> Result<Option<Listing>, store::Error> {
+        let Pass { context, request, .. } = pass;
         let _turn = self.turns.take().await;
-        let context = &pass.context;
         let timetable = self.store.workload().await?.timetable;
         let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
-        let preparing = timeout_at(pass.began + PREPARE, async {
-            self.executor.settle(context).await?;
-            if is_due {
-                self.comparer.compare(context).await?;
-                pass.compared_at = Some(context.now);
-            }
-            Ok(())
-        });
-        let error = match preparing.await {
-            Ok(Ok(())) => return Ok(None),
-            Ok(Err(CompareError::Store(error))) => return Err(error),
-            Ok(Err(CompareError::Strongdm(error))) => (&error).into(),
-            Err(_) => "it took too long".into(),
+        let listing = (is_due && (request.scope == Scope::All || context.trigger == Trigger::Manual))
+            .then(|| self.comparer.list());
+        // What is not settled by then stays as it is, and its pairs are left alone.
+        timeout_at(until, self.executor.settle(context)).await.unwrap_or(Ok(()))?;
+        Ok(listing)
+    }
+
+    /// Compares the ledger with what strongDM lists. None if there is no list yet.
+    async fn compare(
+        &self,
+        pass: &mut Pass<'_>,
+        listing: &mut Option<Listing>,
+        until: Instant,
+    ) -> Result<Option<Result<(), Fault>>, store::Error> {
+        let Some(asking) = listing else { return Ok(Some(Ok(()))) };
+        let Ok(listed) = timeout_at(until, asking).await else { return Ok(None) };
+        *listing = None;
+        let remote = match listed {
+            Ok(Ok(remote)) => remote,
+            Ok(Err(error)) => return Ok(Some(Err((&error).into()))),
+            Err(_) => return Ok(Some(Err("the list broke off".into()))),
         };
-        Ok(Some(Unknown { about: Asked::List(StrongDmList::Grants), error }))
+        let _turn = self.turns.take().await;
+        pass.context.now = clock::now();
+        match timeout_at(pass.began + PREPARE, self.comparer.compare(&pass.context, &remote)).await {
+            Ok(Ok(())) => pass.compared_at = Some(pass.context.now),
+            Ok(Err(CompareError::Store(error))) => return Err(error),
+            Ok(Err(CompareError::Strongdm(error))) => return Ok(Some(Err((&error).into()))),
+            Err(_) => return Ok(Some(Err("it took too long".into()))),
+        }
+        Ok(Some(Ok(())))
     }
 
     /// Begins to look at what our store and both upstreams say; none if the store took too long.

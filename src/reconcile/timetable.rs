@@ -142,6 +142,12 @@ impl Intervals {
         if last - now > SKEW || now - last >= self.full_pass {
             return Some(Trigger::Interval);
         }
+        // Narrow passes do not compare. One that failed is not tried again all the time.
+        if now - last >= self.comparison.min(LONGEST_PAUSE)
+            && self.is_comparison_due(now, Trigger::Interval, timetable)
+        {
+            return Some(Trigger::Interval);
+        }
         if is_due(timetable.wake) {
             return Some(Trigger::Boundary);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use reqwest::Method;
 use sandbox::{
@@ -10,7 +11,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ADMIN_TOKEN, ANA, BO, Config, DB, Scene, rule};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, rule};
 
 const ADMIN_ROUTES: [(Method, &str); 4] = [
     (Method::POST, "/sync"),
@@ -71,6 +72,34 @@ async fn a_pass_does_not_wait_for_whoever_only_looks() {
     let ((looked, look_ended), (passed, pass_ended)) = tokio::join!(look, pass);
     assert_eq!((looked, passed), (200, 200));
     assert!(pass_ended < look_ended, "the pass waited for the dry run");
+}
+
+/// PagerDuty does not answer somebody who looks, and does answer the pass that a webhook asks for meanwhile.
+#[tokio::test]
+async fn nobody_who_comes_on_call_waits_for_an_answer_that_somebody_who_looks_does_not_get() {
+    let scene = Scene::running(Config::default()).await;
+    let explanation = format!("/api/explain?email={}", ANA.1);
+    let mut swaps = Vec::new();
+    // A machine that is busy with other things slows some of them down.
+    while !swaps.iter().any(|given: &TimeDelta| given.num_milliseconds() < 1500) {
+        assert!(swaps.len() < 8, "access is given after {swaps:?}");
+        let gate = scene.pagerduty.faults().gate_with(Fault::on("GET /oncalls", Action::Stall));
+        let handed_over = async {
+            gate.arrived().await;
+            let (on, off) = if swaps.len() % 2 == 0 { (CEM, ANA) } else { (ANA, CEM) };
+            scene.shifts(SCHEDULE, &[(on, -60, 120), (BO, 120, 240)]);
+            let told = scene.now();
+            scene.deliver(&scene.about(SCHEDULE)).await;
+            scene.access_becomes(on, DB, &[(0, 120)]).await;
+            let given = scene.now() - told;
+            scene.access_becomes(off, DB, &[]).await;
+            gate.open();
+            given
+        };
+        let (looked, given) = tokio::join!(scene.get(&explanation), handed_over);
+        assert_eq!(looked.status, 200, "{}", looked.text);
+        swaps.push(given);
+    }
 }
 
 #[tokio::test]

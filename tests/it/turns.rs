@@ -1,9 +1,12 @@
 //! Passes take turns: whoever is paged while a large pass writes waits for none of its windows, and no storm of events keeps
 //! the large pass from its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sandbox::world::{SCHEDULE, V3_SCHEDULE};
+use sandbox::{
+    faults::{Action, Fault},
+    world::{SCHEDULE, V3_SCHEDULE},
+};
 
 use crate::support::{ANA, BO, CEM, Config, DB, Scene, rule, wait_until};
 
@@ -55,4 +58,18 @@ async fn a_storm_of_events_does_not_keep_a_large_pass_from_its_end() {
         () = storm => {}
         () = wait_until("the large pass is over", async || scene.writes() == (WINDOWS + 1, 0)) => {}
     }
+}
+
+#[tokio::test]
+async fn nobody_who_comes_on_call_waits_for_a_comparison_that_hangs() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.strongdm.faults().add(Fault::on("AccountGrants.List", Action::Stall).until_cleared());
+    let began = Instant::now();
+    scene.launch().await;
+    scene.access_becomes(ANA, DB, &[(0, 120)]).await;
+    scene.cem_takes_over();
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(CEM, DB, &[(0, 120)]).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "a call may take twice that: {:?}", began.elapsed());
+    scene.strongdm.faults().clear();
 }

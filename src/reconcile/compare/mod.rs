@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::execute::{Context, adopt, as_foreign, settle_window};
 use crate::{
     clock,
@@ -17,6 +19,9 @@ pub(super) struct Comparer {
     store: SharedStore,
     strongdm: strongdm::Client,
 }
+
+/// strongDM's list of all grants, as soon as it is there. Dropping it ends the asking.
+pub(super) type Listing = AbortOnDropHandle<Result<Vec<RemoteGrant>, strongdm::Error>>;
 
 /// Why a comparison broke off.
 #[derive(Debug)]
@@ -43,17 +48,27 @@ impl Comparer {
         Self { store, strongdm }
     }
 
-    /// Compares the whole ledger. A grant that vanished is recorded as ended, and made anew by the next plan that wants
-    /// it. One with another window than we knew is recorded so. One that turned up late, or was recorded as ended too early, is ours to look after again. Everything else in
-    /// the list is somebody else's.
-    pub(super) async fn compare(&self, context: &Context<'_>) -> Result<(), CompareError> {
-        let remote = self.strongdm.all_grants().await?;
+    /// Begins to ask strongDM for its list of all grants. Nothing is written, so nobody needs to wait for it.
+    pub(super) fn list(&self) -> Listing {
+        let strongdm = self.strongdm.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move { strongdm.all_grants().await }))
+    }
+
+    /// Compares the whole ledger with such a list, while no write is under way. A grant that vanished is recorded as ended,
+    /// and made anew by the next plan that wants it. One with another window than we knew is recorded so. One that turned
+    /// up late, or was recorded as ended too early, is ours to look after again. Everything else in the list is somebody
+    /// else's.
+    pub(super) async fn compare(
+        &self,
+        context: &Context<'_>,
+        remote: &[RemoteGrant],
+    ) -> Result<(), CompareError> {
         let listed: BTreeMap<&GrantId, &RemoteGrant> =
             remote.iter().map(|found| (&found.id, found)).collect();
         for entry in self.store.ledger(context.now).await? {
             match (&entry.own.grant.id, entry.state) {
                 (None, State::Lost) => {
-                    adopt(&self.store, &self.strongdm, context, &entry, &remote).await?;
+                    adopt(&self.store, &self.strongdm, context, &entry, remote).await?;
                 }
                 (Some(id), State::Live) => match listed.get(id) {
                     Some(found) => {
@@ -64,7 +79,7 @@ impl Comparer {
                 _ => {}
             }
         }
-        let foreign = self.foreign(context, &remote).await?;
+        let foreign = self.foreign(context, remote).await?;
         self.store.set_foreign_grants(context.proof(), None, &foreign, context.now).await?;
         Ok(())
     }

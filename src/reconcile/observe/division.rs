@@ -97,9 +97,10 @@ impl<'q, Q: Query> Division<'q, Q> {
             let mut request = Box::pin(async move { self.query.ask(&asked, Arc::new(sent)).await });
             let answer = tokio::select! {
                 biased;
+                // First, or each would be sent in the moment in which the one before it is given up.
+                () = self.despair(), if of.is_some() => of.map(|whole| Err(whole.error.clone())),
                 answer = &mut request => Some(answer),
                 () = overdue(&mut was_sent, patience), if part.len() > 1 => None,
-                () = self.despair(), if of.is_some() => of.map(|whole| Err(whole.error.clone())),
             };
             match answer {
                 Some(Ok(answer)) => self.answered(part, answer, of).await,

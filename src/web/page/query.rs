@@ -25,7 +25,7 @@ pub(crate) struct PageQuery {
     q: SearchText,
     /// Where the list of those with access goes on, as the link to its next page says.
     #[serde(default)]
-    #[param(value_type = Option<String>, required = false, nullable = false, pattern = "^[a-z0-9.@-]+ [A-Za-z0-9 ._-]+$",
+    #[param(value_type = Option<String>, required = false, nullable = false,
         example = "ana@example.com prod-postgres")]
     after: Option<Cursor>,
     /// The page of the rules.
