@@ -323,6 +323,7 @@ mod tests {
         let due = intervals().pass_due(at(0), FirstPass::Pending, &workload, &[]).unwrap();
         assert_eq!((due.trigger, due.scope), (Trigger::Start, Scope::All));
         record(&mut workload.timetable, &passed(&Scope::All, at(0), Some(at(50_000))));
+        workload.timetable.verified_at = Some(at(0));
         workload
     }
 
@@ -359,6 +360,17 @@ mod tests {
         let short = UnderWay { due: due(&workload, at(100), &[]).unwrap(), began: at(100) };
         workload.dirty = vec![dirty("A", 3, None), dirty("B", 1, None)];
         assert_eq!(due(&workload, at(200), &[short]).unwrap().scope, narrow("B"), "the other is over soon");
+    }
+
+    #[test]
+    fn a_full_pass_is_due_with_the_comparison_but_not_all_the_time_if_that_fails() {
+        let mut workload = after_start();
+        workload.timetable.wake = None;
+        assert_eq!(trigger(&workload, at(899_999)), None);
+        assert_eq!(trigger(&workload, at(900_000)), Some(Trigger::Interval));
+        record(&mut workload.timetable, &passed(&Scope::All, at(900_000), None));
+        assert_eq!(trigger(&workload, at(959_999)), None);
+        assert_eq!(trigger(&workload, at(960_000)), Some(Trigger::Interval));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) struct PageQuery {
     /// Where the list of those with access goes on, as the link to its next page says.
     #[serde(default)]
     #[param(value_type = Option<String>, required = false, nullable = false,
-        example = "ana@example.com prod-postgres")]
+        pattern = " ", example = "ana@example.com prod-postgres")]
     after: Option<Cursor>,
     /// The page of the rules.
     #[serde(default)]
