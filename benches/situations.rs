@@ -335,14 +335,14 @@ async fn large() -> Vec<Row> {
     let idle = memory(&scene);
     let took = until(|| scene.writes().0 >= 2 * SCHEDULES).await;
     scene.first_pass_is_over().await;
-    let cpu = (scene.cpu_time() - before).as_secs_f64();
+    let cpu = scene.cpu_time().saturating_sub(before).as_secs_f64();
     rows.extend(row(format!("first pass: {took:.1} s, {cpu:.1} s of CPU"), "1.5 s of CPU"));
 
     scene.pagerduty.clear_requests();
     let strongdm_before = scene.strongdm.calls().len();
     let (before, began) = (scene.cpu_time(), Instant::now());
     scene.send(scene.sync_request()).await;
-    let (took, cpu) = (began.elapsed().as_secs_f64(), (scene.cpu_time() - before).as_secs_f64());
+    let (took, cpu) = (began.elapsed().as_secs_f64(), scene.cpu_time().saturating_sub(before).as_secs_f64());
     let made = scene.strongdm.calls().split_off(strongdm_before);
     let pages = made.iter().filter(|call| call.method == "AccountGrants.List").count();
     let mut told = format!("POST /sync: {} calls to PagerDuty, ", scene.pagerduty.requests().len());

@@ -167,7 +167,9 @@ mod tests {
         #[test]
         fn a_growing_set_is_the_union(windows in vec((0..60_i64, 1..9_i64), 0..20), asked in (0..60_i64, 1..9_i64)) {
             let mut stretches = Stretches::default();
-            windows.iter().for_each(|added| stretches.add(window(*added)));
+            for added in &windows {
+                stretches.add(window(*added));
+            }
             let union: Windows = windows.iter().copied().map(window).collect();
             let parts = union.iter().map(|part| (part.start(), part.end()));
             prop_assert_eq!(stretches.0.iter().map(|(start, end)| (*start, *end)).collect::<Vec<_>>(), parts.collect::<Vec<_>>());

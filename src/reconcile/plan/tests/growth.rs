@@ -15,7 +15,7 @@ fn cost(decision: &Decision) -> Duration {
     let once = || {
         let before = used();
         let (elapsed, _) = decision.cost(1);
-        before.zip(used()).map_or(elapsed, |(before, after)| after - before)
+        before.zip(used()).map_or(elapsed, |(before, after)| after.saturating_sub(before))
     };
     (0..4).map(|_| once()).min().expect("four times")
 }
