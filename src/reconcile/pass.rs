@@ -248,7 +248,7 @@ impl PassRunner {
         }
         let deadline = pass.began + BEGIN_WRITES;
         let planned_with = world.recorded.second_grant;
-        let round = Round { plan, planned_with, deadline, is_last: true };
+        let round = Round { plan, planned_with, deadline, is_last: false };
         turn.has_decided();
         let executing = self.executor.execute(&pass.context, &round, &turn, &mut pass.report);
         // What is not done now is planned again with the rest.
