@@ -1,4 +1,4 @@
-//! Puts a [`World`] together, part by part: resources, on-calls, people and accounts are asked for at the same time, each as
+//! Puts a world together, part by part: resources, on-calls, people and accounts are asked for at the same time, each as
 //! soon as it is known that they are needed. Whatever stalls keeps only what depends on it.
 
 use std::{

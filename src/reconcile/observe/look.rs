@@ -13,17 +13,8 @@ use crate::reconcile::world::{Extent, Recorded, World};
 
 /// A look that is under way. It goes on by itself while what it showed is acted on. Dropping it ends it.
 ///
-/// ```ignore
-/// let mut look = observer.look(now, &scope, recorded, until);
-/// loop {
-///     let world = look.next().await;
-///     match world.extent {
-///         // Give the access that is due now and justified already; decide nothing else.
-///         Extent::Part => …,
-///         Extent::Whole => break …,
-///     }
-/// }
-/// ```
+/// Whoever gets a [part](Extent::Part) of the world may give the access that is due now and justified already, and
+/// decides nothing else.
 #[derive(Debug)]
 pub(crate) struct Look {
     recorded: Recorded,
