@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     sync::Mutex as AsyncMutex,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +20,7 @@ use super::{
     lease::PassLease,
     links::SeenLinks,
     newest_looks::{DecidedBy, NewestLooks},
-    observe::{Observer, freshness, look::Look, recorded},
+    observe::{Observer, freshness, recorded},
     plan::{PairActions, Plan, Released, Settings, foresee, plan},
     report::{
         Failure, PassReport, Trigger,
@@ -36,9 +36,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ByTrigger, Metrics},
-    model::{
-        Asked, BETWEEN_LOOKS, FOREVER, Fault, Grant, Mark, Rule, SecondLook, Source, StrongDmList, Unknown,
-    },
+    model::{Asked, BETWEEN_LOOKS, FOREVER, Fault, Grant, Mark, SecondLook, Source, StrongDmList, Unknown},
     store::{self, SharedStore, View},
 };
 
@@ -205,11 +203,10 @@ impl PassRunner {
         pass.decided_by = DecidedBy::own(look);
         pass.second_look = None;
         let until = pass.began + OBSERVE;
-        let Some(mut seeing) = self.observe(&self.observer, clock::now(), &pass.request.scope, until).await?
-        else {
-            pass.report.unknown.extend(self.unobserved());
-            return Ok(());
-        };
+        // The rest of what the store tells is read with each decision.
+        let due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
+        let recorded = Recorded { due, ..Recorded::default() };
+        let mut seeing = self.observer.look(clock::now(), &pass.request.scope, recorded, until);
         let mut world = loop {
             let mut world = seeing.next().await;
             if world.extent == Extent::Whole {
@@ -265,6 +262,11 @@ impl PassRunner {
     ) -> Result<Step, store::Error> {
         pass.context.now = clock::now();
         world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        if !world.recorded.unsettled.is_empty() && is_short(&pass.request, pass.context.trigger) {
+            // What is not settled by then stays as it is, and its pairs are left alone.
+            timeout(PATIENCE, self.executor.settle(&pass.context)).await.unwrap_or(Ok(()))?;
+            world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        }
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
         let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
         pass.second_look.clone_from(&plan.second_look);
@@ -305,17 +307,13 @@ impl PassRunner {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        let until = began + OBSERVE;
-        if let Some(seeing) = self.observe(&self.onlooker, now, &request.scope, until).await? {
-            let world = seeing.whole().await;
-            let plan = foresee(now, self.settings(), &world, released);
-            report.take_decisions(&plan);
-            report.take_unreadable(&world.recorded.unreadable);
-            report.take_altered(&world.recorded.altered, &world.recorded.ledger, &plan);
-            report.take_actions(&plan);
-        } else {
-            report.unknown.extend(self.unobserved());
-        }
+        let recorded = recorded::read(&self.store, now).await?;
+        let world = self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await;
+        let plan = foresee(now, self.settings(), &world, released);
+        report.take_decisions(&plan);
+        report.take_unreadable(&world.recorded.unreadable);
+        report.take_altered(&world.recorded.altered, &world.recorded.ledger, &plan);
+        report.take_actions(&plan);
         report.finished_at = clock::now();
         Ok(report)
     }
@@ -324,15 +322,17 @@ impl PassRunner {
         self.observer.settings()
     }
 
-    /// Finds out what became of unclear writes, and, when it is time, begins to list what strongDM has. Narrow passes leave
-    /// that to others: somebody waits for them.
+    /// Finds out what became of unclear writes, and, when it is time, begins to list what strongDM has. A narrow pass looks
+    /// first: somebody waits for it.
     async fn prepare(&self, pass: &Pass<'_>, until: Instant) -> Result<Option<Listing>, store::Error> {
         let Pass { context, request, .. } = pass;
+        if is_short(request, context.trigger) {
+            return Ok(None);
+        }
         let _turn = self.turns.take().await;
         let timetable = self.store.workload().await?.timetable;
         let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
-        let listing = (is_due && (request.scope == Scope::All || context.trigger == Trigger::Manual))
-            .then(|| self.comparer.list());
+        let listing = is_due.then(|| self.comparer.list());
         // What is not settled by then stays as it is, and its pairs are left alone.
         timeout_at(until, self.executor.settle(context)).await.unwrap_or(Ok(()))?;
         Ok(listing)
@@ -362,26 +362,6 @@ impl PassRunner {
             Err(_) => return Ok(Some(Err("it took too long".into()))),
         }
         Ok(Some(Ok(())))
-    }
-
-    /// Begins to look at what our store and both upstreams say; none if the store took too long.
-    async fn observe(
-        &self,
-        observer: &Observer,
-        now: DateTime<Utc>,
-        scope: &Scope,
-        until: Instant,
-    ) -> Result<Option<Look>, store::Error> {
-        let Ok(recorded) = timeout_at(until, recorded::read(&self.store, now)).await else { return Ok(None) };
-        Ok(Some(observer.look(now, scope, recorded?, until)))
-    }
-
-    /// Every source of a rule as unobserved.
-    fn unobserved(&self) -> impl Iterator<Item = Unknown> {
-        let sources: BTreeSet<Source> = self.settings().rules.iter().flat_map(Rule::sources).collect();
-        sources
-            .into_iter()
-            .map(|source| Unknown { about: source.into(), error: "observing took too long".into() })
     }
 
     /// Takes over into the report, the metrics and the store what was seen and decided.
@@ -516,4 +496,9 @@ impl PassRunner {
             summarize(report, result, took);
         }
     }
+}
+
+/// Whether a pass looks at a few sources because of an event, a retry or a second look: somebody may be waiting for it.
+fn is_short(request: &PassRequest, trigger: Trigger) -> bool {
+    request.scope != Scope::All && trigger != Trigger::Manual
 }
