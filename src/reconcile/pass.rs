@@ -204,7 +204,13 @@ impl PassRunner {
         pass.second_look = None;
         let until = pass.began + OBSERVE;
         // The rest of what the store tells is read with each decision.
-        let due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
+        let mut due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
+        if due.awaits_a_look() {
+            // What went meanwhile awaits none, so the answers of earlier looks will do.
+            let ledger = recorded::read(&self.store, clock::now()).await?.ledger;
+            let live: BTreeSet<_> = ledger.iter().map(|own| own.row).collect();
+            due.due.retain(|row, _| live.contains(row));
+        }
         let recorded = Recorded { due, ..Recorded::default() };
         let mut seeing = self.observer.look(clock::now(), &pass.request.scope, recorded, until);
         let mut world = loop {
