@@ -4,7 +4,9 @@
 //! it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in which order passes
 //! get their turns.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod conclude;
+
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
@@ -23,21 +25,20 @@ use super::{
     observe::{Observer, freshness, recorded},
     plan::{PairActions, Plan, Released, Settings, foresee, plan},
     report::{
-        Failure, PassReport, Trigger,
-        pass_log::{is_eventful, summarize},
+        PassReport, Trigger,
         preflight::{ahead, preflight},
         snapshot_store::Snapshots,
     },
     scope::{PassRequest, Scope},
-    timetable::{self, Intervals, Passed},
+    timetable::Intervals,
     turns::{Turn, Turns},
     world::{Extent, Recorded, World},
 };
 use crate::{
     clock,
-    metrics::{ByTrigger, Metrics},
-    model::{Asked, BETWEEN_LOOKS, FOREVER, Fault, Grant, Mark, SecondLook, Source, StrongDmList, Unknown},
-    store::{self, SharedStore, View},
+    metrics::Metrics,
+    model::{Asked, BETWEEN_LOOKS, Fault, Grant, Mark, SecondLook, StrongDmList, Unknown},
+    store::{self, SharedStore},
 };
 
 /// Looking after unclear writes and comparing the ledger may take this long of a pass.
@@ -102,12 +103,22 @@ struct Pass<'p> {
     context: Context<'p>,
     request: PassRequest,
     released: Released,
+    looks: Looks,
     began: Instant,
     report: PassReport,
+    /// Whether what the last look saw is in the report.
+    is_taken_in: bool,
     decided_by: DecidedBy,
     /// When the ledger was compared with strongDM's list, if it was.
     compared_at: Option<DateTime<Utc>>,
     second_look: Option<SecondLook>,
+}
+
+impl Pass<'_> {
+    /// Whether it looks at a few sources because of an event, a retry or a second look: somebody may be waiting for access.
+    fn is_short(&self) -> bool {
+        self.looks == Looks::Apart && self.request.scope != Scope::All
+    }
 }
 
 /// What came of a decision and its writes.
@@ -160,8 +171,10 @@ impl PassRunner {
             context,
             request,
             released,
+            looks,
             began,
             report,
+            is_taken_in: false,
             decided_by,
             compared_at: None,
             second_look: None,
@@ -221,7 +234,7 @@ impl PassRunner {
             self.give_at_once(pass, &mut world).await?;
         };
         self.newest_looks.record(look, &world);
-        pass.report.unreported.is_taken_in = false;
+        pass.is_taken_in = false;
         let mut rounds = 1..=ROUNDS;
         let mut round = rounds.next();
         loop {
@@ -268,7 +281,7 @@ impl PassRunner {
     ) -> Result<Step, store::Error> {
         pass.context.now = clock::now();
         world.recorded = recorded::read(&self.store, pass.context.now).await?;
-        if !world.recorded.unsettled.is_empty() && is_short(&pass.request, pass.context.trigger) {
+        if !world.recorded.unsettled.is_empty() && pass.is_short() {
             // What is not settled by then stays as it is, and its pairs are left alone.
             timeout(PATIENCE, self.executor.settle(&pass.context)).await.unwrap_or(Ok(()))?;
             world.recorded = recorded::read(&self.store, pass.context.now).await?;
@@ -296,9 +309,15 @@ impl PassRunner {
             Executed::Done => Step::Done,
             Executed::PlanAgain => Step::Again,
             Executed::TurnIsOver => Step::Wait(Instant::now()),
+            // Nothing is begun any more by then.
+            Executed::OutOfBudget(_) if Instant::now() >= deadline => {
+                let undone = round.cut_off(&pass.report);
+                pass.report.failed.extend(undone);
+                Step::Done
+            }
             Executed::OutOfBudget(until) => {
                 let wait = (until - clock::now()).to_std().unwrap_or_default();
-                Step::Wait((Instant::now() + wait).min(deadline + Duration::from_millis(1)))
+                Step::Wait((Instant::now() + wait).min(deadline))
             }
         })
     }
@@ -331,10 +350,10 @@ impl PassRunner {
     /// Finds out what became of unclear writes, and, when it is time, begins to list what strongDM has. A narrow pass looks
     /// first: somebody waits for it.
     async fn prepare(&self, pass: &Pass<'_>, until: Instant) -> Result<Option<Listing>, store::Error> {
-        let Pass { context, request, .. } = pass;
-        if is_short(request, context.trigger) {
+        if pass.is_short() {
             return Ok(None);
         }
+        let context = &pass.context;
         let _turn = self.turns.take().await;
         let timetable = self.store.workload().await?.timetable;
         let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
@@ -387,10 +406,9 @@ impl PassRunner {
         report.take_decisions(plan);
         report.take_unreadable(&world.recorded.unreadable);
         // Later turns of the same look see nothing new.
-        if report.unreported.is_taken_in {
+        if mem::replace(&mut pass.is_taken_in, true) {
             return Ok(());
         }
-        report.unreported.is_taken_in = true;
         freshness::record(&self.metrics, self.settings(), world, world.asked_at);
         let ahead = ahead(now, self.settings(), world);
         if pass.request.scope == Scope::All {
@@ -402,109 +420,4 @@ impl PassRunner {
         report.unreported.ahead = Some(ahead);
         Ok(())
     }
-
-    /// Tells the loop, before a pass that is not over yet gives its turn back, what its plan expects.
-    async fn announce(&self, pass: &Pass<'_>) -> Result<(), store::Error> {
-        let Some(scope) = self.undisputed(pass) else { return Ok(()) };
-        let before = self.store.workload().await?.timetable;
-        let mut timetable = before.clone();
-        timetable.wake = [timetable.wake, pass.report.unreported.next_wake].into_iter().flatten().min();
-        timetable::record_look(&mut timetable, &scope, pass.second_look.clone());
-        if timetable != before {
-            self.store.set_timetable(pass.context.proof(), &timetable).await?;
-        }
-        Ok(())
-    }
-
-    /// What the pass looked at and no younger look was told about since; none if nothing is left of it.
-    fn undisputed(&self, pass: &Pass<'_>) -> Option<Scope> {
-        let asked = &pass.report.unreported.asked;
-        let is_outdated = |source: &Source| self.newest_looks.is_outdated(&pass.decided_by, source);
-        if !asked.iter().any(is_outdated) {
-            return Some(pass.request.scope.clone());
-        }
-        let mut sources = match &pass.request.scope {
-            Scope::All => asked.clone(),
-            Scope::Sources(sources) => sources.clone(),
-        };
-        sources.retain(|source| !is_outdated(source));
-        (!sources.is_empty()).then_some(Scope::Sources(sources))
-    }
-
-    /// Writes down what the pass leaves for the next one, keeps its report, and says what an operator must know.
-    async fn conclude(&self, mut pass: Pass<'_>) -> Result<PassReport, store::Error> {
-        let mut turn = self.turns.take().await;
-        pass.report.finished_at = clock::now();
-        if let Some(scope) = self.undisputed(&pass) {
-            let unreported = &mut pass.report.unreported;
-            unreported.asked.retain(|source| !self.newest_looks.is_outdated(&pass.decided_by, source));
-            unreported
-                .wanted
-                .retain(|wanted| !self.newest_looks.is_outdated(&pass.decided_by, &wanted.source));
-            self.record(&pass, &scope).await?;
-            turn.log.tell(&pass.report, &scope);
-        }
-        let Pass { report, began, .. } = pass;
-        if is_eventful(&report) {
-            let text = serde_json::to_string(&report.excerpt()).unwrap_or_default();
-            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
-        }
-        self.measure(&report, began.elapsed());
-        Ok(report)
-    }
-
-    /// Records the state of what the pass looked at.
-    async fn record(&self, pass: &Pass<'_>, scope: &Scope) -> Result<(), store::Error> {
-        let Pass { report, context, .. } = pass;
-        let rules = &self.settings().rules;
-        self.snapshots.record(report, scope, rules).await?;
-        let mut timetable = self.store.workload().await?.timetable;
-        let complete = report.is_complete();
-        let counts = &mut timetable.counts;
-        if *scope == Scope::All {
-            counts.held = report.held.len();
-            counts.deferred = report.deferred.len();
-            counts.skipped = report.skipped.len();
-            counts.unknown = report.unknown.len();
-            if complete {
-                counts.last_complete = Some(report.finished_at);
-                self.executor.forget_failures();
-            }
-        }
-        let all = View { from: report.finished_at, until: FOREVER, search: String::new() };
-        counts.grants = self.store.count_accesses(&all).await?.grants;
-        self.metrics.show(counts);
-        timetable.verified_at = pass.compared_at.or(timetable.verified_at);
-        timetable::record_look(&mut timetable, scope, pass.second_look.clone());
-        timetable::record_failures(&mut timetable, rules, scope, report);
-        let passed = Passed {
-            scope,
-            began: report.started_at,
-            ended: report.finished_at,
-            ran_out_of_time: report.failed.iter().any(Failure::is_out_of_time),
-            next_wake: report.unreported.next_wake,
-        };
-        timetable::record(&mut timetable, &passed);
-        if !self.store.set_timetable(context.proof(), &timetable).await? {
-            tracing::warn!("another replica took over during this pass; everything is looked at once more");
-            // What was settled here late is news to whoever took over.
-            self.store.mark(&Mark::Everything).await?;
-        }
-        Ok(())
-    }
-
-    fn measure(&self, report: &PassReport, took: Duration) {
-        let result = if report.is_complete() { "complete" } else { "incomplete" };
-        let trigger = report.trigger.as_str();
-        self.metrics.passes.get_or_create(&ByTrigger { trigger, result }).inc();
-        self.metrics.pass_seconds.observe(took.as_secs_f64());
-        if is_eventful(report) {
-            summarize(report, result, took);
-        }
-    }
-}
-
-/// Whether a pass looks at a few sources because of an event, a retry or a second look: somebody may be waiting for it.
-fn is_short(request: &PassRequest, trigger: Trigger) -> bool {
-    request.scope != Scope::All && trigger != Trigger::Manual
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    DirtyMark, Duty, Error, Holder, Lease,
+    DirtyMark, Duty, Error, Lease,
     column::{from_ms, to_json},
     row::row,
 };
@@ -56,9 +56,6 @@ pub trait Coordination {
 
     /// Gives a duty back, and wakes whoever waits for it.
     async fn release(&self, lease: &Lease) -> Result<(), Error>;
-
-    /// Who holds a duty now. None where one process owns the whole store.
-    async fn holder(&self, duty: Duty) -> Result<Option<Holder>, Error>;
 
     /// What says whether a pass is due.
     async fn workload(&self) -> Result<Workload, Error>;

@@ -109,9 +109,6 @@ pub trait Journal {
     /// Stores the report of a pass. One that is stored already stays.
     async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error>;
 
-    /// The report of a pass; none if it was not stored, or is pruned.
-    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error>;
-
     /// The reports of the newest passes that have one, newest first.
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
 }
@@ -130,8 +127,6 @@ pub(super) const AUDIT_AFTER: &str =
 
 pub(super) const RECORD_PASS: &str =
     "INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-
-pub(super) const PASS_REPORT: &str = "SELECT report FROM passes WHERE id = $1";
 
 pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1";
 

@@ -39,12 +39,3 @@ impl Lease {
         self.expires
     }
 }
-
-/// Whoever holds a lease now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Tells this lease from the next one.
-    pub token: i64,
-    /// What the holder says that it is doing.
-    pub note: String,
-}

@@ -48,7 +48,7 @@ pub use self::{
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::{AskAgain, Knowledge},
-    lease::{Duty, Holder, Lease},
+    lease::{Duty, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},
 };

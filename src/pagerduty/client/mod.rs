@@ -16,7 +16,7 @@ use self::{
     request::CallObserver,
     retry::RetryPolicy,
     schedules::Kind,
-    turns::{Turns, Urgency},
+    slots::{Precedence, Slots},
 };
 use crate::model::ScheduleId;
 
@@ -33,20 +33,20 @@ mod operation;
 mod pieces;
 pub(super) mod request;
 mod retry;
-pub(super) mod turns;
+pub(super) mod slots;
 
 #[cfg(test)]
 mod tests;
 
-/// A client of one PagerDuty account. Clones share the connection, the turns to send and the rate limit.
+/// A client of one PagerDuty account. Clones share the connection, the slots to send and the rate limit.
 #[derive(Clone)]
 pub(crate) struct Client {
     base: Url,
     token: SecretString,
     observer: Option<CallObserver>,
     retry: RetryPolicy,
-    urgency: Urgency,
-    /// Is told when a request gets its turn.
+    precedence: Precedence,
+    /// Is told when a request gets its slot.
     sent: Option<Arc<watch::Sender<Option<Instant>>>>,
     shared: Arc<Shared>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Client {
 struct Shared {
     connection: Connection,
     /// PagerDuty asks for few requests at a time per token.
-    turns: Arc<Turns>,
+    slots: Arc<Slots>,
     /// No request is sent before this instant, because the quota is used up.
     resume_at: Mutex<Option<Instant>>,
     /// The kind under which each schedule was last found. Only a hint: a schedule can be upgraded under the same ID.
@@ -74,21 +74,21 @@ impl Client {
     ) -> reqwest::Result<Self> {
         let shared = Shared {
             connection: Connection::new(tls, proxy)?,
-            turns: Turns::new(),
+            slots: Slots::new(),
             resume_at: Mutex::new(None),
             kinds: Mutex::new(HashMap::new()),
         };
-        let (retry, urgency) = (RetryPolicy::default(), Urgency::Pass);
-        Ok(Self { base, token, observer: None, retry, urgency, sent: None, shared: Arc::new(shared) })
+        let (retry, precedence) = (RetryPolicy::default(), Precedence::Pass);
+        Ok(Self { base, token, observer: None, retry, precedence, sent: None, shared: Arc::new(shared) })
     }
 
-    /// The same client for requests of this urgency.
+    /// The same client for requests of this precedence.
     #[must_use]
-    pub(crate) fn with_urgency(&self, urgency: Urgency) -> Self {
-        Self { urgency, ..self.clone() }
+    pub(crate) fn with_precedence(&self, precedence: Precedence) -> Self {
+        Self { precedence, ..self.clone() }
     }
 
-    /// The same client for one of many requests that are made at once: each waits for its turn up to `queue`, and its answer
+    /// The same client for one of many requests that are made at once: each waits for its slot up to `queue`, and its answer
     /// is awaited for `answer`.
     #[must_use]
     pub(crate) fn among_many(&self, queue: Duration, answer: Duration) -> Self {
@@ -105,7 +105,7 @@ impl Client {
 
     /// How long an answer to who is on call may take before something is wrong with it.
     pub(crate) fn patience(&self) -> Duration {
-        self.shared.turns.patience(Operation::OnCalls)
+        self.shared.slots.patience(Operation::OnCalls)
     }
 
     /// The same client, which tells `observer` of every request that it sends from now on.

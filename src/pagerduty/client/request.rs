@@ -1,4 +1,4 @@
-//! One call: it waits for its turn, sends the request, retries where that is safe, and obeys the rate limit.
+//! One call: it waits for its slot, sends the request, retries where that is safe, and obeys the rate limit.
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
     answer::{Head, error_text, read_body},
     auth,
     operation::Operation,
-    turns::Turn,
+    slots::Slot,
 };
 use crate::pagerduty::{Error, wire};
 
@@ -188,7 +188,7 @@ impl Client {
         let (mut url, mut smaller) = (&request.url, request.smaller.iter());
         let mut queue = Some(self.retry.queue);
         loop {
-            let turn = self.turn(request, deadline + queue.unwrap_or_default()).await?;
+            let slot = self.slot(request, deadline + queue.unwrap_or_default()).await?;
             let now = Instant::now();
             if queue.take().is_some_and(|queue| !queue.is_zero()) {
                 deadline = now + self.retry.call;
@@ -196,7 +196,7 @@ impl Client {
             if let Some(sent) = &self.sent {
                 sent.send_replace(Some(now));
             }
-            let attempt = self.attempt(request, url, &read, deadline, turn).await;
+            let attempt = self.attempt(request, url, &read, deadline, slot).await;
             let failure = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -219,18 +219,18 @@ impl Client {
     }
 
     /// Waits until few other requests are in flight and no pause is on.
-    async fn turn(&self, request: &Request, deadline: Instant) -> Result<Turn, Error> {
+    async fn slot(&self, request: &Request, deadline: Instant) -> Result<Slot, Error> {
         let late = |_| Error::Unavailable(request.describe("other requests took too long"));
         loop {
-            let turn = self.shared.turns.take(self.urgency, request.operation);
-            let turn = timeout_at(deadline, turn).await.map_err(late)?;
+            let slot = self.shared.slots.take(self.precedence, request.operation);
+            let slot = timeout_at(deadline, slot).await.map_err(late)?;
             let now = Instant::now();
             let resume_at = *self.shared.resume_at.lock();
-            let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(turn) };
+            let Some(resume_at) = resume_at.filter(|at| *at > now) else { return Ok(slot) };
             if resume_at >= deadline.min(now + self.retry.call) {
                 return Err(Error::RateLimited { retry_after: resume_at - now });
             }
-            drop(turn);
+            drop(slot);
             sleep_until(resume_at).await;
         }
     }
@@ -249,7 +249,7 @@ impl Client {
         url: &Url,
         read: &impl Fn(&[u8]) -> serde_json::Result<T>,
         deadline: Instant,
-        mut turn: Turn,
+        mut slot: Slot,
     ) -> Result<T, Failure> {
         let started = Instant::now();
         let mut head = Head::default();
@@ -260,17 +260,17 @@ impl Client {
             exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)) => {
                 exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)))
             }
-            () = turn.called_back() => Err(Failure::called_back(request)),
+            () = slot.called_back() => Err(Failure::called_back(request)),
         };
         if head.status.is_some() {
-            turn.answered();
+            slot.answered();
         }
-        drop(turn);
+        drop(slot);
         if let Err(failure @ Failure { timed_out: true, .. }) = &mut exchanged {
-            if !self.shared.turns.answered_since(started) {
+            if !self.shared.slots.answered_since(started) {
                 self.shared.connection.replace(&http);
             }
-            failure.retry &= !self.shared.turns.answered_such_since(request.operation, started);
+            failure.retry &= !self.shared.slots.answered_such_since(request.operation, started);
         }
         self.respect_rate_limit(&head);
         let result = exchanged.and_then(|body| read(&body).map_err(|error| Failure::body(request, &error)));
@@ -341,7 +341,7 @@ impl Client {
             && remaining < limit / LITTLE_LEFT
         {
             let until_reset = head.reset.map_or(self.retry.longest_pause, |reset| self.seconds(reset));
-            self.shared.turns.narrow(until_reset.min(self.retry.longest_pause));
+            self.shared.slots.narrow(until_reset.min(self.retry.longest_pause));
         }
     }
 

@@ -13,9 +13,9 @@ pub(super) struct RetryPolicy {
     pub(super) first_delay: Duration,
     /// Limit of one attempt, answer included.
     pub(super) attempt: Duration,
-    /// Limit of one call with its attempts, pauses and the wait for its turn.
+    /// Limit of one call with its attempts, pauses and the wait for its slot.
     pub(super) call: Duration,
-    /// How long a call may wait for its first turn beside that limit: no time for whoever waits for nothing else.
+    /// How long a call may wait for its first slot beside that limit: no time for whoever waits for nothing else.
     pub(super) queue: Duration,
     /// The longest pause after PagerDuty said that its quota is used up. Its windows last a minute.
     pub(super) longest_pause: Duration,

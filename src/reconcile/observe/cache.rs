@@ -97,7 +97,8 @@ pub(super) enum Demand {
     Trusted,
     /// Those that are not about to grow old. A look at everything asks again before anybody has to wait for that.
     Lasting,
-    /// Those that were given after this instant: what an earlier look was told is no second look.
+    /// Those that were asked for by looks that began then or later: what an earlier look asked for is no second look, whenever
+    /// the answer came.
     Since(DateTime<Utc>),
 }
 
@@ -108,7 +109,8 @@ pub(crate) struct Answers<K, V>(Mutex<BTreeMap<K, Entry<V>>>);
 #[derive(Debug)]
 struct Entry<V> {
     answer: V,
-    given: DateTime<Utc>,
+    /// When the look began that asked for it, at the latest.
+    asked: DateTime<Utc>,
     /// From when on a look at everything asks again: a different one for each, so that a thousand are not asked for at once.
     renewed: DateTime<Utc>,
     /// Until when it is trusted.
@@ -117,12 +119,12 @@ struct Entry<V> {
 
 impl<V> Entry<V> {
     fn meets(&self, demand: Demand, now: DateTime<Utc>) -> bool {
-        // An answer from the future was given before the clock was set back.
-        self.given <= now
+        // One that was asked for in the future was so before the clock was set back.
+        self.asked <= now
             && match demand {
                 Demand::Trusted => now < self.until,
                 Demand::Lasting => now < self.renewed,
-                Demand::Since(then) => self.given > then,
+                Demand::Since(then) => self.asked >= then,
             }
     }
 }
@@ -143,14 +145,20 @@ impl<K: Ord + Hash + Clone, V: Clone + Usable> Answers<K, V> {
         self.entries().get(key).filter(|entry| entry.meets(demand, now)).map(|entry| entry.answer.clone())
     }
 
-    /// Remembers an answer given at `now`.
-    pub(super) fn put(&self, key: K, answer: V, now: DateTime<Utc>) {
+    /// Remembers the answer to what a look asked that began at `asked`, unless a younger one was answered before.
+    pub(super) fn put(&self, key: K, answer: V, asked: DateTime<Utc>) {
+        let mut entries = self.entries();
+        // One that is much younger was asked for before the clock was set back.
+        let is_late = |known: &Entry<V>| known.asked > asked && known.asked - asked < FOUND;
+        if entries.get(&key).is_some_and(is_late) {
+            return;
+        }
         let trusted = if answer.is_usable() { FOUND } else { MISSING };
-        let renewed = now
+        let renewed = asked
             + TimeDelta::milliseconds(fastrand::i64(
                 trusted.num_milliseconds() / 2..trusted.num_milliseconds(),
             ));
-        self.entries().insert(key, Entry { answer, given: now, renewed, until: now + trusted });
+        entries.insert(key, Entry { answer, asked, renewed, until: asked + trusted });
     }
 
     fn prune(&self, now: DateTime<Utc>) {
@@ -221,8 +229,13 @@ mod tests {
         let answers = Answers::<UserId, Option<String>>::default();
         let user = UserId::from("PA");
         answers.put(user.clone(), Some("ana@example.com".to_owned()), at(0));
-        assert!(answers.get(&user, at(2), Demand::Since(at(0))).is_none());
-        assert!(answers.get(&user, at(2), Demand::Since(at(-1))).is_some());
+        assert!(answers.get(&user, at(2), Demand::Since(at(2))).is_none());
+        answers.put(user.clone(), None, at(2));
+        assert_eq!(answers.get(&user, at(2), Demand::Since(at(2))), Some(None));
+        // The first look goes on asking beside, and its answer comes late.
+        answers.put(user.clone(), Some("ana@example.com".to_owned()), at(0));
+        assert_eq!(answers.get(&user, at(2), Demand::Since(at(2))), Some(None));
+        answers.put(user.clone(), Some("ana@example.com".to_owned()), at(3));
         assert!(answers.get(&user, at(-1), Demand::Trusted).is_none(), "the clock was set back");
     }
 }

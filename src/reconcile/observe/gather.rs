@@ -19,7 +19,6 @@ use super::{
     sight::Sight, sources::Sources,
 };
 use crate::{
-    clock,
     model::{Email, Observed, ResourceSelector, Rule, Source, UserId},
     reconcile::{
         scope::Scope,
@@ -191,7 +190,7 @@ impl Gatherer {
             if let Some(listed) = self.people_listed.get_or_init(list).await {
                 for user in missing.clone() {
                     if let Some(address) = listed.get(&user) {
-                        cache.people.put(user.clone(), address.clone(), clock::now());
+                        cache.people.put(user.clone(), address.clone(), *now);
                         cache.failures.people.answered(&user);
                         missing.remove(&user);
                         self.record_person(user, Observed::Known(address.clone()), &accounts);
@@ -243,7 +242,7 @@ impl Gatherer {
             if let Some(listed) = self.accounts_listed.get_or_init(list).await {
                 for email in missing.clone() {
                     if let Some(account) = listed.get(&email) {
-                        cache.accounts.put(email.clone(), account.clone(), clock::now());
+                        cache.accounts.put(email.clone(), account.clone(), *now);
                         cache.failures.accounts.answered(&email);
                         missing.remove(&email);
                         self.record_account(email, Observed::Known(account.clone()));
@@ -252,9 +251,10 @@ impl Gatherer {
             }
         }
         if missing.len() > FEW && self.accounts_listed.get().is_some_and(Option::is_some) {
-            // Too many to be sure of each: they are asked for again in half a minute.
+            // Too many to ask for each. Who was missed between two pages gets nothing until they are asked for again, in half
+            // a minute, and loses nothing: the planner protects what somebody without an account holds.
             for email in std::mem::take(&mut missing) {
-                cache.accounts.put(email.clone(), AccountMatch::None, clock::now());
+                cache.accounts.put(email.clone(), AccountMatch::None, *now);
                 self.record_account(email, Observed::Known(AccountMatch::None));
             }
         }

@@ -6,7 +6,6 @@ use tokio::time::timeout;
 
 use super::question::Question;
 use crate::{
-    clock,
     model::{Email, ResourceSelector, UserId},
     reconcile::world::{AccountMatch, ResourceMatch},
 };
@@ -56,7 +55,7 @@ pub(super) async fn resources(
         let ResourceSelector::Name(name) = selector else { return None };
         // One that is not listed may have been missed between two pages.
         let answer = ResourceMatch::of_name(by_name.remove(name)?);
-        question.cache.resources.put(selector.clone(), answer.clone(), clock::now());
+        question.cache.resources.put(selector.clone(), answer.clone(), question.now);
         question.cache.failures.resources.answered(selector);
         Some((selector.clone(), answer))
     });

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     clock,
     model::{Email, Observed, Rule, Window},
-    pagerduty::{self, Urgency},
+    pagerduty::{self, Precedence},
     strongdm,
 };
 
@@ -144,13 +144,13 @@ impl Observer {
     }
 
     fn question(&self, now: DateTime<Utc>, scope: &Scope, window: Window, demand: Demand) -> Question {
-        let urgency = match (self.for_whom, scope) {
-            (For::Onlooker, _) => Urgency::Aside,
-            (For::Pass, Scope::Sources(_)) => Urgency::Event,
-            (For::Pass, Scope::All) => Urgency::Pass,
+        let precedence = match (self.for_whom, scope) {
+            (For::Onlooker, _) => Precedence::Aside,
+            (For::Pass, Scope::Sources(_)) => Precedence::Event,
+            (For::Pass, Scope::All) => Precedence::Pass,
         };
         Question {
-            pagerduty: self.pagerduty.with_urgency(urgency),
+            pagerduty: self.pagerduty.with_precedence(precedence),
             strongdm: self.strongdm.clone(),
             settings: Arc::clone(&self.settings),
             cache: Arc::clone(&self.cache),

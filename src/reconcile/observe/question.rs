@@ -10,9 +10,8 @@ use super::{
     remedy,
 };
 use crate::{
-    clock,
     model::{Email, Fault, OnCall, OnCallSelector, PolicyId, ResourceSelector, Source, UserId, Window},
-    pagerduty::{Client, Error, PolicyInfo, PolicyLevel, Urgency},
+    pagerduty::{Client, Error, PolicyInfo, PolicyLevel, Precedence},
     reconcile::{
         plan::Settings,
         world::{AccountMatch, ResourceMatch},
@@ -50,7 +49,7 @@ impl Question {
 
     /// The same question, for which nobody has to wait.
     pub(super) fn aside(&self) -> Self {
-        Self { pagerduty: self.pagerduty.with_urgency(Urgency::Aside), ..self.clone() }
+        Self { pagerduty: self.pagerduty.with_precedence(Precedence::Aside), ..self.clone() }
     }
 
     /// Who is on call through `source`, where `/oncalls` lists `listed` for it. It lists nothing both for a schedule without
@@ -91,7 +90,7 @@ impl Question {
             return Ok(policy);
         }
         let policy = self.client().policy(id).await?;
-        self.cache.policies.put(id.clone(), policy.clone(), clock::now());
+        self.cache.policies.put(id.clone(), policy.clone(), self.now);
         Ok(policy)
     }
 
@@ -140,7 +139,7 @@ impl Question {
     pub(super) async fn address(&self, user: &UserId) -> Result<Option<String>, Fault> {
         let found = self.client().user(user).await.map_err(|error| remedy::user(&error))?;
         let address = found.and_then(|user| user.email);
-        self.cache.people.put(user.clone(), address.clone(), clock::now());
+        self.cache.people.put(user.clone(), address.clone(), self.now);
         Ok(address)
     }
 
@@ -152,7 +151,7 @@ impl Question {
             (Some(one), true) => AccountMatch::One(one),
             (Some(_), false) => AccountMatch::Many,
         };
-        self.cache.accounts.put(email.clone(), account.clone(), clock::now());
+        self.cache.accounts.put(email.clone(), account.clone(), self.now);
         Ok(account)
     }
 
@@ -173,7 +172,7 @@ impl Question {
             }
             Err(error) => return Err((&error).into()),
         };
-        self.cache.resources.put(selector.clone(), answer.clone(), clock::now());
+        self.cache.resources.put(selector.clone(), answer.clone(), self.now);
         Ok(answer)
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct Queue<'p> {
 
 /// Writes that were handed out.
 #[derive(Debug)]
-pub(crate) struct Turn<'p> {
+pub(crate) struct HandedOut<'p> {
     pub(crate) writes: &'p PairActions,
     place: usize,
 }
@@ -100,15 +100,15 @@ impl<'p> Queue<'p> {
         Self { all, ready, next_of_pair }
     }
 
-    /// The first writes of those that wait for nothing; none if nothing is left, or what is left waits for a turn that
-    /// is not over.
-    pub(crate) fn next(&mut self) -> Option<Turn<'p>> {
+    /// The first writes of those that wait for nothing; none if nothing is left, or what is left waits for writes
+    /// that are not over.
+    pub(crate) fn next(&mut self) -> Option<HandedOut<'p>> {
         let place = self.ready.pop_first()?;
-        Some(Turn { writes: self.all[place], place })
+        Some(HandedOut { writes: self.all[place], place })
     }
 
-    /// Ends a turn, so that the next writes about its pair may be handed out. Without it they never are.
-    pub(crate) fn finish(&mut self, turn: &Turn<'_>) {
-        self.ready.extend(self.next_of_pair[turn.place]);
+    /// Says that these are over, so that the next writes about its pair may be handed out. Without it they never are.
+    pub(crate) fn finish(&mut self, done: &HandedOut<'_>) {
+        self.ready.extend(self.next_of_pair[done.place]);
     }
 }

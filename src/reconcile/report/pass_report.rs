@@ -110,8 +110,6 @@ pub(crate) struct Unreported {
     pub(crate) wanted: Vec<Wanted>,
     /// What the rules do not reach; none if nothing was seen.
     pub(crate) ahead: Option<Ahead>,
-    /// Whether what the last look saw was taken over.
-    pub(crate) is_taken_in: bool,
 }
 
 words!(

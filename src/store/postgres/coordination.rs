@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::{Postgres, is_held, notify, within};
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
+    Coordination, DirtyMark, Duty, Error, Lease, Timetable, Workload,
     coordination::{SET_TIMETABLE, TIMETABLE, TimetableRow},
     inbox::{DIRTY, DirtyRow},
 };
@@ -64,18 +64,6 @@ impl Coordination for Postgres {
             notify::tell(&mut transaction).await?;
             transaction.commit().await?;
             Ok(())
-        })
-        .await
-    }
-
-    async fn holder(&self, duty: Duty) -> Result<Option<Holder>, Error> {
-        within(async {
-            let row = sqlx::query(
-                "SELECT token, note FROM leases
-                 WHERE name = $1 AND owner IS NOT NULL AND until > clock_timestamp()",
-            );
-            let row = row.bind(duty.as_str()).fetch_optional(&self.pool).await?;
-            row.map(|row| Ok(Holder { token: row.try_get("token")?, note: row.try_get("note")? })).transpose()
         })
         .await
     }

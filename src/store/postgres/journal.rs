@@ -8,7 +8,7 @@ use super::{Postgres, within};
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
     column::{plain, to_json},
-    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, PASS_REPORT, RECORD_PASS},
+    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, RECORD_PASS},
 };
 
 pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Error> {
@@ -102,10 +102,6 @@ impl Journal for Postgres {
             Ok(())
         })
         .await
-    }
-
-    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error> {
-        within(async { Ok(sqlx::query_scalar(PASS_REPORT).bind(id).fetch_optional(&self.pool).await?) }).await
     }
 
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {

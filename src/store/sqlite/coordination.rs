@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Sqlite;
 use crate::store::{
-    Coordination, DirtyMark, Duty, Error, Holder, Lease, Timetable, Workload,
+    Coordination, DirtyMark, Duty, Error, Lease, Timetable, Workload,
     coordination::{SET_TIMETABLE, TIMETABLE, TimetableRow},
     inbox::{DIRTY, DirtyRow},
 };
@@ -23,10 +23,6 @@ impl Coordination for Sqlite {
 
     async fn release(&self, _: &Lease) -> Result<(), Error> {
         Ok(())
-    }
-
-    async fn holder(&self, _: Duty) -> Result<Option<Holder>, Error> {
-        Ok(None)
     }
 
     async fn workload(&self) -> Result<Workload, Error> {

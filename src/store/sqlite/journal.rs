@@ -8,7 +8,7 @@ use super::Sqlite;
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
     column::to_json,
-    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, PASS_REPORT, RECORD_PASS},
+    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, RECORD_PASS},
 };
 
 pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {
@@ -85,10 +85,6 @@ impl Journal for Sqlite {
             .execute(&self.writer)
             .await?;
         Ok(())
-    }
-
-    async fn pass_report(&self, id: &str) -> Result<Option<String>, Error> {
-        Ok(sqlx::query_scalar(PASS_REPORT).bind(id).fetch_optional(&self.reader).await?)
     }
 
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error> {

@@ -248,7 +248,7 @@ async fn a_stalled_answer_is_given_up() {
     let server = Server::answering(|_| user().after(Duration::from_mins(1))).await;
     let client = server.client_with(RetryPolicy { call: Duration::from_millis(50), ..quick() });
     let started = Instant::now();
-    // The second has no turn before its time is over, or finds the server as silent.
+    // The second has no slot before its time is over, or finds the server as silent.
     let [bo, ana] = ["PB2BOC8", "PA1NAL7"].map(Into::into);
     let (first, second) = tokio::join!(client.user(&bo), client.user(&ana));
     for result in [first, second] {

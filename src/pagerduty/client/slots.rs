@@ -27,34 +27,34 @@ const BETWEEN_CALLS_BACK: Duration = Duration::from_secs(1);
 const HANG_UP: Duration = Duration::from_millis(20);
 /// How often whoever waits looks again, at most.
 const A_MOMENT: Duration = Duration::from_millis(10);
-/// After so many turns for what is more urgent, one goes to what is less so.
+/// After so many slots for what is more urgent, one goes to what is less so.
 const MOST_PASSED_OVER: usize = 3;
 
 /// Whose requests come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Urgency {
+pub(crate) enum Precedence {
     /// Somebody may be paged at this moment.
     Event,
     /// A look at everything.
     Pass,
-    /// Somebody only wants to know, or an answer that failed is tried again. Gets one turn at a time, and only when nobody else waits.
+    /// Somebody only wants to know, or an answer that failed is tried again. Gets one slot at a time, and only when nobody else waits.
     Aside,
 }
 
 /// The place in the queue: who is asked for comes before who is on call, since only that is left of the way to access.
-type Place = (Urgency, bool, u64);
+type Place = (Precedence, bool, u64);
 
-/// Hands out turns.
+/// Hands out slots.
 #[derive(Debug)]
-pub(super) struct Turns(Mutex<Queue>);
+pub(super) struct Slots(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
     last_number: u64,
     /// Those in flight, by number.
     holders: BTreeMap<u64, Holder>,
-    waiting: BTreeMap<Place, (Operation, oneshot::Sender<Turn>)>,
-    /// How many turns in a row went to what is more urgent while a pass waited.
+    waiting: BTreeMap<Place, (Operation, oneshot::Sender<Slot>)>,
+    /// How many slots in a row went to what is more urgent while a pass waited.
     passed_over: usize,
     /// One at a time until then: little is left of a limit.
     narrow_until: Option<Instant>,
@@ -66,7 +66,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Holder {
-    urgency: Urgency,
+    precedence: Precedence,
     operation: Operation,
     since: Instant,
     /// Tells it to give up; none if it was told.
@@ -75,25 +75,25 @@ struct Holder {
 
 /// The right to have one request in flight. Dropping it lets the next one go.
 #[derive(Debug)]
-pub(super) struct Turn {
-    turns: Arc<Turns>,
+pub(super) struct Slot {
+    slots: Arc<Slots>,
     number: u64,
     called_back: oneshot::Receiver<()>,
     is_answered: bool,
 }
 
-impl Turns {
+impl Slots {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::default()))
     }
 
-    /// Waits for a turn.
-    pub(super) async fn take(self: &Arc<Self>, urgency: Urgency, operation: Operation) -> Turn {
-        let (sender, mut turn) = oneshot::channel();
+    /// Waits for a slot.
+    pub(super) async fn take(self: &Arc<Self>, precedence: Precedence, operation: Operation) -> Slot {
+        let (sender, mut slot) = oneshot::channel();
         {
             let mut queue = self.0.lock();
             queue.last_number += 1;
-            let place = (urgency, operation != Operation::User, queue.last_number);
+            let place = (precedence, operation != Operation::User, queue.last_number);
             queue.waiting.insert(place, (operation, sender));
         }
         self.hand_out();
@@ -102,7 +102,7 @@ impl Turns {
             let next = self.0.lock().next_call_back().max(Instant::now() + A_MOMENT);
             tokio::select! {
                 biased;
-                turn = &mut turn => return turn.expect("whoever waits is not forgotten"),
+                slot = &mut slot => return slot.expect("whoever waits is not forgotten"),
                 () = sleep_until(next) => self.call_back(),
             }
         }
@@ -129,22 +129,22 @@ impl Turns {
         self.0.lock().answered_such_since(operation, then)
     }
 
-    /// Gives turns to those who wait, as long as there are any.
+    /// Gives slots to those who wait, as long as there are any.
     fn hand_out(self: &Arc<Self>) {
         loop {
-            let (sender, turn) = {
+            let (sender, slot) = {
                 let mut queue = self.0.lock();
                 let Some(place) = queue.next() else { return };
                 let Some((operation, sender)) = queue.waiting.remove(&place) else { return };
-                let (urgency, _, number) = place;
+                let (precedence, _, number) = place;
                 let (call_back, called_back) = oneshot::channel();
                 let call_back = Some(call_back);
-                let holder = Holder { urgency, operation, since: Instant::now(), call_back };
+                let holder = Holder { precedence, operation, since: Instant::now(), call_back };
                 queue.holders.insert(number, holder);
-                (sender, Turn { turns: Arc::clone(self), number, called_back, is_answered: false })
+                (sender, Slot { slots: Arc::clone(self), number, called_back, is_answered: false })
             };
-            // Outside of the lock, since whoever does not wait any more gives the turn back.
-            drop(sender.send(turn));
+            // Outside of the lock, since whoever does not wait any more gives the slot back.
+            drop(sender.send(slot));
         }
     }
 
@@ -178,18 +178,18 @@ impl Queue {
         if self.narrow_until.is_some_and(|until| Instant::now() < until) { 1 } else { AT_ONCE }
     }
 
-    /// Who gets the next turn, if there is one.
+    /// Who gets the next slot, if there is one.
     fn next(&mut self) -> Option<Place> {
         self.waiting.retain(|_, (_, sender)| !sender.is_closed());
         if self.holders.len() >= self.width() {
             return None;
         }
         let first = *self.waiting.keys().next()?;
-        let (urgency, ..) = first;
-        match urgency {
-            Urgency::Event => {
+        let (precedence, ..) = first;
+        match precedence {
+            Precedence::Event => {
                 let passed_over =
-                    self.waiting.keys().find(|(urgency, ..)| *urgency == Urgency::Pass).copied();
+                    self.waiting.keys().find(|(precedence, ..)| *precedence == Precedence::Pass).copied();
                 if let Some(pass) = passed_over {
                     self.passed_over += 1;
                     if self.passed_over > MOST_PASSED_OVER {
@@ -199,12 +199,12 @@ impl Queue {
                 }
                 Some(first)
             }
-            Urgency::Pass => {
+            Precedence::Pass => {
                 self.passed_over = 0;
                 Some(first)
             }
-            Urgency::Aside => {
-                let is_at_it = self.holders.values().any(|holder| holder.urgency == Urgency::Aside);
+            Precedence::Aside => {
+                let is_at_it = self.holders.values().any(|holder| holder.precedence == Precedence::Aside);
                 (!is_at_it).then_some(first)
             }
         }
@@ -237,8 +237,8 @@ impl Queue {
     }
 }
 
-impl Turn {
-    /// Ends when others need the turn more, since no answer came for too long.
+impl Slot {
+    /// Ends when others need the slot more, since no answer came for too long.
     pub(super) async fn called_back(&mut self) {
         if (&mut self.called_back).await.is_err() {
             std::future::pending::<()>().await;
@@ -248,7 +248,7 @@ impl Turn {
     /// Remembers that an answer came.
     pub(super) fn answered(&mut self) {
         self.is_answered = true;
-        let mut queue = self.turns.0.lock();
+        let mut queue = self.slots.0.lock();
         let now = Instant::now();
         queue.last_answer = Some(now);
         let Some(holder) = queue.holders.get(&self.number) else { return };
@@ -259,17 +259,17 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let (turns, number) = (Arc::clone(&self.turns), self.number);
+        let (slots, number) = (Arc::clone(&self.slots), self.number);
         match Handle::try_current() {
             Ok(runtime) if !self.is_answered => {
                 drop(runtime.spawn(async move {
                     sleep(HANG_UP).await;
-                    turns.end(number);
+                    slots.end(number);
                 }));
             }
-            Ok(_) | Err(_) => turns.end(number),
+            Ok(_) | Err(_) => slots.end(number),
         }
     }
 }
@@ -280,40 +280,40 @@ mod tests {
 
     use super::*;
 
-    /// Takes all turns there are.
-    async fn busy(turns: &Arc<Turns>) -> Vec<Turn> {
+    /// Takes all slots there are.
+    async fn busy(slots: &Arc<Slots>) -> Vec<Slot> {
         let mut taken = Vec::new();
         for _ in 0..AT_ONCE {
-            taken.push(turns.take(Urgency::Pass, Operation::OnCalls).await);
+            taken.push(slots.take(Precedence::Pass, Operation::OnCalls).await);
         }
         taken
     }
 
-    /// Waits for a turn of each of these, and tells in which order they came.
-    async fn order(turns: &Arc<Turns>, held: Vec<Turn>, asked: &[(Urgency, Operation)]) -> Vec<usize> {
+    /// Waits for a slot of each of these, and tells in which order they came.
+    async fn order(slots: &Arc<Slots>, held: Vec<Slot>, asked: &[(Precedence, Operation)]) -> Vec<usize> {
         let order = Arc::new(Mutex::new(Vec::new()));
         let waiting = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = asked
             .iter()
             .enumerate()
-            .map(|(index, (urgency, operation))| {
-                let (turns, order, waiting) = (Arc::clone(turns), Arc::clone(&order), Arc::clone(&waiting));
-                let (urgency, operation) = (*urgency, *operation);
+            .map(|(index, (precedence, operation))| {
+                let (slots, order, waiting) = (Arc::clone(slots), Arc::clone(&order), Arc::clone(&waiting));
+                let (precedence, operation) = (*precedence, *operation);
                 tokio::spawn(async move {
                     waiting.fetch_add(1, Ordering::SeqCst);
-                    let mut turn = turns.take(urgency, operation).await;
+                    let mut slot = slots.take(precedence, operation).await;
                     order.lock().push(index);
-                    turn.answered();
+                    slot.answered();
                 })
             })
             .collect();
         while waiting.load(Ordering::SeqCst) < asked.len() {
             tokio::task::yield_now().await;
         }
-        // One turn for all of them, so that they come one by one.
-        turns.narrow(Duration::from_mins(1));
-        for mut turn in held {
-            turn.answered();
+        // One slot for all of them, so that they come one by one.
+        slots.narrow(Duration::from_mins(1));
+        for mut slot in held {
+            slot.answered();
         }
         for task in tasks {
             task.await.unwrap();
@@ -323,52 +323,52 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_urgent_comes_first_and_who_somebody_is_before_who_is_on_call() {
-        let turns = Turns::new();
-        let held = busy(&turns).await;
+        let slots = Slots::new();
+        let held = busy(&slots).await;
         let asked = [
-            (Urgency::Aside, Operation::User),
-            (Urgency::Pass, Operation::OnCalls),
-            (Urgency::Pass, Operation::LayerSchedule),
-            (Urgency::Pass, Operation::User),
-            (Urgency::Event, Operation::OnCalls),
+            (Precedence::Aside, Operation::User),
+            (Precedence::Pass, Operation::OnCalls),
+            (Precedence::Pass, Operation::LayerSchedule),
+            (Precedence::Pass, Operation::User),
+            (Precedence::Event, Operation::OnCalls),
         ];
-        assert_eq!(order(&turns, held, &asked).await, [4, 3, 1, 2, 0]);
+        assert_eq!(order(&slots, held, &asked).await, [4, 3, 1, 2, 0]);
     }
 
     #[tokio::test]
     async fn events_without_end_let_a_pass_have_every_fourth_turn() {
-        let turns = Turns::new();
-        let held = busy(&turns).await;
-        let mut asked = vec![(Urgency::Event, Operation::OnCalls); 8];
-        asked.extend([(Urgency::Pass, Operation::OnCalls); 2]);
-        assert_eq!(order(&turns, held, &asked).await, [0, 1, 2, 8, 3, 4, 5, 9, 6, 7]);
+        let slots = Slots::new();
+        let held = busy(&slots).await;
+        let mut asked = vec![(Precedence::Event, Operation::OnCalls); 8];
+        asked.extend([(Precedence::Pass, Operation::OnCalls); 2]);
+        assert_eq!(order(&slots, held, &asked).await, [0, 1, 2, 8, 3, 4, 5, 9, 6, 7]);
     }
 
     #[tokio::test]
     async fn whoever_only_wants_to_know_has_one_turn() {
-        let turns = Turns::new();
-        let _held = turns.take(Urgency::Aside, Operation::OnCalls).await;
-        let second = turns.take(Urgency::Aside, Operation::OnCalls);
+        let slots = Slots::new();
+        let _held = slots.take(Precedence::Aside, Operation::OnCalls).await;
+        let second = slots.take(Precedence::Aside, Operation::OnCalls);
         assert!(tokio::time::timeout(Duration::from_millis(50), second).await.is_err());
-        let _pass = tokio::time::timeout(Duration::from_secs(5), busy_but_one(&turns)).await.unwrap();
+        let _pass = tokio::time::timeout(Duration::from_secs(5), busy_but_one(&slots)).await.unwrap();
     }
 
-    async fn busy_but_one(turns: &Arc<Turns>) -> Vec<Turn> {
+    async fn busy_but_one(slots: &Arc<Slots>) -> Vec<Slot> {
         let mut taken = Vec::new();
         for _ in 1..AT_ONCE {
-            taken.push(turns.take(Urgency::Pass, Operation::OnCalls).await);
+            taken.push(slots.take(Precedence::Pass, Operation::OnCalls).await);
         }
         taken
     }
 
     #[tokio::test]
     async fn whoever_gets_no_answer_gives_way_to_those_who_wait() {
-        let turns = Turns::new();
-        let mut held = busy(&turns).await;
+        let slots = Slots::new();
+        let mut held = busy(&slots).await;
         let began = Instant::now();
         let waiting = tokio::spawn({
-            let turns = Arc::clone(&turns);
-            async move { turns.take(Urgency::Event, Operation::OnCalls).await }
+            let slots = Arc::clone(&slots);
+            async move { slots.take(Precedence::Event, Operation::OnCalls).await }
         });
         let mut oldest = held.remove(0);
         oldest.called_back().await;
@@ -377,17 +377,17 @@ mod tests {
         waiting.await.unwrap().answered();
         // Nobody waits any more.
         let others =
-            futures_util::future::select_all(held.iter_mut().map(|turn| Box::pin(turn.called_back())));
+            futures_util::future::select_all(held.iter_mut().map(|slot| Box::pin(slot.called_back())));
         assert!(tokio::time::timeout(OVERDUE.0 * 2, others).await.is_err());
     }
 
     #[tokio::test]
     async fn whoever_does_not_wait_any_more_takes_no_turn() {
-        let turns = Turns::new();
-        let held = busy(&turns).await;
-        let gone = turns.take(Urgency::Event, Operation::OnCalls);
+        let slots = Slots::new();
+        let held = busy(&slots).await;
+        let gone = slots.take(Precedence::Event, Operation::OnCalls);
         assert!(tokio::time::timeout(Duration::from_millis(10), gone).await.is_err());
         drop(held);
-        tokio::time::timeout(Duration::from_secs(5), busy(&turns)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), busy(&slots)).await.unwrap();
     }
 }
