@@ -1,6 +1,7 @@
 //! Builds the parts from the configuration, for the service and for single commands alike.
 
 mod proxy;
+pub(crate) mod scopes;
 
 use std::sync::Arc;
 
@@ -8,15 +9,19 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 
 pub(crate) use self::proxy::proxy_for;
+use self::scopes::Purpose;
 
 use crate::{
-    config::Config,
+    config::{Config, Credentials, OAuthApp},
     metrics::{ByCall, ByUpstream, Metrics},
-    pagerduty,
+    pagerduty::{self, Auth},
     reconcile::{Intervals, Observer, Reconciler, plan::Settings},
     store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
 };
+
+/// The API of PagerDuty's EU service region.
+const EU_HOST: &str = "api.eu.pagerduty.com";
 
 /// Opens the store to work with it: as the only owner of a file, or as one of several replicas on a database.
 pub(crate) async fn open_store(address: &Address) -> anyhow::Result<SharedStore> {
@@ -67,15 +72,38 @@ pub(crate) fn clients(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result
         config.strongdm.secret_key.clone(),
         options,
     )?;
-    Ok(Clients { pagerduty: pagerduty(config, metrics)?, strongdm })
+    Ok(Clients { pagerduty: pagerduty(config, Purpose::Access, metrics)?, strongdm })
 }
 
-/// A client for PagerDuty that reports to `metrics`.
-pub(crate) fn pagerduty(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<pagerduty::Client> {
-    let (url, token) = (config.pagerduty.api_url.clone(), config.pagerduty.token.clone());
-    let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, token)
+/// A client for PagerDuty that reports to `metrics`; as an OAuth app, it may do what `purpose` takes.
+pub(crate) fn pagerduty(
+    config: &Config,
+    purpose: Purpose,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<pagerduty::Client> {
+    let url = config.pagerduty.api_url.clone();
+    let auth = match &config.pagerduty.credentials {
+        Credentials::Key(key) => Auth::Key(key.clone()),
+        Credentials::App(app) => Auth::App(tokens(app, config, purpose)?),
+    };
+    let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, auth)
         .context("cannot make an HTTP client")?;
     Ok(client.with_observer(observe_pagerduty(Arc::clone(metrics))))
+}
+
+fn tokens(app: &OAuthApp, config: &Config, purpose: Purpose) -> anyhow::Result<Arc<pagerduty::Tokens>> {
+    let OAuthApp { client_id, client_secret, subdomain, identity_url } = app;
+    let connection = pagerduty::Connection::new(tls::client_config()?, proxy_for(identity_url)?)
+        .context("cannot make an HTTP client")?;
+    let app = pagerduty::App {
+        identity_url: identity_url.clone(),
+        client_id: client_id.clone(),
+        client_secret: client_secret.clone(),
+        region: if config.pagerduty.api_url.host_str() == Some(EU_HOST) { "eu" } else { "us" },
+        subdomain: subdomain.clone(),
+        scopes: scopes::asked_for(config, purpose),
+    };
+    Ok(pagerduty::Tokens::new(app, connection))
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.

@@ -19,8 +19,8 @@ The configuration, where no other is named. Every key is explained in oncall\-gr
 ONCALL_GRANTS_CONFIG
 The configuration file.
 .TP
-ONCALL_GRANTS_LISTEN, ONCALL_GRANTS_ADMIN_TOKEN, ONCALL_GRANTS_STORE_URL, PAGERDUTY_TOKEN, PAGERDUTY_WEBHOOK_SECRETS, SDM_API_ACCESS_KEY, SDM_API_SECRET_KEY
-Win over the keys of the configuration: server.listen, server.admin_token, store.url, pagerduty.token, pagerduty.webhook_secrets, strongdm.access_key and strongdm.secret_key.
+ONCALL_GRANTS_LISTEN, ONCALL_GRANTS_ADMIN_TOKEN, ONCALL_GRANTS_TRIGGER_TOKENS, ONCALL_GRANTS_STORE_URL, PAGERDUTY_TOKEN, PAGERDUTY_CLIENT_ID, PAGERDUTY_CLIENT_SECRET, PAGERDUTY_WEBHOOK_SECRETS, SDM_API_ACCESS_KEY, SDM_API_SECRET_KEY
+Win over the keys of the configuration: server.listen, server.admin_token, server.trigger_tokens, store.url, pagerduty.token, pagerduty.client_id, pagerduty.client_secret, pagerduty.webhook_secrets, strongdm.access_key and strongdm.secret_key.
 .SH "EXIT STATUS"
 .TP
 0

@@ -23,8 +23,8 @@ use crate::{
 
 pub use self::{
     error::{Error, Mistake, Place},
-    pagerduty::secrets_in,
     secret::is_placeholder,
+    secret_list::secrets_in,
 };
 
 mod accounts;
@@ -34,6 +34,7 @@ mod reader;
 mod rules;
 mod schema;
 mod secret;
+mod secret_list;
 mod server;
 mod store;
 mod strongdm;
@@ -64,7 +65,7 @@ pub struct Config {
     pub sync: Sync,
     /// `[[rules]]`: who gets what. At least one; names are unique.
     pub rules: Vec<Rule>,
-    /// `accounts.aliases`: people whose addresses differ between PagerDuty and strongDM. Default: none.
+    /// `[accounts]`: people, and whole domains, whose addresses differ between PagerDuty and strongDM. Default: none.
     pub aliases: Aliases,
 }
 
@@ -75,6 +76,9 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Guards everything that is not the webhook or health. Required; `ONCALL_GRANTS_ADMIN_TOKEN`.
     pub admin_token: SecretString,
+    /// May make this service look, and nothing else; none leaves that to the admin token.
+    /// `ONCALL_GRANTS_TRIGGER_TOKENS`, separated by commas.
+    pub trigger_tokens: Vec<SecretString>,
     /// Where PagerDuty reaches this service, without a path. Default: unknown.
     pub public_url: Option<Url>,
     /// How long a connection may stay open between two requests. Default 75 seconds.
@@ -88,14 +92,36 @@ pub struct Server {
 pub struct PagerDuty {
     /// REST API, without a path. Default `https://api.pagerduty.com`.
     pub api_url: Url,
-    /// REST API key. Required; `PAGERDUTY_TOKEN`.
-    pub token: SecretString,
+    /// As whom it asks. Required.
+    pub credentials: Credentials,
     /// Secrets that sign webhooks; several during a rotation, none closes the webhook route.
     /// `PAGERDUTY_WEBHOOK_SECRETS`, separated by commas.
     pub webhook_secrets: Vec<SecretString>,
     /// The file that the secrets come from, if they come from one. It may not be there yet, or be empty: then there are
     /// no secrets until it is. It is read again while the service runs.
     pub webhook_secrets_file: Option<PathBuf>,
+}
+
+/// As whom this service asks PagerDuty.
+#[derive(Debug)]
+pub enum Credentials {
+    /// With a REST API key; `PAGERDUTY_TOKEN`.
+    Key(SecretString),
+    /// As an OAuth app.
+    App(OAuthApp),
+}
+
+/// An OAuth app of a PagerDuty account.
+#[derive(Debug)]
+pub struct OAuthApp {
+    /// `PAGERDUTY_CLIENT_ID`.
+    pub client_id: SecretString,
+    /// `PAGERDUTY_CLIENT_SECRET`.
+    pub client_secret: SecretString,
+    /// The first part of the account's address.
+    pub subdomain: String,
+    /// Where tokens come from, without a path. Default `https://identity.pagerduty.com`.
+    pub identity_url: Url,
 }
 
 /// How this service reaches strongDM.

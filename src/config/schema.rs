@@ -9,6 +9,8 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "listen",
             "admin_token",
             "admin_token_file",
+            "trigger_tokens",
+            "trigger_tokens_file",
             "public_url",
             "idle_timeout",
             "tls_cert",
@@ -17,7 +19,22 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "client_names",
         ],
     ),
-    ("pagerduty", &["api_url", "token", "token_file", "webhook_secrets", "webhook_secrets_file"]),
+    (
+        "pagerduty",
+        &[
+            "api_url",
+            "client_id",
+            "client_id_file",
+            "client_secret",
+            "client_secret_file",
+            "subdomain",
+            "identity_url",
+            "token",
+            "token_file",
+            "webhook_secrets",
+            "webhook_secrets_file",
+        ],
+    ),
     ("strongdm", &["api_url", "access_key", "access_key_file", "secret_key", "secret_key_file"]),
     ("store", &["url", "url_file", "keep"]),
     ("sync", &["interval", "horizon", "verify_interval", "max_revocations", "max_filter_matches"]),
@@ -35,7 +52,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "end_late",
         ],
     ),
-    ("accounts", &["aliases"]),
+    ("accounts", &["aliases", "domain_aliases"]),
 ];
 
 /// The keys of one table.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Server,
@@ -17,14 +17,41 @@ const DEFAULT_LISTEN: SocketAddr =
 
 pub(super) fn read(section: &Section<'_>) -> Server {
     let admin_token = section.required("admin_token", "ONCALL_GRANTS_ADMIN_TOKEN");
+    let admin_token = admin_token.map(|token| token.header_text(section.reader)).unwrap_or_default();
     Server {
         listen: listen(section),
-        admin_token: admin_token.map(|token| token.header_text(section.reader)).unwrap_or_default(),
+        trigger_tokens: trigger_tokens(section, &admin_token),
+        admin_token,
         public_url: section.get("public_url").and_then(|url| url.web_address("https://grants.example.com")),
         // Balancers keep theirs for 60 s and more; the one of AWS can be told to keep them for 4000 s.
         idle_timeout: section.time_delta("idle_timeout", "75s", "1s"..="2h"),
         tls: tls(section),
     }
+}
+
+/// The tokens that may make us look: each is one of its own.
+fn trigger_tokens(section: &Section<'_>, admin_token: &SecretString) -> Vec<SecretString> {
+    let mut tokens: Vec<SecretString> = Vec::new();
+    for Setting { place, text: token } in
+        section.secrets_or_file("trigger_tokens", "ONCALL_GRANTS_TRIGGER_TOKENS")
+    {
+        let text = token.expose_secret();
+        let is_same = |other: &SecretString| other.expose_secret() == text;
+        if text.contains(|c: char| !c.is_ascii_graphic() && !c.is_control()) {
+            section.reader.report(&place, "must be visible ASCII characters without blanks");
+        } else if text.is_empty() {
+            continue;
+        }
+        if is_same(admin_token) {
+            section
+                .reader
+                .report(&place, "is the admin token, which may do everything; give it a text of its own");
+        } else if tokens.iter().any(is_same) {
+            section.reader.report(&place, "is listed twice; give each sender a token of its own");
+        }
+        tokens.push(token);
+    }
+    tokens
 }
 
 fn listen(section: &Section<'_>) -> SocketAddr {

@@ -13,7 +13,7 @@ pub(super) fn read(section: &Section<'_>) -> StrongDm {
     let access_key = section.required("access_key", "SDM_API_ACCESS_KEY").map(Setting::trimmed);
     let secret_key = section.required("secret_key", "SDM_API_SECRET_KEY").map(Setting::trimmed);
     StrongDm {
-        api_url: section.upstream("https://app.strongdm.com"),
+        api_url: section.upstream("api_url", "https://app.strongdm.com"),
         access_key: access_key.map(|key| key.header_text(section.reader)).unwrap_or_default(),
         secret_key: secret_key.map(|key| decoded(section, &key)).unwrap_or_default(),
     }

@@ -46,7 +46,8 @@ resource_filters = ["tags:env=prod"]
 aliases = { "al@pd.example.com" = "alice@example.com" }
 "#;
 
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
+    "hush-trigger",
     "hush-admin",
     "hush-pagerduty",
     "hush-webhook",
@@ -130,7 +131,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert!(server.public_url.is_none() && server.tls.is_none());
     assert_eq!(server.idle_timeout, TimeDelta::seconds(75));
     assert_eq!(pagerduty.api_url.as_str(), "https://api.pagerduty.com/");
-    assert_eq!(pagerduty.token.expose_secret(), "hush-pagerduty");
+    assert_eq!(key(&config), "hush-pagerduty");
     assert_eq!(pagerduty.webhook_secrets.len(), 1);
     assert_eq!(strongdm.api_url.as_str(), "https://app.strongdm.com/");
     assert_eq!(strongdm.access_key.expose_secret(), "hush-access");
@@ -166,6 +167,52 @@ fn the_sound_file_is_read_with_its_defaults() {
 }
 
 #[test]
+fn whole_domains_are_mapped_beside_single_addresses() {
+    let text = with("[accounts]", "[accounts]\ndomain_aliases = { \"PD.example.com\" = \"Example.com\" }");
+    let aliases = World::default().parse(&text).unwrap().aliases;
+    for (raw, email) in [("AL@pd.example.com", "alice@example.com"), ("bo@Pd.example.com", "bo@example.com")]
+    {
+        assert_eq!(aliases.account_email(raw).unwrap().as_str(), email);
+    }
+}
+
+/// The API key that PagerDuty is asked with.
+fn key(config: &Config) -> &str {
+    match &config.pagerduty.credentials {
+        Credentials::Key(key) => key.expose_secret(),
+        Credentials::App(_) => panic!("an OAuth app is configured"),
+    }
+}
+
+#[test]
+fn an_oauth_app_takes_the_place_of_the_key() {
+    let app = "client_id = \"hush-id\"\nclient_secret_file = \"app\"\nsubdomain = \"acme-2\"";
+    let text = with("token = \"hush-pagerduty\"", app);
+    let world = || World::default().file("etc/app", "hush-app\n");
+    let given = |world: World| {
+        let config = world.parse(&text).unwrap();
+        assert!(!format!("{config:?}").contains("hush"), "{config:?}");
+        let Credentials::App(app) = config.pagerduty.credentials else { panic!("a key is configured") };
+        app
+    };
+    let app = given(world());
+    assert_eq!((app.client_id.expose_secret(), app.client_secret.expose_secret()), ("hush-id", "hush-app"));
+    assert_eq!(
+        (app.subdomain.as_str(), app.identity_url.as_str()),
+        ("acme-2", "https://identity.pagerduty.com/")
+    );
+    let app =
+        given(world().variable("PAGERDUTY_CLIENT_ID", "id-2").variable("PAGERDUTY_CLIENT_SECRET", "'app-2'"));
+    assert_eq!((app.client_id.expose_secret(), app.client_secret.expose_secret()), ("id-2", "app-2"));
+    let both = world().variable("PAGERDUTY_TOKEN", "hush-pagerduty").mistakes(&text);
+    assert_eq!(
+        both,
+        "environment variable PAGERDUTY_TOKEN (pagerduty.token): is a key, and there is an OAuth app as well (client_id, \
+         client_secret, subdomain); keep one of the two"
+    );
+}
+
+#[test]
 fn what_is_not_given_takes_its_default() {
     let text = with("listen = \"127.0.0.1:8080\"", "").replace("interval = \"1m\"", "");
     let text = text.replace("url = \"postgres://app:hush-store@db.example.com/grants\"", "");
@@ -182,9 +229,9 @@ const EXAMPLE: &str = include_str!("../../oncall-grants.example.toml");
 fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
     insta::assert_snapshot!(World::default().mistakes(EXAMPLE), @r#"
     etc/grants.toml:23: server.admin_token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:53: pagerduty.token: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:71: strongdm.access_key: is still the placeholder of the example; put your own in its place
-    etc/grants.toml:73: strongdm.secret_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:74: pagerduty.token: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:92: strongdm.access_key: is still the placeholder of the example; put your own in its place
+    etc/grants.toml:94: strongdm.secret_key: is still the placeholder of the example; put your own in its place
     "#);
     let world = World::default()
         .variable("ONCALL_GRANTS_ADMIN_TOKEN", "admin")
@@ -215,6 +262,10 @@ fn the_alternatives_in_the_example_are_sound() {
     let lines: Vec<_> = EXAMPLE.lines().collect();
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {
+        // A key of PagerDuty is the alternative to an OAuth app.
+        if line.starts_with("token = ") || line.starts_with("# token_file = ") {
+            continue;
+        }
         // A value that a file can replace stands right before it.
         if lines.get(index + 1).is_some_and(|next| next.starts_with("# ") && next.contains("_file = ")) {
             continue;
@@ -226,13 +277,16 @@ fn the_alternatives_in_the_example_are_sound() {
     let world = World::default()
         .certificates()
         .file("/run/secrets/admin-token", "c2VjcmV0\n")
-        .file("/run/secrets/pagerduty-token", "c2VjcmV0\n")
+        .file("/run/secrets/trigger-tokens", "bG9vaw\n")
+        .file("/run/secrets/pagerduty-client-id", "c2VjcmV0\n")
+        .file("/run/secrets/pagerduty-client-secret", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-webhook", "c2VjcmV0\n")
         .file("/run/secrets/sdm-access-key", "c2VjcmV0\n")
         .file("/run/secrets/sdm-secret-key", "c2VjcmV0\n")
         .file("/run/secrets/store-url", "postgres://user:password@db.example.com/grants\n");
     let config = world.parse(&text).unwrap();
     assert!(config.server.tls.is_some_and(|tls| tls.client.is_some()));
+    assert!(matches!(config.pagerduty.credentials, Credentials::App(_)));
     assert_eq!(config.server.admin_token.expose_secret(), "c2VjcmV0");
     assert!(matches!(config.store.address, Address::Postgres { .. }));
 }
@@ -265,7 +319,7 @@ fn five_mistakes_are_reported_at_once_with_their_lines() {
         .replace("name = \"incident command\"", "name = \"prod database\"")
         .replace("escalation_levels = [1]", "escalation_levels = [\n  1,\n  0,\n]");
     insta::assert_snapshot!(World::default().mistakes(&text), @r#"
-    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, public_url, idle_timeout, tls_cert, tls_key, client_ca, client_names
+    etc/grants.toml:2: server.lisen: unknown key; did you mean listen? allowed here: listen, admin_token, admin_token_file, trigger_tokens, trigger_tokens_file, public_url, idle_timeout, tls_cert, tls_key, client_ca, client_names
     etc/grants.toml:9: strongdm.access_key: is missing; give it here, as access_key_file (a path) or as SDM_API_ACCESS_KEY
     etc/grants.toml:17: sync.interval: must be a duration in quotes such as "90s", "15m" or "7d", not a number
     etc/grants.toml:25: rules[1].name: "prod database" is already the name of the rule in line 20; names must be unique
@@ -286,7 +340,7 @@ fn a_file_without_rules_is_refused() {
 #[test]
 fn an_empty_file_names_everything_that_must_be_given() {
     insta::assert_snapshot!(World::default().mistakes(""), @r#"
-    etc/grants.toml:1: pagerduty.token: is missing; give it here, as token_file (a path) or as PAGERDUTY_TOKEN
+    etc/grants.toml:1: pagerduty.token: is missing; give it here, as token_file (a path) or as PAGERDUTY_TOKEN; or give an OAuth app: client_id, client_secret and subdomain
     etc/grants.toml:1: rules: there is no rule; write at least one [[rules]] table
     etc/grants.toml:1: server.admin_token: is missing; give it here, as admin_token_file (a path) or as ONCALL_GRANTS_ADMIN_TOKEN
     etc/grants.toml:1: strongdm.access_key: is missing; give it here, as access_key_file (a path) or as SDM_API_ACCESS_KEY
@@ -309,7 +363,7 @@ fn the_environment_wins_over_the_file() {
     let config = world.parse(&text).unwrap();
     assert_eq!(config.server.listen.to_string(), "[::1]:9000");
     assert_eq!(config.server.admin_token.expose_secret(), "admin-2");
-    assert_eq!(config.pagerduty.token.expose_secret(), "pagerduty-2");
+    assert_eq!(key(&config), "pagerduty-2");
     let secrets: Vec<_> = config.pagerduty.webhook_secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(secrets, ["webhook-2", "webhook-3"]);
     assert_eq!(config.strongdm.access_key.expose_secret(), "access-2");
@@ -332,7 +386,7 @@ fn what_cannot_be_meant_as_part_of_a_secret_is_taken_away() {
     let config = world.parse(SOUND).unwrap();
     assert_eq!(config.server.listen.to_string(), "[::1]:9000");
     assert_eq!(config.server.admin_token.expose_secret(), "admin-2");
-    assert_eq!(config.pagerduty.token.expose_secret(), "pagerduty-2");
+    assert_eq!(key(&config), "pagerduty-2");
     assert_eq!(config.strongdm.access_key.expose_secret(), "access-2");
     assert_eq!(config.strongdm.secret_key.expose_secret(), b"secret-2");
     for text in ["one\ntwo", "'one','two'", "\"one,two\"", "\u{feff}one\r\n,\"two\"\r\n"] {
@@ -408,7 +462,7 @@ fn secrets_may_stand_in_files_of_their_own() {
         .file("etc/store", "sqlite:a b.db\n");
     let config = world.parse(&text).unwrap();
     assert_eq!(config.server.admin_token.expose_secret(), "hush-admin");
-    assert_eq!(config.pagerduty.token.expose_secret(), "hush-pagerduty");
+    assert_eq!(key(&config), "hush-pagerduty");
     let secrets: Vec<_> = config.pagerduty.webhook_secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(secrets, ["hush-webhook", "hush-webhook-2"]);
     assert_eq!(config.strongdm.access_key.expose_secret(), "hush-access");
@@ -445,6 +499,23 @@ fn paths_of_certificates_start_beside_the_file() {
 }
 
 /// The first secret comes from `webhook create`, which needs a configuration.
+#[test]
+fn trigger_tokens_are_given_like_every_secret() {
+    let given = |config: &Config| -> Vec<String> {
+        config.server.trigger_tokens.iter().map(|token| token.expose_secret().to_owned()).collect()
+    };
+    assert_eq!(given(&World::default().parse(SOUND).unwrap()), Vec::<String>::new());
+    let inline = with("[server]", "[server]\ntrigger_tokens = [\"one\", \"two\"]");
+    assert_eq!(given(&World::default().parse(&inline).unwrap()), ["one", "two"]);
+    let variable = World::default().variable("ONCALL_GRANTS_TRIGGER_TOKENS", "three, four");
+    assert_eq!(given(&variable.parse(&inline).unwrap()), ["three", "four"], "the environment wins");
+    let in_file = with("[server]", "[server]\ntrigger_tokens_file = \"triggers\"");
+    let world = World::default().file("etc/triggers", "five\n\n 'six'\r\n");
+    assert_eq!(given(&world.parse(&in_file).unwrap()), ["five", "six"]);
+    let empty = World::default().file("etc/triggers", "\n");
+    assert_eq!(empty.mistakes(&in_file), "etc/grants.toml:2: server.trigger_tokens_file: the file is empty");
+}
+
 #[test]
 fn a_file_of_webhook_secrets_may_still_be_missing_or_empty() {
     let text = with("webhook_secrets = [\"hush-webhook\"]", "webhook_secrets_file = \"webhook\"");
@@ -528,7 +599,12 @@ fn debug_output_shows_no_secret() {
 #[test]
 fn a_secret_pasted_anywhere_is_not_shown() {
     let keys = schema::TABLES.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)));
-    for (table, key) in keys.chain([("server", "unknown"), ("rules", "unknown"), ("accounts", "aliases.x")]) {
+    for (table, key) in keys.chain([
+        ("server", "unknown"),
+        ("rules", "unknown"),
+        ("accounts", "aliases.x"),
+        ("accounts", "domain_aliases.x"),
+    ]) {
         let head = match table {
             "" => String::new(),
             "rules" => "[[rules]]\n".to_owned(),

@@ -26,9 +26,9 @@ impl Section<'_> {
         read(&content).map_err(|error| value.mistake(error.to_string())).ok()
     }
 
-    /// The API of an upstream: `https`, or `http` to this very machine.
-    pub(super) fn upstream(&self, default: &str) -> Url {
-        self.get("api_url")
+    /// The address of an upstream: `https`, or `http` to this very machine.
+    pub(super) fn upstream(&self, key: &str, default: &str) -> Url {
+        self.get(key)
             .and_then(|value| value.upstream(default))
             .unwrap_or_else(|| Url::parse(default).expect("the default address of an upstream is a URL"))
     }

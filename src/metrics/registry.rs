@@ -69,7 +69,9 @@ pub(crate) struct Metrics {
     pub(crate) subscription_enabled: Counter,
     /// Bad signatures that came with our subscription's name, and how often it was proved that they were its own.
     pub(crate) wrong_secret: Family<ByCertainty, Counter>,
-    /// Requests to an operator's route without the admin token.
+    /// Unsigned requests to look, by what they were answered.
+    pub(crate) triggers: Family<ByResult, Counter>,
+    /// Requests to a route that asks for a token without the right one.
     pub(crate) admin_refused: Family<ByResult, Counter>,
     /// How far each upstream's clock was ahead of ours in its last answer.
     pub(crate) clock_ahead: Family<ByUpstream, Gauge>,
@@ -174,9 +176,10 @@ impl Metrics {
                  proofs that PagerDuty sent them",
                 new(),
             ),
+            triggers: names.add("triggers", "Requests to look that carried a token, by answer", new()),
             admin_refused: names.add(
                 "admin_requests_refused",
-                "Requests to an operator's route without the admin token or with a wrong one",
+                "Requests without the admin or trigger token that their route asks for, or with a wrong one",
                 new(),
             ),
             clock_ahead: names.gauge_seconds(
@@ -224,6 +227,7 @@ impl Metrics {
         for result in ["client_refused", "refused_by_client", "failed"] {
             self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
         }
+        self.triggers.get_or_create(&ByResult { result: "unavailable" }).inc_by(0);
         for result in ["no_token", "wrong_token"] {
             self.admin_refused.get_or_create(&ByResult { result }).inc_by(0);
         }

@@ -57,31 +57,84 @@ impl fmt::Display for Email {
     }
 }
 
-/// PagerDuty e-mail → strongDM e-mail where they differ; keys and values compare without case.
+/// PagerDuty e-mail → strongDM e-mail where they differ: address by address, and for whole domains. All compare without
+/// case. An address is mapped once: what an alias yields is not mapped again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aliases(BTreeMap<Email, Email>);
+pub struct Aliases {
+    /// They win over domains.
+    exact: BTreeMap<Email, Email>,
+    /// In lower case.
+    domains: BTreeMap<String, String>,
+}
 
 impl Aliases {
+    /// The same, which also map these domains of PagerDuty addresses to domains of strongDM addresses, given in lower case.
+    #[must_use]
+    pub fn with_domains(self, domains: BTreeMap<String, String>) -> Self {
+        Self { domains, ..self }
+    }
+
+    /// The mapped domains and what each is mapped to.
+    pub fn domains(&self) -> &BTreeMap<String, String> {
+        &self.domains
+    }
+
     /// The strongDM address of the person whom PagerDuty knows under this one.
-    pub fn to_strongdm<'e>(&'e self, email: &'e Email) -> &'e Email {
-        self.0.get(email).unwrap_or(email)
+    pub fn to_strongdm(&self, email: &Email) -> Email {
+        let exact = self.exact.get(email).cloned();
+        exact.or_else(|| self.by_domain(email)).unwrap_or_else(|| email.clone())
+    }
+
+    /// Whether `email` is mapped, with all other addresses of its domain.
+    pub fn maps_by_domain(&self, email: &Email) -> bool {
+        !self.exact.contains_key(email) && self.by_domain(email).is_some()
+    }
+
+    fn by_domain(&self, email: &Email) -> Option<Email> {
+        let (user, domain) = email.0.rsplit_once('@')?;
+        Some(Email(format!("{user}@{}", self.domains.get(domain)?)))
     }
 
     /// The strongDM address of the person whom PagerDuty knows under `raw`.
     pub fn account_email(&self, raw: &str) -> Result<Email, InvalidEmail> {
-        let email: Email = raw.parse()?;
-        Ok(self.to_strongdm(&email).clone())
+        Ok(self.to_strongdm(&raw.parse()?))
     }
 
-    /// The PagerDuty addresses that are mapped to this strongDM address.
+    /// The PagerDuty addresses that are mapped to this strongDM address one by one.
     pub fn leading_to(&self, account: &str) -> Vec<&str> {
-        self.0.iter().filter(|(_, to)| to.matches(account)).map(|(from, _)| from.as_str()).collect()
+        self.exact.iter().filter(|(_, to)| to.matches(account)).map(|(from, _)| from.as_str()).collect()
     }
 }
 
 /// From pairs of a PagerDuty address and a strongDM address.
 impl FromIterator<(Email, Email)> for Aliases {
     fn from_iter<I: IntoIterator<Item = (Email, Email)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        Self { exact: pairs.into_iter().collect(), domains: BTreeMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_mapped_once_and_an_exact_alias_wins() {
+        let email = |text: &str| -> Email { text.parse().unwrap() };
+        let exact = [("al@old.example", "alice@new.example"), ("bo@new.example", "bo@old.example")];
+        let domains = [("old.example", "new.example"), ("new.example", "newest.example")];
+        let aliases: Aliases = exact.map(|(from, to)| (email(from), email(to))).into_iter().collect();
+        let aliases = aliases.with_domains(domains.map(|(from, to)| (from.to_owned(), to.to_owned())).into());
+        for (raw, expected, by_domain) in [
+            ("Al@Old.example", "alice@new.example", false),
+            ("ana@OLD.example", "ana@new.example", true),
+            ("ana@new.example", "ana@newest.example", true),
+            ("bo@new.example", "bo@old.example", false),
+            ("ana@sub.old.example", "ana@sub.old.example", false),
+            ("ana@xold.example", "ana@xold.example", false),
+            ("old.example@other.example", "old.example@other.example", false),
+        ] {
+            assert_eq!(aliases.account_email(raw).unwrap().as_str(), expected, "{raw}");
+            assert_eq!(aliases.maps_by_domain(&email(raw)), by_domain, "{raw}");
+        }
     }
 }

@@ -42,12 +42,14 @@ words!(
         AccountSuspended = "account_suspended",
         /// Somebody is always on call, and gets nothing for it.
         AlwaysOnCall = "always_on_call",
-        /// Several accounts have the address of somebody on call.
+        /// Several accounts have the address of somebody on call, or several people lead to one account.
         AmbiguousAccount = "ambiguous_account",
         /// Several resources have the name that a rule gives.
         AmbiguousResource = "ambiguous_resource",
         /// This machine's clock is wrong.
         ClockSkew = "clock_skew",
+        /// Nobody in PagerDuty has an address of a domain that is mapped.
+        DomainAliasUnused = "domain_alias_unused",
         /// strongDM does not accept a filter or name.
         FilterRefused = "filter_refused",
         /// A filter matches surprisingly much.

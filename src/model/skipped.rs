@@ -48,7 +48,7 @@ words!(
         NoAccount = "no_account",
         /// The account may not log in; nothing new is granted, what exists is left to end.
         AccountSuspended = "account_suspended",
-        /// Several accounts have the address.
+        /// Several accounts have the address, or `accounts.domain_aliases` leads several people to one account.
         AmbiguousAccount = "ambiguous_account",
         /// PagerDuty knows no e-mail address, or the user is deleted.
         NoEmail = "no_email",
@@ -76,12 +76,16 @@ impl SkipReason {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::NoAccount => {
-                "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases"
+                "make a strongDM user account with this address, or map the PagerDuty address in accounts.aliases or \
+                 domain_aliases"
             }
             Self::AccountSuspended => {
                 "lift the suspension in strongDM, or put somebody else on call; existing grants are left to end"
             }
-            Self::AmbiguousAccount => "leave this address to one strongDM user account",
+            Self::AmbiguousAccount => {
+                "leave this address to one strongDM user account; for one of two people whom accounts.domain_aliases leads to \
+                 one account, write an exact alias"
+            }
             Self::NoEmail => "put a user with a login e-mail on call in PagerDuty",
             Self::InvalidEmail => "correct the login e-mail in PagerDuty",
             Self::ResourceNotFound => {
@@ -124,7 +128,9 @@ impl fmt::Display for SkipReason {
         f.write_str(match self {
             Self::NoAccount => "no strongDM user account has this address",
             Self::AccountSuspended => "the strongDM account is suspended",
-            Self::AmbiguousAccount => "several strongDM accounts have this address",
+            Self::AmbiguousAccount => {
+                "several strongDM accounts have this address, or several people in PagerDuty lead to its account"
+            }
             Self::NoEmail => "PagerDuty knows no e-mail address, or the user is deleted",
             Self::InvalidEmail => "the address has characters that are not safe to look up",
             Self::ResourceNotFound => "strongDM has no resource of this name",

@@ -8,6 +8,9 @@ pub(crate) enum Error {
     /// Nothing will work until someone changes the token or the API's address.
     #[error("token refused (wrong, or of another service region): {0}")]
     Unauthorized(String),
+    /// The identity service gives the OAuth app no token: nothing will work until someone changes the configuration.
+    #[error("OAuth app refused: {0}")]
+    AppRefused(String),
     /// The token's owner may not see this.
     #[error("no permission: {0}")]
     Forbidden(String),
@@ -44,7 +47,7 @@ impl Error {
             | Self::Unavailable(_)
             | Self::Server(_)
             | Self::Invalid(_) => true,
-            Self::Unauthorized(_) | Self::RateLimited { .. } => false,
+            Self::Unauthorized(_) | Self::AppRefused(_) | Self::RateLimited { .. } => false,
         }
     }
 
@@ -53,11 +56,15 @@ impl Error {
     pub(crate) fn remedy(&self, right: &str) -> String {
         match self {
             Self::Unauthorized(_) => "give the service a valid REST API key (pagerduty.token, token_file or \
-                                      PAGERDUTY_TOKEN); an account of the EU region needs pagerduty.api_url = \
+                                      PAGERDUTY_TOKEN) or OAuth app; an account of the EU region needs pagerduty.api_url = \
                                       \"https://api.eu.pagerduty.com\""
                 .to_owned(),
+            Self::AppRefused(_) => "see pagerduty.client_id, client_secret and subdomain, the app's registration in PagerDuty, \
+                                    and pagerduty.api_url, which tells the service region"
+                .to_owned(),
             Self::Forbidden(_) => format!(
-                "use a read-only REST API key of the account, or grant the right {right} to the token's owner"
+                "use a read-only REST API key of the account, or grant the right {right} to the token's owner (to an OAuth \
+                 app: that scope)"
             ),
             Self::NotFound(_)
             | Self::BadRequest(_)

@@ -10,18 +10,22 @@ pub(crate) mod signature;
 
 mod client;
 mod error;
+mod scope;
 mod wire;
 
 pub(crate) use self::{
     client::{
         Client,
+        auth::Auth,
         directory::{PolicyInfo, PolicyLevel},
-        http::http_client,
+        http::{Connection, http_client},
+        oauth::{App, Tokens},
+        observer::CallObserver,
         on_calls::IDS_AT_ONCE,
-        request::CallObserver,
         slots::Precedence,
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
     },
     error::Error,
     event::{Event, Hint},
+    scope::Scope,
 };

@@ -87,6 +87,7 @@ pub(crate) mod explain;
 mod facts;
 mod lease;
 mod links;
+mod named;
 mod newest_looks;
 mod observe;
 pub(crate) mod on_demand;

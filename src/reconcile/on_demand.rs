@@ -116,13 +116,13 @@ async fn pass_in_turn(
         // Passes do not wait for whoever only looks; those who look wait for each other.
         let _looking = runner.looking.lock().await;
         begins();
-        runner.onlooker.cache().clear();
+        runner.onlooker.cache().clear(&request.scope);
         return Ok(Arc::new(runner.dry_run(note.pass_id, trigger, request, released).await?));
     }
     let _serving = runner.serving.lock().await;
     let joined = lease_for(runner, &note, request).await?;
     begins();
-    runner.observer.cache().clear();
+    runner.observer.cache().clear(&request.scope);
     let outcome = async {
         if joined.is_new && joined.lease.was_abandoned() {
             // What the last holder left undone may lie outside of what is asked for here.

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     explain::{Explanation, Question, explain_now},
+    named::marks_named,
     observe::Observer,
     on_demand::{OnDemand, Outcome, SyncError},
     pass::PassRunner,
@@ -74,6 +75,11 @@ impl Reconciler {
     /// What must be looked at after an event that says this.
     pub(crate) fn marks_for(&self, hint: &Hint) -> BTreeSet<Mark> {
         marks_for(&self.settings().rules, &self.runner.links.current(), hint)
+    }
+
+    /// What an unsigned request with this body makes us look at: the sources of rules that it names, or everything.
+    pub(crate) fn marks_named_in(&self, body: &[u8]) -> BTreeSet<Mark> {
+        marks_named(&self.settings().rules, &self.runner.links.current(), body)
     }
 
     /// What the newest passes saw, for people.

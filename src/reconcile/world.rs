@@ -19,6 +19,9 @@ pub(crate) struct World {
     pub(crate) doubts: BTreeMap<Source, Fault>,
     /// The login e-mail of everyone on call, as PagerDuty writes it; none for deleted users.
     pub(crate) people: BTreeMap<UserId, Observed<Option<String>>>,
+    /// Where whole domains are mapped: the login e-mail of others, seen in earlier looks, who would be the same strongDM
+    /// account as somebody on call.
+    pub(crate) acquaintances: BTreeMap<UserId, String>,
     /// strongDM's user accounts by e-mail.
     pub(crate) accounts: BTreeMap<Email, Observed<AccountMatch>>,
     /// strongDM's resources by how rules name them.

@@ -25,7 +25,7 @@ use crate::{
     pagerduty,
     subscription::{self, SecretStatus, Watcher},
     tls,
-    web::{AppState, Senders, WebhookSecrets, router},
+    web::{AppState, Senders, Tokens, WebhookSecrets, router},
     wiring,
 };
 
@@ -109,10 +109,11 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let reconciler = wiring::reconciler_with(config, store.clone(), Arc::clone(&metrics), clients).await?;
     let secrets = &config.pagerduty;
     let secrets = WebhookSecrets::new(secrets.webhook_secrets.clone(), secrets.webhook_secrets_file.clone());
-    let token = config.server.admin_token.clone();
+    let (admin, trigger) = (config.server.admin_token.clone(), config.server.trigger_tokens.clone());
+    let tokens = Tokens { admin, trigger };
     let asks_for_names = config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let senders = if asks_for_names { Senders::Named } else { Senders::Anybody };
-    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, token, senders);
+    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, tokens, senders);
     Ok((Arc::new(state), pagerduty))
 }
 

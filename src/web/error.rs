@@ -21,6 +21,8 @@ pub(crate) enum AppError {
     NoSignature,
     /// 401: no valid admin token.
     NotAdmin,
+    /// 401: neither a trigger token nor the admin token.
+    NotTrigger,
     /// 403: another site made a browser send this.
     CrossSite,
     /// 404: it does not exist.
@@ -97,6 +99,11 @@ impl AppError {
                 "unauthorized",
                 "send the admin token: Authorization: Bearer <admin_token>".to_owned(),
             ),
+            Self::NotTrigger => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send one of the trigger tokens: Authorization: Bearer <trigger token>".to_owned(),
+            ),
             Self::CrossSite => (
                 StatusCode::FORBIDDEN,
                 "cross_site",
@@ -136,13 +143,17 @@ impl AppError {
 
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
-        let asks_for_token = matches!(self, Self::NotAdmin);
+        // Only an operator has a browser that could ask for the token.
+        let (asks_for_token, by_password) =
+            (matches!(self, Self::NotAdmin | Self::NotTrigger), matches!(self, Self::NotAdmin));
         let (status, error, message) = self.describe();
         let mut response = (status, Json(ErrorBody { error, message })).into_response();
         let headers = response.headers_mut();
         if asks_for_token {
-            let basic = HeaderValue::from_static(r#"Basic realm="oncall-grants", charset="UTF-8""#);
             headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if by_password {
+            let basic = HeaderValue::from_static(r#"Basic realm="oncall-grants", charset="UTF-8""#);
             headers.append(header::WWW_AUTHENTICATE, basic);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -13,11 +13,13 @@ mod page;
 mod router;
 mod state;
 mod store_check;
+mod tokens;
 mod webhook;
 
 pub use self::router::layered;
 pub(crate) use self::{
     router::router,
     state::AppState,
+    tokens::Tokens,
     webhook::{refused::Senders, secrets::WebhookSecrets},
 };

@@ -18,7 +18,7 @@ use utoipa::{
         description = "Gives whoever is on call in PagerDuty the strongDM access they need, exactly while they need it.",
     ),
     tags(
-        (name = "webhook", description = "For PagerDuty"),
+        (name = "webhook", description = "For PagerDuty, and for others who know of changes"),
         (name = "operator", description = "For whoever runs the service"),
         (name = "page", description = "The status page, for browsers"),
         (name = "health", description = "For machines that watch"),
@@ -37,7 +37,7 @@ impl Document {
         let mut document = Description::openapi();
         document.merge(routes);
         // The macros cannot say that a body may be left out without also allowing null.
-        for path in ["/sync", "/ui/sync"] {
+        for path in ["/sync", "/trigger", "/ui/sync"] {
             let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
             if let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) {
                 body.required = Some(Required::False);
@@ -66,7 +66,9 @@ impl Modify for Schemes {
         };
         let bearer = scheme(HttpAuthScheme::Bearer, "The admin token");
         let basic = scheme(HttpAuthScheme::Basic, "Any user name, and the admin token as password");
+        let trigger = scheme(HttpAuthScheme::Bearer, "One of the trigger tokens, or the admin token");
         components.add_security_scheme("bearer", bearer);
+        components.add_security_scheme("trigger", trigger);
         components.add_security_scheme("basic", basic);
     }
 }

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api::{explain, health, listings, sync},
+    api::{explain, health, listings, sync, trigger},
     auth,
     error::{self, AppError},
     openapi::{self, Document},
@@ -45,8 +45,12 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         // Browsers send Basic credentials along with requests that other sites cause.
         .layer(CsrfLayer::new())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&state), auth::require_admin));
+    let triggers = triggers()
+        .layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE))
+        .layer(CsrfLayer::new())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), auth::require_trigger));
     let open = open().layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE));
-    let (routes, _) = described(admin.merge(open));
+    let (routes, _) = described(admin.merge(triggers).merge(open));
     layered(Router::from(routes.with_state(state)))
 }
 
@@ -102,7 +106,12 @@ fn explanations() -> Routes {
     Routes::new().routes(routes!(explain::explain))
 }
 
-/// What needs no admin token.
+/// What a sender may do that can make us look, and nothing else.
+fn triggers() -> Routes {
+    Routes::new().routes(routes!(trigger::trigger))
+}
+
+/// What needs no token.
 fn open() -> Routes {
     Routes::new()
         .routes(routes!(receive::receive))

@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
-
 use super::{
     body::BodyBudget,
     store_check::StoreCheck,
+    tokens::Tokens,
     webhook::{
         refused::{RefusedSignatures, Senders},
         secrets::WebhookSecrets,
@@ -42,15 +41,15 @@ pub(crate) struct AppState {
     pub(crate) webhook_secrets: WebhookSecrets,
     /// What PagerDuty last showed of the subscription that delivers to us.
     pub(crate) subscription: Arc<LastSeen>,
-    /// The token that an operator must show.
-    pub(super) admin_token: SecretString,
+    /// The tokens that senders must show.
+    pub(super) tokens: Tokens,
     /// The memory that request bodies may take together.
     pub(super) bodies: BodyBudget,
     /// Tells everybody who asks how the store fares.
     pub(super) store_check: StoreCheck,
     /// Counts and logs webhooks that none of our secrets signed.
     pub(super) refused_signatures: RefusedSignatures,
-    /// Throttles the log line about wrong admin tokens.
+    /// Throttles the log line about wrong tokens.
     pub(super) wrong_tokens: LogThrottle,
     /// Throttles the log line about signed webhooks without an event.
     pub(super) signed_without_event: LogThrottle,
@@ -65,7 +64,7 @@ impl AppState {
         reconciler: Arc<Reconciler>,
         metrics: Arc<Metrics>,
         webhook_secrets: WebhookSecrets,
-        admin_token: SecretString,
+        tokens: Tokens,
         senders: Senders,
     ) -> Self {
         Self {
@@ -74,7 +73,7 @@ impl AppState {
             metrics,
             webhook_secrets,
             subscription: Arc::default(),
-            admin_token,
+            tokens,
             bodies: BodyBudget::default(),
             store_check: StoreCheck::default(),
             refused_signatures: RefusedSignatures::new(senders),

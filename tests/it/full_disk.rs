@@ -7,10 +7,11 @@ use std::{
     process::Command,
 };
 
+use reqwest::Method;
 use sandbox::world::SCHEDULE;
 use tempfile::TempDir;
 
-use crate::support::{BO, CEM, Config, DB, Scene, directory};
+use crate::support::{ADMIN_TOKEN, BO, CEM, Config, DB, Scene, directory};
 
 /// A file system in memory that is soon full.
 struct SmallDisk(TempDir);
@@ -70,6 +71,10 @@ async fn a_disk_that_was_full_for_a_while_needs_no_restart() {
         for _ in 0..3 {
             scene.post_signed(event.body()).await.assert_error(503, "unavailable");
             scene.sync().await.assert_error(503, "unavailable");
+            let trigger = scene.request(Method::POST, "/trigger").bearer_auth(ADMIN_TOKEN);
+            let answer = scene.send(trigger).await;
+            answer.assert_error(503, "unavailable");
+            assert!(answer.headers.contains_key("retry-after"));
         }
         assert_eq!(scene.get("/healthz").await.status, 200);
         disk.make_room();

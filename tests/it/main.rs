@@ -36,6 +36,7 @@ mod slow_parts;
 mod sources;
 mod subscription_watch;
 mod tls;
+mod trigger;
 mod turns;
 mod two_looks;
 mod unknown;

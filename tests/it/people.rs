@@ -6,9 +6,11 @@ use sandbox::{
     strongdm::{ResourceKind, SuspendedIn, v1},
     world::{SCHEDULE, V3_SCHEDULE},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{ANA, BO, CEM, Config, DB, DENIZ, Scene, filter_rule, rule, stdout, wait_for};
+
+const WEB: &str = "prod-web-1";
 
 /// Everybody on call at once through one schedule.
 fn all_at_once() -> Config {
@@ -94,6 +96,63 @@ async fn a_suspended_account_gets_nothing_new_and_keeps_what_it_has() {
         scene.synced().await;
         assert_eq!(scene.access(ANA, DB), [(0, 300)], "{field:?}");
     }
+}
+
+/// Ana's and Bo's addresses have an old domain in PagerDuty.
+async fn with_an_old_domain(aliases: Vec<(&'static str, &'static str)>) -> Scene {
+    let rules = [rule("payments", &[SCHEDULE], &[DB]), rule("others", &[V3_SCHEDULE], &[WEB])];
+    let domain_aliases = vec![("old.example", "example.com")];
+    let scene = Scene::prepared(Config { aliases, domain_aliases, ..Config::with_rules(rules) }).await;
+    scene.pagerduty.add_user(User::new("POLDANA", "Ana Lima", "Ana@Old.Example"));
+    scene.shifts(SCHEDULE, &[(("POLDANA", ""), -60, 120), (BO, 120, 20_000)]);
+    scene.shifts(V3_SCHEDULE, &[(CEM, -60, 20_000)]);
+    scene
+}
+
+#[tokio::test]
+async fn a_domain_alias_leads_everybody_of_the_domain_to_their_accounts() {
+    let mut scene = with_an_old_domain(Vec::new()).await;
+    scene.start().await;
+    assert_eq!(skipped(&scene.synced().await), []);
+    assert_eq!((scene.access(ANA, DB), scene.access(BO, DB)), (vec![(0, 120)], vec![(120, 20_000)]));
+}
+
+#[tokio::test]
+async fn of_two_people_who_would_be_one_account_the_mapped_one_gets_nothing_new_and_keeps_what_there_is() {
+    let mut scene = with_an_old_domain(Vec::new()).await;
+    scene.start().await;
+    scene.synced().await;
+    // The other Ana comes on call through another schedule.
+    scene.shifts(V3_SCHEDULE, &[(CEM, -60, 20_000), (ANA, -60, 20_000)]);
+    scene.shifts(SCHEDULE, &[(("POLDANA", ""), -60, 300), (BO, 300, 20_000)]);
+    for _ in 0..2 {
+        let report = scene.synced().await;
+        assert_eq!(skipped(&report), [("Ana@Old.Example", "ambiguous_account")]);
+        assert_eq!(scene.access(ANA, DB), [(0, 120)], "what there was stays, and nothing is added");
+        assert_eq!(scene.access(ANA, WEB), [(0, 20_000)], "the other one is meant by her own address");
+    }
+    // A look at her schedule alone knows it too.
+    let answer = scene.sync_with(json!({"schedules": [SCHEDULE]})).await;
+    assert_eq!(answer.json()["skipped"][0]["reason"], "ambiguous_account", "{}", answer.text);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
+
+    let told = "Ana@Old.Example and ana@example.com are two people in PagerDuty, who would become the one strongDM \
+                account";
+    let output = stdout(&scene.run(&["explain", "--email", "ana@old.example", "--resource", DB]).await);
+    assert!(output.contains(told) && output.contains("ambiguous_account"), "{output}");
+    let output = stdout(&scene.run(&["explain", "--email", ANA.1, "--resource", WEB]).await);
+    assert!(!output.contains("ambiguous_account") && output.contains("has access"), "{output}");
+    let output = stdout(&scene.run(&["check"]).await);
+    assert!(output.contains(told) && output.contains("aliases = {"), "{output}");
+}
+
+#[tokio::test]
+async fn an_exact_alias_says_which_of_two_people_is_meant() {
+    let mut scene = with_an_old_domain(vec![("ana@old.example", ANA.1)]).await;
+    scene.shifts(V3_SCHEDULE, &[(CEM, -60, 20_000), (ANA, -60, 20_000)]);
+    scene.start().await;
+    assert_eq!(skipped(&scene.synced().await), []);
+    assert_eq!(scene.access(ANA, DB), [(0, 120)]);
 }
 
 #[tokio::test]

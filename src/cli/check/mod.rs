@@ -2,9 +2,11 @@
 
 mod clocks;
 mod configuration;
+mod domain_aliases;
 mod pagerduty_rights;
 mod probe_results;
 mod report;
+mod scopes;
 mod sources;
 mod store;
 mod strongdm_rights;
@@ -85,7 +87,10 @@ async fn check_upstreams(
 ) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let clients = wiring::clients(config, &metrics)?;
-    let probed = probe(config, &clients).await;
+    let mut probed = probe(config, &clients).await;
+    let of_scopes = scopes::findings(config, &clients.pagerduty).await;
+    scopes::without_repetition(&mut probed.findings, &of_scopes);
+    report.findings.extend(of_scopes);
     let pagerduty = probed.pagerduty_answers.then_some(&clients.pagerduty);
     let of_subscription = subscription::findings(config, pagerduty, opened).await;
     // It says the same and more, and its remedy is another one.
@@ -94,7 +99,10 @@ async fn check_upstreams(
     }
     report.findings.extend(clocks::findings(&metrics));
     if probed.pagerduty_answers {
+        let pagerduty = clients.pagerduty.clone();
         survey(config, clients, &probed, report).await;
+        let of_aliases = domain_aliases::findings(config, &pagerduty, &report.findings);
+        report.findings.extend(wait_for("PagerDuty", of_aliases).await);
     }
     report.findings.extend(probed.findings);
     report.findings.extend(of_subscription);

@@ -94,6 +94,7 @@ fn unusable(config: &Config, error: &Error) -> Option<Finding> {
                  \"https://api.eu.pagerduty.com\" (now: {host})"
             ),
         ),
+        Error::AppRefused(_) => (FindingKind::KeyRefused, error.remedy("")),
         Error::Forbidden(_)
         | Error::NotFound(_)
         | Error::BadRequest(_)

@@ -59,11 +59,13 @@ fn explained(request: Request<'_>, error: &Error) -> anyhow::Error {
     let is_limit = matches!(error, Error::BadRequest(words) if words.to_lowercase().contains("limit"));
     let remedy = match error {
         Error::Unauthorized(_) => {
-            "see pagerduty.token and pagerduty.api_url (EU: https://api.eu.pagerduty.com)"
+            "see pagerduty.token (or client_id and client_secret) and pagerduty.api_url (EU: https://api.eu.pagerduty.com)"
         }
+        Error::AppRefused(_) => "see pagerduty.client_id, client_secret and subdomain",
         Error::Forbidden(_) => {
             return anyhow!(
-                "cannot {request}: {error}; the token may not; {}: PAGERDUTY_TOKEN=... before this command is enough",
+                "cannot {request}: {error}; the token may not; {}: PAGERDUTY_TOKEN=... before this command is enough (to an \
+                 OAuth app, grant the scope)",
                 request.right()
             );
         }

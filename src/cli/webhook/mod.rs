@@ -10,6 +10,7 @@ mod list;
 mod ping;
 mod rotate;
 mod running_service;
+mod scopes;
 mod secret_sink;
 mod target;
 
@@ -19,7 +20,11 @@ use clap::{Args, Subcommand};
 
 use self::target::Target;
 use super::ExitStatus;
-use crate::{config::Config, metrics::Metrics, wiring};
+use crate::{
+    config::Config,
+    metrics::Metrics,
+    wiring::{self, scopes::Purpose},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -63,7 +68,8 @@ enum Command {
 }
 
 pub(super) async fn webhook(config: &Config, options: Options) -> anyhow::Result<ExitStatus> {
-    let client = wiring::pagerduty(config, &Arc::new(Metrics::new()))?;
+    let client = wiring::pagerduty(config, Purpose::Webhooks, &Arc::new(Metrics::new()))?;
+    scopes::require(config, &client, &options.command).await?;
     match options.command {
         Command::Create(options) => create::create(config, &client, options).await,
         Command::Rotate(options) => rotate::rotate(config, &client, options).await,

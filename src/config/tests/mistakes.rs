@@ -50,7 +50,7 @@ fn unknown_keys_are_refused_in_every_table() {
         &[(
             "token = \"hush-pagerduty\"\ntoken_flie = \"x\"",
             &[
-                "7: pagerduty.token_flie: unknown key; did you mean token_file? allowed here: api_url, token, token_file, webhook_secrets, webhook_secrets_file",
+                "7: pagerduty.token_flie: unknown key; did you mean token_file? allowed here: api_url, client_id, client_id_file, client_secret, client_secret_file, subdomain, identity_url, token, token_file, webhook_secrets, webhook_secrets_file",
             ],
         )],
     );
@@ -67,7 +67,7 @@ fn unknown_keys_are_refused_in_every_table() {
         "[accounts]",
         &[(
             "[accounts]\nalias = {}",
-            &["31: accounts.alias: unknown key; did you mean aliases? allowed here: aliases"],
+            &["31: accounts.alias: unknown key; did you mean aliases? allowed here: aliases, domain_aliases"],
         )],
     );
 }
@@ -95,6 +95,33 @@ fn mistakes_of_the_server_table() {
                 r#"public_url = "https://grants.example.com/webhooks/pagerduty""#,
                 &[
                     "2: server.public_url: must be scheme, host and port alone, without user, path, query or fragment; write an address such as https://grants.example.com",
+                ],
+            ),
+            (
+                r#"trigger_tokens = "hush-trigger""#,
+                &["2: server.trigger_tokens: must be a list, each item a secret in quotes, not text"],
+            ),
+            (
+                r#"trigger_tokens = ["", "hush-admin", "one", "one", "a b", "replace-with-x", "'half"]"#,
+                &[
+                    "2: server.trigger_tokens[0]: must not be empty; write a secret in quotes",
+                    "2: server.trigger_tokens[1]: is the admin token, which may do everything; give it a text of its own",
+                    "2: server.trigger_tokens[3]: is listed twice; give each sender a token of its own",
+                    "2: server.trigger_tokens[4]: must be visible ASCII characters without blanks",
+                    "2: server.trigger_tokens[5]: is still the placeholder of the example; put your own in its place",
+                    "2: server.trigger_tokens[6]: has a quote at its beginning or end; a secret has none",
+                ],
+            ),
+            (
+                "trigger_tokens = [\"one\"]\ntrigger_tokens_file = \"triggers\"",
+                &[
+                    "3: server.trigger_tokens_file: trigger_tokens and trigger_tokens_file are both given; keep one of them",
+                ],
+            ),
+            (
+                r#"trigger_tokens_file = "nowhere""#,
+                &[
+                    "2: server.trigger_tokens_file: the file cannot be read: entity not found; a relative path starts in HERE/etc",
                 ],
             ),
             (r#"idle_timeout = "0s""#, &["2: server.idle_timeout: must be from 1s to 2h"]),
@@ -203,11 +230,32 @@ fn mistakes_of_the_pagerduty_table() {
             (
                 "",
                 &[
-                    "5: pagerduty.token: is missing; give it here, as token_file (a path) or as PAGERDUTY_TOKEN",
+                    "5: pagerduty.token: is missing; give it here, as token_file (a path) or as PAGERDUTY_TOKEN; or give an OAuth app: client_id, client_secret and subdomain",
                 ],
             ),
             (r#"token = """#, &["6: pagerduty.token: must not be empty; write text in quotes"]),
             (r#"token = ["hush-pagerduty"]"#, &["6: pagerduty.token: must be text in quotes, not a list"]),
+            (
+                "token = \"hush-pagerduty\"\nclient_id = \"i\"\nclient_secret = \"s\"\nsubdomain = \"acme\"",
+                &[
+                    "6: pagerduty.token: is a key, and there is an OAuth app as well (client_id, client_secret, subdomain); keep one of the two",
+                ],
+            ),
+            (
+                r#"client_id = "i""#,
+                &[
+                    "5: pagerduty.client_secret: is missing; an OAuth app needs client_id, client_secret and subdomain; give it here, as client_secret_file (a path) or as PAGERDUTY_CLIENT_SECRET",
+                    "5: pagerduty.subdomain: is missing; an OAuth app needs it: the first part of the account's address in quotes, such as \"acme\" of https://acme.pagerduty.com",
+                ],
+            ),
+            (
+                "client_id = \"i\"\nclient_secret = \"s t\"\nsubdomain = \"acme.pagerduty.com\"\nidentity_url = \"http://identity.example.com\"",
+                &[
+                    "7: pagerduty.client_secret: must be visible ASCII characters without blanks or line breaks",
+                    "8: pagerduty.subdomain: must be lower-case letters, digits and hyphens alone; write the first part of the account's address in quotes, such as \"acme\" of https://acme.pagerduty.com",
+                    "9: pagerduty.identity_url: must be https: plain http would send credentials in the clear; it is allowed to localhost, 127.0.0.0/8 and [::1] only",
+                ],
+            ),
         ],
     );
     check(
@@ -680,6 +728,38 @@ fn mistakes_of_the_accounts_table() {
                 "[accounts.aliases]\n\"al@pd.example.com\" = \"a@example.com\"\n\"AL@pd.example.com\" = \"b@example.com\"",
                 &[
                     r#"33: accounts.aliases."AL@pd.example.com": is the address of line 32 in other letters; case does not count"#,
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_domain_aliases() {
+    const DOMAIN: &str = "must be what stands behind the @ of an address, such as corp.example; a subdomain needs a line of its own";
+    check(
+        r#"aliases = { "al@pd.example.com" = "alice@example.com" }"#,
+        &[
+            (r#"domain_aliases = "pd.example""#, &["31: accounts.domain_aliases: must be a table, not text"]),
+            (
+                r#"domain_aliases = { "@pd.example" = "al@corp.example", "*.pd.example" = "corp.example" }"#,
+                &[
+                    &format!(r#"31: accounts.domain_aliases."*.pd.example": the PagerDuty domain {DOMAIN}"#),
+                    &format!(r#"31: accounts.domain_aliases."@pd.example": the PagerDuty domain {DOMAIN}"#),
+                    &format!(r#"31: accounts.domain_aliases."@pd.example": the strongDM domain {DOMAIN}"#),
+                ],
+            ),
+            (
+                r#"domain_aliases = { "pd.example" = ["corp.example"] }"#,
+                &[
+                    r#"31: accounts.domain_aliases."pd.example": must be the domain of the strongDM addresses in quotes, not a list"#,
+                ],
+            ),
+            (
+                "[accounts.domain_aliases]\n\"pd.example\" = \"PD.example\"\n\"PD.Example\" = \"corp.example\"",
+                &[
+                    r#"32: accounts.domain_aliases."pd.example": maps the domain to itself; remove it"#,
+                    r#"33: accounts.domain_aliases."PD.Example": is the domain of line 32 in other letters; case does not count"#,
                 ],
             ),
         ],

@@ -1,6 +1,6 @@
 //! The connection to PagerDuty: how it is made, and that one which does not answer is given up.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use hyper_util::client::proxy::matcher::Intercept;
@@ -44,13 +44,13 @@ pub(crate) fn http_client(
 
 /// An HTTP client that can be replaced by a fresh one. All requests share one HTTP/2 connection, and a connection that takes
 /// requests and answers pings but nothing else would otherwise be kept for ever.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     make: Box<dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync>,
     current: ArcSwap<reqwest::Client>,
 }
 
 impl Connection {
-    pub(super) fn new(tls: ClientConfig, proxy: Option<Intercept>) -> reqwest::Result<Self> {
+    pub(crate) fn new(tls: ClientConfig, proxy: Option<Intercept>) -> reqwest::Result<Self> {
         let make = move || http_client(tls.clone(), proxy.as_ref());
         let current = ArcSwap::from_pointee(make()?);
         Ok(Self { make: Box::new(make), current })
@@ -72,4 +72,23 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
+}
+
+/// Why no whole answer came, in words; `key` gives the address that was asked.
+pub(super) fn connection_error(error: reqwest::Error, key: &str) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    if text.contains("tunnel error") {
+        text = format!("the proxy that HTTPS_PROXY names does not lead to PagerDuty ({text})");
+    }
+    // What the TLS library says of a peer that does not speak TLS.
+    if text.contains("InvalidContentType") {
+        text = format!("what answers there does not speak TLS; is {key} right? ({text})");
+    }
+    text
 }

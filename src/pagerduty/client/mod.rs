@@ -7,13 +7,13 @@ use hyper_util::client::proxy::matcher::Intercept;
 use parking_lot::Mutex;
 use reqwest::Url;
 use rustls::ClientConfig;
-use secrecy::SecretString;
 use tokio::{sync::watch, time::Instant};
 
 use self::{
+    auth::Auth,
     http::Connection,
+    observer::CallObserver,
     operation::Operation,
-    request::CallObserver,
     retry::RetryPolicy,
     schedules::Kind,
     slots::{Precedence, Slots},
@@ -27,11 +27,13 @@ pub(super) mod on_calls;
 pub(super) mod subscriptions;
 
 mod answer;
-mod auth;
+pub(super) mod auth;
 pub(super) mod http;
+pub(super) mod oauth;
+pub(super) mod observer;
 mod operation;
 mod pieces;
-pub(super) mod request;
+mod request;
 mod retry;
 pub(super) mod slots;
 
@@ -42,7 +44,6 @@ mod tests;
 #[derive(Clone)]
 pub(crate) struct Client {
     base: Url,
-    token: SecretString,
     observer: Option<CallObserver>,
     retry: RetryPolicy,
     precedence: Precedence,
@@ -53,6 +54,8 @@ pub(crate) struct Client {
 
 struct Shared {
     connection: Connection,
+    /// As whom all of them ask.
+    auth: Auth,
     /// PagerDuty asks for few requests at a time per token.
     slots: Arc<Slots>,
     /// No request is sent before this instant, because the quota is used up.
@@ -62,7 +65,7 @@ struct Shared {
 }
 
 impl Client {
-    /// A client for the API at `base`, authorised by an API key of an account or a user.
+    /// A client for the API at `base`, authorised by an API key of an account or a user, or as an OAuth app.
     ///
     /// # Errors
     /// If no HTTP client can be made with `tls` and `proxy`.
@@ -70,16 +73,17 @@ impl Client {
         tls: ClientConfig,
         proxy: Option<Intercept>,
         base: Url,
-        token: SecretString,
+        auth: Auth,
     ) -> reqwest::Result<Self> {
         let shared = Shared {
             connection: Connection::new(tls, proxy)?,
+            auth,
             slots: Slots::new(),
             resume_at: Mutex::new(None),
             kinds: Mutex::new(HashMap::new()),
         };
         let (retry, precedence) = (RetryPolicy::default(), Precedence::Pass);
-        Ok(Self { base, token, observer: None, retry, precedence, sent: None, shared: Arc::new(shared) })
+        Ok(Self { base, observer: None, retry, precedence, sent: None, shared: Arc::new(shared) })
     }
 
     /// The same client for requests of this precedence.

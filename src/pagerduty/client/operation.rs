@@ -3,6 +3,8 @@
 /// One operation, for metrics and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
+    /// At the identity service.
+    Token,
     OnCalls,
     LayerSchedule,
     ShiftSchedule,
@@ -21,6 +23,7 @@ impl Operation {
     /// The name in metrics and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Token => "oauth_token",
             Self::OnCalls => "on_calls",
             Self::LayerSchedule => "schedule",
             Self::ShiftSchedule => "schedule_v3",

@@ -1,14 +1,12 @@
 //! One call: it waits for its slot, sends the request, retries where that is safe, and obeys the rate limit.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use reqwest::{
     Method, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, HeaderValue},
 };
-use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -17,7 +15,9 @@ use tracing::debug;
 use super::{
     Client,
     answer::{Head, error_text, read_body},
-    auth,
+    auth::Authorization,
+    http::connection_error,
+    observer::CallOutcome,
     operation::Operation,
     slots::Slot,
 };
@@ -28,26 +28,6 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.pagerd
 const FEW_LEFT: u64 = 3;
 /// With less than this part of a limit left, requests are sent one by one.
 const LITTLE_LEFT: u64 = 10;
-
-/// How one request to PagerDuty went.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallOutcome<'a> {
-    /// What it was for.
-    pub(crate) operation: Operation,
-    /// The status of the answer; none if there was none.
-    pub(crate) status: Option<u16>,
-    /// Why it failed. Failures that are retried are included; so is the refusal that tells a schedule's kind.
-    pub(crate) error: Option<&'a Error>,
-    /// How long it took.
-    pub(crate) seconds: f64,
-    /// How many requests PagerDuty still allows in its current window.
-    pub(crate) ratelimit_remaining: Option<u64>,
-    /// The time on PagerDuty's clock.
-    pub(crate) server_date: Option<DateTime<Utc>>,
-}
-
-/// Is told of every request, retries included. Must not block.
-pub(crate) type CallObserver = Arc<dyn Fn(&CallOutcome<'_>) + Send + Sync>;
 
 pub(super) struct Request {
     operation: Operation,
@@ -125,21 +105,7 @@ impl Failure {
     /// No whole answer came.
     fn connection(request: &Request, error: reqwest::Error) -> Self {
         let (was_connected, timed_out) = (!error.is_connect(), error.is_timeout());
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        if text.contains("tunnel error") {
-            text = format!("the proxy that HTTPS_PROXY names does not lead to PagerDuty ({text})");
-        }
-        // What the TLS library says of a peer that does not speak TLS.
-        if text.contains("InvalidContentType") {
-            text = format!("what answers there does not speak TLS; is pagerduty.api_url right? ({text})");
-        }
-        let error = Error::Unavailable(request.describe(&text));
+        let error = Error::Unavailable(request.describe(&connection_error(error, "pagerduty.api_url")));
         if was_connected {
             Self { timed_out, ..Self::transient(request, error) }
         } else {
@@ -187,7 +153,9 @@ impl Client {
         let mut delays = self.retry.delays();
         let (mut url, mut smaller) = (&request.url, request.smaller.iter());
         let mut queue = Some(self.retry.queue);
+        let mut was_refused = false;
         loop {
+            let authorization = self.authorize(request, deadline).await?;
             let slot = self.slot(request, deadline + queue.unwrap_or_default()).await?;
             let now = Instant::now();
             if queue.take().is_some_and(|queue| !queue.is_zero()) {
@@ -196,11 +164,18 @@ impl Client {
             if let Some(sent) = &self.sent {
                 sent.send_replace(Some(now));
             }
-            let attempt = self.attempt(request, url, &read, deadline, slot).await;
+            let attempt = self.attempt(request, url, &authorization, &read, deadline, slot).await;
             let failure = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if let Error::Unauthorized(_) = failure.error
+                && !was_refused
+                && self.shared.auth.refused(&authorization)
+            {
+                was_refused = true;
+                continue;
+            }
             // A pause that outlasts the call ends it with what went wrong, rather than with the pause.
             let resume_at = (*self.shared.resume_at.lock()).unwrap_or_else(Instant::now);
             let in_time = |delay: &Duration| resume_at.max(Instant::now() + *delay) < deadline;
@@ -216,6 +191,19 @@ impl Client {
             }
             sleep(delay).await;
         }
+    }
+
+    /// What the request is authorised by.
+    async fn authorize(&self, request: &Request, deadline: Instant) -> Result<Authorization<'_>, Error> {
+        let late = |_| Error::Unavailable(request.describe("no OAuth token came in time"));
+        timeout_at(deadline, self.shared.auth.authorize(self.observer.as_ref())).await.map_err(late)?
+    }
+
+    /// The scopes that PagerDuty granted to the OAuth app as which this client asks; none if it has an API key.
+    pub(crate) async fn granted_scopes(&self) -> Result<Option<BTreeSet<String>>, Error> {
+        let late = |_| Error::Unavailable("no OAuth token came in time".to_owned());
+        let deadline = Instant::now() + self.retry.call;
+        timeout_at(deadline, self.shared.auth.granted(self.observer.as_ref())).await.map_err(late)?
     }
 
     /// Waits until few other requests are in flight and no pause is on.
@@ -247,6 +235,7 @@ impl Client {
         &self,
         request: &Request,
         url: &Url,
+        authorization: &Authorization<'_>,
         read: &impl Fn(&[u8]) -> serde_json::Result<T>,
         deadline: Instant,
         mut slot: Slot,
@@ -257,7 +246,7 @@ impl Client {
         let http = self.shared.connection.client();
         let mut exchanged = tokio::select! {
             biased;
-            exchanged = timeout_at(limit, self.exchange(&http, request, url, &mut head)) => {
+            exchanged = timeout_at(limit, self.exchange(&http, request, url, authorization, &mut head)) => {
                 exchanged.unwrap_or_else(|_| Err(Failure::timeout(request)))
             }
             () = slot.called_back() => Err(Failure::called_back(request)),
@@ -292,19 +281,23 @@ impl Client {
         http: &reqwest::Client,
         request: &Request,
         url: &Url,
+        authorization: &Authorization<'_>,
         head: &mut Head,
     ) -> Result<Bytes, Failure> {
         let failed = |error: reqwest::Error| Failure::connection(request, error);
         let mut builder = http
             .request(request.method.clone(), url.clone())
             .header(ACCEPT, MEDIA_TYPE)
-            .header(AUTHORIZATION, auth::header(&self.token).map_err(Failure::permanent)?);
+            .header(AUTHORIZATION, authorization.header().map_err(Failure::permanent)?);
         if let Some(body) = &request.body {
             builder = builder.json(body);
         }
         let response = builder.send().await.map_err(failed)?;
         *head = Head::read(response.status(), response.headers());
         let status = response.status();
+        if status != StatusCode::UNAUTHORIZED {
+            authorization.taken();
+        }
         if status.is_success() {
             let body = read_body(response).await.map_err(failed)?;
             return body.ok_or_else(|| {
@@ -313,16 +306,23 @@ impl Client {
         }
         // The text is an extra: a status without a readable body says as much.
         let body = read_body(response).await.ok().flatten().unwrap_or_default();
-        Err(self.refused(request, status, head, &body))
+        Err(self.refused(request, status, authorization, head, &body))
     }
 
     /// What a status other than success means.
-    fn refused(&self, request: &Request, status: StatusCode, head: &Head, body: &[u8]) -> Failure {
+    fn refused(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        authorization: &Authorization<'_>,
+        head: &Head,
+        body: &[u8],
+    ) -> Failure {
         if status == StatusCode::TOO_MANY_REQUESTS {
             let retry_after = self.pause_asked_for(head).unwrap_or(self.retry.first_delay);
             return Failure::not_executed(Error::RateLimited { retry_after });
         }
-        let text = match error_text(body, self.token.expose_secret()) {
+        let text = match error_text(body, authorization.secret()) {
             text if text.is_empty() => request.describe(&status.to_string()),
             text => request.describe(&format!("{status}: {text}")),
         };

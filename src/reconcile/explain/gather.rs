@@ -40,7 +40,7 @@ pub(crate) async fn explain_now(
     let asked = around(observer.asked_window(now), at);
     let recorded = recorded::read(store, now).await?;
     let mut world = observer.observe_window(now, &Scope::All, asked, recorded).await;
-    let email = settings.aliases.to_strongdm(&question.email);
+    let email = &settings.aliases.to_strongdm(&question.email);
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     model::{AccountId, Email, Fault, Observed, SkipReason, UserId},
-    reconcile::world::AccountMatch,
+    reconcile::{
+        plan::{Namesakes, namesakes_in_words},
+        world::AccountMatch,
+    },
 };
 
 /// The person whom an address names.
@@ -20,8 +23,8 @@ pub(super) struct Person {
     pub(super) asked: Email,
     /// The address in strongDM.
     pub(super) account_email: Email,
-    /// The addresses that aliases map to it.
-    aliased: Vec<String>,
+    /// The PagerDuty addresses that are mapped to it, and the key that does it.
+    mapped: Option<(String, &'static str)>,
     /// The users in PagerDuty with this address, or with one that an alias maps to the same account.
     pub(super) users: BTreeSet<UserId>,
     account: Account,
@@ -32,7 +35,22 @@ enum Account {
     Suspended(AccountId),
     Missing,
     Ambiguous,
+    /// Several people in PagerDuty would be it: in words, and what to do.
+    Shared(String, String),
     Unknown(Fault),
+}
+
+impl Account {
+    fn of(found: Option<&Observed<AccountMatch>>) -> Self {
+        match found {
+            Some(Observed::Known(AccountMatch::One(one))) if one.suspended => Self::Suspended(one.id.clone()),
+            Some(Observed::Known(AccountMatch::One(one))) => Self::Found(one.id.clone()),
+            Some(Observed::Known(AccountMatch::None)) => Self::Missing,
+            Some(Observed::Known(AccountMatch::Many)) => Self::Ambiguous,
+            Some(Observed::Unknown(error)) => Self::Unknown(error.clone()),
+            None => Self::Unknown("it was not looked up".into()),
+        }
+    }
 }
 
 /// The account in strongDM as the answer shows it.
@@ -55,7 +73,7 @@ pub(crate) enum AccountStatus {
     Suspended,
     /// There is none.
     Missing,
-    /// There are several.
+    /// There are several, or several people would be it.
     Ambiguous,
     /// It could not be looked up.
     Unknown,
@@ -76,33 +94,43 @@ impl fmt::Display for AccountStatus {
 impl Person {
     pub(super) fn find(email: &Email, known: &Known<'_>) -> Self {
         let aliases = &known.settings.aliases;
-        let account_email = aliases.to_strongdm(email).clone();
+        let account_email = aliases.to_strongdm(email);
         let is_meant = |raw: &str| {
             email.matches(raw) || aliases.account_email(raw).is_ok_and(|mapped| mapped == account_email)
         };
-        let users = known.world.people.iter().filter_map(|(user, address)| match address {
-            Observed::Known(Some(raw)) if is_meant(raw) => Some(user.clone()),
+        let told = known.world.people.iter().filter_map(|(user, address)| match address {
+            Observed::Known(Some(raw)) if is_meant(raw) => Some((user, raw.as_str())),
             Observed::Known(_) | Observed::Unknown(_) => None,
         });
-        let account = match known.world.accounts.get(&account_email) {
-            Some(Observed::Known(AccountMatch::One(one))) if one.suspended => {
-                Account::Suspended(one.id.clone())
+        let namesakes = Namesakes::of(aliases, known.world);
+        let rivals = |user, raw| namesakes.rivals_of(aliases, user, raw);
+        let (meant, left_out): (Vec<_>, Vec<_>) = told.partition(|(user, raw)| rivals(user, raw).is_empty());
+        // Whoever does not get the account is meant by the very address, or where nobody gets it.
+        let left_out = left_out.into_iter().find(|(_, raw)| email.matches(raw) || meant.is_empty());
+        let (users, account) = match left_out {
+            Some((user, raw)) => {
+                let (words, remedy) = namesakes_in_words(aliases, raw, &rivals(user, raw));
+                (BTreeSet::from([user.clone()]), Account::Shared(words, remedy))
             }
-            Some(Observed::Known(AccountMatch::One(one))) => Account::Found(one.id.clone()),
-            Some(Observed::Known(AccountMatch::None)) => Account::Missing,
-            Some(Observed::Known(AccountMatch::Many)) => Account::Ambiguous,
-            Some(Observed::Unknown(error)) => Account::Unknown(error.clone()),
-            None => Account::Unknown("it was not looked up".into()),
+            None => (
+                meant.into_iter().map(|(user, _)| user.clone()).collect(),
+                Account::of(known.world.accounts.get(&account_email)),
+            ),
         };
-        let aliased = aliases.leading_to(account_email.as_str()).into_iter().map(str::to_owned).collect();
-        Self { asked: email.clone(), users: users.collect(), account, account_email, aliased }
+        let exact = aliases.leading_to(account_email.as_str());
+        let mapped = if aliases.maps_by_domain(email) {
+            Some((email.to_string(), "domain_aliases"))
+        } else {
+            (!exact.is_empty()).then(|| (exact.join(", "), "aliases"))
+        };
+        Self { asked: email.clone(), users, account, account_email, mapped }
     }
 
     /// The account, suspended or not.
     pub(super) fn account_id(&self) -> Option<&AccountId> {
         match &self.account {
             Account::Found(id) | Account::Suspended(id) => Some(id),
-            Account::Missing | Account::Ambiguous | Account::Unknown(_) => None,
+            Account::Missing | Account::Ambiguous | Account::Shared(..) | Account::Unknown(_) => None,
         }
     }
 
@@ -115,7 +143,7 @@ impl Person {
             Account::Found(_) => AccountStatus::Found,
             Account::Suspended(_) => AccountStatus::Suspended,
             Account::Missing => AccountStatus::Missing,
-            Account::Ambiguous => AccountStatus::Ambiguous,
+            Account::Ambiguous | Account::Shared(..) => AccountStatus::Ambiguous,
             Account::Unknown(_) => AccountStatus::Unknown,
         };
         AccountView { status, id: self.account_id().cloned() }
@@ -137,20 +165,19 @@ impl Person {
             Account::Missing => {
                 let message = format!("no strongDM user account has the address {email}");
                 let code = SkipReason::NoAccount.as_str();
-                if self.aliased.is_empty() {
+                let Some((from, key)) = &self.mapped else {
                     return Link::missing(
                         kind,
                         format!("{message} [{code}]"),
                         "make the account in strongDM, or map the PagerDuty address to its address in \
-                         accounts.aliases",
+                         accounts.aliases or domain_aliases",
                     );
-                }
-                let from = self.aliased.join(", ");
+                };
                 Link::missing(
                     kind,
-                    format!("{message}, to which accounts.aliases maps {from} [{code}]"),
+                    format!("{message}, to which accounts.{key} maps {from} [{code}]"),
                     &format!(
-                        "correct the alias of {from} in accounts.aliases, or make the account in strongDM"
+                        "correct the alias of {from} in accounts.{key}, or make the account in strongDM"
                     ),
                 )
             }
@@ -162,6 +189,9 @@ impl Person {
                 ),
                 "leave the address to one of them",
             ),
+            Account::Shared(words, remedy) => {
+                Link::missing(kind, format!("{words} [{}]", SkipReason::AmbiguousAccount.as_str()), remedy)
+            }
             Account::Unknown(error) => {
                 Link::faulty(kind, &format!("the strongDM account of {email} could not be looked up"), error)
             }

@@ -7,11 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
-use super::failures::Failures;
+use super::{acquaintances::Acquaintances, failures::Failures};
 use crate::{
     model::{Email, Pair, PolicyId, ResourceSelector, Source, UserId},
     pagerduty::PolicyInfo,
-    reconcile::world::{AccountMatch, ResourceMatch},
+    reconcile::{
+        scope::Scope,
+        world::{AccountMatch, ResourceMatch},
+    },
 };
 
 /// How long a usable answer is trusted. Renames and new members of a filter show within this time.
@@ -31,6 +34,8 @@ pub(crate) struct Cache {
     pub(crate) accounts: Answers<Email, AccountMatch>,
     /// strongDM's resources.
     pub(crate) resources: Answers<ResourceSelector, ResourceMatch>,
+    /// Who was seen on call before, for as long as it takes until everybody is seen again.
+    pub(super) acquaintances: Acquaintances,
     /// Whom PagerDuty's escalation policies page.
     pub(crate) policies: Answers<PolicyId, PolicyInfo>,
     /// The questions that found no answer.
@@ -59,8 +64,12 @@ impl Default for AllFailures {
 }
 
 impl Cache {
-    /// Forgets everything, failures as well: somebody asked for a fresh look.
-    pub(crate) fn clear(&self) {
+    /// Forgets everything, failures as well: somebody asked for a fresh look. Who else there is, only a look at everything
+    /// can show again.
+    pub(crate) fn clear(&self, scope: &Scope) {
+        if *scope == Scope::All {
+            self.acquaintances.clear();
+        }
         self.people.entries().clear();
         self.accounts.entries().clear();
         self.resources.entries().clear();
@@ -77,6 +86,7 @@ impl Cache {
         self.accounts.prune(now);
         self.resources.prune(now);
         self.policies.prune(now);
+        self.acquaintances.prune(now);
     }
 
     /// Forgets what led to this account and resource, because strongDM does not know one of them.

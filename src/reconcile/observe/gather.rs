@@ -219,7 +219,7 @@ impl Gatherer {
             // Whoever receives it ends after this.
             let _ = accounts.send(email);
         }
-        self.sight.record(|world| _ = world.people.insert(user, person));
+        self.sight.record_person(&self.question, user, person);
     }
 
     /// Asks for the accounts of these addresses.

@@ -6,6 +6,7 @@ pub(super) mod freshness;
 pub(super) mod look;
 pub(super) mod recorded;
 
+mod acquaintances;
 mod aside;
 mod division;
 mod failures;

@@ -9,6 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::question::Question;
 use crate::{
     clock,
     model::{Email, Fault, Observed, Rule, Source, UserId, Window},
@@ -67,6 +68,20 @@ impl Sight {
         seen.has_news = true;
         drop(seen);
         self.news.notify_one();
+    }
+
+    /// Records who a user is, and beside them those seen before who would be the same account.
+    pub(super) fn record_person(&self, question: &Question, user: UserId, person: Observed<Option<String>>) {
+        let others = match &person {
+            Observed::Known(Some(raw)) => {
+                question.cache.acquaintances.meet(&self.settings.aliases, &user, raw, question.now)
+            }
+            Observed::Known(None) | Observed::Unknown(_) => Vec::new(),
+        };
+        self.record(|world| {
+            world.acquaintances.extend(others);
+            world.people.insert(user, person);
+        });
     }
 
     /// Says that what was recorded makes a difference to somebody.

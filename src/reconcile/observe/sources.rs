@@ -117,7 +117,7 @@ impl Sources<'_> {
                 // Whoever receives it ends after this.
                 let _ = self.accounts.send(email);
             }
-            self.sight.record(|world| _ = world.people.insert(user, person));
+            self.sight.record_person(self.question, user, person);
         }
         self.sight.record(|world| {
             match doubt {

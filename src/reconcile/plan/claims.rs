@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Settings, Wanted,
     identity::{Identity, Person},
+    namesakes::Namesakes,
     possible::{Possibilities, What, Who},
 };
 use crate::{
@@ -76,6 +77,7 @@ pub(super) struct Claims {
 impl Claims {
     pub(super) fn gather(now: DateTime<Utc>, settings: &Settings, world: &World) -> Self {
         let mut claims = Self { now, ..Self::default() };
+        let namesakes = Namesakes::of(&settings.aliases, world);
         let mut people: BTreeMap<&UserId, Person> = BTreeMap::new();
         let mut counted: BTreeSet<(&Source, &OnCall)> = BTreeSet::new();
         for rule in &settings.rules {
@@ -100,14 +102,13 @@ impl Claims {
                     counted.insert((source, on_call));
                     let person = people
                         .entry(&on_call.user)
-                        .or_insert_with(|| Person::of(settings, world, &on_call.user));
+                        .or_insert_with(|| Person::of(settings, world, &namesakes, &on_call.user));
                     if let Some(address) =
                         person.address.as_ref().filter(|_| !addresses.contains_key(&on_call.user))
                     {
                         addresses.insert(on_call.user.clone(), address.clone());
                     }
-                    let known = (person.identity.account(), person.pagerduty_address.as_ref());
-                    claims.possible.add_former(&on_call.user, known, &whats, window);
+                    claims.possible.add_former(&on_call.user, person.known_as(), &whats, window);
                     let cause = cause(rule, source, on_call, person.pagerduty_address.clone());
                     claims.add(&person.identity, &resources, window, rule, &cause);
                 }
@@ -154,6 +155,10 @@ impl Claims {
                 if let Some(email) = email {
                     self.suspect(&Who::Email(email.clone()), &resources.all(), window);
                 }
+            }
+            Identity::Shared(subject, email) => {
+                self.skip(subject.clone(), SkipReason::AmbiguousAccount, rule, first_shift);
+                self.suspect(&Who::Email(email.clone()), &resources.all(), window);
             }
             Identity::Unknown(about, error, email) => {
                 self.unknown.insert(Unknown { about: about.clone(), error: error.clone() });

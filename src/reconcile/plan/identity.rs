@@ -1,6 +1,6 @@
 //! Which strongDM account somebody on call has.
 
-use super::Settings;
+use super::{Settings, namesakes::Namesakes};
 use crate::{
     model::{AccountId, Asked, Email, Fault, Observed, SkipReason, Subject, UserId},
     reconcile::world::{AccountMatch, World},
@@ -13,6 +13,8 @@ pub(super) enum Identity {
     Suspended(AccountId, Email),
     /// There is no usable account, or not exactly one; with the address, if there is one.
     Skipped(Subject, SkipReason, Option<Email>),
+    /// Another person in PagerDuty would be the same account, with this address.
+    Shared(Subject, Email),
     /// A look-up gave no answer; with the address, if that is known.
     Unknown(Asked, Fault, Option<Email>),
 }
@@ -22,7 +24,7 @@ impl Identity {
     pub(super) fn account(&self) -> Option<&AccountId> {
         match self {
             Self::Account(account, _) | Self::Suspended(account, _) => Some(account),
-            Self::Skipped(..) | Self::Unknown(..) => None,
+            Self::Skipped(..) | Self::Shared(..) | Self::Unknown(..) => None,
         }
     }
 }
@@ -37,18 +39,27 @@ pub(super) struct Person {
 }
 
 impl Person {
-    pub(super) fn of(settings: &Settings, world: &World, user: &UserId) -> Self {
+    pub(super) fn of(settings: &Settings, world: &World, namesakes: &Namesakes<'_>, user: &UserId) -> Self {
         let pagerduty_address = match world.people.get(user) {
             Some(Observed::Known(raw)) => raw.clone(),
             Some(Observed::Unknown(_)) | None => None,
         };
         let address = pagerduty_address.as_deref().and_then(|raw| settings.aliases.account_email(raw).ok());
-        Self { identity: identify(settings, world, user), pagerduty_address, address }
+        Self { identity: identify(settings, world, namesakes, user), pagerduty_address, address }
+    }
+
+    /// The account and the address that PagerDuty leads to, by which it is judged whether somebody is who they were. Of one
+    /// who shares an account with others nothing is known: what was given under the same address stays as well.
+    pub(super) fn known_as(&self) -> (Option<&AccountId>, Option<&String>) {
+        match self.identity {
+            Identity::Shared(..) => (None, None),
+            _ => (self.identity.account(), self.pagerduty_address.as_ref()),
+        }
     }
 }
 
 /// Finds the account of a PagerDuty user by the address of both.
-fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
+fn identify(settings: &Settings, world: &World, namesakes: &Namesakes<'_>, user: &UserId) -> Identity {
     let unknown_user = |error: Fault| Identity::Unknown(Asked::User(user.clone()), error, None);
     let raw = match world.people.get(user) {
         Some(Observed::Known(Some(raw))) => raw,
@@ -61,6 +72,9 @@ fn identify(settings: &Settings, world: &World, user: &UserId) -> Identity {
     let Ok(email) = settings.aliases.account_email(raw) else {
         return Identity::Skipped(Subject::Email(raw.clone()), SkipReason::InvalidEmail, None);
     };
+    if !namesakes.rivals_of(&settings.aliases, user, raw).is_empty() {
+        return Identity::Shared(Subject::Email(raw.clone()), email);
+    }
     let skipped = |reason| Identity::Skipped(Subject::Email(email.to_string()), reason, Some(email.clone()));
     let unknown = |error: Fault| Identity::Unknown(Asked::Account(email.clone()), error, Some(email.clone()));
     match world.accounts.get(&email) {

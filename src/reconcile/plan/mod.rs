@@ -25,6 +25,7 @@ mod decide;
 mod describe;
 mod foresee;
 mod identity;
+mod namesakes;
 mod pairs;
 mod possible;
 mod review;
@@ -37,6 +38,7 @@ pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wait, Wanted},
     decide::plan,
     foresee::foresee,
+    namesakes::{Namesakes, in_words as namesakes_in_words},
     settings::{Guard, Released, Settings},
     urgency::Queue,
 };

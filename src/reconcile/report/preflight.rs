@@ -6,11 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        FOREVER, Finding, FindingKind, Observed, OnCall, OnCallSelector, ResourceSelector, Rule, SkipReason,
-        Skipped, Source, Subject, Window, Windows, instant::to_second, later,
+        Email, FOREVER, Finding, FindingKind, Observed, OnCall, OnCallSelector, ResourceSelector, Rule,
+        SkipReason, Skipped, Source, Subject, Window, Windows, instant::to_second, later,
     },
     reconcile::{
-        plan::{Plan, Settings},
+        plan::{Namesakes, Plan, Settings, namesakes_in_words},
         world::{ResourceMatch, World},
     },
 };
@@ -90,21 +90,52 @@ fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &
         None => "; always on call".to_owned(),
     };
     let aliased = match (subject, reason) {
-        (Subject::Email(email), SkipReason::NoAccount) => settings.aliases.leading_to(email),
-        _ => Vec::new(),
+        (Subject::Email(email), SkipReason::NoAccount) => mapped_to(settings, email, world),
+        _ => None,
     };
     let names: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let (alias, remedy) = if aliased.is_empty() {
-        (String::new(), reason.remedy().to_owned())
-    } else {
-        let from = aliased.join(", ");
-        let remedy = format!(
-            "correct the alias of {from} in accounts.aliases, or make a strongDM user account of {subject}"
-        );
-        (format!(", to which accounts.aliases maps {from}"), remedy)
+    let (what, remedy) = match (shared_account(settings, skipped, world), aliased) {
+        (Some(shared), _) => shared,
+        (None, None) => (what, reason.remedy().to_owned()),
+        (None, Some((from, key))) => (
+            format!("{what}, to which accounts.{key} maps {from}"),
+            format!(
+                "correct the alias of {from} in accounts.{key}, or make a strongDM user account of {subject}"
+            ),
+        ),
     };
-    let message = format!("{what}{alias}{when} (rules: {})", names.join(", "));
+    let message = format!("{what}{when} (rules: {})", names.join(", "));
     Finding::problem((*reason).into(), subject, message).mended_by(remedy)
+}
+
+/// That several people would be one account, and what to do about it; none if that is not why this person is left out.
+fn shared_account(settings: &Settings, skipped: &Skipped, world: &World) -> Option<(String, String)> {
+    let (Subject::Email(address), SkipReason::AmbiguousAccount) = (&skipped.subject, skipped.reason) else {
+        return None;
+    };
+    let (user, raw) = world.people.iter().find_map(|(user, told)| match told {
+        Observed::Known(Some(raw)) if raw == address => Some((user, raw)),
+        Observed::Known(_) | Observed::Unknown(_) => None,
+    })?;
+    let rivals = Namesakes::of(&settings.aliases, world).rivals_of(&settings.aliases, user, raw);
+    (!rivals.is_empty()).then(|| namesakes_in_words(&settings.aliases, raw, &rivals))
+}
+
+/// The PagerDuty addresses that are mapped to this strongDM address, and the key that does it.
+fn mapped_to(settings: &Settings, email: &str, world: &World) -> Option<(String, &'static str)> {
+    let exact = settings.aliases.leading_to(email);
+    if !exact.is_empty() {
+        return Some((exact.join(", "), "aliases"));
+    }
+    let by_domain = world.people.values().find_map(|told| match told {
+        Observed::Known(Some(raw)) => {
+            let address: Email =
+                raw.parse().ok().filter(|address| settings.aliases.maps_by_domain(address))?;
+            settings.aliases.to_strongdm(&address).matches(email).then_some(address)
+        }
+        Observed::Known(None) | Observed::Unknown(_) => None,
+    })?;
+    Some((by_domain.to_string(), "domain_aliases"))
 }
 
 fn refusal(filter: &str, world: &World) -> Option<String> {

@@ -4,3 +4,4 @@ pub(super) mod explain;
 pub(super) mod health;
 pub(super) mod listings;
 pub(super) mod sync;
+pub(super) mod trigger;

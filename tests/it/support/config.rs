@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) horizon: &'static str,
     pub(crate) max_revocations: usize,
     pub(crate) webhook_secrets: Vec<String>,
+    /// Who may make the service look.
+    pub(crate) trigger_tokens: Vec<&'static str>,
     /// Where PagerDuty should reach the service.
     pub(crate) public_url: Option<&'static str>,
     /// How long it keeps connections; the default, if nothing is said.
@@ -27,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) rules: String,
     /// PagerDuty address and strongDM address.
     pub(crate) aliases: Vec<(&'static str, &'static str)>,
+    /// Domain of PagerDuty addresses and domain of strongDM addresses.
+    pub(crate) domain_aliases: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Config {
@@ -37,11 +41,13 @@ impl Default for Config {
             horizon: "7d",
             max_revocations: 20,
             webhook_secrets: vec![world::WEBHOOK_SECRET.to_owned()],
+            trigger_tokens: Vec::new(),
             public_url: None,
             idle_timeout: None,
             store: "sqlite:oncall-grants.db".to_owned(),
             rules: rule("payments", &[world::SCHEDULE], &[DB]),
             aliases: Vec::new(),
+            domain_aliases: Vec::new(),
         }
     }
 }
@@ -76,24 +82,40 @@ impl Config {
             horizon,
             max_revocations,
             webhook_secrets,
+            trigger_tokens,
             public_url,
             idle_timeout,
             store,
             rules,
             aliases,
+            domain_aliases,
         } = self;
         let idle_timeout =
             idle_timeout.map(|limit| format!("\nidle_timeout = {limit:?}")).unwrap_or_default();
+        let triggers = if trigger_tokens.is_empty() {
+            String::new()
+        } else {
+            format!("\ntrigger_tokens = {trigger_tokens:?}")
+        };
         let public_url = public_url.map(|url| format!("\npublic_url = {url:?}")).unwrap_or_default();
-        let mut pairs = String::new();
-        for (from, to) in aliases {
-            write!(pairs, "{from:?} = {to:?}, ").expect("a String takes everything");
-        }
+        let pairs = |pairs: &[(&str, &str)]| {
+            let mut text = String::new();
+            for (from, to) in pairs {
+                write!(text, "{from:?} = {to:?}, ").expect("a String takes everything");
+            }
+            text
+        };
+        let aliases = pairs(aliases);
+        let domains = if domain_aliases.is_empty() {
+            String::new()
+        } else {
+            format!("\ndomain_aliases = {{ {} }}", pairs(domain_aliases))
+        };
         let (token, access_key, secret_key) = (world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY);
         format!(
             r#"[server]
 listen = "127.0.0.1:0"
-admin_token = "{ADMIN_TOKEN}"{public_url}{idle_timeout}
+admin_token = "{ADMIN_TOKEN}"{triggers}{public_url}{idle_timeout}
 [pagerduty]
 api_url = "{pagerduty}"
 token = "{token}"
@@ -110,7 +132,7 @@ horizon = "{horizon}"
 verify_interval = "1h"
 max_revocations = {max_revocations}
 [accounts]
-aliases = {{ {pairs} }}
+aliases = {{ {aliases} }}{domains}
 {rules}"#
         )
         .replace("webhook_secrets = []\n", "")
@@ -119,6 +141,7 @@ aliases = {{ {pairs} }}
     /// What must never be shown.
     pub(crate) fn secrets(&self) -> Vec<&str> {
         let fixed = [ADMIN_TOKEN, world::TOKEN, world::ACCESS_KEY, world::SECRET_KEY];
-        fixed.into_iter().chain(self.webhook_secrets.iter().map(String::as_str)).collect()
+        let webhook = self.webhook_secrets.iter().map(String::as_str);
+        fixed.into_iter().chain(webhook).chain(self.trigger_tokens.iter().copied()).collect()
     }
 }

@@ -12,7 +12,7 @@ use super::{
     server::{Reply, Server, TOKEN, quick},
 };
 use crate::pagerduty::{
-    Error,
+    Auth, Error,
     client::{directory::User, retry::RetryPolicy},
 };
 
@@ -305,8 +305,7 @@ async fn ids_cannot_name_another_resource() {
 #[tokio::test]
 async fn an_impossible_token_is_refused_without_being_shown() {
     let server = Server::answering(|_| user()).await;
-    let mut client = server.client();
-    client.token = "line\nbreak".into();
+    let client = server.client_authorized_by(Auth::Key("line\nbreak".into()));
     let error = client.user(&"PB2BOC8".into()).await.unwrap_err();
     assert!(matches!(&error, Error::Unauthorized(text) if !text.contains("break")), "{error}");
     assert!(!format!("{client:?}").contains("break"));

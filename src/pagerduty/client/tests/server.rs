@@ -21,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::net::TcpListener;
 use url::{Url, form_urlencoded};
 
-use crate::pagerduty::{Client, client::retry::RetryPolicy};
+use crate::pagerduty::{App, Auth, Client, Connection, Scope, Tokens, client::retry::RetryPolicy};
 
 pub(super) const TOKEN: &str = "y_NotARealToken";
 
@@ -113,9 +113,35 @@ impl Server {
         self.client_with(quick())
     }
 
+    pub(super) fn client_authorized_by(&self, auth: Auth) -> Client {
+        let client = Client::new(tls(), None, self.base.clone(), auth).unwrap();
+        Client { retry: quick(), ..client }
+    }
+
     pub(super) fn client_with(&self, retry: RetryPolicy) -> Client {
-        let client = Client::new(tls(), None, self.base.clone(), TOKEN.into()).unwrap();
+        let client = Client::new(tls(), None, self.base.clone(), Auth::Key(TOKEN.into())).unwrap();
         Client { retry, ..client }
+    }
+
+    /// A client that asks as an OAuth app, whose tokens come from this server as well. A second of their life is a
+    /// millisecond.
+    pub(super) fn app_client(&self) -> Client {
+        self.app_client_with(Duration::from_millis(1))
+    }
+
+    /// The same, where a second of their life is so long.
+    pub(super) fn app_client_with(&self, second: Duration) -> Client {
+        let app = App {
+            identity_url: self.base.clone(),
+            client_id: "app-id".into(),
+            client_secret: "app-secret&=".into(),
+            region: "us",
+            subdomain: "acme".to_owned(),
+            scopes: [Scope::ReadOnCalls, Scope::ReadUsers].into(),
+        };
+        let connection = Connection::new(tls(), None).unwrap();
+        let tokens = Tokens::with_second(app, connection, second);
+        self.client_authorized_by(Auth::App(tokens))
     }
 
     pub(super) fn asked(&self) -> Vec<Asked> {

@@ -99,7 +99,9 @@ impl Oracle<'_> {
     /// Whether the grant was made for this user when PagerDuty told another address.
     fn was_somebody_else(&self, own: &OwnGrant, user: &UserId) -> bool {
         let now = match self.world.people.get(user) {
-            Some(Observed::Known(Some(raw))) => Some(raw.to_lowercase()),
+            Some(Observed::Known(Some(raw))) if !self.shares_an_account(user, raw) => {
+                Some(raw.to_lowercase())
+            }
             _ => None,
         };
         let account = match self.who(user) {
@@ -124,6 +126,19 @@ impl Oracle<'_> {
         })
     }
 
+    /// Whether a whole domain leads this user to an account to which another user is led as well.
+    fn shares_an_account(&self, user: &UserId, raw: &str) -> bool {
+        let aliases = &self.settings.aliases;
+        let Ok(email) = aliases.account_email(raw) else { return false };
+        raw.parse().is_ok_and(|own: Email| aliases.maps_by_domain(&own))
+            && self.world.people.iter().any(|(other, told)| match told {
+                Observed::Known(Some(told)) if other != user => {
+                    aliases.account_email(told).is_ok_and(|of_other| of_other == email)
+                }
+                Observed::Known(_) | Observed::Unknown(_) => false,
+            })
+    }
+
     fn who(&self, user: &UserId) -> Identity {
         let raw = match self.world.people.get(user) {
             Some(Observed::Known(Some(raw))) => raw,
@@ -131,7 +146,10 @@ impl Oracle<'_> {
             Some(Observed::Unknown(_)) | None => return Identity::Anyone,
         };
         let Ok(email) = raw.parse::<Email>() else { return Identity::Nobody };
-        let email = self.settings.aliases.to_strongdm(&email).clone();
+        let email = self.settings.aliases.to_strongdm(&email);
+        if self.shares_an_account(user, raw) {
+            return Identity::Address(email);
+        }
         match self.world.accounts.get(&email) {
             Some(Observed::Known(AccountMatch::One(account))) if account.suspended => {
                 Identity::Suspended(account.id.clone())

@@ -75,25 +75,30 @@ fn cases(doubt: Doubt) -> BoxedStrategy<Case> {
         Doubt::Allowed => (1, (0..5_usize).boxed()),
         Doubt::Excluded => (0, Just(100).boxed()),
     };
-    let settings = (vec(rule(), 1..4), any::<bool>(), guard, 0..1000_i64);
+    let settings = (vec(rule(), 1..4), (any::<bool>(), any::<bool>()), guard, 0..1000_i64);
     let knowledge = (second_grants(), second_grants(), option::of(0..4_usize), any::<bool>());
     (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
-        .prop_map(|((mut rules, alias, max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
-            for (index, rule) in rules.iter_mut().enumerate() {
-                rule.name = format!("rule {index}");
-            }
-            let aliases: Aliases = alias.then(|| (address("p1"), address("p0"))).into_iter().collect();
-            let settings = Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
-            (world.recorded.ledger, world.recorded.foreign) = ledger;
-            (world.recorded.unsettled, world.recorded.refusals) = setbacks;
-            let (really, known, confirmed, is_second_look) = knowledge;
-            let released = confirmed.map_or(Released::Nothing, Released::Held);
-            world.recorded.second_grant = known;
-            if is_second_look {
-                agree(&mut world.recorded.due, &world.recorded.ledger, at(0));
-            }
-            Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, released, really }
-        })
+        .prop_map(
+            |((mut rules, (alias, domain), max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
+                for (index, rule) in rules.iter_mut().enumerate() {
+                    rule.name = format!("rule {index}");
+                }
+                let aliases: Aliases = alias.then(|| (address("p1"), address("p0"))).into_iter().collect();
+                let domains = domain.then(|| ("old.example".to_owned(), "corp.example".to_owned()));
+                let aliases = aliases.with_domains(domains.into_iter().collect());
+                let settings =
+                    Settings { rules, aliases, horizon: TimeDelta::hours(HORIZON), max_revocations };
+                (world.recorded.ledger, world.recorded.foreign) = ledger;
+                (world.recorded.unsettled, world.recorded.refusals) = setbacks;
+                let (really, known, confirmed, is_second_look) = knowledge;
+                let released = confirmed.map_or(Released::Nothing, Released::Held);
+                world.recorded.second_grant = known;
+                if is_second_look {
+                    agree(&mut world.recorded.due, &world.recorded.ledger, at(0));
+                }
+                Case { now: at(0) + TimeDelta::milliseconds(ms), settings, world, released, really }
+            },
+        )
         .boxed()
 }
 
@@ -168,6 +173,9 @@ fn upstream(doubt: u32) -> impl Strategy<Value = World> {
             let raw = match odd {
                 0 => None,
                 1 => Some(format!("p{index}*@corp.example")),
+                // Where the domain is mapped, these are two people under one address, unless the neighbour is odd as well.
+                2 => Some(format!("p{}@old.example", (index + 1) % PEOPLE.len())),
+                3 => Some(format!("p{index}@old.example")),
                 _ => Some(format!("P{index}@corp.example")),
             };
             let user = UserId::from(format!("P-{who}"));

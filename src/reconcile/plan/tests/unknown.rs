@@ -118,7 +118,7 @@ fn people_who_cannot_be_used_are_skipped_and_the_rest_goes_on() {
               because of rule "db": user P-day is on call for schedule PS
     skipped   od*d@corp.example: the address has characters that are not safe to look up (rules: db), on call from 2027-03-01T08:00:00Z
     skipped   stranger@corp.example: no strongDM user account has this address (rules: db), on call from 2027-03-01T08:00:00Z
-    skipped   twice@corp.example: several strongDM accounts have this address (rules: db), on call from 2027-03-01T08:00:00Z
+    skipped   twice@corp.example: several strongDM accounts have this address, or several people in PagerDuty lead to its account (rules: db), on call from 2027-03-01T08:00:00Z
     skipped   PagerDuty user P-gone: PagerDuty knows no e-mail address, or the user is deleted (rules: db), on call from 2027-03-01T08:00:00Z
     0 grants unchanged, 5 on-calls seen; the next change by itself is at 2027-03-01T20:00:00Z
     "#);

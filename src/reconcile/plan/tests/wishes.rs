@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, always, at, filter, level, named, on_db, own, policy, policy_rule, policy_rule_with_always,
-    resource, schedule, schedule_rule, shift, span, without_end,
+    Scene, always, at, email, filter, level, made_for, named, on_db, own, policy, policy_rule,
+    policy_rule_with_always, resource, schedule, schedule_rule, shift, span, without_end,
 };
 use crate::{
-    model::{Aliases, ForeignGrant, Observed, Pair, Rule, Window},
+    model::{Aliases, ForeignGrant, Observed, OnCall, Pair, Rule, UserId, Window},
     reconcile::{plan::Action, world::ResourceMatch},
 };
 
@@ -182,6 +182,57 @@ fn an_alias_leads_to_the_other_account() {
     });
     assert_eq!(granted(&scene, "day"), []);
     assert_eq!(granted(&scene, "backup"), [span(12, 20)]);
+}
+
+/// Day has another address in PagerDuty, in a domain that is mapped as a whole.
+fn of_an_old_domain(scene: Scene) -> Scene {
+    let mut scene = scene.settings(|settings| {
+        let domains = [("old.example".to_owned(), "corp.example".to_owned())];
+        settings.aliases = Aliases::default().with_domains(domains.into());
+    });
+    let address = Observed::Known(Some("Day@Old.example".to_owned()));
+    scene.world.people.insert("P-day".into(), address);
+    scene
+}
+
+#[test]
+fn a_mapped_domain_leads_to_the_account() {
+    let scene = of_an_old_domain(Scene::with_shifts([shift("day", 8, 20)]));
+    assert_eq!(granted(&scene, "day"), [span(12, 20)]);
+}
+
+#[test]
+fn of_two_people_whom_a_domain_leads_to_one_account_the_mapped_one_gets_nothing_and_nobody_loses_anything() {
+    let twin = OnCall { user: "P-twin".into(), ..shift("day", 14, 18) };
+    let told = Observed::Known(Some("day@corp.example".to_owned()));
+    // From before the domain was mapped, and under the same address.
+    let mut before = made_for("day", "PS", own(2, "old", 8, 20));
+    before.causes[0].address = Some("day@old.example".to_owned());
+    let mut scene = of_an_old_domain(Scene::with_shifts([shift("day", 8, 20), twin]))
+        .ours([made_for("day", "PS", own(1, "day", 8, 13)), before]);
+    scene.world.people.insert("P-twin".into(), told.clone());
+    assert_snapshot!(scene.words(), @r#"
+    grant     day@corp.example on db from 2027-03-01T14:00:00Z until 2027-03-01T18:00:00Z (rules: db)
+              because of rule "db": user P-twin is on call for schedule PS
+    skipped   Day@Old.example: several strongDM accounts have this address, or several people in PagerDuty lead to its account (rules: db), on call from 2027-03-01T08:00:00Z
+    2 grants unchanged, 2 on-calls seen; the next change by itself is at 2027-03-01T14:00:00Z
+    "#);
+    // One who was seen by an earlier look counts as well, and one whose address changed meanwhile does not.
+    scene = scene.on_call(schedule("PS"), [shift("day", 8, 20)]);
+    scene.world.people.remove(&UserId::from("P-twin"));
+    assert_eq!(granted(&scene, "day"), [span(13, 20)]);
+    scene.world.acquaintances.insert("P-twin".into(), "day@corp.example".to_owned());
+    assert_eq!(granted(&scene, "day"), []);
+    scene.world.people.insert("P-twin".into(), Observed::Known(Some("twin@corp.example".to_owned())));
+    assert_eq!(granted(&scene, "day"), [span(13, 20)]);
+    // An exact alias says that it is meant.
+    scene.world.people.insert("P-twin".into(), told);
+    let exact = [("day@old.example".parse().unwrap(), email("day"))];
+    let scene = scene.settings(|settings| {
+        let domains = settings.aliases.domains().clone();
+        settings.aliases = exact.into_iter().collect::<Aliases>().with_domains(domains);
+    });
+    assert_eq!(granted(&scene, "day"), [span(13, 20)]);
 }
 
 #[test]
