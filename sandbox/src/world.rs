@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use crate::pagerduty::{PagerDuty, Policy, Schedule, Service, Shift, Target, User};
+use crate::pagerduty::{PagerDuty, Policy, Priority, Schedule, Service, Shift, Target, Team, User};
 use crate::strongdm::{ResourceKind, StrongDm};
 
 pub use crate::credentials::{ACCESS_KEY, SECRET_KEY, TOKEN, WEBHOOK_SECRET};
@@ -27,10 +27,19 @@ pub const CEM: &str = "PC3CEM9";
 /// Deniz Kaya, `deniz@example.com`: on call in PagerDuty, without a strongDM account.
 pub const DENIZ: &str = "PD4DNZ0";
 
+/// Ela Novak, `ela@example.com`: on call nowhere.
+pub const ELA: &str = "PE5ELA2";
+/// The team that the service, the policy and the schedules name: Bo, Deniz and Ela.
+pub const TEAM: &str = "PT3AMPY";
+/// The most severe priority.
+pub const P1: &str = "PPRIO01";
+/// The priority below [`P1`], and the last one.
+pub const P2: &str = "PPRIO02";
+
 /// How long each shift of [`SCHEDULE`] takes.
 const TURN: TimeDelta = TimeDelta::hours(8);
 
-/// Fills both stand-ins. Ana's shift began an hour before `now`, cut to the minute.
+/// Fills both stand-ins; no incident is open. Ana's shift began an hour before `now`, cut to the minute.
 pub fn seed(pagerduty: &PagerDuty, strongdm: &StrongDm, now: DateTime<Utc>) {
     let now = now.trunc_subsecs(0);
     let begin = now - TimeDelta::seconds(now.timestamp().rem_euclid(60)) - TimeDelta::hours(1);
@@ -44,9 +53,12 @@ fn seed_pagerduty(pagerduty: &PagerDuty, begin: DateTime<Utc>) {
         (BO, "Bo Chen", "Bo.Chen@Example.com"),
         (CEM, "Cem Öz", "cem@example.com"),
         (DENIZ, "Deniz Kaya", "deniz@example.com"),
+        (ELA, "Ela Novak", "ela@example.com"),
     ] {
         pagerduty.add_user(User::new(id, name, email));
     }
+    pagerduty.put_team(Team::new(TEAM, "Payments", &[BO, DENIZ, ELA]));
+    pagerduty.set_priorities(vec![Priority::new(P1, "P1"), Priority::new(P2, "P2")]);
     let mut turns = Schedule::layers(SCHEDULE, "Payments primary");
     // Ten days cover the usual horizon of a week.
     for turn in 0..30 {
@@ -76,7 +88,7 @@ fn seed_pagerduty(pagerduty: &PagerDuty, begin: DateTime<Utc>) {
 }
 
 fn seed_strongdm(strongdm: &StrongDm) {
-    for email in ["ana@example.com", "bo.chen@example.com", "cem@example.com"] {
+    for email in ["ana@example.com", "bo.chen@example.com", "cem@example.com", "ela@example.com"] {
         strongdm.add_user(email);
     }
     strongdm.add_service("deployer");

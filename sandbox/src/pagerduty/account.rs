@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::incident::model::Incident;
 use super::schedule::Schedule;
+use super::team::{Priority, Team};
+
+/// The ID and the name of the team that every schedule, policy, service and new incident names.
+pub(crate) const HOME_TEAM: (&str, &str) = ("PT3AMPY", "Payments");
 
 /// Everything that the account holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -16,6 +21,15 @@ pub struct Account {
     pub policies: Vec<Policy>,
     /// All services.
     pub services: Vec<Service>,
+    /// All teams.
+    #[serde(default)]
+    pub teams: Vec<Team>,
+    /// All priorities, the most severe first.
+    #[serde(default)]
+    pub priorities: Vec<Priority>,
+    /// All incidents, open or not, in the order in which they were opened.
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
 }
 
 /// A person.
@@ -122,6 +136,31 @@ impl Account {
         self.policies.iter().find(|policy| policy.id == id)
     }
 
+    /// The service of this ID.
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.id == id)
+    }
+
+    /// The team of this ID.
+    pub fn team(&self, id: &str) -> Option<&Team> {
+        self.teams.iter().find(|team| team.id == id)
+    }
+
+    /// The priority of this ID.
+    pub fn priority(&self, id: &str) -> Option<&Priority> {
+        self.priorities.iter().find(|priority| priority.id == id)
+    }
+
+    /// The incident of this ID, whoever may see it.
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
+        self.incidents.iter().find(|incident| incident.id == id)
+    }
+
+    /// The incident of this ID, to change it.
+    pub(crate) fn incident_mut(&mut self, id: &str) -> Option<&mut Incident> {
+        self.incidents.iter_mut().find(|incident| incident.id == id)
+    }
+
     /// Adds a user, or replaces the one of the same ID, in its place.
     pub(crate) fn put_user(&mut self, user: User) {
         put(&mut self.users, user, |user| &user.id);
@@ -135,6 +174,16 @@ impl Account {
     /// Adds a policy, or replaces the one of the same ID, in its place.
     pub(crate) fn put_policy(&mut self, policy: Policy) {
         put(&mut self.policies, policy, |policy| &policy.id);
+    }
+
+    /// Adds a team, or replaces the one of the same ID, in its place.
+    pub(crate) fn put_team(&mut self, team: Team) {
+        put(&mut self.teams, team, |team| &team.id);
+    }
+
+    /// Adds an incident, or replaces the one of the same ID, in its place.
+    pub(crate) fn put_incident(&mut self, incident: Incident) {
+        put(&mut self.incidents, incident, |incident| &incident.id);
     }
 }
 

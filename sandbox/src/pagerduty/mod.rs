@@ -6,6 +6,8 @@
 mod account;
 mod control;
 mod deliver;
+mod incident;
+mod json;
 mod on_calls;
 mod render;
 mod request;
@@ -13,6 +15,7 @@ mod rest;
 mod schedule;
 mod settings;
 mod state;
+mod team;
 mod time;
 mod webhook;
 
@@ -21,7 +24,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::faults::Faults;
@@ -29,9 +32,14 @@ use crate::server::Server;
 use state::Shared;
 
 pub use account::{Account, Policy, Service, Target, User};
+pub use incident::{
+    Acknowledgement, Acknowledger, Assignment, Change, Incident, IncidentHandle, NewIncident, Responder,
+    Visibility,
+};
 pub use request::Request;
 pub use schedule::{Generation, Override, Schedule, Shift};
-pub use settings::{ApiToken, Retries, Settings};
+pub use settings::{Ability, ApiToken, Retries, Settings};
+pub use team::{Member, Priority, Team};
 pub use webhook::{Answer, Delivery, Endpoint, Event, Outcome, Scope, Subscription, sign};
 
 /// A running stand-in. Clones are the same one; the last of them stops it.
@@ -185,8 +193,54 @@ impl PagerDuty {
         self.edit(|account| account.services.push(service));
     }
 
+    /// Adds a team, or replaces the one of the same ID, in its place.
+    pub fn put_team(&self, team: Team) {
+        self.edit(|account| account.put_team(team));
+    }
+
+    /// Replaces the list of priorities; the most severe comes first.
+    pub fn set_priorities(&self, priorities: Vec<Priority>) {
+        self.edit(|account| account.priorities = priorities);
+    }
+
     fn edit_schedule(&self, id: &str, change: impl FnOnce(&mut Schedule)) {
         self.edit(|account| change(account.schedule_mut(id).expect("a known schedule")));
+    }
+}
+
+/// Incidents.
+impl PagerDuty {
+    /// Opens an incident; returns its ID and the event that tells of it, which nobody hears of unless it is passed to
+    /// [`deliver`](Self::deliver) or [`emit`](Self::emit).
+    ///
+    /// # Panics
+    ///
+    /// If its service, its priority or an assignee does not exist.
+    pub fn open_incident(&self, incident: NewIncident) -> (String, Event) {
+        let now = self.shared.clock.now();
+        let opened = incident.open(&mut self.shared.lock().account, now);
+        opened.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// The incident of this ID, to look at it and to change it.
+    pub fn incident<'a>(&'a self, id: &'a str) -> IncidentHandle<'a> {
+        IncidentHandle::new(&self.shared, id)
+    }
+
+    /// Makes REST show the incidents as they are now, whatever happens to them, until [`catch_up`](Self::catch_up).
+    pub fn lag(&self) {
+        self.shared.lock().lag_until(None);
+    }
+
+    /// The same for so long by the clock.
+    pub fn lag_for(&self, time: TimeDelta) {
+        let until = self.shared.clock.now() + time;
+        self.shared.lock().lag_until(Some(until));
+    }
+
+    /// Makes REST show the incidents as they are.
+    pub fn catch_up(&self) {
+        self.shared.lock().catch_up();
     }
 }
 

@@ -52,6 +52,25 @@ pub(crate) fn on_calls(account: &Account, now: DateTime<Utc>, range: Range) -> V
     found
 }
 
+/// Everybody on call at this time at the first level of a policy, from `level` on, that has somebody, with that level.
+pub(crate) fn first_on_call(
+    account: &Account,
+    policy: &str,
+    level: usize,
+    at: DateTime<Utc>,
+) -> Option<(usize, Vec<String>)> {
+    let mut found = on_calls(account, at, Range { since: at, until: at });
+    found.retain(|on_call| on_call.policy.id == policy && on_call.level >= level);
+    let first = found.iter().map(|on_call| on_call.level).min()?;
+    let mut users = Vec::new();
+    for on_call in found.into_iter().filter(|on_call| on_call.level == first) {
+        if !users.contains(&on_call.user) {
+            users.push(on_call.user);
+        }
+    }
+    Some((first, users))
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};

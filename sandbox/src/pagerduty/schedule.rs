@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::time::Zone;
+
 /// The generation of a schedule; each has endpoints of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +57,11 @@ impl Schedule {
     pub fn in_zone(mut self, time_zone: &str) -> Self {
         self.time_zone = time_zone.into();
         self
+    }
+
+    /// The zone in which its own endpoints render times.
+    pub(crate) fn zone(&self) -> Zone {
+        Zone::named(&self.time_zone).unwrap_or(Zone::UTC)
     }
 
     /// The IDs of everyone who has a shift, in order of appearance.

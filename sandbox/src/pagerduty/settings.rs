@@ -20,6 +20,10 @@ pub struct Settings {
     pub cut_oncalls: bool,
     /// Answers 404 instead of 400 to a request for a schedule at the other generation's endpoint.
     pub wrong_generation_is_404: bool,
+    /// What the account's plan does not include.
+    pub lacks: BTreeSet<Ability>,
+    /// The answer to what needs an ability that the account lacks; the documentation names 402 and 400.
+    pub missing_ability_status: u16,
     /// Requests a minute over all keys; more are answered 429.
     pub budget: u32,
     /// Requests a minute to `/oncalls`, which has a rate limit of its own.
@@ -28,6 +32,20 @@ pub struct Settings {
     pub explain_429: bool,
     /// How the stand-in retries deliveries to subscriptions.
     pub retries: Retries,
+}
+
+/// A feature that not every account has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ability {
+    /// Priorities: without it `GET /priorities` is refused.
+    Priorities,
+    /// Requests for help: without it incidents have no `incidents_responders`.
+    Responders,
+    /// Teams: without it `team_ids[]` is refused.
+    Teams,
+    /// Urgencies: without it `urgencies[]` is refused, as is sorting by urgency.
+    Urgencies,
 }
 
 /// The retry rules of webhook deliveries: the documented ones with shorter waits.
@@ -76,6 +94,8 @@ impl Default for Settings {
             render_offset_minutes: 0,
             cut_oncalls: false,
             wrong_generation_is_404: false,
+            lacks: BTreeSet::new(),
+            missing_ability_status: 402,
             budget: 960,
             oncalls_budget: 960,
             explain_429: true,

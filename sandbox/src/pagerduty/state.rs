@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::account::Account;
+use super::incident::model::Incident;
 use super::render;
 use super::request::Request;
 use super::schedule::{Generation, Override, Shift};
@@ -39,7 +40,17 @@ pub(crate) struct State {
     pub(crate) deliveries: Vec<Delivery>,
     /// The receiver of single deliveries, which need no subscription.
     pub(crate) endpoint: Option<Endpoint>,
+    /// The incidents that REST shows instead of the account's, while it lags behind.
+    lag: Option<Lag>,
     last_id: u32,
+}
+
+/// Incidents as they were.
+#[derive(Debug)]
+struct Lag {
+    incidents: Vec<Incident>,
+    /// When REST catches up; without a time, when it is told to.
+    until: Option<DateTime<Utc>>,
 }
 
 impl Shared {
@@ -64,6 +75,24 @@ impl State {
     pub(crate) fn next_id(&mut self, prefix: &str) -> String {
         self.last_id += 1;
         format!("{prefix}{:0width$}", self.last_id, width = 7 - prefix.len())
+    }
+
+    /// Makes REST show the incidents as they are now until this time, or until [`catch_up`](Self::catch_up).
+    pub(crate) fn lag_until(&mut self, until: Option<DateTime<Utc>>) {
+        self.lag = Some(Lag { incidents: self.account.incidents.clone(), until });
+    }
+
+    /// Makes REST show the incidents as they are.
+    pub(crate) fn catch_up(&mut self) {
+        self.lag = None;
+    }
+
+    /// The incidents that REST shows at this time.
+    pub(crate) fn rest_incidents(&self, now: DateTime<Utc>) -> &[Incident] {
+        match &self.lag {
+            Some(lag) if lag.until.is_none_or(|until| now < until) => &lag.incidents,
+            _ => &self.account.incidents,
+        }
     }
 
     pub(crate) fn subscription_mut(&mut self, id: &str) -> Option<&mut Subscription> {

@@ -56,7 +56,7 @@ async fn filters_pick_by_tag_and_refuse_what_they_do_not_know() {
     assert_eq!(count("tag:\"env\"=\"prod\",tag:team=platform").await, Ok(1));
     assert_eq!(count("name:\"PROD-*\"").await, Ok(4));
     assert_eq!(count("colour:red").await, Err(Code::InvalidArgument));
-    assert_eq!(both.emails("email:\"*@example.com\"").await.len(), 3);
+    assert_eq!(both.emails("email:\"*@example.com\"").await.len(), 4);
     assert_eq!(both.emails("email:\"BO.CHEN@example.com\",type:user").await, ["bo.chen@example.com"]);
     for field in [SuspendedIn::OldFlag, SuspendedIn::OldLevel, SuspendedIn::Flag, SuspendedIn::Level] {
         both.strongdm.suspend_user("ana@example.com", field);

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::pagerduty::settings::{Ability, Settings};
+
 /// `{"error": {"message", "code", "errors"?}}` with a status.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -42,10 +44,25 @@ impl ApiError {
     pub(crate) const RATE_LIMITED: Self =
         Self::new(StatusCode::TOO_MANY_REQUESTS, 2020, "Rate Limit Exceeded");
 
+    /// The account lacks the ability that the request needs.
+    fn missing_ability(status: StatusCode) -> Self {
+        let errors = vec!["Account does not have the required ability".into()];
+        Self { errors, ..Self::new(status, 2014, "Payment Required") }
+    }
+
     pub(crate) fn product_limit() -> Self {
         let errors = vec!["Webhook subscription limit exceeded for the selected scope.".into()];
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, 2019, "Product Limit Reached") }
     }
+}
+
+/// Refuses what needs an ability that the account lacks.
+pub(crate) fn needs(settings: &Settings, ability: Ability) -> Result<(), ApiError> {
+    if !settings.lacks.contains(&ability) {
+        return Ok(());
+    }
+    let status = StatusCode::from_u16(settings.missing_ability_status);
+    Err(ApiError::missing_ability(status.unwrap_or(StatusCode::PAYMENT_REQUIRED)))
 }
 
 impl IntoResponse for ApiError {

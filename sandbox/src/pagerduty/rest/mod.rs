@@ -3,7 +3,7 @@
 mod directory;
 mod error;
 mod guard;
-mod json;
+mod incidents;
 mod oncalls;
 mod overrides;
 mod page;
@@ -35,6 +35,11 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/users", get(directory::users))
         .route("/users/{id}", get(directory::user))
         .route("/services/{id}", get(directory::service))
+        .route("/teams/{id}", get(directory::team))
+        .route("/teams/{id}/members", get(directory::members))
+        .route("/priorities", get(directory::priorities))
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incidents::get))
         .route("/webhook_subscriptions", get(subscriptions::list).post(subscriptions::create))
         .route(
             "/webhook_subscriptions/{id}",

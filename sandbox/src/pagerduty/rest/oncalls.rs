@@ -8,12 +8,12 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::policy::policy_json;
-use super::json::reference::{policy_reference, schedule_reference, user_reference};
-use super::json::schedule::listed_schedule_json;
-use super::json::user::user_json;
 use super::query::{Query, checked};
 use crate::pagerduty::account::Account;
+use crate::pagerduty::json::policy::policy_json;
+use crate::pagerduty::json::reference::{policy_reference, schedule_reference, user_reference};
+use crate::pagerduty::json::schedule::listed_schedule_json;
+use crate::pagerduty::json::user::user_json;
 use crate::pagerduty::on_calls::{OnCall, on_calls};
 use crate::pagerduty::render::Range;
 use crate::pagerduty::state::Shared;

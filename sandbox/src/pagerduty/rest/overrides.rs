@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::reference::user_reference;
 use super::query::Query;
-use super::schedules::{find, own_zone, zone_of};
+use super::schedules::{find, zone_of};
 use crate::pagerduty::account::Account;
+use crate::pagerduty::json::reference::user_reference;
 use crate::pagerduty::schedule::{Generation, Override};
 use crate::pagerduty::state::Shared;
 use crate::pagerduty::time::Zone;
@@ -39,7 +39,7 @@ pub(super) async fn create(
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
     let mut state = shared.lock();
-    let zone = own_zone(find(&state.account, &state.settings, &id, Generation::Layers)?);
+    let zone = find(&state.account, &state.settings, &id, Generation::Layers)?.zone();
     let Some(wanted) = body["overrides"].as_array() else {
         return Err(ApiError::invalid("overrides is required"));
     };

@@ -7,12 +7,12 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::reference::schedule_reference;
-use super::json::schedule::{listed_schedule_json, schedule_json, v3_schedule_json};
-use super::json::user::user_json;
-use super::json::view::View;
 use super::query::Query;
 use crate::pagerduty::account::Account;
+use crate::pagerduty::json::reference::schedule_reference;
+use crate::pagerduty::json::schedule::{listed_schedule_json, schedule_json, v3_schedule_json};
+use crate::pagerduty::json::user::user_json;
+use crate::pagerduty::json::view::View;
 use crate::pagerduty::render::final_entries;
 use crate::pagerduty::schedule::{Generation, Schedule};
 use crate::pagerduty::settings::Settings;
@@ -105,9 +105,5 @@ pub(super) fn find<'a>(
 
 /// The zone that the request names, or else the one of the schedule.
 pub(super) fn zone_of(query: &Query, schedule: &Schedule) -> Result<Zone, ApiError> {
-    Ok(query.zone()?.unwrap_or_else(|| own_zone(schedule)))
-}
-
-pub(super) fn own_zone(schedule: &Schedule) -> Zone {
-    Zone::named(&schedule.time_zone).unwrap_or(Zone::UTC)
+    Ok(query.zone()?.unwrap_or_else(|| schedule.zone()))
 }

@@ -11,9 +11,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::json::subscription::{Secret, subscription_json};
 use super::query::Query;
 use crate::pagerduty::deliver;
+use crate::pagerduty::json::subscription::{Secret, subscription_json};
 use crate::pagerduty::state::Shared;
 use crate::pagerduty::webhook::endpoint::Endpoint;
 use crate::pagerduty::webhook::event::{EVENT_TYPES, Event};

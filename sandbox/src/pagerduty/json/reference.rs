@@ -2,15 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::pagerduty::account::{Account, Policy};
+use crate::pagerduty::account::{Account, HOME_TEAM, Policy};
+use crate::pagerduty::incident::model::Incident;
 use crate::pagerduty::schedule::{Generation, Schedule};
 use crate::pagerduty::time::Zone;
 
 pub(super) const API: &str = "https://api.pagerduty.com";
 pub(super) const WEB: &str = "https://acme.pagerduty.com";
-/// The one team, which every resource names.
-const TEAM: (&str, &str) = ("PT3AMPY", "Payments");
-
 /// A reference: `id`, `type`, `summary`, `self`, `html_url`.
 pub(super) fn reference(kind: &str, collection: &str, id: &str, summary: &str) -> Value {
     json!({
@@ -33,7 +31,30 @@ pub(super) fn resource(kind: &str, collection: &str, id: &str, summary: &str, mo
 }
 
 pub(super) fn teams() -> Value {
-    json!([reference("team", "teams", TEAM.0, TEAM.1)])
+    json!([reference("team", "teams", HOME_TEAM.0, HOME_TEAM.1)])
+}
+
+/// A reference to a team, also to one that is unknown; likewise those below.
+pub(super) fn team_reference(account: &Account, id: &str) -> Value {
+    let home = if id == HOME_TEAM.0 { HOME_TEAM.1 } else { "" };
+    reference("team", "teams", id, account.team(id).map_or(home, |team| &team.name))
+}
+
+pub(super) fn service_reference(account: &Account, id: &str) -> Value {
+    reference("service", "services", id, account.service(id).map_or("", |service| &service.name))
+}
+
+/// Priorities have one page for all of them.
+pub(super) fn priority_reference(account: &Account, id: &str) -> Value {
+    let name = account.priority(id).map_or("", |priority| &priority.name);
+    let mut value = reference("priority", "priorities", id, name);
+    value["html_url"] = json!(format!("{WEB}/account/incident_priorities"));
+    value
+}
+
+/// Such as `[#4212] Card network down`.
+pub(super) fn incident_summary(incident: &Incident) -> String {
+    format!("[#{}] {}", incident.number, incident.title)
 }
 
 /// A reference to a user, also to a deleted or unknown one: those stay where they were used.

@@ -1,5 +1,8 @@
 //! The control API, for people with curl: on the port of the REST API, without a key.
 
+mod delivery;
+mod incidents;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -10,13 +13,14 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::{Account, User};
-use super::deliver;
-use super::schedule::Shift;
-use super::settings::Settings;
-use super::state::Shared;
-use super::webhook::endpoint::Endpoint;
-use super::webhook::event::Event;
+use crate::pagerduty::account::{Account, User};
+use crate::pagerduty::deliver;
+use crate::pagerduty::schedule::Shift;
+use crate::pagerduty::settings::Settings;
+use crate::pagerduty::state::Shared;
+use crate::pagerduty::team::Team;
+use crate::pagerduty::webhook::endpoint::Endpoint;
+use crate::pagerduty::webhook::event::Event;
 
 type Handle = State<Arc<Shared>>;
 
@@ -26,6 +30,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/_sandbox/users", post(put_user))
         .route("/_sandbox/users/{id}", delete(delete_user))
         .route("/_sandbox/schedules/{id}/shifts", put(put_shifts))
+        .route("/_sandbox/teams", post(put_team))
         .route("/_sandbox/swap", post(swap))
         .route("/_sandbox/endpoint", put(put_endpoint))
         .route("/_sandbox/webhook", post(deliver_event))
@@ -34,6 +39,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/_sandbox/settings", get(settings).put(put_settings))
         .route("/_sandbox/requests", get(requests).delete(forget_requests))
         .with_state(Arc::clone(shared))
+        .merge(incidents::routes(shared))
         .merge(crate::control::routes(shared.faults.clone(), shared.clock.clone()))
 }
 
@@ -61,6 +67,12 @@ async fn delete_user(State(shared): Handle, Path(id): Path<String>) -> StatusCod
         }
         None => StatusCode::NOT_FOUND,
     }
+}
+
+/// Adds a team with its members, or replaces the one of the same ID.
+async fn put_team(State(shared): Handle, Json(team): Json<Team>) -> StatusCode {
+    shared.lock().account.put_team(team);
+    StatusCode::NO_CONTENT
 }
 
 async fn put_shifts(
@@ -97,9 +109,7 @@ async fn swap(State(shared): Handle, Json(swap): Json<Swap>) -> Result<Json<Valu
     let mut answer = json!({"shift": shift});
     if swap.deliver {
         let event = incident_about(&shared.lock().account, &swap.schedule, now);
-        // The shift is swapped all the same when nobody listens.
-        let delivered = deliver_once(&shared, &event).await;
-        answer["webhook"] = delivered.unwrap_or_else(|(_, error)| json!({"error": error.trim_end()}));
+        answer["webhook"] = delivery::report(&shared, &event).await;
     }
     Ok(Json(answer))
 }
@@ -138,12 +148,8 @@ async fn deliver_event(
     Json(new): Json<NewEvent>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
     let event = new.event(&shared);
-    deliver_once(&shared, &event).await.map(Json)
-}
-
-async fn deliver_once(shared: &Shared, event: &Event) -> Result<Value, (StatusCode, String)> {
-    match deliver::once(shared, event).await {
-        Ok(answer) => Ok(json!({"event_id": event.id, "status": answer.status, "body": answer.body})),
+    match delivery::once(&shared, &event).await {
+        Ok(answer) => Ok(Json(answer)),
         Err(error) => Err((StatusCode::BAD_GATEWAY, format!("{error:#}\n"))),
     }
 }

@@ -1,6 +1,6 @@
 //! Schedules of both generations.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::reference::{WEB, policy_reference, resource, teams, user_reference};
@@ -8,6 +8,7 @@ use super::view::View;
 use crate::pagerduty::account::Account;
 use crate::pagerduty::render::{final_entries, layer_entries};
 use crate::pagerduty::schedule::{Schedule, Shift};
+use crate::pagerduty::time::Zone;
 
 /// A layer-based schedule without its entries: what lists show.
 pub(crate) fn listed_schedule_json(account: &Account, schedule: &Schedule) -> Value {
@@ -80,7 +81,7 @@ pub(crate) fn v3_schedule_json(account: &Account, schedule: &Schedule, view: Opt
             "teams": teams(),
             "http_cal_url": format!("{WEB}/private/0000000000000000/feed/{}", schedule.id),
             "web_cal_url": format!("webcal://acme.pagerduty.com/private/0000000000000000/feed/{}", schedule.id),
-            "rotations": [{"id": ROTATION, "type": "schedule_rotation", "events": []}],
+            "rotations": [{"id": ROTATION, "type": "schedule_rotation", "events": rotation_events(schedule)}],
         }),
     );
     if let Value::Object(fields) = &mut value {
@@ -109,6 +110,32 @@ pub(crate) fn v3_schedule_json(account: &Account, schedule: &Schedule, view: Opt
         });
     }
     value
+}
+
+/// One event with everybody who has a shift; how often it comes back is not modelled.
+fn rotation_events(schedule: &Schedule) -> Vec<Value> {
+    let first = schedule.shifts.iter().min_by_key(|shift| shift.start);
+    let zone = schedule.zone();
+    let time = |at: DateTime<Utc>| json!({"date_time": zone.render(at), "time_zone": schedule.time_zone});
+    let event = first.map(|shift| {
+        let members = schedule.members();
+        let members = members.iter().map(|id| json!({"type": "user_member", "user_id": id}));
+        json!({
+            "id": "01HEVENT0000000000000001",
+            "type": "schedule_event",
+            "name": "Shift",
+            "start_time": time(shift.start),
+            "end_time": time(shift.end.unwrap_or(shift.start + TimeDelta::days(1))),
+            "effective_since": Zone::UTC.render(shift.start),
+            "effective_until": null,
+            "recurrence": ["RRULE:FREQ=DAILY"],
+            "assignment_strategy": {
+                "type": "every_member_assignment_strategy",
+                "members": members.collect::<Vec<_>>(),
+            },
+        })
+    });
+    event.into_iter().collect()
 }
 
 fn policies_of(account: &Account, schedule: &Schedule) -> Vec<Value> {

@@ -2,19 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::reference::{API, WEB, resource, teams, user_reference};
+use super::reference::{API, WEB, resource, team_reference, user_reference};
 use crate::pagerduty::account::{Account, User};
 
 /// The full user, or the reference if it was deleted.
 pub(crate) fn user_json(account: &Account, id: &str) -> Value {
     match account.user(id) {
-        Some(user) if user.deleted_at.is_none() => full_user_json(user),
+        Some(user) if user.deleted_at.is_none() => full_user_json(account, user),
         _ => user_reference(account, id),
     }
 }
 
-pub(crate) fn full_user_json(user: &User) -> Value {
+pub(crate) fn full_user_json(account: &Account, user: &User) -> Value {
     let id = &user.id;
+    let teams = account.teams.iter().filter(|team| team.has(id));
     let part = |part: &str, kind: &str, part_id: &str, summary: &str| {
         json!([{
             "id": part_id,
@@ -40,7 +41,7 @@ pub(crate) fn full_user_json(user: &User) -> Value {
             "invitation_sent": false,
             "job_title": "Engineer",
             "created_via_sso": true,
-            "teams": teams(),
+            "teams": teams.map(|team| team_reference(account, &team.id)).collect::<Vec<_>>(),
             "contact_methods": part("contact_methods", "email_contact_method", "PCM0001", "Default"),
             "notification_rules":
                 part("notification_rules", "assignment_notification_rule", "PNR0001", "0 minutes: channel PCM0001"),
