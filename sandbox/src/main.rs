@@ -51,9 +51,11 @@ async fn main() -> Result<()> {
 fn help(pagerduty: &str, strongdm: &str, control: &str, webhook: &str) {
     let (token, webhook_secret) = (world::TOKEN, world::WEBHOOK_SECRET);
     let (access_key, secret_key) = (world::ACCESS_KEY, world::SECRET_KEY);
-    let (schedule, policy, user) = (world::SCHEDULE, world::POLICY, world::CEM);
+    let (client_id, client_secret, subdomain) = (world::CLIENT_ID, world::CLIENT_SECRET, world::SUBDOMAIN);
+    let (schedule, policy, service, user) = (world::SCHEDULE, world::POLICY, world::SERVICE, world::CEM);
     println!(
         r#"PagerDuty  {pagerduty}   key {token}
+           or, at {pagerduty}/oauth/token, client {client_id}   secret {client_secret}   subdomain {subdomain}
 strongDM   {strongdm}   access key {access_key}   secret key {secret_key}
 control    {control}   (grants, accounts, resources of strongDM)
 webhooks   {webhook}   signed with {webhook_secret}
@@ -64,6 +66,9 @@ Who is on call:
   curl -sg -H 'Authorization: Token token={token}' '{pagerduty}/oncalls?schedule_ids[]={schedule}&time_zone=UTC&include[]=users'
 Give the rest of the running shift to another person, and send a webhook:
   curl -s -H 'Content-Type: application/json' {pagerduty}/_sandbox/swap -d '{{"schedule":"{schedule}","user":"{user}","deliver":true}}'
+Open an incident, and tell of it; then let Cem acknowledge it, by the ID in the answer:
+  curl -s -H 'Content-Type: application/json' {pagerduty}/_sandbox/incidents -d '{{"incident":{{"service":"{service}"}},"deliver":true}}'
+  curl -s -H 'Content-Type: application/json' {pagerduty}/_sandbox/incidents/Q1SANDBOX00001 -d '{{"change":{{"acknowledge":"{user}"}},"deliver":true}}'
 Send any webhook:
   curl -s -H 'Content-Type: application/json' {pagerduty}/_sandbox/webhook -d '{{"event_type":"schedule.updated","data":{{"id":"{schedule}","type":"schedule"}}}}'
 List the grants:

@@ -5,7 +5,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use crate::pagerduty::{PagerDuty, Policy, Priority, Schedule, Service, Shift, Target, Team, User};
 use crate::strongdm::{ResourceKind, StrongDm};
 
-pub use crate::credentials::{ACCESS_KEY, SECRET_KEY, TOKEN, WEBHOOK_SECRET};
+pub use crate::credentials::{
+    ACCESS_KEY, CLIENT_ID, CLIENT_SECRET, SECRET_KEY, SUBDOMAIN, TOKEN, WEBHOOK_SECRET,
+};
 
 /// A layer-based schedule of eight-hour shifts, Ana, Bo and Cem in turn.
 pub const SCHEDULE: &str = "PI7DH85";

@@ -6,6 +6,7 @@
 mod account;
 mod control;
 mod deliver;
+mod identity;
 mod incident;
 mod json;
 mod on_calls;
@@ -32,6 +33,7 @@ use crate::server::Server;
 use state::Shared;
 
 pub use account::{Account, Policy, Service, Target, User};
+pub use identity::{AccessToken, OAuthApp};
 pub use incident::{
     Acknowledgement, Acknowledger, Assignment, Change, Incident, IncidentHandle, NewIncident, Responder,
     Visibility,
@@ -205,6 +207,20 @@ impl PagerDuty {
 
     fn edit_schedule(&self, id: &str, change: impl FnOnce(&mut Schedule)) {
         self.edit(|account| change(account.schedule_mut(id).expect("a known schedule")));
+    }
+}
+
+/// The identity service. It has the address of the REST API, and [`Settings::oauth`] is the app that it knows.
+impl PagerDuty {
+    /// The tokens that the app got, the oldest first.
+    pub fn access_tokens(&self) -> Vec<AccessToken> {
+        self.shared.lock().access_tokens.clone()
+    }
+
+    /// Ends the life of every token: REST answers 401 to them.
+    pub fn expire_access_tokens(&self) {
+        let now = self.shared.clock.now();
+        self.shared.lock().access_tokens.iter_mut().for_each(|token| token.expires_at = now);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::OAuthApp;
 use crate::credentials;
 
 /// The settings of the stand-in. A test changes them at any time through the handle.
@@ -14,6 +15,8 @@ pub struct Settings {
     /// The accepted keys.
     #[serde(skip)]
     pub tokens: Vec<ApiToken>,
+    /// The OAuth app that may ask for tokens.
+    pub oauth: OAuthApp,
     /// The offset of the account's zone, in which `/oncalls` renders times unless the request names another.
     pub render_offset_minutes: i32,
     /// Cuts `/oncalls` entries at `since` and `until`; the documentation neither promises nor excludes it.
@@ -91,6 +94,7 @@ impl Default for Settings {
         let token = ApiToken { token: credentials::TOKEN.into(), read_only: false, denied: BTreeSet::new() };
         Self {
             tokens: vec![token],
+            oauth: OAuthApp::default(),
             render_offset_minutes: 0,
             cut_oncalls: false,
             wrong_generation_is_404: false,

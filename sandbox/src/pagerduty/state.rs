@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::account::Account;
+use super::identity::AccessToken;
 use super::incident::model::Incident;
 use super::render;
 use super::request::Request;
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) budget: Budget,
     pub(crate) oncalls_budget: Budget,
     pub(crate) subscriptions: Vec<Subscription>,
+    /// The tokens that the OAuth app got.
+    pub(crate) access_tokens: Vec<AccessToken>,
     /// Every attempt to deliver to a subscription.
     pub(crate) deliveries: Vec<Delivery>,
     /// The receiver of single deliveries, which need no subscription.

@@ -7,6 +7,7 @@ mod faults;
 mod grants;
 mod incident_control;
 mod incidents;
+mod oauth;
 mod oncalls;
 mod paging;
 mod rest;

@@ -168,10 +168,11 @@ async fn settings(State(shared): Handle) -> Json<Settings> {
     Json(shared.lock().settings.clone())
 }
 
-/// Replaces all settings but the keys. A setting that is left out gets its default.
+/// Replaces all settings but the keys and the secret of the OAuth app. A setting that is left out gets its default.
 async fn put_settings(State(shared): Handle, Json(mut settings): Json<Settings>) -> StatusCode {
     let mut state = shared.lock();
     settings.tokens = std::mem::take(&mut state.settings.tokens);
+    settings.oauth.client_secret = std::mem::take(&mut state.settings.oauth.client_secret);
     state.settings = settings;
     StatusCode::NO_CONTENT
 }

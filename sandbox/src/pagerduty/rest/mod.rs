@@ -8,8 +8,10 @@ mod oncalls;
 mod overrides;
 mod page;
 mod query;
+mod rights;
 mod schedules;
 mod subscriptions;
+mod token;
 
 use std::sync::Arc;
 
@@ -47,6 +49,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         )
         .route("/webhook_subscriptions/{id}/enable", post(subscriptions::enable))
         .route("/webhook_subscriptions/{id}/ping", post(subscriptions::ping))
+        .route(token::PATH, post(token::issue))
         .fallback(|| async { ApiError::NOT_FOUND })
         .layer(from_fn_with_state(Arc::clone(shared), guard::guard))
         .with_state(Arc::clone(shared))
