@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    compare::{CompareError, Comparer, Listing},
+    compare::{CompareError, Comparer, Listing, ReadFor, Waited},
     execute::{Context, Executed, Executor, Round},
     facts::DUE_REVOCATIONS,
     lease::PassLease,
@@ -121,6 +121,20 @@ impl Pass<'_> {
     }
 }
 
+/// What came of a comparison.
+#[derive(Debug, PartialEq, Eq)]
+enum Compared {
+    NotDue,
+    /// The list is still being read.
+    NoListYet,
+    /// strongDM did not tell in time about what differs.
+    Untold,
+    Failed(Fault),
+    /// Something was found that may change what is decided.
+    WithNews,
+    WithoutNews,
+}
+
 /// What came of a decision and its writes.
 enum Step {
     /// Nothing is left to do by what was seen.
@@ -182,12 +196,12 @@ impl PassRunner {
 
         let patience = began + if looks == Looks::Together { PREPARE } else { PATIENCE };
         let mut listing = self.prepare(&pass, patience).await?;
-        let mut compared = self.compare(&mut pass, &mut listing, patience).await?;
+        let mut compared = self.compare(&mut pass, listing.as_mut(), patience).await?;
         self.look(&mut pass).await?;
-        if compared.is_none() {
-            compared = self.compare(&mut pass, &mut listing, began + PREPARE).await?;
-            if compared == Some(Ok(())) {
-                // What was found may change what was decided before.
+        if matches!(compared, Compared::NoListYet | Compared::Untold) {
+            compared = self.compare(&mut pass, listing.as_mut(), began + PREPARE).await?;
+            if compared == Compared::WithNews {
+                // It may change what was decided before.
                 self.store.mark(&Mark::Everything).await?;
             }
         }
@@ -200,11 +214,18 @@ impl PassRunner {
             pass.report.failed.clear();
             self.look(&mut pass).await?;
         }
-        let error = match compared {
-            Some(Ok(())) => None,
-            Some(Err(error)) => Some(error),
-            None => listing.map(|_| "it took too long".into()),
+        let error = match &compared {
+            Compared::NotDue | Compared::WithNews | Compared::WithoutNews => None,
+            // As long as it gets on, nothing is wrong, unless somebody waits for it.
+            Compared::NoListYet if looks == Looks::Apart => listing.as_ref().and_then(Listing::hindrance),
+            Compared::NoListYet | Compared::Untold => Some("it took too long".into()),
+            Compared::Failed(fault) => Some(fault.clone()),
         };
+        drop(listing);
+        if compared == Compared::NoListYet && self.comparer.has_list() {
+            // It came too late for this pass; the next one compares with it.
+            self.store.mark(&Mark::Everything).await?;
+        }
         let about = Asked::List(StrongDmList::Grants);
         pass.report.unknown.extend(error.map(|error| Unknown { about, error }));
         self.conclude(pass).await
@@ -357,36 +378,39 @@ impl PassRunner {
         let _turn = self.turns.take().await;
         let timetable = self.store.workload().await?.timetable;
         let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
-        let listing = is_due.then(|| self.comparer.list());
+        let read_for = if pass.looks == Looks::Together { ReadFor::This } else { ReadFor::Whoever };
+        let listing = is_due.then(|| self.comparer.list(read_for));
         // What is not settled by then stays as it is, and its pairs are left alone.
         timeout_at(until, self.executor.settle(context)).await.unwrap_or(Ok(()))?;
         Ok(listing)
     }
 
-    /// Compares the ledger with what strongDM lists. None if there is no list yet.
+    /// Compares the ledger with what strongDM lists, if that is there in time.
     async fn compare(
         &self,
         pass: &mut Pass<'_>,
-        listing: &mut Option<Listing>,
+        listing: Option<&mut Listing>,
         until: Instant,
-    ) -> Result<Option<Result<(), Fault>>, store::Error> {
-        let Some(asking) = listing else { return Ok(Some(Ok(()))) };
-        let Ok(listed) = timeout_at(until, asking).await else { return Ok(None) };
-        *listing = None;
-        let remote = match listed {
-            Ok(Ok(remote)) => remote,
-            Ok(Err(error)) => return Ok(Some(Err((&error).into()))),
-            Err(_) => return Ok(Some(Err("the list broke off".into()))),
+    ) -> Result<Compared, store::Error> {
+        let Some(listing) = listing else { return Ok(Compared::NotDue) };
+        let listed = match listing.whole(until).await {
+            Waited::Whole(listed) => listed,
+            Waited::Failed(fault) => return Ok(Compared::Failed(fault)),
+            Waited::TooLong => return Ok(Compared::NoListYet),
+        };
+        let findings = match timeout_at(until, self.comparer.compare(&listed)).await {
+            Ok(Ok(findings)) => findings,
+            Ok(Err(CompareError::Store(error))) => return Err(error),
+            Ok(Err(CompareError::Strongdm(error))) => return Ok(Compared::Failed((&error).into())),
+            Err(_) => return Ok(Compared::Untold),
         };
         let _turn = self.turns.take().await;
         pass.context.now = clock::now();
-        match timeout_at(pass.began + PREPARE, self.comparer.compare(&pass.context, &remote)).await {
-            Ok(Ok(())) => pass.compared_at = Some(pass.context.now),
-            Ok(Err(CompareError::Store(error))) => return Err(error),
-            Ok(Err(CompareError::Strongdm(error))) => return Ok(Some(Err((&error).into()))),
-            Err(_) => return Ok(Some(Err("it took too long".into()))),
-        }
-        Ok(Some(Ok(())))
+        let recording = self.comparer.record(&pass.context, findings);
+        // What is not recorded by then is found again.
+        let Ok(is_news) = timeout_at(pass.began + STOP, recording).await else { return Ok(Compared::Untold) };
+        pass.compared_at = Some(pass.context.now);
+        Ok(if is_news? { Compared::WithNews } else { Compared::WithoutNews })
     }
 
     /// Takes over into the report, the metrics and the store what was seen and decided.

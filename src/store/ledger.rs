@@ -4,7 +4,7 @@
 //! Nobody writes anything when a window ends: strongDM ends the access by itself. A row's state tells what our calls came
 //! to, and its window whether the grant is over.
 
-use std::{fmt, num::ParseIntError, str::FromStr};
+use std::{collections::BTreeSet, fmt, num::ParseIntError, str::FromStr};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -191,6 +191,9 @@ pub trait Ledger {
 
     /// Whether this grant is or ever was ours.
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error>;
+
+    /// Those of these grants that are or ever were ours.
+    async fn ours_among(&self, ids: &[&GrantId]) -> Result<BTreeSet<GrantId>, Error>;
 
     /// Records, before the call, that we are about to make this grant. None if the lease is lost: then nobody here may
     /// make it.

@@ -1,6 +1,6 @@
 //! The calls that this program makes to strongDM: it lists accounts, resources and grants, and creates and deletes grants.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use secrecy::{SecretSlice, SecretString};
@@ -13,7 +13,7 @@ use super::{
     grant::RemoteGrant,
     grpc::{
         call::Caller,
-        list::{Extent, PAGE},
+        list::{Extent, PAGE, Reading},
         options::Options,
     },
     operation::Operation,
@@ -25,9 +25,12 @@ use super::{
 };
 use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
 
-/// What a page of accounts is asked to have: they are small, and strongDM sends as many as it will. Its maximum is not
-/// documented.
+/// What a page of accounts or of all grants is asked to have: they are small, and strongDM sends as many as it will. Its
+/// maximum is not documented.
 const LARGE_PAGE: i32 = 1000;
+
+/// So many grants are asked for by their IDs at once, so that no filter and no answer is large.
+pub(crate) const IDS_AT_ONCE: usize = 100;
 
 /// A client of strongDM's control plane. Clones share the connection, the rate limit and the limit on writes in flight.
 #[derive(Clone)]
@@ -188,9 +191,36 @@ impl Client {
         self.grants(&filter, |grant| grant.account == *account && grant.resource == *resource).await
     }
 
-    /// All grants of the organisation, whoever created them.
-    pub(crate) async fn all_grants(&self) -> Result<Vec<RemoteGrant>, Error> {
-        self.grants("", |_| true).await
+    /// Those of at most [`IDS_AT_ONCE`] grants that exist. None if strongDM needs several pages to tell, between which one
+    /// could slip through.
+    pub(crate) async fn grants_by_id(&self, ids: &[&GrantId]) -> Result<Option<Vec<RemoteGrant>>, Error> {
+        let filter = filter::ids(ids.iter().map(|id| id.as_str()))?;
+        let grant = |item| {
+            let grant = convert::grant(item)?;
+            Ok(ids.contains(&&grant.id).then(|| (grant.id.clone(), grant)))
+        };
+        self.caller
+            .list_up_to::<AccountGrantListResponse, _, _>(Extent { page: PAGE, pages: 1 }, &filter, grant)
+            .await
+    }
+
+    /// Reads the next page of all grants of the organisation, whoever created them; true if it was the last one. After a
+    /// failure the same page is the next one.
+    pub(crate) async fn more_grants(&self, list: &mut GrantList) -> Result<bool, Error> {
+        let more = async |list: &mut GrantList| {
+            let grant = |item| {
+                let grant = convert::grant(item)?;
+                Ok(Some((grant.id.clone(), grant)))
+            };
+            self.caller.next_page::<AccountGrantListResponse, _, _>(&mut list.reading, "", grant).await
+        };
+        match more(list).await {
+            Err(Error::InvalidArgument(_)) if list.pages() == 0 && list.reading.page() != PAGE => {
+                *list = GrantList::with_small_pages();
+                more(list).await
+            }
+            read => read,
+        }
     }
 
     async fn grants(
@@ -214,6 +244,36 @@ impl Client {
             Ok(_) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The list of all grants while it is being read. Pages are read one after the other, at different times: a grant that
+/// comes, goes or moves between them meanwhile may be missing.
+#[derive(Debug)]
+pub(crate) struct GrantList {
+    reading: Reading<GrantId, RemoteGrant>,
+}
+
+impl Default for GrantList {
+    fn default() -> Self {
+        Self { reading: Reading::new(LARGE_PAGE) }
+    }
+}
+
+impl GrantList {
+    /// One that asks for less at a time.
+    pub(crate) fn with_small_pages() -> Self {
+        Self { reading: Reading::new(PAGE) }
+    }
+
+    /// How many pages were read, but for the last one.
+    pub(crate) fn pages(&self) -> usize {
+        self.reading.pages()
+    }
+
+    /// What was read, once each.
+    pub(crate) fn grants(self) -> BTreeMap<GrantId, RemoteGrant> {
+        self.reading.found()
     }
 }
 

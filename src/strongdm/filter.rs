@@ -24,6 +24,11 @@ pub(super) fn all<const N: usize>(terms: [Result<String, Error>; N]) -> Result<S
     Ok(terms.into_iter().collect::<Result<Vec<_>, _>>()?.join(","))
 }
 
+/// Rows with any of these IDs. Of this field alone several terms mean any of them, as strongDM's own tools use it.
+pub(super) fn ids<'i>(ids: impl IntoIterator<Item = &'i str>) -> Result<String, Error> {
+    Ok(ids.into_iter().map(|id| term("id", id)).collect::<Result<Vec<_>, _>>()?.join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +61,11 @@ mod tests {
         let both = all([term("account_id", "a-1"), term("resource_id", "rs-2")]);
         assert_eq!(both.as_deref(), Ok(r#"account_id:"a-1",resource_id:"rs-2""#));
         assert!(all([term("account_id", "a-1"), term("resource_id", "*")]).is_err());
+    }
+
+    #[test]
+    fn every_id_is_quoted_by_itself() {
+        assert_eq!(ids(["ag-1", r#"a",b"#]).as_deref(), Ok(r#"id:"ag-1",id:"a\",b""#));
+        assert!(ids(["ag-1", "ag-*"]).is_err());
     }
 }

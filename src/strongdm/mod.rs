@@ -23,7 +23,7 @@ mod proto {
 mod tests;
 
 pub(crate) use self::{
-    client::Client,
+    client::{Client, GrantList, IDS_AT_ONCE},
     error::{Error, UNFULFILLED},
     grant::RemoteGrant,
     grpc::options::{CallObserver, Options},

@@ -9,6 +9,7 @@ mod admin;
 mod altered;
 mod architecture;
 mod check;
+mod comparison;
 mod crash;
 mod database;
 mod deliveries;

@@ -38,6 +38,9 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     store.settle_ended(row, at(11), &audit(&grant)).await.unwrap();
     assert!(store.ledger(at(10)).await.unwrap().is_empty());
     assert!(store.is_ours(&GrantId::from("ag-1")).await.unwrap(), "once ours, never foreign");
+    let (ours, others) = (GrantId::from("ag-1"), GrantId::from("ag-2"));
+    assert_eq!(store.ours_among(&[&others, &ours]).await.unwrap(), [ours].into());
+    assert!(store.ours_among(&[]).await.unwrap().is_empty());
     let past = GrantQuery { ended: true, ..GrantQuery::default() };
     assert_eq!(store.grants(at(10), &past).await.unwrap(), [grant]);
     let actions = store.audit_after(1, 1, at(0)).await.unwrap();

@@ -1,5 +1,7 @@
 //! The filter language: `field:value` terms that must all match, except that several `id:` mean any of them.
 
+use serde::{Deserialize, Serialize};
+
 /// A filter whose fields are all known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -17,7 +19,35 @@ pub(crate) enum EmptyValue {
     MatchesNothing,
 }
 
+/// What several `id:` terms mean: strongDM's own tools take them for any of these, and nobody documents it for grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeveralIds {
+    /// Any of them.
+    #[default]
+    AnyOf,
+    /// All of them at once, which nothing is.
+    AllOf,
+    /// The last one.
+    Last,
+    /// Nothing: the filter is refused.
+    Refused,
+}
+
 impl Filter {
+    /// The filter as it is meant by one who understands several `id:` terms so; none if it is refused.
+    pub(crate) fn with_several_ids(mut self, meaning: SeveralIds) -> Option<Self> {
+        if self.ids.len() > 1 {
+            match meaning {
+                SeveralIds::AnyOf => {}
+                SeveralIds::AllOf => self.terms.extend(self.ids.drain(..).map(|id| ("id".into(), id))),
+                SeveralIds::Last => _ = self.ids.drain(..self.ids.len() - 1),
+                SeveralIds::Refused => return None,
+            }
+        }
+        Some(self)
+    }
+
     /// Reads a filter over a list that has these fields, in lower case and without underscores.
     pub(crate) fn parse(text: &str, fields: &[&str], empty: EmptyValue) -> Result<Self, String> {
         let mut reader = Reader { rest: text };

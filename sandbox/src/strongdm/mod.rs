@@ -40,6 +40,7 @@ use state::Shared;
 
 pub use account::SuspendedIn;
 pub use call::Call;
+pub use filter::SeveralIds;
 pub use grant::Grant;
 pub use resource::ResourceKind;
 pub use settings::{ApiKey, LEAST_PERMISSIONS, SecondGrant, Settings, StoredEnd, StoredStart};
@@ -262,6 +263,14 @@ impl StrongDm {
             deleted_at: None,
         };
         self.shared.lock().organization.add_grant(grant).id.clone()
+    }
+
+    /// Makes another grant like this one for another resource, without any check; returns its ID.
+    pub fn copy_grant(&self, id: &str, resource_id: &str) -> Option<String> {
+        let organization = &mut self.shared.lock().organization;
+        let grant = organization.grants.values().find(|grant| grant.id == id)?.clone();
+        let copy = Grant { resource_id: resource_id.to_owned(), created_at: self.now(), ..grant };
+        Some(organization.add_grant(copy).id.clone())
     }
 
     /// Changes a grant without a call over the API; false if there is no such grant.

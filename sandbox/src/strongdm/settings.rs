@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::filter::SeveralIds;
 use crate::credentials;
 
 /// The settings of the stand-in. A test changes them at any time through the handle.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub explain_rate_limit: bool,
     /// Lets a filter value of `""` match everything; otherwise it matches nothing.
     pub empty_value_matches_all: bool,
+    /// What several `id:` terms mean.
+    pub several_ids: SeveralIds,
     /// Checks the day of signatures against the stand-in's clock; otherwise against real time.
     pub date_follows_clock: bool,
     /// Accepts signatures of the day before and after as well.
@@ -165,6 +168,7 @@ impl Default for Settings {
             error_details: false,
             explain_rate_limit: true,
             empty_value_matches_all: true,
+            several_ids: SeveralIds::default(),
             date_follows_clock: true,
             accept_neighbour_days: false,
             default_page: 50,

@@ -86,9 +86,11 @@ impl State {
         filter: &str,
         fields: &[&str],
     ) -> Result<(Filter, Page), Status> {
-        let Settings { default_page, max_page, empty_value_matches_all, .. } = self.settings;
+        let Settings { default_page, max_page, empty_value_matches_all, several_ids, .. } = self.settings;
         let empty = if empty_value_matches_all { EmptyValue::MatchesAll } else { EmptyValue::MatchesNothing };
         let parsed = Filter::parse(filter, fields, empty).map_err(|error| self.invalid(&error))?;
+        let parsed =
+            parsed.with_several_ids(several_ids).ok_or_else(|| self.invalid("several terms for id"))?;
         let page = Page::read(meta, filter, default_page, max_page).map_err(|error| self.invalid(error))?;
         Ok((parsed, page))
     }

@@ -4,7 +4,7 @@ use super::probe_results::{ProbeResults, Unreadable};
 use crate::{
     config::Config,
     model::{Email, Finding, FindingKind},
-    strongdm::{Client, Error, UNFULFILLED},
+    strongdm::{Client, Error, GrantList, UNFULFILLED},
 };
 
 /// Looked for to try the right to look; `.invalid` belongs to nobody.
@@ -57,7 +57,7 @@ pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeR
         return;
     }
     let resources = client.resources_by_name(NOBODY).await.map(drop);
-    let grants = client.all_grants().await.map(drop);
+    let grants = client.more_grants(&mut GrantList::default()).await.map(drop);
     for (right, outcome) in
         [(Right::ListUsers, accounts), (Right::ListDatasources, resources), (Right::ReadGrants, grants)]
     {

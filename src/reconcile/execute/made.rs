@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Context,
     stored::{Fit, Stored},
@@ -89,6 +91,11 @@ pub(super) async fn settle(
             Ok(Made::TakenBack(fault))
         }
     }
+}
+
+/// Whether strongDM has a grant of ours with another window than we know.
+pub(crate) fn has_other_window(own: &OwnGrant, remote: &RemoteGrant, now: DateTime<Utc>) -> bool {
+    Stored::of(remote, own.grant.window, now).window != own.grant.window
 }
 
 /// Records that strongDM has a grant of ours with another window than we knew. What is missing of that is asked for later.

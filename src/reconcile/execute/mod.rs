@@ -18,9 +18,9 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     context::Context,
-    made::settle_window,
+    made::{has_other_window, settle_window},
     round::{Executed, Round},
-    settle::{Found, adopt, as_foreign},
+    settle::{Found, adopt, as_foreign, is_too_late},
 };
 
 use self::{

@@ -56,7 +56,7 @@ const LATE: TimeDelta = TimeDelta::minutes(5);
 const MOVED: TimeDelta = TimeDelta::minutes(1);
 
 /// Whether a grant that turns up at `now` cannot come from the creation of this row any more.
-fn is_too_late(entry: &LedgerEntry, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_too_late(entry: &LedgerEntry, now: DateTime<Utc>) -> bool {
     entry.state == State::Lost && now - entry.intended_at > LATE
 }
 

@@ -1,5 +1,7 @@
 //! The ledger in PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
@@ -59,6 +61,16 @@ impl Ledger for Postgres {
         within(async {
             let row = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&self.pool).await?;
             Ok(row.is_some())
+        })
+        .await
+    }
+
+    async fn ours_among(&self, ids: &[&GrantId]) -> Result<BTreeSet<GrantId>, Error> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        within(async {
+            let among = "SELECT grant_id FROM grants WHERE grant_id = ANY($1)";
+            let ours: Vec<String> = sqlx::query_scalar(among).bind(ids).fetch_all(&self.pool).await?;
+            Ok(ours.into_iter().map(GrantId::from).collect())
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! The ledger in SQLite.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Row, SqliteConnection};
@@ -52,6 +54,13 @@ impl Ledger for Sqlite {
     async fn is_ours(&self, id: &GrantId) -> Result<bool, Error> {
         let row = sqlx::query(IS_OURS).bind(id.as_str()).fetch_optional(&self.reader).await?;
         Ok(row.is_some())
+    }
+
+    async fn ours_among(&self, ids: &[&GrantId]) -> Result<BTreeSet<GrantId>, Error> {
+        let among = "SELECT grant_id FROM grants WHERE grant_id IN (SELECT value FROM json_each($1))";
+        let ids = to_json(&ids.iter().map(|id| id.as_str()).collect::<Vec<_>>());
+        let ours: Vec<String> = sqlx::query_scalar(among).bind(ids).fetch_all(&self.reader).await?;
+        Ok(ours.into_iter().map(GrantId::from).collect())
     }
 
     async fn intend_create(

@@ -13,6 +13,38 @@ pub(crate) const PAGE: i32 = 100;
 /// No real list is this long: a cursor that never ends must not keep a pass from ending.
 const MOST_PAGES: usize = 1000;
 
+/// A list that is being read, page after page. What was read stays when a page fails.
+#[derive(Debug)]
+pub(crate) struct Reading<K, T> {
+    found: BTreeMap<K, T>,
+    /// How many items a page is asked to have; strongDM may send fewer.
+    page: i32,
+    /// The cursor of the next page; empty for the first one.
+    cursor: String,
+    cursors: BTreeSet<String>,
+}
+
+impl<K: Ord, T> Reading<K, T> {
+    pub(crate) fn new(page: i32) -> Self {
+        Self { found: BTreeMap::new(), page, cursor: String::new(), cursors: BTreeSet::new() }
+    }
+
+    /// How many items a page is asked to have.
+    pub(crate) fn page(&self) -> i32 {
+        self.page
+    }
+
+    /// How many pages were read, but for the last one.
+    pub(crate) fn pages(&self) -> usize {
+        self.cursors.len()
+    }
+
+    /// The items by their keys, once each.
+    pub(crate) fn found(self) -> BTreeMap<K, T> {
+        self.found
+    }
+}
+
 /// How much of a list is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
@@ -78,27 +110,39 @@ impl Caller {
         filter: &str,
         convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
     ) -> Result<Option<Vec<T>>, Error> {
-        let mut found = BTreeMap::new();
-        let mut cursors = BTreeSet::new();
-        let mut cursor = String::new();
+        let mut reading = Reading::new(extent.page);
         for _ in 0..extent.pages {
-            let meta = ListRequestMetadata { cursor: cursor.clone(), page: 0, limit: extent.page };
-            let page: P = self.call(P::OPERATION, &P::request(filter, meta)).await?;
-            let (items, next) = page.into_parts();
-            for item in items {
-                found.extend(convert(item)?);
-            }
-            if found.len() > most {
+            let is_last = self.next_page::<P, K, T>(&mut reading, filter, &convert).await?;
+            if reading.found.len() > most {
                 return Err(Error::TooMany { most });
             }
-            if next.is_empty() {
-                return Ok(Some(found.into_values().collect()));
+            if is_last {
+                return Ok(Some(reading.found.into_values().collect()));
             }
-            if !cursors.insert(next.clone()) {
-                return Err(Error::Invalid(format!("{} goes round in circles", P::OPERATION.name())));
-            }
-            cursor = next;
         }
         Ok(None)
+    }
+
+    /// Reads the next page of a list; true if it was the last one. After a failure the same page is the next one.
+    pub(crate) async fn next_page<P: Page, K: Ord, T>(
+        &self,
+        reading: &mut Reading<K, T>,
+        filter: &str,
+        convert: impl Fn(P::Item) -> Result<Option<(K, T)>, Error>,
+    ) -> Result<bool, Error> {
+        let meta = ListRequestMetadata { cursor: reading.cursor.clone(), page: 0, limit: reading.page };
+        let page: P = self.call(P::OPERATION, &P::request(filter, meta)).await?;
+        let (items, next) = page.into_parts();
+        for item in items {
+            reading.found.extend(convert(item)?);
+        }
+        if next.is_empty() {
+            return Ok(true);
+        }
+        if !reading.cursors.insert(next.clone()) {
+            return Err(Error::Invalid(format!("{} goes round in circles", P::OPERATION.name())));
+        }
+        reading.cursor = next;
+        Ok(false)
     }
 }

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 
 use self::fake::{Fake, Reply, say};
 use super::{
-    Client, Error, Options, RemoteGrant,
+    Client, Error, GrantList, Options, RemoteGrant,
     grpc::{options::Timing, sign::sign},
     operation::Operation,
     proto::{
@@ -226,6 +226,46 @@ async fn a_list_is_read_to_its_end_and_each_item_counts_once() {
     }
 }
 
+async fn all_grants(client: &Client) -> Result<Vec<RemoteGrant>, Error> {
+    let mut list = GrantList::default();
+    while !client.more_grants(&mut list).await? {}
+    Ok(list.grants().into_values().collect())
+}
+
+#[tokio::test]
+async fn a_list_of_all_grants_goes_on_at_the_page_that_failed_and_asks_for_less_where_much_is_refused() {
+    let fake = Fake::start([
+        refuse(Code::InvalidArgument),
+        listed(&["ag-1"], "second"),
+        refuse(Code::PermissionDenied),
+        listed(&["ag-2"], ""),
+    ])
+    .await;
+    let (client, mut list) = (client(&fake.url).0, GrantList::default());
+    assert_eq!(client.more_grants(&mut list).await, Ok(false));
+    assert_eq!(client.more_grants(&mut list).await, Err(denied(Operation::ListGrants)));
+    assert_eq!(list.pages(), 1);
+    assert_eq!(client.more_grants(&mut list).await, Ok(true));
+    assert_eq!(list.grants().into_values().collect::<Vec<_>>(), [grant("ag-1"), grant("ag-2")]);
+    let asked =
+        fake.received().into_iter().map(|r| AccountGrantListRequest::decode(r.body).unwrap().meta.unwrap());
+    let asked: Vec<_> = asked.map(|meta| (meta.cursor, meta.limit)).collect();
+    let expected = [("", 1000), ("", 100), ("second", 100), ("second", 100)];
+    assert_eq!(asked, expected.map(|(cursor, limit)| (cursor.to_owned(), limit)));
+}
+
+#[tokio::test]
+async fn grants_are_found_by_their_ids_if_one_page_holds_them() {
+    let fake = Fake::start([listed(&["ag-1", "ag-9"], ""), listed(&["ag-1"], "more")]).await;
+    let client = client(&fake.url).0;
+    let ids = ["ag-1".into(), "ag-2".into()];
+    let ids = [&ids[0], &ids[1]];
+    assert_eq!(client.grants_by_id(&ids).await, Ok(Some(vec![grant("ag-1")])));
+    assert_eq!(client.grants_by_id(&ids).await, Ok(None), "one could slip through between two pages");
+    let request = AccountGrantListRequest::decode(fake.received().remove(0).body).unwrap();
+    assert_eq!(request.filter, r#"id:"ag-1",id:"ag-2""#);
+}
+
 #[tokio::test]
 async fn a_list_is_whole_or_an_error() {
     for (replies, expected) in [
@@ -241,7 +281,7 @@ async fn a_list_is_whole_or_an_error() {
         ),
     ] {
         let fake = Fake::start(replies).await;
-        assert_eq!(client(&fake.url).0.all_grants().await, Err(expected));
+        assert_eq!(all_grants(&client(&fake.url).0).await, Err(expected));
     }
 }
 
@@ -394,6 +434,6 @@ async fn a_status_that_tonic_chokes_on_is_only_a_failed_call() {
         [("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-status-details-bin", "!")];
     let router = Router::new().fallback(async move || headers);
     tokio::spawn(async { axum::serve(listener, router).await });
-    assert!(matches!(client.all_grants().await, Err(Error::Unavailable(_))));
+    assert!(matches!(all_grants(&client).await, Err(Error::Unavailable(_))));
     assert!(matches!(client.create_grant(&account(), &resource(), window()).await, Err(Error::Unclear(_))));
 }

@@ -1,4 +1,4 @@
-use super::{EmptyValue, Filter, glob};
+use super::{EmptyValue, Filter, SeveralIds, glob};
 
 const FIELDS: [&str; 5] = ["id", "email", "name", "accountid", "tags"];
 
@@ -75,4 +75,21 @@ fn wildcards() {
     ] {
         assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
     }
+}
+
+#[test]
+fn several_ids_mean_what_the_settings_say() {
+    let ids = "id:1,id:3";
+    let meant = |filter: &str, meaning| {
+        let filter =
+            Filter::parse(filter, &FIELDS, EmptyValue::MatchesAll).unwrap().with_several_ids(meaning)?;
+        let fits = |id: &&str| filter.matches(|_| vec![(*id).into()], &[]);
+        Some(["1", "2", "3"].iter().filter(|id| fits(id)).copied().collect::<String>())
+    };
+    let meanings = [SeveralIds::AnyOf, SeveralIds::AllOf, SeveralIds::Last, SeveralIds::Refused];
+    assert_eq!(
+        meanings.map(|meaning| meant(ids, meaning)),
+        [Some("13"), Some(""), Some("3"), None].map(|ids| ids.map(str::to_owned))
+    );
+    assert_eq!(meanings.map(|meaning| meant("id:3", meaning)), [(); 4].map(|()| Some("3".to_owned())));
 }
