@@ -79,7 +79,7 @@ pub struct Server {
     /// May make this service look, and nothing else; none leaves that to the admin token.
     /// `ONCALL_GRANTS_TRIGGER_TOKENS`, separated by commas.
     pub trigger_tokens: Vec<SecretString>,
-    /// Where PagerDuty reaches this service, without a path. Default: unknown.
+    /// Where PagerDuty reaches this service, with the path that a proxy puts before ours, if it does. Default: unknown.
     pub public_url: Option<Url>,
     /// How long a connection may stay open between two requests. Default 75 seconds.
     pub idle_timeout: TimeDelta,

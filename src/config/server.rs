@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{
     Server,
@@ -15,6 +16,24 @@ use crate::tls::{ClientAuth, Tls, pem};
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
 
+/// Where PagerDuty delivers to.
+const WEBHOOK_ROUTE: &str = "/webhooks/pagerduty";
+/// How the routes of the service begin.
+const OWN_ROUTES: [&str; 12] = [
+    "api",
+    "assets",
+    "healthz",
+    "metrics",
+    "openapi.json",
+    "readyz",
+    "sync",
+    "trigger",
+    "ui",
+    "webhooks",
+    "why",
+    "favicon.ico",
+];
+
 pub(super) fn read(section: &Section<'_>) -> Server {
     let admin_token = section.required("admin_token", "ONCALL_GRANTS_ADMIN_TOKEN");
     let admin_token = admin_token.map(|token| token.header_text(section.reader)).unwrap_or_default();
@@ -22,7 +41,7 @@ pub(super) fn read(section: &Section<'_>) -> Server {
         listen: listen(section),
         trigger_tokens: trigger_tokens(section, &admin_token),
         admin_token,
-        public_url: section.get("public_url").and_then(|url| url.web_address("https://grants.example.com")),
+        public_url: public_url(section),
         // Balancers keep theirs for 60 s and more; the one of AWS can be told to keep them for 4000 s.
         idle_timeout: section.time_delta("idle_timeout", "75s", "1s"..="2h"),
         tls: tls(section),
@@ -52,6 +71,27 @@ fn trigger_tokens(section: &Section<'_>, admin_token: &SecretString) -> Vec<Secr
         tokens.push(token);
     }
     tokens
+}
+
+/// With the path that a proxy puts before ours, if it does; without a slash at its end.
+fn public_url(section: &Section<'_>) -> Option<Url> {
+    let value = section.get("public_url")?;
+    let mut url = value.web_place("https://grants.example.com or https://example.com/grants")?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let first = path.split('/').nth(1).unwrap_or_default();
+    if path.ends_with(WEBHOOK_ROUTE) {
+        value.mistake(format!("must be the address of the service; leave {WEBHOOK_ROUTE} out"));
+    } else if OWN_ROUTES.contains(&first) {
+        value.mistake(format!(
+            "has a path that begins with /{first}, which is a route of the service; choose another one"
+        ));
+    } else if path.contains("//") || !path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~".contains(c)) {
+        value.mistake(
+            "has a path of other characters than letters, digits and - . _ ~, or with an empty part",
+        );
+    }
+    url.set_path(&path);
+    Some(url)
 }
 
 fn listen(section: &Section<'_>) -> SocketAddr {

@@ -185,6 +185,18 @@ fn key(config: &Config) -> &str {
 }
 
 #[test]
+fn the_public_url_may_have_a_path() {
+    for (given, read) in [
+        ("https://grants.example.com", "https://grants.example.com/"),
+        ("https://example.com:8443/ops/grants/", "https://example.com:8443/ops/grants"),
+    ] {
+        let config =
+            World::default().parse(&with("[server]", &format!("[server]\npublic_url = {given:?}"))).unwrap();
+        assert_eq!(config.server.public_url.unwrap().as_str(), read);
+    }
+}
+
+#[test]
 fn an_oauth_app_takes_the_place_of_the_key() {
     let app = "client_id = \"hush-id\"\nclient_secret_file = \"app\"\nsubdomain = \"acme-2\"";
     let text = with("token = \"hush-pagerduty\"", app);

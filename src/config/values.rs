@@ -80,23 +80,34 @@ impl Value<'_> {
     /// Reads it as the address of a web server, without anything after the port.
     pub(super) fn web_address(&self, example: &str) -> Option<Url> {
         let expected = format!("an address such as {example}");
-        let url = Url::parse(self.text(&expected)?).ok();
-        let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) else {
-            self.mistake(format!("is no web address; write {expected}"));
-            return None;
-        };
-        let bare = url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !bare {
+        let url = self.web(&expected)?;
+        if url.path() != "/" || has_more_than_a_path(&url) {
             self.mistake(format!(
                 "must be scheme, host and port alone, without user, path, query or fragment; write {expected}"
             ));
             return None;
         }
         Some(url)
+    }
+
+    /// Reads it as the address of a web server, perhaps with a path.
+    pub(super) fn web_place(&self, example: &str) -> Option<Url> {
+        let expected = format!("an address such as {example}");
+        let url = self.web(&expected)?;
+        if has_more_than_a_path(&url) {
+            self.mistake(format!("must be without user, query or fragment; write {expected}"));
+            return None;
+        }
+        Some(url)
+    }
+
+    fn web(&self, expected: &str) -> Option<Url> {
+        let url = Url::parse(self.text(expected)?).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if url.is_none() {
+            self.mistake(format!("is no web address; write {expected}"));
+        }
+        url
     }
 
     fn upstream(&self, example: &str) -> Option<Url> {
@@ -110,6 +121,13 @@ impl Value<'_> {
         }
         Some(url)
     }
+}
+
+fn has_more_than_a_path(url: &Url) -> bool {
+    url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
 }
 
 /// A duration that this program itself writes.

@@ -38,7 +38,7 @@ pub use self::{
     },
     id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
     mark::{Links, Mark},
-    net::is_loopback,
+    net::{connection_in_words, is_loopback},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
     retry::{Retries, Retry},

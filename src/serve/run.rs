@@ -59,7 +59,8 @@ pub async fn serve_until(
     let shutdown = CancellationToken::new();
     let handle = Handle::new();
     let mut web = {
-        let (handle, router) = (handle.clone(), router(Arc::clone(&state)));
+        let (handle, router) =
+            (handle.clone(), router(Arc::clone(&state), config.server.public_url.as_ref()));
         let idle_timeout = config.server.idle_timeout.to_std()?;
         tokio::spawn(match &config.server.tls {
             None => listen::plain(listener, idle_timeout, handle, router)?,
@@ -113,7 +114,8 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let tokens = Tokens { admin, trigger };
     let asks_for_names = config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let senders = if asks_for_names { Senders::Named } else { Senders::Anybody };
-    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, tokens, senders);
+    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, tokens, senders)
+        .reached_at(config.server.public_url.as_ref());
     Ok((Arc::new(state), pagerduty))
 }
 

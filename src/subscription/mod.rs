@@ -21,9 +21,14 @@ pub(crate) fn our_url(config: &Config) -> Option<Url> {
     config.server.public_url.as_ref().map(webhook_url)
 }
 
-/// The URL of the webhook route of a service at this address.
+/// The URL of the webhook route of a service at this address, which may have a path.
 pub(crate) fn webhook_url(base: &Url) -> Url {
     let mut url = base.clone();
-    url.set_path(PATH);
+    url.set_path(&format!("{}{PATH}", base.path().trim_end_matches('/')));
     url
+}
+
+/// Whether this is the webhook route of some service.
+pub(crate) fn is_webhook_url(url: &Url) -> bool {
+    url.path().ends_with(PATH)
 }

@@ -107,7 +107,9 @@ impl AppError {
             Self::CrossSite => (
                 StatusCode::FORBIDDEN,
                 "cross_site",
-                "requests from other sites are refused; send it from here or with curl".to_owned(),
+                "requests from other sites are refused; send it from here or with curl. If you did, a proxy hides the address \
+                 that the browser shows: set it as server.public_url"
+                    .to_owned(),
             ),
             Self::NotFound(message) => (StatusCode::NOT_FOUND, "not_found", message),
             Self::UnknownSchedule(id) => (

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        RefOr, Required,
+        RefOr, Required, Server,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -32,9 +32,10 @@ struct Description;
 pub(super) struct Document(pub(super) Bytes);
 
 impl Document {
-    /// Describes these routes.
-    pub(super) fn of(routes: utoipa::openapi::OpenApi) -> Self {
+    /// Describes these routes, which others find below `prefix`.
+    pub(super) fn of(routes: utoipa::openapi::OpenApi, prefix: &str) -> Self {
         let mut document = Description::openapi();
+        document.servers = (!prefix.is_empty()).then(|| vec![Server::new(prefix)]);
         document.merge(routes);
         // The macros cannot say that a body may be left out without also allowing null.
         for path in ["/sync", "/trigger", "/ui/sync"] {

@@ -8,15 +8,16 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
 use tracing::Instrument;
+use url::Url;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -37,21 +38,66 @@ const EXPLAIN_WITHIN: Duration = Duration::from_mins(1);
 /// Routes with their description, which `/openapi.json` is made of.
 type Routes = OpenApiRouter<Arc<AppState>>;
 
-/// The whole HTTP side.
-pub(crate) fn router(state: Arc<AppState>) -> Router {
+/// The whole HTTP side, of a service that others reach at `public_url`, if that is known.
+pub(crate) fn router(state: Arc<AppState>, public_url: Option<&Url>) -> Router {
+    let csrf = guard_against_other_sites(public_url);
+    let prefix = state.prefix.clone();
     let admin = actions()
         .merge(listings().layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE)))
         .merge(explanations().layer(within(EXPLAIN_WITHIN, StatusCode::GATEWAY_TIMEOUT)))
         // Browsers send Basic credentials along with requests that other sites cause.
-        .layer(CsrfLayer::new())
+        .layer(csrf.clone())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&state), auth::require_admin));
     let triggers = triggers()
         .layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE))
-        .layer(CsrfLayer::new())
+        .layer(csrf)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&state), auth::require_trigger));
     let open = open().layer(within(ANSWER_WITHIN, StatusCode::SERVICE_UNAVAILABLE));
-    let (routes, _) = described(admin.merge(triggers).merge(open));
-    layered(Router::from(routes.with_state(state)))
+    let (routes, _) = described(admin.merge(triggers).merge(open), &prefix);
+    below(prefix, layered(Router::from(routes.with_state(state))))
+}
+
+/// Refuses what another site makes a browser send. A proxy may hide by which name the browser knows us, so `public_url`
+/// counts as well.
+fn guard_against_other_sites(public_url: Option<&Url>) -> CsrfLayer {
+    let trusted = public_url
+        .and_then(|url| CsrfLayer::new().add_trusted_origin(url.origin().ascii_serialization()).ok());
+    trusted.unwrap_or_default()
+}
+
+/// The same routes below this path as well: some proxies take the path off that they put before ours, others pass it on.
+fn below(prefix: String, routes: Router) -> Router {
+    if prefix.is_empty() {
+        return routes;
+    }
+    let strip = middleware::from_fn(move |request: Request, next: Next| {
+        let request = without_prefix(&prefix, request);
+        async move {
+            match request {
+                Ok(request) => next.run(request).await,
+                // Relative links need the slash.
+                Err(last) => Redirect::temporary(&format!("{last}/")).into_response(),
+            }
+        }
+    });
+    Router::new().fallback_service(routes).layer(strip)
+}
+
+/// Takes the prefix from the request's path, if it has it; fails with the prefix's last part if it has nothing else.
+fn without_prefix(prefix: &str, mut request: Request) -> Result<Request, String> {
+    let Some(rest) = request.uri().path().strip_prefix(prefix) else { return Ok(request) };
+    if rest.is_empty() && request.method() == Method::GET {
+        return Err(prefix.rsplit('/').next().unwrap_or_default().to_owned());
+    }
+    let rest = if rest.is_empty() { "/" } else { rest };
+    if !rest.starts_with('/') {
+        return Ok(request);
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("{rest}{query}").parse() {
+        *request.uri_mut() = uri;
+    }
+    Ok(request)
 }
 
 /// Wraps every route in what all have in common, outermost first. It is one stack, since each layer by itself would cost
@@ -120,11 +166,11 @@ fn open() -> Routes {
         .routes(routes!(health::metrics))
 }
 
-/// Adds the route that describes `routes` and itself, and returns what it answers.
-fn described(routes: Routes) -> (Routes, Document) {
+/// Adds the route that describes `routes`, which others find below `prefix`, and itself, and returns what it answers.
+fn described(routes: Routes, prefix: &str) -> (Routes, Document) {
     let own = OpenApiRouter::new().routes(routes!(openapi::document));
     let all = routes.get_openapi().clone().merge_from(own.get_openapi().clone());
-    let document = Document::of(all);
+    let document = Document::of(all, prefix);
     (routes.merge(own.with_state(document.clone())), document)
 }
 

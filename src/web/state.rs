@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use url::Url;
+
 use super::{
     body::BodyBudget,
     store_check::StoreCheck,
@@ -53,6 +55,8 @@ pub(crate) struct AppState {
     pub(super) wrong_tokens: LogThrottle,
     /// Throttles the log line about signed webhooks without an event.
     pub(super) signed_without_event: LogThrottle,
+    /// The path that a proxy puts before ours, such as `/grants`; empty if it puts none.
+    pub(super) prefix: String,
     /// Set when the service is about to stop.
     stopping: AtomicBool,
 }
@@ -79,8 +83,16 @@ impl AppState {
             refused_signatures: RefusedSignatures::new(senders),
             wrong_tokens: LogThrottle::every(LOG_WRONG_TOKENS_EVERY),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
+            prefix: String::new(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The same for a service that others reach at this address.
+    #[must_use]
+    pub(crate) fn reached_at(self, public_url: Option<&Url>) -> Self {
+        let path = public_url.map(Url::path).unwrap_or_default();
+        Self { prefix: path.trim_end_matches('/').to_owned(), ..self }
     }
 
     /// From now on no webhook and no pass is taken, and `/readyz` sends the load balancer elsewhere.

@@ -25,6 +25,7 @@ mod import;
 mod intake;
 mod listings;
 mod metrics;
+mod network;
 mod official_clients;
 mod page;
 mod people;

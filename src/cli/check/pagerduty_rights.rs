@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::probe_results::{ProbeResults, Unreadable};
 use crate::{
     clock,
-    config::Config,
+    config::{Config, Credentials},
     model::{Finding, FindingKind, Rule, Source, UserId, Window},
     pagerduty::{Client, Error},
 };
@@ -90,8 +90,11 @@ fn unusable(config: &Config, error: &Error) -> Option<Finding> {
         Error::Unauthorized(_) => (
             FindingKind::KeyRefused,
             format!(
-                "make a new REST API key and give it as pagerduty.token; accounts of the EU region need api_url = \
-                 \"https://api.eu.pagerduty.com\" (now: {host})"
+                "{}; accounts of the EU region need api_url = \"https://api.eu.pagerduty.com\" (now: {host})",
+                match config.pagerduty.credentials {
+                    Credentials::Key(_) => "make a new REST API key and give it as pagerduty.token",
+                    Credentials::App(_) => "see the OAuth app, and pagerduty.subdomain",
+                }
             ),
         ),
         Error::AppRefused(_) => (FindingKind::KeyRefused, error.remedy("")),

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     model::is_loopback,
     pagerduty::{Client, EVENTS, Filter, SubscriptionRequest},
-    subscription::{delivering_to, our_url, webhook_url},
+    subscription::{delivering_to, is_webhook_url, our_url, webhook_url},
 };
 
 const NO_URL: &str = "where to? give --url, or set server.public_url";
@@ -93,22 +93,25 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
 /// Where PagerDuty is to deliver to, or why that makes no sense.
 fn delivery_url(config: &Config, given: Option<&Url>) -> Result<Url, String> {
     match given {
-        Some(url) => webhook_route(url),
+        Some(url) => webhook_route(url, config.server.public_url.as_ref()),
         None => our_url(config).ok_or_else(|| NO_URL.to_owned()),
     }
 }
 
-/// People write the address of the service; the route is ours to know.
-fn webhook_route(url: &Url) -> Result<Url, String> {
-    let whole = webhook_url(url);
+/// People write the address of the service; the route is ours to know. A path before it is the whole URL's, or that of
+/// `public_url`.
+fn webhook_route(url: &Url, public_url: Option<&Url>) -> Result<Url, String> {
+    let is_whole = is_webhook_url(url);
+    let whole = if is_whole { url.clone() } else { webhook_url(url) };
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(format!("--url {url}: PagerDuty delivers to http and https only"));
     }
-    let is_ours = url.path() == "/" || url.path() == whole.path();
+    let path = url.path().trim_end_matches('/');
+    let is_ours = is_whole || path.is_empty() || public_url.is_some_and(|public| public.path() == path);
     if !is_ours || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
-            "--url {url}: the service takes webhooks at {} only; write its address without a path",
-            whole.path()
+            "--url {url}: the service takes webhooks at /webhooks/pagerduty only; write its address without a path, or, where a \
+             proxy puts a path before it, the whole URL"
         ));
     }
     Ok(whole)
@@ -120,9 +123,17 @@ mod tests {
 
     #[test]
     fn webhooks_are_delivered_to_the_one_route_that_takes_them() {
-        let route = |url: &str| webhook_route(&url.parse().unwrap()).map(String::from);
+        let public: Url = "https://a.example/grants".parse().unwrap();
+        let route = |url: &str| webhook_route(&url.parse().unwrap(), Some(&public)).map(String::from);
         for url in ["https://a.example", "https://a.example/", "https://a.example/webhooks/pagerduty"] {
             assert_eq!(route(url), Ok("https://a.example/webhooks/pagerduty".to_owned()));
+        }
+        for url in [
+            "https://a.example/grants",
+            "https://a.example/grants/",
+            "https://a.example/grants/webhooks/pagerduty",
+        ] {
+            assert_eq!(route(url), Ok("https://a.example/grants/webhooks/pagerduty".to_owned()));
         }
         for url in [
             "https://a.example/foo",

@@ -77,7 +77,9 @@ impl RunningService {
         }
         let mut lacks_store = false;
         for (http, base) in routes(&config.server) {
-            let Ok(events_url) = base.join("/api/events?limit=200") else { continue };
+            let mut events_url = base;
+            events_url.set_path(&format!("{}/api/events", events_url.path().trim_end_matches('/')));
+            events_url.set_query(Some("limit=200"));
             let token = config.server.admin_token.clone();
             let (seen_events, seen_subscriptions) = (BTreeSet::new(), BTreeSet::new());
             let mut service = Self { http, events_url, token, seen_events, seen_subscriptions };

@@ -88,13 +88,29 @@ fn mistakes_of_the_server_table() {
             (
                 r#"public_url = "grants.example.com""#,
                 &[
-                    "2: server.public_url: is no web address; write an address such as https://grants.example.com",
+                    "2: server.public_url: is no web address; write an address such as https://grants.example.com or https://example.com/grants",
                 ],
             ),
             (
-                r#"public_url = "https://grants.example.com/webhooks/pagerduty""#,
+                r#"public_url = "https://grants.example.com/x/webhooks/pagerduty""#,
+                &["2: server.public_url: must be the address of the service; leave /webhooks/pagerduty out"],
+            ),
+            (
+                r#"public_url = "https://example.com/api/grants/""#,
                 &[
-                    "2: server.public_url: must be scheme, host and port alone, without user, path, query or fragment; write an address such as https://grants.example.com",
+                    "2: server.public_url: has a path that begins with /api, which is a route of the service; choose another one",
+                ],
+            ),
+            (
+                r#"public_url = "https://example.com/a%20b""#,
+                &[
+                    "2: server.public_url: has a path of other characters than letters, digits and - . _ ~, or with an empty part",
+                ],
+            ),
+            (
+                r#"public_url = "https://user@example.com/grants?a=b""#,
+                &[
+                    "2: server.public_url: must be without user, query or fragment; write an address such as https://grants.example.com or https://example.com/grants",
                 ],
             ),
             (

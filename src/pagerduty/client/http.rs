@@ -8,6 +8,7 @@ use reqwest::{Proxy, redirect};
 use rustls::ClientConfig;
 
 use super::retry::RetryPolicy;
+use crate::model::connection_in_words;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without data during a request an HTTP/2 ping is sent, and how long its answer may take. Together less than
@@ -83,12 +84,5 @@ pub(super) fn connection_error(error: reqwest::Error, key: &str) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    if text.contains("tunnel error") {
-        text = format!("the proxy that HTTPS_PROXY names does not lead to PagerDuty ({text})");
-    }
-    // What the TLS library says of a peer that does not speak TLS.
-    if text.contains("InvalidContentType") {
-        text = format!("what answers there does not speak TLS; is {key} right? ({text})");
-    }
-    text
+    connection_in_words(text, "PagerDuty", key)
 }

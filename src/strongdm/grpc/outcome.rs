@@ -11,10 +11,13 @@ use prost_types::Any;
 use tonic::{Code, ConnectError, Status};
 
 use super::{code::name, rate_limit::RateLimit};
-use crate::strongdm::{
-    error::{Error, UNFULFILLED, tidy},
-    operation::{Kind, Operation},
-    proto::{RateLimitError, RateLimitMetadata, StatusDetails},
+use crate::{
+    model::connection_in_words,
+    strongdm::{
+        error::{Error, UNFULFILLED, tidy},
+        operation::{Kind, Operation},
+        proto::{RateLimitError, RateLimitMetadata, StatusDetails},
+    },
 };
 
 /// A failed attempt.
@@ -175,14 +178,7 @@ fn explained(text: String) -> String {
     if has(&of_http) && !has(&of_a_gateway) {
         return format!("what answers there is not strongDM's API; is strongdm.api_url right? ({text})");
     }
-    if text.contains("tunnel error") {
-        return format!("the proxy that HTTPS_PROXY names does not lead to strongDM ({text})");
-    }
-    // What the TLS library calls whatever is no TLS at all.
-    if text.contains("InvalidContentType") {
-        return format!("what answers there does not speak TLS; is strongdm.api_url right? ({text})");
-    }
-    text
+    connection_in_words(text, "strongDM", "strongdm.api_url")
 }
 
 /// What comes with a refusal; strongDM does not always send anything.

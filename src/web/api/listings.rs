@@ -130,15 +130,18 @@ pub(crate) async fn grants(
     let email = email.map(|text| whole_address(&text)).transpose()?;
     let query = GrantQuery { active, ended, email, resource };
     let GrantPage { items, next } = state.store.grant_page(clock::now(), &query, limit, after).await?;
-    let link = next.map(|next| [(header::LINK, format!("<{}>; rel=\"next\"", page(&query, limit, next)))]);
+    let link = next.map(|next| {
+        [(header::LINK, format!("<{}>; rel=\"next\"", page(&state.prefix, &query, limit, next)))]
+    });
     Ok((link, Json(items)))
 }
 
 /// The address of a page of grants.
-fn page(query: &GrantQuery, limit: u32, after: GrantCursor) -> String {
+fn page(prefix: &str, query: &GrantQuery, limit: u32, after: GrantCursor) -> String {
     let GrantQuery { active, ended, email, resource } = query;
-    let mut parameters =
-        form_urlencoded::Serializer::for_suffix("/api/grants?".to_owned(), "/api/grants?".len());
+    let address = format!("{prefix}/api/grants?");
+    let start = address.len();
+    let mut parameters = form_urlencoded::Serializer::for_suffix(address, start);
     let flags = [("active", *active), ("ended", *ended)].into_iter().filter(|(_, is_set)| *is_set);
     parameters.extend_pairs(flags.map(|(name, _)| (name, "true")));
     let texts = [("email", email), ("resource", resource)];

@@ -39,7 +39,7 @@ pub(super) fn changes(facts: &Facts<'_>, query: &PageQuery, changes: &Changes) -
                                         Boundary::End => { (chip(Tone::Quiet, "ends")) }
                                     } }
                                     td {
-                                        a href={ "/why?" (query_string(&[("email", grant.email.as_str()), ("resource", &grant.resource)])) } {
+                                        a href={ "why?" (query_string(&[("email", grant.email.as_str()), ("resource", &grant.resource)])) } {
                                             (grant.resource) span.sr { ": why " (grant.email) }
                                         }
                                     }

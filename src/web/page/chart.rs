@@ -72,7 +72,7 @@ fn nothing(query: &PageQuery, show: Show) -> Markup {
             @else if !search.is_empty() {
                 "Nobody and nothing of this name has something in view."
                 @if search.contains('@') {
-                    " " a href={ "/api/explain?" (query_string(&[("email", search)])) } { "Ask why" }
+                    " " a href={ "api/explain?" (query_string(&[("email", search)])) } { "Ask why" }
                     ": PagerDuty and strongDM are asked about this address."
                 }
             }
@@ -150,7 +150,7 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)], query: &PageQuery) -> Markup
                         @let next = bars.iter().find(|bar| bar.start > span.now);
                         li.lane {
                             div.who {
-                                a href="/#findings" { (rule) }
+                                a href="./#findings" { (rule) }
                                 span.standing {
                                     @if now { (chip(Tone::Bad, "nobody")) " on call now" }
                                     @else if let Some(bar) = next { (chip(Tone::Warn, "nobody")) " " (distance(span.now, bar.start)) }
@@ -158,7 +158,7 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)], query: &PageQuery) -> Markup
                                 }
                             }
                             ul.sr { @for bar in bars { li { (in_words(span.now, bar)) } } }
-                            (track(span, bars, "/#findings"))
+                            (track(span, bars, "./#findings"))
                         }
                     }
                 }
@@ -205,7 +205,7 @@ enum Called {
 }
 
 fn row(span: &Span, resource: &str, email: &str, called: Called, lane: &Lane) -> Markup {
-    let why = format!("/why?{}", query_string(&[("email", email), ("resource", resource)]));
+    let why = format!("why?{}", query_string(&[("email", email), ("resource", resource)]));
     html! {
         li.lane {
             div.who {

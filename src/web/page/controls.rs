@@ -10,7 +10,7 @@ use super::{
 /// The form above the timeline. A new choice begins with the first page.
 pub(super) fn controls(query: &PageQuery, show: Show) -> Markup {
     html! {
-        form.controls method="get" action="/" role="search" {
+        form.controls method="get" action="./" role="search" {
             fieldset {
                 legend { "Stretch of time" }
                 @for (value, words) in PageQuery::RANGES {

@@ -106,7 +106,7 @@ fn report(now: DateTime<Utc>, pass: &PassReport, query: &PageQuery) -> Markup {
             @if is_cut && !is_open {
                 p { a href=(query.link("pass", &pass.pass_id, &format!("pass-{}", pass.pass_id))) { "More of this report" } }
             }
-            @if is_cut && is_open { p.quiet { "What was done stands in " a href="/api/audit" { "the audit" } " as a whole." } }
+            @if is_cut && is_open { p.quiet { "What was done stands in " a href="api/audit" { "the audit" } " as a whole." } }
         }
     }
 }
@@ -195,7 +195,7 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
             td { @match &newest.pass_id {
                 Some(id) => {
                     @match facts.passes.iter().find(|pass| pass.pass_id == *id) {
-                        Some(pass) => { a href={ "/?pass=" (id) "#pass-" (id) } { (sums(pass)) } }
+                        Some(pass) => { a href={ "./?pass=" (id) "#pass-" (id) } { (sums(pass)) } }
                         None => { "an earlier pass" }
                     }
                 }

@@ -10,8 +10,14 @@ use axum::{
 use maud::html;
 
 use super::{
-    access::Shown, changes, chart, facts::Facts, findings, history, layout, query::PageQuery, summary, sync,
-    tables, timeline::Span,
+    access::Shown,
+    changes, chart,
+    facts::Facts,
+    findings, history,
+    layout::{self, Place},
+    query::PageQuery,
+    summary, sync, tables,
+    timeline::Span,
 };
 use crate::web::{
     answers::{AdminErrors, QueryErrors},
@@ -48,7 +54,7 @@ pub(crate) async fn index(
         (tables::upstreams(&facts))
         (sync::offer(&facts))
     };
-    Ok(layout::page(StatusCode::OK, "On-call access", &main))
+    Ok(layout::page(StatusCode::OK, "On-call access", Place::Top, &main))
 }
 
 /// The page's style sheet

@@ -25,8 +25,28 @@ fn version(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..6])
 }
 
+/// Where a page stands. All links are relative, so that they hold behind a proxy that puts a path before ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Beside the status page.
+    Top,
+    /// One step below.
+    Below,
+}
+
+impl Place {
+    /// The way from there to the status page.
+    fn top(self) -> &'static str {
+        match self {
+            Self::Top => "./",
+            Self::Below => "../",
+        }
+    }
+}
+
 /// A whole page.
-pub(super) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
+pub(super) fn page(status: StatusCode, title: &str, place: Place, main: &Markup) -> Response {
+    let top = place.top();
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,21 +56,21 @@ pub(super) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
                 meta name="color-scheme" content="light dark";
                 title { (title) " · oncall-grants" }
                 link rel="icon" href="data:,";
-                link rel="stylesheet" href={ "/assets/page.css?v=" (*STYLE_VERSION) };
-                script src={ "/assets/page.js?v=" (*SCRIPT_VERSION) } defer {}
+                link rel="stylesheet" href={ (top) "assets/page.css?v=" (*STYLE_VERSION) };
+                script src={ (top) "assets/page.js?v=" (*SCRIPT_VERSION) } defer {}
             }
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
-                    a.brand href="/" { span.mark aria-hidden="true" {} "oncall-grants" }
+                    a.brand href=(top) { span.mark aria-hidden="true" {} "oncall-grants" }
                     nav aria-label="Sections" {
-                        a href="/#access" { "Access" }
-                        a href="/#next" { "Next" }
-                        a href="/#findings" { "To be mended" }
-                        a href="/#rules" { "Rules" }
-                        a href="/#passes" { "Passes" }
-                        a href="/#events" { "Events" }
-                        a href="/#sync" { "Sync" }
+                        a href={ (top) "#access" } { "Access" }
+                        a href={ (top) "#next" } { "Next" }
+                        a href={ (top) "#findings" } { "To be mended" }
+                        a href={ (top) "#rules" } { "Rules" }
+                        a href={ (top) "#passes" } { "Passes" }
+                        a href={ (top) "#events" } { "Events" }
+                        a href={ (top) "#sync" } { "Sync" }
                     }
                     // Filled by the script: without it, all times are in UTC.
                     div #zones {}
@@ -59,8 +79,8 @@ pub(super) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
                 footer {
                     p {
                         "oncall-grants " (env!("CARGO_PKG_VERSION")) " · times in UTC · "
-                        a href="/api/grants" { "grants" } " · " a href="/api/audit" { "audit" } " · "
-                        a href="/openapi.json" { "API" } " · " a href="/metrics" { "metrics" }
+                        a href={ (top) "api/grants" } { "grants" } " · " a href={ (top) "api/audit" } { "audit" } " · "
+                        a href={ (top) "openapi.json" } { "API" } " · " a href={ (top) "metrics" } { "metrics" }
                     }
                 }
             }

@@ -74,7 +74,7 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches(".controls input[type=radio]")) event.target.form.requestSubmit();
   });
-  if (location.pathname === "/") {
+  if (location.pathname.endsWith("/")) {
     const tryRefresh = () => refresh().catch(() => document.getElementById("as-of")?.classList.add("stale"));
     setInterval(tryRefresh, REFRESH_MS);
     document.addEventListener("visibilitychange", tryRefresh);

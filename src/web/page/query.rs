@@ -206,7 +206,7 @@ impl PageQuery {
         pairs.push(("q", self.search()));
         pairs.retain(|(known, value)| *known != name && !value.is_empty());
         pairs.push((name, value));
-        format!("/?{}#{section}", query_string(&pairs))
+        format!("./?{}#{section}", query_string(&pairs))
     }
 }
 

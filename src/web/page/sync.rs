@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::{
     facts::Facts,
-    layout::{self, count},
+    layout::{self, Place, count},
 };
 use crate::{
     reconcile::{PassRequest, report::PassReport},
@@ -39,7 +39,7 @@ pub(super) fn offer(facts: &Facts<'_>) -> Markup {
                 "The service syncs by itself. To look at once: preview what a sync would do, then confirm."
                 @if !facts.snapshot.held.is_empty() { " Held revocations are confirmed there as well." }
             }
-            form method="post" action="/ui/preview" { button.primary type="submit" { "Preview a sync" } }
+            form method="post" action="ui/preview" { button.primary type="submit" { "Preview a sync" } }
         }
     }
 }
@@ -76,12 +76,12 @@ pub(crate) async fn preview(State(state): State<Arc<AppState>>) -> Result<Respon
         }
         (confirmation(&report))
     };
-    Ok(layout::page(StatusCode::OK, "Preview", &main))
+    Ok(layout::page(StatusCode::OK, "Preview", Place::Below, &main))
 }
 
 fn confirmation(report: &PassReport) -> Markup {
     html! {
-        form.confirm method="post" action="/ui/sync" {
+        form.confirm method="post" action="sync" {
             h2 { "Confirm" }
             p.quiet { "The sync looks again, so it does what is right then, even if that differs from this preview." }
             @if !report.held.is_empty() {
@@ -90,7 +90,7 @@ fn confirmation(report: &PassReport) -> Markup {
                     span { "Also revoke the " (count(report.held.len(), "held grant")) ", more than one pass may revoke by itself" }
                 }
             }
-            div.buttons { button.primary type="submit" { "Sync now" } a.button href="/" { "Back without syncing" } }
+            div.buttons { button.primary type="submit" { "Sync now" } a.button href="../" { "Back without syncing" } }
         }
     }
 }
@@ -119,7 +119,7 @@ pub(crate) async fn confirm(State(state): State<Arc<AppState>>, body: Body) -> R
     let report =
         run(&state, PassRequest { guard: allow_mass_revocation.into(), ..PassRequest::default() }).await?;
     let id = &report.pass_id;
-    Ok(Redirect::to(&format!("/?pass={id}#pass-{id}")).into_response())
+    Ok(Redirect::to(&format!("../?pass={id}#pass-{id}")).into_response())
 }
 
 fn read_form(body: &[u8]) -> Result<bool, AppError> {

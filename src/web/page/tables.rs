@@ -83,7 +83,7 @@ fn grant_row(now: DateTime<Utc>, grant: &Grant, (tone, word): (Tone, &str)) -> M
 
 fn why(email: &str, resource: &str) -> Markup {
     html! {
-        a href={ "/why?" (query_string(&[("email", email), ("resource", resource)])) } {
+        a href={ "why?" (query_string(&[("email", email), ("resource", resource)])) } {
             "why" span.sr { " has " (email) " access to " (resource) }
         }
     }

@@ -15,7 +15,7 @@ use super::{
     chart::lane_state,
     facts::Facts,
     findings,
-    layout::{self, Tone, chip, count, distance, query_string, time},
+    layout::{self, Place, Tone, chip, count, distance, query_string, time},
     timeline::{Span, lanes},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub(crate) async fn why(
     let more = grants.first().map_or(0, |seen| seen.of.saturating_sub(grants.len()));
     let faults = findings::about(&facts, email, resource);
     let main = html! {
-        p { a href="/" { "← Everything" } }
+        p { a href="./" { "← Everything" } }
         h1 { (email) " on " (resource) }
         p.lead {
             @match lane {
@@ -85,9 +85,9 @@ pub(crate) async fn why(
         @if more > 0 { p.after { "And " (count(more, "later grant")) "." } }
         (deferred_and_missing(&facts, is_this))
         (what_was_done(facts.now, &audit, is_this))
-        p { a href={ "/api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "Ask PagerDuty and strongDM now" } ": what is wanted, what is missing, and what would mend it, for machines." }
+        p { a href={ "api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "Ask PagerDuty and strongDM now" } ": what is wanted, what is missing, and what would mend it, for machines." }
     };
-    Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), &main))
+    Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), Place::Top, &main))
 }
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {

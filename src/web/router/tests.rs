@@ -9,7 +9,7 @@ use super::*;
 /// What `/openapi.json` answers.
 fn document() -> Value {
     let routes = actions().merge(listings()).merge(explanations()).merge(triggers()).merge(open());
-    let (_, Document(json)) = described(routes);
+    let (_, Document(json)) = described(routes, "");
     serde_json::from_slice(&json).unwrap()
 }
 

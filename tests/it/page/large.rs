@@ -94,13 +94,14 @@ fn next_page(page: &str) -> Option<String> {
     let (_, list) = page.split_once(r#"aria-label="Pages of access""#)?;
     let (list, _) = list.split_once("</nav>")?;
     let (_, link) = list.split_once(r#"rel="next" href=""#)?;
-    Some(plain(link.split_once('"')?.0))
+    // Relative to the status page.
+    Some(plain(link.split_once('"')?.0).trim_start_matches('.').to_owned())
 }
 
 /// Whose access to what has a lane on this page, as the link that says why.
 fn lanes(page: &str) -> Vec<String> {
     let lanes = page.split(r#"<li class="lane">"#).skip(1);
-    let link = |lane: &str| Some(plain(lane.split_once(r#"href="/why?"#)?.1.split_once('"')?.0));
+    let link = |lane: &str| Some(plain(lane.split_once(r#"href="why?"#)?.1.split_once('"')?.0));
     lanes.filter_map(link).collect()
 }
 
@@ -255,7 +256,7 @@ async fn hostile_names_do_no_harm() {
     }
     browser
         .client
-        .find(fantoccini::Locator::Css(".lane .who a[href^='/why']"))
+        .find(fantoccini::Locator::Css(".lane .who a[href^='why']"))
         .await
         .expect("a lane")
         .click()

@@ -7,29 +7,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum_server::{
-    accept::{Accept, DefaultAcceptor},
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{PrivateKeyDer, pem::PemObject},
-};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-use super::Identity;
-
-/// Where a name leads: TLS ends here, with a certificate of that name, and the rest goes to this address.
-#[derive(Clone)]
-struct Route {
-    tls: RustlsConfig,
-    server: String,
-}
+use super::{Identity, tls_server::TlsEnd};
 
 /// Answers CONNECT for the names that it knows.
 pub(crate) struct ConnectProxy {
@@ -48,7 +32,8 @@ pub(crate) struct Behind<'a> {
 
 impl ConnectProxy {
     pub(crate) async fn to(servers: &[Behind<'_>]) -> Self {
-        let routes: Arc<BTreeMap<String, Route>> =
+        let route = |server: &Behind<'_>| TlsEnd::before(&server.url, server.identity, server.protocol);
+        let routes: Arc<BTreeMap<String, TlsEnd>> =
             Arc::new(servers.iter().map(|server| (server.name.to_owned(), route(server))).collect());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -74,22 +59,9 @@ impl Drop for ConnectProxy {
     }
 }
 
-fn route(server: &Behind<'_>) -> Route {
-    let key = PrivateKeyDer::from_pem_slice(server.identity.key.as_bytes()).expect("a key");
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("usual versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![server.identity.certificate()], key)
-        .expect("they belong together");
-    config.alpn_protocols = vec![server.protocol.into()];
-    let address = server.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    Route { tls: RustlsConfig::from_config(Arc::new(config)), server: address }
-}
-
 async fn serve(
     mut client: TcpStream,
-    routes: Arc<BTreeMap<String, Route>>,
+    routes: Arc<BTreeMap<String, TlsEnd>>,
     seen: Arc<Mutex<Vec<String>>>,
 ) -> Option<()> {
     let mut head = Vec::new();
@@ -104,9 +76,5 @@ async fn serve(
         return None;
     };
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
-    let acceptor = RustlsAcceptor::new(route.tls.clone()).acceptor(DefaultAcceptor::new());
-    let (mut inside, ()) = acceptor.accept(client, ()).await.ok()?;
-    let mut server = TcpStream::connect(&route.server).await.ok()?;
-    copy_bidirectional(&mut inside, &mut server).await.ok()?;
-    None
+    route.pass(client).await
 }

@@ -9,12 +9,14 @@ mod http;
 mod log;
 mod pgbouncer;
 mod postgres;
+mod programs;
 mod proxy;
 mod python;
 mod replicas;
 mod scene;
 mod service;
 mod subscription;
+mod tls_server;
 mod wait;
 
 pub(crate) use self::{
@@ -26,10 +28,12 @@ pub(crate) use self::{
     http::{Answer, FORGED, NO_HEADERS, SIGNATURE, answer, client_builder, report},
     pgbouncer::PgBouncer,
     postgres::{Database, free_port},
+    programs::Program,
     proxy::Proxy,
     python::python,
     replicas::Replicas,
     scene::{ANA, BO, CEM, DENIZ, Person, Scene, grant_ids, merged, nobody_on_call},
     service::Service,
+    tls_server::TlsServer,
     wait::{PATIENCE, some_attempt_within, wait_for, wait_until},
 };
