@@ -25,13 +25,13 @@ def told(grant):
 def accounts(sdk):
     """Answers the ID of Ana's account."""
     emails = sorted(user.email for user in sdk.accounts.list("type:user"))
-    same("users", emails, ["ana@example.com", "bo.chen@example.com", "cem@example.com"])
+    same("users", emails, ["ana@example.com", "bo.chen@example.com", "cem@example.com", "ela@example.com"])
     ana, = sdk.accounts.list("email:?", "ANA@Example.com")
     assert isinstance(ana, strongdm.User) and ana.email == "ana@example.com" and not ana.suspended
     cem, = sdk.accounts.list("email:?", "cem@example.com")
     assert cem.suspended, "a suspension must be visible to the SDK"
     same("users that are not suspended", sorted(u.email for u in sdk.accounts.list("type:user suspended:false")),
-         ["ana@example.com", "bo.chen@example.com"])
+         ["ana@example.com", "bo.chen@example.com", "ela@example.com"])
     kinds = {type(account) for account in sdk.accounts.list("")}
     assert kinds == {strongdm.User, strongdm.Service, strongdm.Token}, kinds
     assert list(sdk.accounts.list("email:?", "nobody@example.com")) == []
