@@ -1,9 +1,11 @@
-//! `[[rules]]`: which on-calls give access to which resources.
+//! `[[rules]]`: who gets access to which resources.
+
+mod incidents;
 
 use std::collections::BTreeMap;
 
 use super::{Place, reader::Section, values::no_control};
-use crate::model::{OnCallSelector, ResourceSelector, Rule};
+use crate::model::{PeopleSelector, ResourceSelector, Rule};
 
 pub(super) fn read(root: &Section<'_>) -> Vec<Rule> {
     let Some(value) = root.get("rules") else {
@@ -16,13 +18,21 @@ pub(super) fn read(root: &Section<'_>) -> Vec<Rule> {
 }
 
 fn rule(section: &Section<'_>, names: &mut BTreeMap<String, Place>) -> Rule {
+    let people = people(section);
+    let is_about_incidents = matches!(people, PeopleSelector::Incidents(_));
+    // A shift may begin as far ahead as the longest horizon; more would be another shift's business.
+    let start_early = section.time_delta("start_early", "0s", "0s"..="90d");
+    if let Some(value) = section.get("start_early").filter(|_| is_about_incidents && !start_early.is_zero()) {
+        value.mistake("belongs to shifts, since nobody knows beforehand when an incident begins; remove it");
+    }
+    // Whoever is done with an incident still writes down what was done.
+    let end_late = if is_about_incidents { "15m" } else { "0s" };
     Rule {
         name: name(section, names),
-        on_calls: on_calls(section),
+        people,
         resources: resources(section),
-        // A shift may begin as far ahead as the longest horizon; more would be another shift's business.
-        start_early: section.time_delta("start_early", "0s", "0s"..="90d"),
-        end_late: section.time_delta("end_late", "0s", "0s"..="90d"),
+        start_early,
+        end_late: section.time_delta("end_late", end_late, "0s"..="90d"),
     }
 }
 
@@ -45,36 +55,49 @@ fn name(section: &Section<'_>, names: &mut BTreeMap<String, Place>) -> String {
     name.to_owned()
 }
 
-fn on_calls(section: &Section<'_>) -> OnCallSelector {
+/// What a rule may name to say who gets access; exactly one of them.
+const KINDS: [&str; 3] = ["schedules", "escalation_policies", "incidents"];
+
+fn people(section: &Section<'_>) -> PeopleSelector {
     let schedules = section.texts("schedules", "a PagerDuty schedule ID", identifier);
     let policies = section.texts("escalation_policies", "a PagerDuty escalation policy ID", identifier);
     let levels = levels(section);
     let include_always_on_call = section.get("include_always_on_call").and_then(|value| value.flag());
+    let incidents = section.get("incidents").map(|value| incidents::read(&value));
 
-    match (section.get("schedules"), section.get("escalation_policies")) {
-        (Some(_), Some(value)) => {
-            value.mistake(
-                "schedules and escalation_policies are both given; \
-                 keep one and write a second rule for the other",
-            );
-        }
-        (None, None) => {
-            section.missing("schedules", "is missing; a rule names schedules or escalation_policies");
-        }
-        (Some(_), None) => {
-            for key in ["escalation_levels", "include_always_on_call"] {
-                if let Some(value) = section.get(key) {
-                    value.mistake("belongs to escalation_policies, not to schedules; remove it");
-                }
+    let given: Vec<&str> = KINDS.into_iter().filter(|key| section.get(key).is_some()).collect();
+    if given.is_empty() {
+        section.missing(
+            "schedules",
+            "is missing; a rule names schedules, escalation_policies or, in a table [rules.incidents], incidents",
+        );
+    }
+    if let [_, .., last] = given[..]
+        && let Some(value) = section.get(last)
+    {
+        let number = if given.len() == 2 { "both" } else { "all" };
+        value.mistake(format!(
+            "{} are {number} given; keep one and write a second rule for the other",
+            given.join(" and ")
+        ));
+    }
+    if let [kind] = given[..]
+        && kind != "escalation_policies"
+    {
+        for key in ["escalation_levels", "include_always_on_call"] {
+            if let Some(value) = section.get(key) {
+                value.mistake(format!("belongs to escalation_policies, not to {kind}; remove it"));
             }
         }
-        (None, Some(_)) => {}
     }
 
-    if section.get("schedules").is_some() {
-        return OnCallSelector::Schedules(schedules.into_iter().map(Into::into).collect());
+    if let Some(incidents) = incidents {
+        return PeopleSelector::Incidents(incidents);
     }
-    OnCallSelector::Policies {
+    if section.get("schedules").is_some() {
+        return PeopleSelector::Schedules(schedules.into_iter().map(Into::into).collect());
+    }
+    PeopleSelector::Policies {
         ids: policies.into_iter().map(Into::into).collect(),
         levels,
         include_always_on_call: include_always_on_call.unwrap_or(false),

@@ -1,7 +1,7 @@
 //! Every key that the file may hold, by table. What is not here is refused.
 
 /// The keys of each table, in the order of the example file; the first table is the file itself.
-pub(super) const TABLES: [(&str, &[&str]); 8] = [
+pub(super) const TABLES: [(&str, &[&str]); 10] = [
     ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts"]),
     (
         "server",
@@ -46,12 +46,18 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "escalation_policies",
             "escalation_levels",
             "include_always_on_call",
+            "incidents",
             "resources",
             "resource_filters",
             "start_early",
             "end_late",
         ],
     ),
+    (
+        "rules.incidents",
+        &["services", "urgencies", "priorities", "people", "eligible", "max_duration", "max_people"],
+    ),
+    ("rules.incidents.eligible", &["teams", "schedules", "escalation_policies"]),
     ("accounts", &["aliases", "domain_aliases"]),
 ];
 

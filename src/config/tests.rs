@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    model::{OnCallSelector, ResourceSelector},
+    model::{Group, IncidentSelector, IncidentUrgency, PeopleSelector, ResourceSelector, Role},
     tls::ClientAuth,
 };
 
@@ -145,14 +145,14 @@ fn the_sound_file_is_read_with_its_defaults() {
     let expected = [
         Rule {
             name: "prod database".into(),
-            on_calls: OnCallSelector::Schedules(vec!["PI7DH85".into()]),
+            people: PeopleSelector::Schedules(vec!["PI7DH85".into()]),
             resources: vec![ResourceSelector::Name("prod-postgres".into())],
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         },
         Rule {
             name: "incident command".into(),
-            on_calls: OnCallSelector::Policies {
+            people: PeopleSelector::Policies {
                 ids: vec!["PT20YPA".into()],
                 levels: vec![1],
                 include_always_on_call: false,
@@ -238,6 +238,43 @@ fn what_is_not_given_takes_its_default() {
 const EXAMPLE: &str = include_str!("../../oncall-grants.example.toml");
 
 #[test]
+fn a_rule_about_incidents_is_read_with_its_defaults() {
+    let read = |lines: &str| {
+        let rule = format!("[[rules]]\nname = \"i\"\nresources = [\"db\"]\n{lines}\n\n[accounts]");
+        World::default().parse(&with("[accounts]", &rule)).unwrap().rules.remove(2)
+    };
+    let defaults = IncidentSelector {
+        services: vec!["PS".into()],
+        urgencies: BTreeSet::from([IncidentUrgency::High]),
+        priorities: Vec::new(),
+        roles: BTreeSet::from([Role::Assignee]),
+        eligible: Vec::new(),
+        max_duration: TimeDelta::hours(4),
+        max_people: 10,
+    };
+    let rule = read("start_early = \"0s\"\n[rules.incidents]\nservices = [\"PS\"]");
+    assert_eq!(
+        (rule.people, rule.end_late),
+        (PeopleSelector::Incidents(defaults.clone()), TimeDelta::minutes(15))
+    );
+    let everything = "end_late = \"0s\"\n[rules.incidents]\nservices = [\"PS\"]\nurgencies = [\"low\", \"high\"]\n\
+                      priorities = [\"P1\"]\npeople = [\"assignees\", \"acknowledgers\", \"responders\"]\n\
+                      max_duration = \"1h\"\nmax_people = 1\n\
+                      eligible = { teams = [\"PT\"], schedules = [\"PS\"], escalation_policies = [\"PP\"] }";
+    let expected = IncidentSelector {
+        urgencies: BTreeSet::from([IncidentUrgency::High, IncidentUrgency::Low]),
+        priorities: vec!["P1".into()],
+        roles: BTreeSet::from([Role::Assignee, Role::Acknowledger, Role::Responder]),
+        eligible: vec![Group::Team("PT".into()), Group::Schedule("PS".into()), Group::Policy("PP".into())],
+        max_duration: TimeDelta::hours(1),
+        max_people: 1,
+        ..defaults
+    };
+    let rule = read(everything);
+    assert_eq!((rule.people, rule.end_late), (PeopleSelector::Incidents(expected), TimeDelta::zero()));
+}
+
+#[test]
 fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
     insta::assert_snapshot!(World::default().mistakes(EXAMPLE), @r#"
     etc/grants.toml:23: server.admin_token: is still the placeholder of the example; put your own in its place
@@ -250,14 +287,14 @@ fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
         .variable("PAGERDUTY_TOKEN", "pagerduty")
         .variable("SDM_API_ACCESS_KEY", "access")
         .variable("SDM_API_SECRET_KEY", "c2VjcmV0");
-    assert_eq!(world.parse(EXAMPLE).unwrap().rules.len(), 2);
+    assert_eq!(world.parse(EXAMPLE).unwrap().rules.len(), 3);
 
     let mut shown = BTreeSet::new();
     let mut table = "";
     for line in EXAMPLE.lines() {
         if line.starts_with('[') {
             table = line.trim_matches(['[', ']']);
-            shown.insert(("", table));
+            shown.insert(table.rsplit_once('.').unwrap_or(("", table)));
         } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
             shown.insert((table, key));
         }
@@ -311,6 +348,10 @@ fn every_known_key_is_read_and_refuses_a_date() {
             let (text, path) = match table {
                 "" => (format!("{key} = 2020-01-01"), (*key).to_owned()),
                 "rules" => (format!("[[rules]]\n{key} = 2020-01-01"), format!("rules[0].{key}")),
+                "rules.incidents" | "rules.incidents.eligible" => (
+                    format!("[[rules]]\n[{table}]\n{key} = 2020-01-01"),
+                    format!("{}.{key}", table.replacen("rules", "rules[0]", 1)),
+                ),
                 _ => (format!("[{table}]\n{key} = 2020-01-01"), format!("{table}.{key}")),
             };
             let error = World::default().parse(&text).unwrap_err();

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{PolicyId, ScheduleId, Source, UserId};
+use super::{IncidentRef, PolicyId, Role, ScheduleId, Source, UserId};
 
-/// One on-call that, by one rule, wants a grant: its attribution.
+/// One on-call, or one part in an incident, that by one rule wants a grant: its attribution.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cause {
     /// The rule's name.
@@ -13,7 +13,7 @@ pub struct Cause {
     /// What PagerDuty was asked about.
     #[serde(flatten)]
     pub source: Source,
-    /// Who is on call.
+    /// Who is on call, or works on the incident.
     pub user: UserId,
     /// The person's address in PagerDuty; none in grants of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,23 +24,50 @@ pub struct Cause {
     pub policy: Option<PolicyId>,
     /// The level within it.
     pub level: Option<u32>,
-    /// Start of the shift, before `start_early`.
+    /// Start of the shift, before `start_early`; or of the part in the incident.
     pub shift_start: Option<DateTime<Utc>>,
     /// End of the shift, before `end_late`.
     pub shift_end: Option<DateTime<Utc>>,
+    /// The incident, and the person's part in it since `shift_start`, where that is the cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentCause>,
+}
+
+/// An incident as a cause of access.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IncidentCause {
+    /// Which incident.
+    #[serde(flatten)]
+    pub about: IncidentRef,
+    /// The person's part in it.
+    pub role: Role,
 }
 
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rule, source, user, address: _, through, policy: _, level, shift_start: _, shift_end: _ } =
-            self;
+        let Self {
+            rule,
+            source,
+            user,
+            address: _,
+            through,
+            policy: _,
+            level,
+            shift_start: _,
+            shift_end: _,
+            incident,
+        } = self;
+        if let Some(IncidentCause { about, role }) = incident {
+            write!(f, "rule {rule:?}: user {user} is {} of {about}", role.as_str())?;
+            return about.html_url.as_ref().map_or(Ok(()), |url| write!(f, ", {url}"));
+        }
         write!(f, "rule {rule:?}: user {user} is on call for {source}")?;
         if let (Source::Policy(_), Some(level)) = (source, level) {
             write!(f, " at level {level}")?;
         }
         match (source, through) {
             (Source::Policy(_), Some(schedule)) => write!(f, " through schedule {schedule}"),
-            (Source::Policy(_) | Source::Schedule(_), _) => Ok(()),
+            (Source::Policy(_) | Source::Schedule(_) | Source::Service(_), _) => Ok(()),
         }
     }
 }

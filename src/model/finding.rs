@@ -76,6 +76,8 @@ words!(
         NoPublicUrl = "no_public_url",
         /// No webhook secret is configured.
         NoWebhookSecret = "no_webhook_secret",
+        /// Somebody works on an incident, and is in no group of the rule's `eligible`.
+        NotEligible = "not_eligible",
         /// A right cannot be tried without writing.
         NotTried = "not_tried",
         /// `server.public_url` is plain http.
@@ -108,6 +110,8 @@ words!(
         SubscriptionUnheard = "subscription_unheard",
         /// The subscription delivers, and no secret is configured.
         SubscriptionWithoutSecret = "subscription_without_secret",
+        /// More people work on an incident than the rule gives access to.
+        TooManyPeople = "too_many_people",
         /// Something could not be observed.
         Unobserved = "unobserved",
         /// An upstream cannot be reached.
@@ -132,6 +136,8 @@ impl From<SkipReason> for FindingKind {
             SkipReason::ResourceNotFound => Self::ResourceNotFound,
             SkipReason::AmbiguousResource => Self::AmbiguousResource,
             SkipReason::FilterRefused => Self::FilterRefused,
+            SkipReason::NotEligible => Self::NotEligible,
+            SkipReason::TooManyPeople => Self::TooManyPeople,
             SkipReason::Other => Self::Other,
         }
     }

@@ -52,6 +52,22 @@ id!(
     UserId
 );
 id!(
+    /// A PagerDuty service: what incidents are opened on.
+    ServiceId
+);
+id!(
+    /// A PagerDuty incident.
+    IncidentId
+);
+id!(
+    /// A PagerDuty team.
+    TeamId
+);
+id!(
+    /// A priority of PagerDuty's incidents.
+    PriorityId
+);
+id!(
     /// A strongDM account, `a-…`.
     AccountId
 );

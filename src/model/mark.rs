@@ -9,7 +9,7 @@ use super::{PolicyId, ScheduleId, Source};
 pub enum Mark {
     /// All rules.
     Everything,
-    /// The rules that name this schedule or escalation policy.
+    /// The rules that name this schedule, escalation policy or service.
     Source(Source),
 }
 
@@ -19,6 +19,7 @@ impl fmt::Display for Mark {
             Self::Everything => f.write_str("*"),
             Self::Source(Source::Schedule(id)) => write!(f, "schedule:{id}"),
             Self::Source(Source::Policy(id)) => write!(f, "policy:{id}"),
+            Self::Source(Source::Service(id)) => write!(f, "service:{id}"),
         }
     }
 }
@@ -31,6 +32,7 @@ impl FromStr for Mark {
         Ok(match text.split_once(':') {
             Some(("schedule", id)) => Self::Source(Source::Schedule(id.into())),
             Some(("policy", id)) => Self::Source(Source::Policy(id.into())),
+            Some(("service", id)) => Self::Source(Source::Service(id.into())),
             _ => Self::Everything,
         })
     }

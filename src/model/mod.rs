@@ -12,6 +12,7 @@ mod email;
 mod finding;
 mod grant;
 mod id;
+mod incident;
 pub(crate) mod instant;
 mod mark;
 mod net;
@@ -26,7 +27,7 @@ pub(crate) mod word;
 
 pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
-    cause::Cause,
+    cause::{Cause, IncidentCause},
     certainty::Certainty,
     counts::PassCounts,
     due::{BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, SecondLook},
@@ -36,13 +37,20 @@ pub use self::{
         Account, Altered, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal,
         Resource, SecondGrant,
     },
-    id::{AccountId, GrantId, PolicyId, ResourceId, ScheduleId, UserId},
+    id::{
+        AccountId, GrantId, IncidentId, PolicyId, PriorityId, ResourceId, ScheduleId, ServiceId, TeamId,
+        UserId,
+    },
+    incident::{
+        Group, Incident, IncidentRef, IncidentSelector, IncidentState, IncidentUrgency, Part, RememberedPart,
+        Role,
+    },
     mark::{Links, Mark},
     net::{connection_in_words, is_loopback},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
-    retry::{Retries, Retry},
-    rule::{OnCallSelector, ResourceSelector, Rule},
+    retry::{FollowUps, Retries, Retry},
+    rule::{PeopleSelector, ResourceSelector, Rule},
     skipped::{SkipReason, Skipped, Subject},
     unknown::{Asked, StrongDmList, Unknown},
     window::{Window, Windows, later},

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{PolicyId, ScheduleId, UserId};
+use super::{PolicyId, ScheduleId, ServiceId, UserId};
 
-/// What PagerDuty is asked about: the schedules or the escalation policies that rules name.
+/// What PagerDuty is asked about: the schedules, escalation policies or services that rules name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -17,6 +17,8 @@ pub enum Source {
     /// Everyone on call through this escalation policy.
     #[serde(rename = "escalation_policy")]
     Policy(PolicyId),
+    /// Everyone who works on an open incident of this service.
+    Service(ServiceId),
 }
 
 impl fmt::Display for Source {
@@ -24,6 +26,7 @@ impl fmt::Display for Source {
         match self {
             Self::Schedule(id) => write!(f, "schedule {id}"),
             Self::Policy(id) => write!(f, "escalation policy {id}"),
+            Self::Service(id) => write!(f, "service {id}"),
         }
     }
 }

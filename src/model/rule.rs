@@ -1,30 +1,30 @@
-//! The operator's rules: which on-calls give access to which resources.
+//! The operator's rules: who gets access to which resources.
 
 use std::fmt;
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::{OnCall, PolicyId, ScheduleId, Source};
+use super::{IncidentSelector, OnCall, PolicyId, ScheduleId, Source};
 
-/// The configuration's word on which on-calls give access to which resources.
+/// The configuration's word on who gets access to which resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Unique name; it is the attribution of every grant.
     pub name: String,
-    /// Whose on-calls count.
-    pub on_calls: OnCallSelector,
+    /// Who gets access.
+    pub people: PeopleSelector,
     /// Which resources they get.
     pub resources: Vec<ResourceSelector>,
-    /// Access starts this much before the shift.
+    /// Access starts this much before the shift; never before somebody's part in an incident.
     pub start_early: TimeDelta,
-    /// Access ends this much after the shift.
+    /// Access ends this much after the shift, or after the part in the incident.
     pub end_late: TimeDelta,
 }
 
-/// The on-calls that a rule is about.
+/// The people that a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OnCallSelector {
+pub enum PeopleSelector {
     /// Everyone on call through one of these schedules, in whatever policy and level.
     Schedules(Vec<ScheduleId>),
     /// On-calls of these escalation policies.
@@ -36,22 +36,28 @@ pub enum OnCallSelector {
         /// Whether on-calls without start and end (direct user targets) count.
         include_always_on_call: bool,
     },
+    /// Whoever works on an open incident.
+    Incidents(IncidentSelector),
 }
 
 impl Rule {
     /// What PagerDuty must be asked about for this rule.
     pub fn sources(&self) -> Vec<Source> {
-        match &self.on_calls {
-            OnCallSelector::Schedules(ids) => ids.iter().cloned().map(Source::Schedule).collect(),
-            OnCallSelector::Policies { ids, .. } => ids.iter().cloned().map(Source::Policy).collect(),
+        match &self.people {
+            PeopleSelector::Schedules(ids) => ids.iter().cloned().map(Source::Schedule).collect(),
+            PeopleSelector::Policies { ids, .. } => ids.iter().cloned().map(Source::Policy).collect(),
+            PeopleSelector::Incidents(selector) => {
+                selector.services.iter().cloned().map(Source::Service).collect()
+            }
         }
     }
 
     /// Whether this on-call, listed under one of the rule's sources, gives access.
     pub fn selects(&self, on_call: &OnCall) -> bool {
-        match &self.on_calls {
-            OnCallSelector::Schedules(_) => true,
-            OnCallSelector::Policies { levels, include_always_on_call, ids: _ } => {
+        match &self.people {
+            PeopleSelector::Schedules(_) => true,
+            PeopleSelector::Incidents(_) => false,
+            PeopleSelector::Policies { levels, include_always_on_call, ids: _ } => {
                 let always = on_call.start.is_none() && on_call.end.is_none();
                 (*include_always_on_call || !always)
                     && (levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level)))

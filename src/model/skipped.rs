@@ -60,6 +60,10 @@ words!(
         AmbiguousResource = "ambiguous_resource",
         /// strongDM does not accept the filter or name.
         FilterRefused = "filter_refused",
+        /// Somebody else than the escalation policy chose the person, who is in none of the rule's eligible groups.
+        NotEligible = "not_eligible",
+        /// So many people have access because of the same incident that the rule gives no more.
+        TooManyPeople = "too_many_people",
     }
 );
 
@@ -95,6 +99,10 @@ impl SkipReason {
                 "give the resources different names in strongDM, or name them by resource_filters"
             }
             Self::FilterRefused => "correct the expression in the rule's resource_filters",
+            Self::NotEligible => {
+                "if the person should get access, add a team, schedule or policy of theirs to the rule's eligible"
+            }
+            Self::TooManyPeople => "raise the rule's max_people, or wait until somebody leaves the incident",
             Self::Other => "",
         }
     }
@@ -136,6 +144,10 @@ impl fmt::Display for SkipReason {
             Self::ResourceNotFound => "strongDM has no resource of this name",
             Self::AmbiguousResource => "strongDM has several resources of this name",
             Self::FilterRefused => "strongDM does not accept it",
+            Self::NotEligible => {
+                "somebody chose this person by hand, who is in no group of the rule's eligible"
+            }
+            Self::TooManyPeople => "as many people of the incident have access as the rule allows",
             Self::Other => "another version of this service skipped it",
         })
     }
@@ -170,11 +182,11 @@ mod tests {
 
     #[test]
     fn what_only_a_newer_version_has_words_for_is_read_all_the_same() {
-        let named = json!({"email": "ana@example.com", "name": "Ana", "reason": "not_eligible", "rules": []});
+        let named = json!({"email": "ana@example.com", "name": "Ana", "reason": "on_holiday", "rules": []});
         let named: Skipped = serde_json::from_value(named).unwrap();
         assert_eq!(named.subject, Subject::Email("ana@example.com".to_owned()));
         assert_eq!((named.reason, named.reason.as_str()), (SkipReason::Other, "other"));
-        let foreign = json!({"incident": "Q1", "reason": "too_many_people", "rules": ["db"]});
+        let foreign = json!({"incident": "Q1", "reason": "on_holiday", "rules": ["db"]});
         let foreign: Skipped = serde_json::from_value(foreign).unwrap();
         assert!(matches!(foreign.subject, Subject::Other(_)), "{foreign}");
         let written = serde_json::to_value(&foreign).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Email, Fault, Pair, PolicyId, ScheduleId, Source, UserId};
+use super::{Email, Fault, IncidentId, Pair, PolicyId, ScheduleId, ServiceId, Source, UserId};
 
 /// Something that could not be observed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -28,6 +28,10 @@ pub enum Asked {
     /// The on-calls of an escalation policy.
     #[serde(rename = "escalation_policy")]
     Policy(PolicyId),
+    /// The open incidents of a service, or who may be given access because of them.
+    Service(ServiceId),
+    /// What became of an incident.
+    Incident(IncidentId),
     /// A PagerDuty user's e-mail address.
     User(UserId),
     /// The strongDM account of an e-mail address.
@@ -55,12 +59,14 @@ pub enum StrongDmList {
 }
 
 impl Asked {
-    /// The schedule or policy whose on-calls were asked for, if they were.
+    /// The schedule, policy or service that was asked about, if one was.
     pub fn source(&self) -> Option<Source> {
         match self {
             Self::Schedule(id) => Some(Source::Schedule(id.clone())),
             Self::Policy(id) => Some(Source::Policy(id.clone())),
-            Self::User(_)
+            Self::Service(id) => Some(Source::Service(id.clone())),
+            Self::Incident(_)
+            | Self::User(_)
             | Self::Account(_)
             | Self::Resource(_)
             | Self::Write(_)
@@ -82,6 +88,7 @@ impl From<Source> for Asked {
         match source {
             Source::Schedule(id) => Self::Schedule(id),
             Source::Policy(id) => Self::Policy(id),
+            Source::Service(id) => Self::Service(id),
         }
     }
 }
@@ -98,6 +105,8 @@ impl fmt::Display for Asked {
         match self {
             Self::Schedule(id) => write!(f, "schedule {id}"),
             Self::Policy(id) => write!(f, "escalation policy {id}"),
+            Self::Service(id) => write!(f, "service {id}"),
+            Self::Incident(id) => write!(f, "incident {id}"),
             Self::User(user) => write!(f, "PagerDuty user {user}"),
             Self::Account(email) => write!(f, "strongDM account of {email}"),
             Self::Resource(text) | Self::Other(text) => f.write_str(text),
@@ -124,6 +133,8 @@ mod tests {
             (Asked::Schedule("P1".into()), "schedule", "P1"),
             (Asked::Policy("P2".into()), "escalation_policy", "P2"),
             (Asked::User("P3".into()), "user", "P3"),
+            (Asked::Service("P4".into()), "service", "P4"),
+            (Asked::Incident("Q5".into()), "incident", "Q5"),
             (Asked::Account("ana@example.com".parse().unwrap()), "account", "ana@example.com"),
             (Asked::Resource("resource \"db\"".to_owned()), "resource", "resource \"db\""),
             (Asked::Write(pair), "grant", "a-1 on rs-1"),
@@ -149,8 +160,7 @@ mod tests {
     fn what_only_a_newer_version_asks_is_read_all_the_same() {
         let named = read(&json!({"schedule": "P1", "schedule_name": "Day", "error": "502"}));
         assert_eq!(named.about, Asked::Schedule("P1".into()));
-        for written in
-            [json!({"incident": "Q1", "error": "502"}), json!({"strongdm": "logs", "error": "502"})]
+        for written in [json!({"tenant": "Q1", "error": "502"}), json!({"strongdm": "logs", "error": "502"})]
         {
             let unknown = read(&written);
             assert!(matches!(unknown.about, Asked::Other(_)), "{unknown}");

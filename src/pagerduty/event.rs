@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::model::{PolicyId, ScheduleId};
+use crate::model::{IncidentId, PolicyId, ScheduleId, ServiceId};
 
 /// The most characters of a text that is stored. Real IDs have 26, real types under 50.
 const MAX_TEXT: usize = 256;
@@ -34,14 +34,21 @@ pub(crate) enum Hint {
     Nothing,
     /// Perhaps everybody's.
     Everything,
-    /// Those of these schedules and escalation policies; at least one of the sets is not empty. The body does not say
-    /// which schedules a policy pages.
-    About {
-        /// The schedules.
-        schedules: BTreeSet<ScheduleId>,
-        /// The escalation policies.
-        policies: BTreeSet<PolicyId>,
-    },
+    /// Those of what it mentions, which is something.
+    About(Mentioned),
+}
+
+/// What an event mentions. The body does not say which schedules a policy pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mentioned {
+    /// The schedules.
+    pub(crate) schedules: BTreeSet<ScheduleId>,
+    /// The escalation policies.
+    pub(crate) policies: BTreeSet<PolicyId>,
+    /// The services of incidents.
+    pub(crate) services: BTreeSet<ServiceId>,
+    /// The incidents.
+    pub(crate) incidents: BTreeSet<IncidentId>,
 }
 
 impl Event {
@@ -51,7 +58,10 @@ impl Event {
         let event = &body["event"];
         let hint = match event["event_type"].as_str() {
             Some("pagey.ping") => Hint::Nothing,
-            _ => Hint::from_data(&event["data"]),
+            kind => {
+                let is_of_incident = kind.is_some_and(|kind| kind.starts_with("incident."));
+                Hint::from_data(&event["data"], is_of_incident)
+            }
         };
         let id = event["id"].as_str().filter(|id| usable(id)).map(str::to_owned);
         Self { id, event_type: event["event_type"].as_str().and_then(readable), hint }
@@ -113,33 +123,32 @@ fn surrogate(text: &str) -> Option<u32> {
 }
 
 impl Hint {
-    fn from_data(data: &Value) -> Self {
-        let mut found = Found::default();
+    fn from_data(data: &Value, is_of_incident: bool) -> Self {
+        let mut found = Found { mentioned: Mentioned::default(), is_of_incident };
         match found.search(data, 0) {
-            Ok(()) if !found.is_empty() => {
-                Self::About { schedules: found.schedules, policies: found.policies }
-            }
+            Ok(()) if found.len() > 0 => Self::About(found.mentioned),
             Ok(()) | Err(Incomplete) => Self::Everything,
         }
     }
 }
 
-#[derive(Default)]
 struct Found {
-    schedules: BTreeSet<ScheduleId>,
-    policies: BTreeSet<PolicyId>,
+    mentioned: Mentioned,
+    /// Whether services and incidents count. An event of a service itself may concern everybody.
+    is_of_incident: bool,
 }
 
 /// The body names something that cannot be identified, so what was found may not be all.
 struct Incomplete;
 
 impl Found {
-    fn is_empty(&self) -> bool {
-        self.schedules.is_empty() && self.policies.is_empty()
+    fn len(&self) -> usize {
+        let Mentioned { schedules, policies, services, incidents } = &self.mentioned;
+        schedules.len() + policies.len() + services.len() + incidents.len()
     }
 
     fn search(&mut self, value: &Value, depth: usize) -> Result<(), Incomplete> {
-        if depth > MAX_DEPTH || self.schedules.len() + self.policies.len() > MAX_OBJECTS {
+        if depth > MAX_DEPTH || self.len() > MAX_OBJECTS {
             return Err(Incomplete);
         }
         match value {
@@ -156,10 +165,16 @@ impl Found {
         let id = || object.get("id").and_then(Value::as_str).filter(|id| usable(id)).ok_or(Incomplete);
         match object.get("type").and_then(Value::as_str) {
             Some("schedule" | "schedule_reference" | "schedule_v3" | "schedule_v3_reference") => {
-                self.schedules.insert(id()?.into());
+                self.mentioned.schedules.insert(id()?.into());
             }
             Some("escalation_policy" | "escalation_policy_reference") => {
-                self.policies.insert(id()?.into());
+                self.mentioned.policies.insert(id()?.into());
+            }
+            Some("service" | "service_reference") if self.is_of_incident => {
+                self.mentioned.services.insert(id()?.into());
+            }
+            Some("incident" | "incident_reference") if self.is_of_incident => {
+                self.mentioned.incidents.insert(id()?.into());
             }
             _ => {}
         }
@@ -185,10 +200,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn about(schedules: &[&str], policies: &[&str]) -> Hint {
-        Hint::About {
+        Hint::About(Mentioned {
             schedules: schedules.iter().map(|id| ScheduleId::from(*id)).collect(),
             policies: policies.iter().map(|id| PolicyId::from(*id)).collect(),
-        }
+            ..Mentioned::default()
+        })
+    }
+
+    /// The same, of an event about an incident of a service.
+    fn about_incident(policies: &[&str], service: &[&str], incident: &[&str]) -> Hint {
+        Hint::About(Mentioned {
+            schedules: BTreeSet::new(),
+            policies: policies.iter().map(|id| PolicyId::from(*id)).collect(),
+            services: service.iter().map(|id| ServiceId::from(*id)).collect(),
+            incidents: incident.iter().map(|id| IncidentId::from(*id)).collect(),
+        })
     }
 
     fn read(body: &Value) -> Event {
@@ -208,19 +234,25 @@ mod tests {
         let samples = samples("webhooks");
         assert_eq!(samples.len(), 21);
         for (name, event) in samples {
+            let payments = |policies: &[&str]| about_incident(policies, &["PSPAY01"], &["Q1X7PAYLOAD001"]);
             let expected = match name.as_str() {
                 "pagey.ping" | "pagey.ping-with-agent" => Hint::Nothing,
-                "incident.delegated" => about(&[], &["PEMAJ03"]),
-                "incident.responder.added" | "incident.responder.replied" | "incident.service_updated" => {
-                    about(&[], &["PEDAT02"])
+                "incident.resolved-merged" => {
+                    about_incident(&["PEPAY01"], &["PSPAY01"], &["Q1X7PAYLOAD001", "Q1X7PAYLOAD002"])
                 }
-                "incident.annotated"
-                | "incident.role.assigned"
-                | "incident.workflow.completed"
-                | "service.custom_field_values.updated"
-                | "service.deleted"
-                | "service.updated" => Hint::Everything,
-                _ => about(&[], &["PEPAY01"]),
+                "incident.delegated" => payments(&["PEMAJ03"]),
+                "incident.responder.added" | "incident.responder.replied" => {
+                    about_incident(&["PEDAT02"], &[], &["Q1X7PAYLOAD001"])
+                }
+                "incident.service_updated" => about_incident(&["PEDAT02"], &["PSDAT02"], &["Q1X7PAYLOAD001"]),
+                "incident.annotated" | "incident.role.assigned" => {
+                    about_incident(&[], &[], &["Q1X7PAYLOAD001"])
+                }
+                "incident.workflow.completed" => payments(&[]),
+                "service.custom_field_values.updated" | "service.deleted" | "service.updated" => {
+                    Hint::Everything
+                }
+                _ => payments(&["PEPAY01"]),
             };
             assert_eq!(event.hint, expected, "{name}");
             assert!(event.id.is_some_and(|id| id.len() == 26), "{name}");
@@ -236,7 +268,7 @@ mod tests {
         for (name, event) in samples {
             let expected = match name.as_str() {
                 "escalation_policy.updated" => about(&[], &["PEPAY01"]),
-                "incident.some_future_type" => Hint::Everything,
+                "incident.some_future_type" => about_incident(&[], &[], &["Q1X7PAYLOAD001"]),
                 "oncall.handoff" => about(&["PSCH001"], &["PEPAY01"]),
                 "schedule.override.created-v3" => about(&["PSCH003"], &[]),
                 "schedule.updated" => about(&["PSCH001"], &["PEPAY01", "PEMAJ03"]),
@@ -249,7 +281,11 @@ mod tests {
     #[test]
     fn the_form_of_the_json_does_not_matter() {
         for (name, event) in samples("webhooks-variants") {
-            let expected = if name == "empty" { Hint::Everything } else { about(&[], &["PEPAY01"]) };
+            let expected = if name == "empty" {
+                Hint::Everything
+            } else {
+                about_incident(&["PEPAY01"], &["PSPAY01"], &["Q1X7PAYLOAD001"])
+            };
             assert_eq!(event.hint, expected, "{name}");
             assert_eq!(event.id.is_none(), name == "empty", "{name}");
         }

@@ -19,6 +19,7 @@ pub(crate) use self::{
         auth::Auth,
         directory::{PolicyInfo, PolicyLevel},
         http::{Connection, http_client},
+        incidents::{OpenIncidents, UnreadableIncident},
         oauth::{App, Tokens},
         observer::CallObserver,
         on_calls::IDS_AT_ONCE,
@@ -26,6 +27,6 @@ pub(crate) use self::{
         subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
     },
     error::Error,
-    event::{Event, Hint},
+    event::{Event, Hint, Mentioned},
     scope::Scope,
 };

@@ -17,10 +17,12 @@ pub(crate) enum Scope {
     ReadSubscriptions,
     /// To make, ping, enable and delete one.
     WriteSubscriptions,
-    /// To have events about incidents delivered.
+    /// To see who works on incidents, and to have events about them delivered.
     ReadIncidents,
-    /// To have events about services delivered.
+    /// To see whether a service exists, and to have events about services delivered.
     ReadServices,
+    /// To see who belongs to a team.
+    ReadTeams,
 }
 
 impl Scope {
@@ -35,6 +37,7 @@ impl Scope {
             Self::WriteSubscriptions => "webhook_subscriptions.write",
             Self::ReadIncidents => "incidents.read",
             Self::ReadServices => "services.read",
+            Self::ReadTeams => "teams.read",
         }
     }
 }

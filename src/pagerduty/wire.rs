@@ -67,6 +67,8 @@ pub(super) struct Reference {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct User {
     pub(super) id: Id,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
 }
@@ -140,6 +142,146 @@ pub(super) struct Member {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) user_id: Option<Id>,
+}
+
+/// A layer-based schedule, read for who belongs to it.
+#[derive(Debug, Deserialize)]
+pub(super) struct LayerMembersBody {
+    pub(super) schedule: LayerMembers,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LayerMembers {
+    pub(super) id: Id,
+    pub(super) users: Vec<ScheduledUser>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ScheduledUser {
+    pub(super) id: Id,
+    #[serde(default)]
+    deleted_at: Option<Value>,
+}
+
+impl ScheduledUser {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+}
+
+/// A shift-based schedule, read for who belongs to it.
+#[derive(Debug, Deserialize)]
+pub(super) struct ShiftMembersBody {
+    pub(super) schedule: ShiftMembers,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ShiftMembers {
+    pub(super) id: Id,
+    rotations: Vec<Rotation>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rotation {
+    events: Vec<RotationEvent>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RotationEvent {
+    assignment_strategy: AssignmentStrategy,
+}
+
+#[derive(Debug, Deserialize)]
+struct AssignmentStrategy {
+    members: Vec<Member>,
+}
+
+impl ShiftMembers {
+    /// Everybody in its rotations; none if one of them does not tell who is meant.
+    pub(super) fn members(self) -> Option<impl Iterator<Item = Id>> {
+        let events = self.rotations.into_iter().flat_map(|rotation| rotation.events);
+        let members = events.flat_map(|event| event.assignment_strategy.members);
+        let people = members.filter(|member| member.kind != "empty_member");
+        let ids: Option<Vec<Id>> = people.map(|member| member.user_id).collect();
+        ids.map(Vec::into_iter)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TeamMemberPage {
+    pub(super) members: Vec<TeamMember>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TeamMember {
+    pub(super) user: Reference,
+}
+
+/// Each incident is read by itself: one that cannot be read hides no other.
+#[derive(Debug, Deserialize)]
+pub(super) struct IncidentPage {
+    pub(super) incidents: Vec<Value>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct IncidentBody {
+    pub(super) incident: Value,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct IncidentEntry {
+    pub(super) id: Id,
+    pub(super) incident_number: Option<u64>,
+    pub(super) title: Option<String>,
+    pub(super) html_url: Option<String>,
+    pub(super) status: String,
+    pub(super) urgency: String,
+    pub(super) priority: Option<Reference>,
+    pub(super) service: Reference,
+    pub(super) assigned_via: Option<String>,
+    pub(super) assignments: Vec<Assignment>,
+    #[serde(default)]
+    pub(super) acknowledgements: Vec<Acknowledgement>,
+    /// Only where the account has the feature.
+    #[serde(default)]
+    pub(super) incidents_responders: Vec<Responder>,
+    pub(super) resolved_at: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Assignment {
+    pub(super) at: Time,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) assignee: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Acknowledgement {
+    pub(super) at: Time,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) acknowledger: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Responder {
+    pub(super) state: String,
+    pub(super) user: Option<User>,
+    pub(super) requested_at: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ServiceBody {
+    pub(super) service: Service,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Service {
+    pub(super) id: Id,
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,32 +1,35 @@
-//! Which sources an unsigned request names, whatever else it says: IDs that rules name, anywhere in its text.
+//! Which sources an unsigned request names, whatever else it says: IDs that rules name, or of incidents
+//! that give access, anywhere in its text.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use super::scope::marks_for;
+use super::scope::{Seen, marks_for};
 use crate::{
-    model::{Links, Mark, Rule, Source},
-    pagerduty::Hint,
+    model::{Mark, Rule, Source},
+    pagerduty::{Hint, Mentioned},
 };
 
 /// What `text`, which may be JSON, form data, plain words or nothing at all, makes us look at: what it names of the rules,
 /// and everything if it names nothing.
-pub(super) fn marks_named(rules: &[Rule], links: &Links, text: &[u8]) -> BTreeSet<Mark> {
+pub(super) fn marks_named(rules: &[Rule], seen: &Seen, text: &[u8]) -> BTreeSet<Mark> {
     let text = String::from_utf8_lossy(text);
     let unescaped = unescaped(&text);
     let words: BTreeSet<&str> = words(&text).chain(words(&unescaped)).collect();
-    let (mut schedules, mut policies) = (BTreeSet::new(), BTreeSet::new());
+    let mut mentioned = Mentioned::default();
     for source in rules.iter().flat_map(Rule::sources) {
         match source {
-            Source::Schedule(id) if words.contains(id.as_str()) => _ = schedules.insert(id),
-            Source::Policy(id) if words.contains(id.as_str()) => _ = policies.insert(id),
-            Source::Schedule(_) | Source::Policy(_) => {}
+            Source::Schedule(id) if words.contains(id.as_str()) => _ = mentioned.schedules.insert(id),
+            Source::Policy(id) if words.contains(id.as_str()) => _ = mentioned.policies.insert(id),
+            Source::Service(id) if words.contains(id.as_str()) => _ = mentioned.services.insert(id),
+            Source::Schedule(_) | Source::Policy(_) | Source::Service(_) => {}
         }
     }
-    // Whatever else rules follow narrows the look here.
-    if schedules.is_empty() && policies.is_empty() {
+    let known = seen.incidents.keys().filter(|id| words.contains(id.as_str()));
+    mentioned.incidents.extend(known.cloned());
+    if mentioned == Mentioned::default() {
         return BTreeSet::from([Mark::Everything]);
     }
-    marks_for(rules, links, &Hint::About { schedules, policies })
+    marks_for(rules, seen, &Hint::About(mentioned))
 }
 
 /// The stretches of `text` that could be IDs. No structure is read, so that none can do harm.
@@ -56,28 +59,36 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
     use chrono::TimeDelta;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{OnCallSelector, ResourceSelector};
+    use crate::{
+        model::{PeopleSelector, ResourceSelector},
+        reconcile::plan::tests::incident_selector,
+    };
 
     fn marks(text: &[u8]) -> Vec<String> {
-        let rule = |name: &str, on_calls| Rule {
+        let rule = |name: &str, people| Rule {
             name: name.to_owned(),
-            on_calls,
+            people,
             resources: vec![ResourceSelector::Name("db".to_owned())],
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         };
-        let schedules = OnCallSelector::Schedules(vec!["PI7DH85".into(), "P-2_b".into()]);
-        let policies = OnCallSelector::Policies {
+        let schedules = PeopleSelector::Schedules(vec!["PI7DH85".into(), "P-2_b".into()]);
+        let policies = PeopleSelector::Policies {
             ids: vec!["PT20YPA".into()],
             levels: Vec::new(),
             include_always_on_call: false,
         };
-        let rules = [rule("one", schedules), rule("two", policies)];
-        marks_named(&rules, &Links::default(), text).iter().map(ToString::to_string).collect()
+        let incidents = PeopleSelector::Incidents(incident_selector(&["PSV1", "PSV2"]));
+        let rules = [rule("one", schedules), rule("two", policies), rule("three", incidents)];
+        let incidents = BTreeMap::from([("Q1".into(), BTreeSet::from(["PSV2".into()]))]);
+        let seen = Seen { incidents: Arc::new(incidents), ..Seen::default() };
+        marks_named(&rules, &seen, text).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -98,6 +109,8 @@ mod tests {
         ] {
             assert_eq!(marks(text.as_bytes()), ["schedule:PI7DH85"], "{text}");
         }
+        assert_eq!(marks(b"{\"incident\": \"Q1\"}"), ["service:PSV2"], "it is known here");
+        assert_eq!(marks(b"PSV1"), ["service:PSV1"]);
         assert_eq!(marks(b"PT20YPA P-2_b"), ["schedule:P-2_b", "policy:PT20YPA"]);
         assert_eq!(marks(b"\xff\xfePI7DH85\xff"), ["schedule:PI7DH85"]);
     }

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::world::World;
-use crate::model::{Observed, Source};
+use crate::model::{Observed, ServiceId, Source};
 
 /// The newest looks of this process.
 #[derive(Debug, Default)]
@@ -61,10 +61,10 @@ impl NewestLooks {
     pub(super) fn record(&self, look: LookNumber, world: &World) {
         let seen = Arc::new(World { recorded: super::world::Recorded::default(), ..world.clone() });
         let mut answered = self.answered.lock();
-        for (source, answer) in &world.on_calls {
-            let is_newer = answered.get(source).is_none_or(|newest| newest.look <= look);
-            if is_newer && matches!(answer, Observed::Known(_)) {
-                answered.insert(source.clone(), Answered { look, seen: Arc::clone(&seen) });
+        for source in world.asked_sources() {
+            let is_newer = answered.get(&source).is_none_or(|newest| newest.look <= look);
+            if is_newer && world.is_answered(&source) {
+                answered.insert(source, Answered { look, seen: Arc::clone(&seen) });
             }
         }
     }
@@ -78,12 +78,16 @@ impl NewestLooks {
     pub(super) fn bring_up_to_date(&self, decided_by: &mut DecidedBy, world: &mut World) {
         let younger: BTreeMap<Source, Answered> = {
             let answered = self.answered.lock();
-            let sources = world.on_calls.keys().filter_map(|source| answered.get_key_value(source));
-            let younger = sources.filter(|(source, newest)| newest.look > decided_by.at(source));
-            younger.map(|(source, newest)| (source.clone(), newest.clone())).collect()
+            let answers =
+                world.asked_sources().filter_map(|source| Some((answered.get(&source)?.clone(), source)));
+            let younger = answers.filter(|(newest, source)| newest.look > decided_by.at(source));
+            younger.map(|(newest, source)| (source, newest)).collect()
         };
         for (source, Answered { look, seen }) in younger {
             let World { on_calls, doubts, people, accounts, seen_at, .. } = &*seen;
+            if let Source::Service(id) = &source {
+                take_incidents(world, &seen, id);
+            }
             if let Some(Observed::Known(told)) = on_calls.get(&source) {
                 for user in told.iter().map(|on_call| &on_call.user) {
                     world.people.extend(people.get(user).map(|person| (user.clone(), person.clone())));
@@ -103,6 +107,25 @@ impl NewestLooks {
             decided_by.younger.insert(source, look);
         }
     }
+}
+
+/// Puts what a younger look was told about a service into `world`.
+fn take_incidents(world: &mut World, seen: &World, service: &ServiceId) {
+    let Some(Observed::Known(told)) = seen.incidents.get(service) else { return };
+    let before = world.incidents.insert(service.clone(), Observed::Known(told.clone()));
+    if let Some(Observed::Known(before)) = before {
+        for incident in before {
+            world.unseen_incidents.remove(&incident.about.id);
+        }
+    }
+    for incident in told {
+        world.unseen_incidents.remove(&incident.about.id);
+    }
+    world.unseen_incidents.extend(seen.unseen_incidents.clone());
+    // Whose part is over may keep access for a while, and is in no answer any more.
+    world.people.extend(seen.people.iter().map(|(user, person)| (user.clone(), person.clone())));
+    world.acquaintances.extend(seen.acquaintances.clone());
+    world.members.extend(seen.members.iter().map(|(group, members)| (group.clone(), members.clone())));
 }
 
 #[cfg(test)]

@@ -241,11 +241,12 @@ impl PassRunner {
         let mut due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
         if due.awaits_a_look() {
             // What went meanwhile awaits none, so the answers of earlier looks will do.
-            let ledger = recorded::read(&self.store, clock::now()).await?.ledger;
+            let ledger = recorded::read(&self.store, clock::now(), &BTreeSet::new()).await?.ledger;
             let live: BTreeSet<_> = ledger.iter().map(|own| own.row).collect();
             due.due.retain(|row, _| live.contains(row));
         }
-        let recorded = Recorded { due, ..Recorded::default() };
+        let parts = self.store.incident_parts(clock::now(), &BTreeSet::new()).await?;
+        let recorded = Recorded { parts, due, ..Recorded::default() };
         let mut seeing = self.observer.look(clock::now(), &pass.request.scope, recorded, until);
         let mut world = loop {
             let mut world = seeing.next().await;
@@ -276,13 +277,14 @@ impl PassRunner {
     async fn give_at_once(&self, pass: &mut Pass<'_>, world: &mut World) -> Result<(), store::Error> {
         let mut turn = self.turns.take().await;
         pass.context.now = clock::now();
-        world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
         let mut plan = plan(pass.context.now, self.settings(), world, Released::Nothing);
         plan.pairs.retain(PairActions::only_gives_at_once);
         if plan.pairs.is_empty() {
             return Ok(());
         }
+        self.remember(pass, &plan).await?;
         let deadline = pass.began + BEGIN_WRITES;
         let planned_with = world.recorded.second_grant;
         let round = Round { plan, planned_with, deadline, is_last: false };
@@ -290,6 +292,15 @@ impl PassRunner {
         let executing = self.executor.execute(&pass.context, &round, &turn, &mut pass.report);
         // What is not done now is planned again with the rest.
         timeout_at(pass.began + STOP, executing).await.map_or(Ok(()), |executed| executed.map(drop))
+    }
+
+    /// Remembers what is news about people's parts in incidents.
+    async fn remember(&self, pass: &Pass<'_>, plan: &Plan) -> Result<(), store::Error> {
+        if plan.parts.is_empty() {
+            return Ok(());
+        }
+        self.links.add(plan.parts.iter().map(|(part, _)| part));
+        self.store.remember_parts(pass.context.proof(), &plan.parts).await
     }
 
     /// One turn: decides with what is known now, and writes until nothing is left or somebody else wants the turn.
@@ -301,11 +312,11 @@ impl PassRunner {
         is_last: bool,
     ) -> Result<Step, store::Error> {
         pass.context.now = clock::now();
-        world.recorded = recorded::read(&self.store, pass.context.now).await?;
+        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         if !world.recorded.unsettled.is_empty() && pass.is_short() {
             // What is not settled by then stays as it is, and its pairs are left alone.
             timeout(PATIENCE, self.executor.settle(&pass.context)).await.unwrap_or(Ok(()))?;
-            world.recorded = recorded::read(&self.store, pass.context.now).await?;
+            world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         }
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
         let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
@@ -353,8 +364,9 @@ impl PassRunner {
     ) -> Result<PassReport, store::Error> {
         let (began, now) = (Instant::now(), clock::now());
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        let recorded = recorded::read(&self.store, now).await?;
-        let world = self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await;
+        let recorded = recorded::read(&self.store, now, &BTreeSet::new()).await?;
+        let mut world = self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await;
+        world.recorded.parts = self.store.incident_parts(now, &world.incident_ids()).await?;
         let plan = foresee(now, self.settings(), &world, released);
         report.take_decisions(&plan);
         report.take_unreadable(&world.recorded.unreadable);
@@ -422,6 +434,8 @@ impl PassRunner {
         plan: &Plan,
     ) -> Result<(), store::Error> {
         let now = pass.context.now;
+        // Before anything is granted, or its end could be forgotten.
+        self.remember(pass, plan).await?;
         if plan.due != world.recorded.due {
             // Before anything is revoked, or what is held could be forgotten.
             DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), &plan.due).await?;
@@ -440,7 +454,7 @@ impl PassRunner {
             let found = preflight(now, self.settings(), world, plan, &ahead);
             turn.log.record_ahead(&self.metrics, found, &plan.unknown);
         }
-        report.unreported.asked = world.on_calls.keys().cloned().collect();
+        report.unreported.asked = world.asked_sources().collect();
         report.unreported.ahead = Some(ahead);
         Ok(())
     }

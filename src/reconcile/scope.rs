@@ -1,13 +1,18 @@
 //! What a pass looks at: its scope, what it is asked to do, and the marks that events leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{plan::Guard, world::ResourceMatch};
 use crate::{
-    model::{Links, Mark, Observed, OnCallSelector, PolicyId, ResourceSelector, Rule, ScheduleId, Source},
-    pagerduty::Hint,
+    model::{
+        IncidentId, Links, Mark, Observed, PolicyId, ResourceSelector, Rule, ScheduleId, ServiceId, Source,
+    },
+    pagerduty::{Hint, Mentioned},
 };
 
 /// What a pass looks at. Written as the list of sources; an empty one means everything.
@@ -130,42 +135,44 @@ pub(crate) struct PassRequest {
 }
 
 /// What an event that says this leads to.
-pub(super) fn marks_for(rules: &[Rule], links: &Links, hint: &Hint) -> BTreeSet<Mark> {
+pub(super) fn marks_for(rules: &[Rule], seen: &Seen, hint: &Hint) -> BTreeSet<Mark> {
     match hint {
         Hint::Nothing => BTreeSet::new(),
         Hint::Everything => BTreeSet::from([Mark::Everything]),
-        Hint::About { schedules, policies } => concerned(rules, links, schedules, policies),
+        Hint::About(mentioned) => concerned(rules, seen, mentioned),
     }
 }
 
-/// The rules' sources that an event about these schedules and policies could concern: by name, or because the last
-/// answers showed the two together. If none is concerned as far as we know, everything is: what we know may be old.
-fn concerned(
-    rules: &[Rule],
-    links: &Links,
-    schedules: &BTreeSet<ScheduleId>,
-    policies: &BTreeSet<PolicyId>,
-) -> BTreeSet<Mark> {
+/// What the last answers showed together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Which schedule was seen under which escalation policy.
+    pub(super) links: Arc<Links>,
+    /// Through which services incidents give access.
+    pub(super) incidents: Arc<BTreeMap<IncidentId, BTreeSet<ServiceId>>>,
+}
+
+/// The rules' sources that an event which mentions this could concern: by name, or because the last answers showed the two
+/// together. If none is concerned as far as we know, everything is: what we know may be old.
+fn concerned(rules: &[Rule], seen: &Seen, mentioned: &Mentioned) -> BTreeSet<Mark> {
+    let Mentioned { schedules, policies, services, incidents } = mentioned;
+    let links = &seen.links;
     let beside = |(_, policy): &&(ScheduleId, PolicyId)| policies.contains(policy);
     let linked_schedules: BTreeSet<&ScheduleId> =
         links.iter().filter(beside).map(|(schedule, _)| schedule).collect();
     let beside = |(schedule, _): &&(ScheduleId, PolicyId)| schedules.contains(schedule);
     let linked_policies: BTreeSet<&PolicyId> =
         links.iter().filter(beside).map(|(_, policy)| policy).collect();
-    let mut marks = BTreeSet::new();
-    for rule in rules {
-        match &rule.on_calls {
-            OnCallSelector::Schedules(ids) => {
-                let concerned =
-                    ids.iter().filter(|id| schedules.contains(id) || linked_schedules.contains(id));
-                marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Schedule(id))));
-            }
-            OnCallSelector::Policies { ids, .. } => {
-                let concerned = ids.iter().filter(|id| policies.contains(id) || linked_policies.contains(id));
-                marks.extend(concerned.cloned().map(|id| Mark::Source(Source::Policy(id))));
-            }
-        }
-    }
+    // Where an incident was seen before: it may have moved to another service.
+    let former: BTreeSet<&ServiceId> =
+        incidents.iter().filter_map(|incident| seen.incidents.get(incident)).flatten().collect();
+    let is_concerned = |source: &Source| match source {
+        Source::Schedule(id) => schedules.contains(id) || linked_schedules.contains(id),
+        Source::Policy(id) => policies.contains(id) || linked_policies.contains(id),
+        Source::Service(id) => services.contains(id) || former.contains(id),
+    };
+    let sources = rules.iter().flat_map(Rule::sources).filter(is_concerned);
+    let marks: BTreeSet<Mark> = sources.map(Mark::Source).collect();
     if marks.is_empty() { BTreeSet::from([Mark::Everything]) } else { marks }
 }
 
@@ -174,39 +181,59 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::{model::PeopleSelector, reconcile::plan::tests::incident_selector};
 
-    fn rule(on_calls: OnCallSelector) -> Rule {
+    fn rule(people: PeopleSelector) -> Rule {
         let (start_early, end_late) = (TimeDelta::zero(), TimeDelta::zero());
-        Rule { name: "r".into(), on_calls, resources: Vec::new(), start_early, end_late }
+        Rule { name: "r".into(), people, resources: Vec::new(), start_early, end_late }
     }
 
     fn rules() -> Vec<Rule> {
         let ids = vec![PolicyId::from("PP")];
         vec![
-            rule(OnCallSelector::Schedules(vec!["PS1".into(), "PS2".into()])),
-            rule(OnCallSelector::Policies { ids, levels: Vec::new(), include_always_on_call: false }),
+            rule(PeopleSelector::Schedules(vec!["PS1".into(), "PS2".into()])),
+            rule(PeopleSelector::Policies { ids, levels: Vec::new(), include_always_on_call: false }),
+            rule(PeopleSelector::Incidents(incident_selector(&["PSV1", "PSV2"]))),
         ]
     }
 
-    fn marks(schedules: &[&str], policies: &[&str]) -> Vec<String> {
+    fn marks(mentioned: &Mentioned) -> Vec<String> {
         let links = Links::from_iter([("PS2".into(), "PX".into()), ("PS9".into(), "PP".into())]);
-        let schedules = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
-        let policies = policies.iter().map(|id| PolicyId::from(*id)).collect();
-        concerned(&rules(), &links, &schedules, &policies).iter().map(Mark::to_string).collect()
+        let incidents = BTreeMap::from([("Q1".into(), BTreeSet::from(["PSV2".into()]))]);
+        let seen = Seen { links: Arc::new(links), incidents: Arc::new(incidents) };
+        concerned(&rules(), &seen, mentioned).iter().map(Mark::to_string).collect()
+    }
+
+    fn ids<T: for<'a> From<&'a str> + Ord>(ids: &[&str]) -> BTreeSet<T> {
+        ids.iter().map(|id| T::from(id)).collect()
+    }
+
+    fn of(schedules: &[&str], policies: &[&str]) -> Vec<String> {
+        marks(&Mentioned { schedules: ids(schedules), policies: ids(policies), ..Mentioned::default() })
+    }
+
+    #[test]
+    fn an_event_of_an_incident_concerns_its_service_and_the_one_where_it_was_seen() {
+        let of = |services, incidents| {
+            marks(&Mentioned { services: ids(services), incidents: ids(incidents), ..Mentioned::default() })
+        };
+        assert_eq!(of(&["PSV1"], &["Q7"]), ["service:PSV1"]);
+        assert_eq!(of(&["PSV9"], &["Q1"]), ["service:PSV2"], "it moved away");
+        assert_eq!(of(&["PSV9"], &["Q7"]), ["*"]);
     }
 
     #[test]
     fn an_event_concerns_what_it_names_and_what_was_seen_with_it() {
-        assert_eq!(marks(&["PS1"], &[]), ["schedule:PS1"]);
-        assert_eq!(marks(&[], &["PP"]), ["policy:PP"]);
-        assert_eq!(marks(&[], &["PX"]), ["schedule:PS2"], "the schedule was seen under the policy");
-        assert_eq!(marks(&["PS9"], &[]), ["policy:PP"], "the policy was seen with the schedule");
+        assert_eq!(of(&["PS1"], &[]), ["schedule:PS1"]);
+        assert_eq!(of(&[], &["PP"]), ["policy:PP"]);
+        assert_eq!(of(&[], &["PX"]), ["schedule:PS2"], "the schedule was seen under the policy");
+        assert_eq!(of(&["PS9"], &[]), ["policy:PP"], "the policy was seen with the schedule");
     }
 
     #[test]
     fn an_event_about_strangers_concerns_everything() {
-        assert_eq!(marks(&["PS77"], &["PP77"]), ["*"]);
-        assert_eq!(marks(&[], &[]), ["*"]);
+        assert_eq!(of(&["PS77"], &["PP77"]), ["*"]);
+        assert_eq!(of(&[], &[]), ["*"]);
     }
 
     #[test]
@@ -223,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_mark_survives_the_store() {
-        for text in ["*", "schedule:P:1", "policy:PX"] {
+        for text in ["*", "schedule:P:1", "policy:PX", "service:PSV"] {
             let mark: Mark = text.parse().unwrap();
             assert_eq!(mark.to_string(), text);
         }

@@ -10,7 +10,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    model::{Asked, Mark, Retry, Rule, SecondLook, Source, later},
+    model::{Asked, Mark, Retry, Rule, SecondLook, ServiceId, Source, later},
     store::{DirtyMark, Timetable, Workload},
 };
 
@@ -26,6 +26,8 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 const SKEW: TimeDelta = TimeDelta::seconds(2);
 /// So many passes at once; each looks by itself, and they take turns to write.
 const PASSES_AT_ONCE: usize = 6;
+/// So long after an event, services are looked at once more.
+const AFTER_EVENT: [TimeDelta; 2] = [TimeDelta::seconds(2), TimeDelta::seconds(10)];
 /// So many failures are told apart. Where there are more, everything is tried again together.
 const RETRIES: usize = 200;
 
@@ -96,6 +98,10 @@ impl Intervals {
         }
         if let Some(trigger) = full {
             return Some(Due { trigger, scope: Scope::All, marks });
+        }
+        let follow_ups: BTreeSet<Source> = follow_ups_due(now, timetable, under_way).collect();
+        if !follow_ups.is_empty() {
+            return Some(Due { trigger: Trigger::FollowUp, scope: follow_ups.into(), marks });
         }
         let retries = timetable.retries.values().filter(|retry| {
             retry.at <= now && !retry.sources.is_empty() && !is_covered(under_way, retry.at, &retry.sources)
@@ -172,6 +178,21 @@ fn is_covered(under_way: &[UnderWay], at: DateTime<Utc>, sources: &BTreeSet<Sour
     under_way.iter().any(|pass| pass.began >= at && pass.due.scope.covers(sources))
 }
 
+/// The services that are to be looked at once more, and that no pass under way looks at.
+fn follow_ups_due(
+    now: DateTime<Utc>,
+    timetable: &Timetable,
+    under_way: &[UnderWay],
+) -> impl Iterator<Item = Source> {
+    let due = timetable.follow_ups.iter().filter_map(move |(service, times)| {
+        let at = *times.first().filter(|at| **at <= now)?;
+        let source = Source::Service(service.clone());
+        let is_looked_at = is_covered(under_way, at, &BTreeSet::from([source.clone()]));
+        (!is_looked_at).then_some(source)
+    });
+    due.collect::<Vec<_>>().into_iter()
+}
+
 fn may_look(now: DateTime<Utc>, dirty: &DirtyMark) -> bool {
     let ahead = dirty.paced_until.map(|until| until - now);
     // More than can be in a burst: the clock was set back.
@@ -245,6 +266,38 @@ pub(super) fn record_failures(timetable: &mut Timetable, rules: &[Rule], scope: 
         let soonest = timetable.retries.values().min_by_key(|retry| retry.at).cloned();
         let all = soonest.map(|retry| ("everything".to_owned(), Retry { sources: BTreeSet::new(), ..retry }));
         timetable.retries = all.into_iter().collect();
+    }
+}
+
+/// Records that a pass looked at services, and, if an event made it look, that they are looked at again: REST may lag behind
+/// events. In a storm, what is planned already stays, so that looks come no more often than without one.
+pub(super) fn record_follow_ups(
+    timetable: &mut Timetable,
+    rules: &[Rule],
+    scope: &Scope,
+    trigger: Trigger,
+    began: DateTime<Utc>,
+) {
+    let services: BTreeSet<ServiceId> = rules.iter().flat_map(Rule::sources).filter_map(service).collect();
+    timetable.follow_ups.retain(|service, _| services.contains(service));
+    let is_looked_at =
+        |service: &ServiceId| scope.covers(&BTreeSet::from([Source::Service(service.clone())]));
+    for service in services.into_iter().filter(is_looked_at) {
+        let planned = timetable.follow_ups.entry(service).or_default();
+        // One further ahead than the last of them was planned before the clock was set back.
+        planned.retain(|at| *at > began && *at - began <= AFTER_EVENT[1]);
+        if trigger == Trigger::Webhook {
+            let first = planned.first().copied().unwrap_or(later(began, AFTER_EVENT[0]));
+            *planned = vec![first.min(later(began, AFTER_EVENT[0])), later(began, AFTER_EVENT[1])];
+        }
+    }
+    timetable.follow_ups.retain(|_, planned| !planned.is_empty());
+}
+
+fn service(source: Source) -> Option<ServiceId> {
+    match source {
+        Source::Service(id) => Some(id),
+        Source::Schedule(_) | Source::Policy(_) => None,
     }
 }
 

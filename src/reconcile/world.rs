@@ -1,12 +1,13 @@
 //! What one pass saw: the planner's only input beside the clock and the settings. Plain values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Account, Altered, DueRevocations, Email, Fault, ForeignGrant, Links, Observed, OnCall, OwnGrant, Pair,
-    Refusal, Resource, ResourceSelector, SecondGrant, Source, Unknown, UserId, Window,
+    Account, Altered, DueRevocations, Email, Fault, ForeignGrant, Group, Incident, IncidentId, Links,
+    Observed, OnCall, OwnGrant, Pair, Refusal, RememberedPart, Resource, ResourceSelector, SecondGrant,
+    ServiceId, Source, Unknown, UserId, Window,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -15,9 +16,15 @@ use crate::model::{
 pub(crate) struct World {
     /// Who is on call, by what PagerDuty was asked about.
     pub(crate) on_calls: BTreeMap<Source, Observed<Vec<OnCall>>>,
+    /// The incidents of each service: those that are open, and what became of those that were open before.
+    pub(crate) incidents: BTreeMap<ServiceId, Observed<Vec<Incident>>>,
+    /// Incidents of which nobody knows what became of them.
+    pub(crate) unseen_incidents: BTreeMap<IncidentId, Fault>,
+    /// Who belongs to the groups whose members may get access because of an incident.
+    pub(crate) members: BTreeMap<Group, Observed<BTreeSet<UserId>>>,
     /// What is missing in an answer that told some on-calls: these give access, and nothing is taken away.
     pub(crate) doubts: BTreeMap<Source, Fault>,
-    /// The login e-mail of everyone on call, as PagerDuty writes it; none for deleted users.
+    /// The login e-mail of everyone on call or in an incident, as PagerDuty writes it; none for deleted users.
     pub(crate) people: BTreeMap<UserId, Observed<Option<String>>>,
     /// Where whole domains are mapped: the login e-mail of others, seen in earlier looks, who would be the same strongDM
     /// account as somebody on call.
@@ -58,6 +65,65 @@ impl World {
         })
     }
 
+    /// The incidents of all services that answered.
+    pub(crate) fn seen_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values().flat_map(|answer| match answer {
+            Observed::Known(incidents) => incidents.as_slice(),
+            Observed::Unknown(_) => &[],
+        })
+    }
+
+    /// The IDs of all incidents that were seen.
+    pub(crate) fn incident_ids(&self) -> BTreeSet<IncidentId> {
+        self.seen_incidents().map(|incident| incident.about.id.clone()).collect()
+    }
+
+    /// Everybody who was seen on call, or playing a part in an incident.
+    pub(crate) fn seen_users(&self) -> impl Iterator<Item = &UserId> {
+        let parts = self.seen_incidents().flat_map(|incident| &incident.parts).map(|part| &part.user);
+        self.seen_on_calls().map(|on_call| &on_call.user).chain(parts)
+    }
+
+    /// Those of them who were seen through one source.
+    pub(crate) fn users_of(&self, source: &Source) -> BTreeSet<&UserId> {
+        match source {
+            Source::Service(id) => match self.incidents.get(id) {
+                Some(Observed::Known(incidents)) => {
+                    incidents.iter().flat_map(|incident| &incident.parts).map(|part| &part.user).collect()
+                }
+                Some(Observed::Unknown(_)) | None => BTreeSet::new(),
+            },
+            Source::Schedule(_) | Source::Policy(_) => match self.on_calls.get(source) {
+                Some(Observed::Known(on_calls)) => on_calls.iter().map(|on_call| &on_call.user).collect(),
+                Some(Observed::Unknown(_)) | None => BTreeSet::new(),
+            },
+        }
+    }
+
+    /// Whether PagerDuty was asked about this source.
+    pub(crate) fn is_asked(&self, source: &Source) -> bool {
+        match source {
+            Source::Service(id) => self.incidents.contains_key(id),
+            Source::Schedule(_) | Source::Policy(_) => self.on_calls.contains_key(source),
+        }
+    }
+
+    /// Whether PagerDuty answered what it was asked about this source.
+    pub(crate) fn is_answered(&self, source: &Source) -> bool {
+        match source {
+            Source::Service(id) => self.incidents.get(id).is_some_and(Observed::is_known),
+            Source::Schedule(_) | Source::Policy(_) => {
+                self.on_calls.get(source).is_some_and(Observed::is_known)
+            }
+        }
+    }
+
+    /// Everything that PagerDuty was asked about.
+    pub(crate) fn asked_sources(&self) -> impl Iterator<Item = Source> {
+        let services = self.incidents.keys().cloned().map(Source::Service);
+        self.on_calls.keys().cloned().chain(services)
+    }
+
     /// Which schedule was seen under which escalation policy.
     pub(crate) fn links(&self) -> Links {
         let both = |on_call: &OnCall| on_call.schedule.clone().zip(on_call.policy.clone());
@@ -82,6 +148,8 @@ pub(crate) struct Recorded {
     pub(crate) refusals: Vec<Refusal>,
     /// Windows that strongDM altered and that are not to be asked for again yet.
     pub(crate) altered: Vec<Altered>,
+    /// The parts in incidents that may matter still.
+    pub(crate) parts: Vec<RememberedPart>,
     /// What earlier looks found due to be revoked.
     pub(crate) due: DueRevocations,
 }

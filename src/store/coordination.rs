@@ -10,7 +10,7 @@ use super::{
     column::{from_ms, to_json},
     row::row,
 };
-use crate::model::{PassCounts, Retries, SecondLook};
+use crate::model::{FollowUps, PassCounts, Retries, SecondLook};
 
 /// What passes leave for the next one, wherever that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Timetable {
     pub verified_at: Option<DateTime<Utc>>,
     /// The look that is to confirm what the last ones found due to be revoked.
     pub second_look: Option<SecondLook>,
+    /// When services are looked at once more after an event: what PagerDuty answers may lag behind what it announced.
+    pub follow_ups: FollowUps,
     /// What the last passes found.
     pub counts: PassCounts,
 }
@@ -65,11 +67,11 @@ pub trait Coordination {
 }
 
 /// The one row of the timetable.
-pub(super) const TIMETABLE: &str = "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look, retries FROM agenda";
+pub(super) const TIMETABLE: &str = "SELECT last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look, retries, follow_ups FROM agenda";
 
 pub(super) const SET_TIMETABLE: &str = "
     UPDATE agenda
-    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6, second_look = $7, retries = $8";
+    SET last_full_ms = $1, wake_ms = $2, failures = $3, retry_ms = $4, verified_ms = $5, standing = $6, second_look = $7, retries = $8, follow_ups = $9";
 
 row! {
     /// The timetable as it is stored.
@@ -82,13 +84,23 @@ row! {
         standing: String,
         second_look: Option<String>,
         retries: Option<String>,
+        follow_ups: Option<String>,
     }
 }
 
 impl TimetableRow {
     pub(super) fn read(self) -> Timetable {
-        let Self { last_full_ms, wake_ms, failures, retry_ms, verified_ms, standing, second_look, retries } =
-            self;
+        let Self {
+            last_full_ms,
+            wake_ms,
+            failures,
+            retry_ms,
+            verified_ms,
+            standing,
+            second_look,
+            retries,
+            follow_ups,
+        } = self;
         Timetable {
             last_full: last_full_ms.map(from_ms),
             wake: wake_ms.map(from_ms),
@@ -98,6 +110,7 @@ impl TimetableRow {
             // What only another version can read is as good as none: the next full pass counts, and is a look as well.
             counts: serde_json::from_str(&standing).unwrap_or_default(),
             second_look: second_look.and_then(|text| serde_json::from_str(&text).ok()),
+            follow_ups: follow_ups.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             retries: retries.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
     }
@@ -116,6 +129,10 @@ impl Timetable {
 
     pub(super) fn retries_text(&self) -> Option<String> {
         (!self.retries.is_empty()).then(|| to_json(&self.retries))
+    }
+
+    pub(super) fn follow_ups_text(&self) -> Option<String> {
+        (!self.follow_ups.is_empty()).then(|| to_json(&self.follow_ups))
     }
 
     pub(super) fn second_look_text(&self) -> Option<String> {

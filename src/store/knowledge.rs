@@ -5,6 +5,8 @@
 //! previous version read and write it. Were links a fact here, each side would decide by what it alone saw. They move no
 //! earlier than one version after the last that uses the table.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,7 +15,9 @@ use super::{
     column::{from_ms, from_seconds},
     row::row,
 };
-use crate::model::{Altered, Fault, ForeignGrant, GrantId, Links, Pair, Refusal, Window};
+use crate::model::{
+    Altered, Fault, ForeignGrant, GrantId, IncidentId, Links, Pair, Refusal, RememberedPart, Window,
+};
 
 /// When a window that strongDM did not store as asked is asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,21 @@ pub trait Knowledge {
         again: AskAgain,
         fault: Option<&Fault>,
         now: DateTime<Utc>,
+    ) -> Result<(), Error>;
+
+    /// What rules remember of people's parts in incidents: of those that are not over at `now`, and of all in these incidents.
+    async fn incident_parts(
+        &self,
+        now: DateTime<Utc>,
+        incidents: &BTreeSet<IncidentId>,
+    ) -> Result<Vec<RememberedPart>, Error>;
+
+    /// Remembers parts, each with the instant at which all access because of it is over. Writes nothing if the lease is lost:
+    /// whoever has it may have seen something newer.
+    async fn remember_parts(
+        &self,
+        lease: &Lease,
+        parts: &[(RememberedPart, DateTime<Utc>)],
     ) -> Result<(), Error>;
 
     /// Which schedule the last full pass saw under which escalation policy.

@@ -15,6 +15,7 @@ pub(super) fn sqlite() -> Migrator {
         step(6, "own_clocks", include_str!("migrations/sqlite/0006_own_clocks.sql")),
         step(7, "overview", include_str!("migrations/sqlite/0007_overview.sql")),
         step(8, "altered", include_str!("migrations/sqlite/0008_altered.sql")),
+        step(9, "incident_parts", include_str!("migrations/sqlite/0009_incident_parts.sql")),
     ])
 }
 
@@ -28,6 +29,7 @@ pub(super) fn postgres() -> Migrator {
         step(5, "own_clocks", include_str!("migrations/postgres/0005_own_clocks.sql")),
         step(6, "overview", include_str!("migrations/postgres/0006_overview.sql")),
         step(7, "altered", include_str!("migrations/postgres/0007_altered.sql")),
+        step(8, "incident_parts", include_str!("migrations/postgres/0008_incident_parts.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

@@ -23,6 +23,7 @@ mod coordination;
 mod error;
 mod fact;
 mod inbox;
+mod incident_parts;
 mod journal;
 mod knowledge;
 mod lease;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     inbox::{PRUNE_DELIVERIES, PRUNE_EVENT_KEYS, PRUNE_LOOKS},
+    incident_parts::PRUNE_INCIDENT_PARTS,
     journal::{PRUNE_AUDIT, PRUNE_PASSES},
     knowledge::{PRUNE_ALTERED, PRUNE_REFUSALS},
     ledger::PRUNE_GRANTS,
@@ -14,7 +15,7 @@ pub(super) const STEP: u64 = 500;
 
 /// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
 /// the lowest entries of an index. Of refusals and altered windows there are few.
-pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 8] {
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 9] {
     let ms = before.timestamp_millis();
     [
         (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
@@ -25,5 +26,6 @@ pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'sta
         (PRUNE_GRANTS, before.timestamp()),
         (PRUNE_REFUSALS, before.timestamp()),
         (PRUNE_ALTERED, before.timestamp()),
+        (PRUNE_INCIDENT_PARTS, ms),
     ]
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::Config,
-    model::{OnCallSelector, Rule},
+    model::{Group, PeopleSelector, Rule},
     pagerduty::Scope,
 };
 
@@ -54,12 +54,28 @@ pub(super) fn asked_for(config: &Config, purpose: Purpose) -> BTreeSet<Scope> {
     scopes
 }
 
-fn of_rule(rule: &Rule) -> Vec<Scope> {
-    let mut scopes = vec![Scope::ReadOnCalls, Scope::ReadSchedules, Scope::ReadUsers];
-    match &rule.on_calls {
-        OnCallSelector::Schedules(_) => {}
+fn of_rule(rule: &Rule) -> BTreeSet<Scope> {
+    match &rule.people {
+        PeopleSelector::Schedules(_) => {
+            BTreeSet::from([Scope::ReadOnCalls, Scope::ReadSchedules, Scope::ReadUsers])
+        }
         // Its schedules are looked at where nobody is told to be on call through them.
-        OnCallSelector::Policies { .. } => scopes.push(Scope::ReadPolicies),
+        PeopleSelector::Policies { .. } => BTreeSet::from([
+            Scope::ReadOnCalls,
+            Scope::ReadSchedules,
+            Scope::ReadUsers,
+            Scope::ReadPolicies,
+        ]),
+        PeopleSelector::Incidents(selector) => {
+            let mut scopes = BTreeSet::from([Scope::ReadIncidents, Scope::ReadServices, Scope::ReadUsers]);
+            for group in &selector.eligible {
+                match group {
+                    Group::Team(_) => scopes.extend([Scope::ReadTeams]),
+                    Group::Schedule(_) => scopes.extend([Scope::ReadSchedules]),
+                    Group::Policy(_) => scopes.extend([Scope::ReadPolicies, Scope::ReadSchedules]),
+                }
+            }
+            scopes
+        }
     }
-    scopes
 }

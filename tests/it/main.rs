@@ -22,6 +22,7 @@ mod guard;
 mod hostile;
 mod housekeeping;
 mod import;
+mod incidents;
 mod intake;
 mod listings;
 mod metrics;

@@ -25,6 +25,7 @@ async fn the_timetable_is_kept(store: SharedStore) {
         retries: [("schedule P1".to_owned(), Retry { failures: 2, at: at(7), sources: [].into() })].into(),
         verified_at: Some(at(5)),
         second_look: Some(SecondLook { at: at(6), sources: [Source::Schedule("P1".into())].into() }),
+        follow_ups: [("PS".into(), vec![at(8), at(9)])].into(),
         counts,
     };
     assert!(store.set_timetable(&lease, &timetable).await.unwrap());

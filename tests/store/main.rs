@@ -104,6 +104,7 @@ fn new_grant() -> NewGrant {
         level: Some(1),
         shift_start: Some(at(0)),
         shift_end: Some(at(100)),
+        incident: None,
     };
     let grant = Grant {
         id: None,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use oncall_grants::{
-    model::{AuditAction, Grant, GrantId, Links, Mark, PassCounts, Retries, SecondGrant, Source},
+    model::{AuditAction, FollowUps, Grant, GrantId, Links, Mark, PassCounts, Retries, SecondGrant, Source},
     store::{Accepted, Backlog, Fact, GrantQuery, SharedStore, State, Store, Timetable, sqlite::Sqlite},
 };
 use serde_json::{Value, json};
@@ -93,12 +93,21 @@ async fn what_was_known_is_known(store: &SharedStore) {
     assert_eq!(lesson, Some(SecondGrant::RefusedIfOverlapping));
     assert_eq!(PICTURE.read(store, at(0)).await.unwrap(), Some(json!({"full_at": "2027-01-15T08:00:00Z"})));
     assert_eq!(store.links().await.unwrap(), Links::from_iter([("A".into(), "B".into())]));
-    let Timetable { last_full, wake, failures, retry_at, verified_at: _, counts, second_look, retries } =
-        store.workload().await.unwrap().timetable;
+    let Timetable {
+        last_full,
+        wake,
+        failures,
+        retry_at,
+        verified_at: _,
+        counts,
+        second_look,
+        retries,
+        follow_ups,
+    } = store.workload().await.unwrap().timetable;
     assert_eq!((last_full, wake), (Some(at(0) + chrono::TimeDelta::milliseconds(500)), Some(at(3600))));
     assert_eq!((failures, retry_at, second_look, retries), (2, Some(at(4)), None, Retries::new()));
     let known = PassCounts { held: 1, grants: 2, last_complete: Some(at(-3600)), ..PassCounts::default() };
-    assert_eq!(counts, known);
+    assert_eq!((counts, follow_ups), (known, FollowUps::new()));
 }
 
 async fn it_goes_on(store: &SharedStore) {

@@ -28,11 +28,13 @@ impl ProbeResults {
     /// Whether a finding already says why this could not be seen.
     pub(super) fn explain(&self, about: &Asked) -> bool {
         let unreadable = match about {
-            Asked::Schedule(_) | Asked::Policy(_) => about.source().map(Unreadable::Source),
+            Asked::Schedule(_) | Asked::Policy(_) | Asked::Service(_) => {
+                about.source().map(Unreadable::Source)
+            }
             Asked::User(_) => Some(Unreadable::Users),
             Asked::Account(_) => Some(Unreadable::Accounts),
             Asked::Resource(_) => Some(Unreadable::Resources),
-            Asked::Write(_) | Asked::List(_) | Asked::Other(_) => None,
+            Asked::Incident(_) | Asked::Write(_) | Asked::List(_) | Asked::Other(_) => None,
         };
         unreadable.is_some_and(|unreadable| self.unreadable.contains(&unreadable))
     }

@@ -10,7 +10,7 @@ use crate::{
     cli::counted,
     clock,
     config::Config,
-    model::{Finding, FindingKind, OnCallSelector, PolicyId, Rule, Source, Window, later},
+    model::{Finding, FindingKind, PeopleSelector, PolicyId, Rule, Source, Window, later},
     pagerduty::{Client, Error, PolicyInfo},
 };
 
@@ -21,6 +21,7 @@ pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeR
     for source in all {
         let found = match &source {
             Source::Schedule(id) => client.schedule(id, window).await.map(drop),
+            Source::Service(id) => client.service(id).await.map(drop),
             Source::Policy(id) => client.policy(id).await.map(|policy| {
                 results.findings.extend(missing_levels(&config.rules, id, &policy));
             }),
@@ -47,7 +48,7 @@ fn not_found(rules: &[Rule], source: &Source) -> Finding {
 /// Levels of rules that the policy does not have.
 fn missing_levels(rules: &[Rule], id: &PolicyId, policy: &PolicyInfo) -> Vec<Finding> {
     let beyond = rules.iter().filter_map(|rule| {
-        let OnCallSelector::Policies { ids, levels, .. } = &rule.on_calls else { return None };
+        let PeopleSelector::Policies { ids, levels, .. } = &rule.people else { return None };
         let beyond = |level: &&u32| usize::try_from(**level).is_ok_and(|level| level > policy.levels.len());
         let missing: Vec<String> = levels.iter().filter(beyond).map(u32::to_string).collect();
         if missing.is_empty() || !ids.contains(id) {

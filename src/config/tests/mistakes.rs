@@ -59,7 +59,7 @@ fn unknown_keys_are_refused_in_every_table() {
         &[(
             "schedules = [\"PI7DH85\"]\n\"odd key\" = 1",
             &[
-                r#"22: rules[0]."odd key": unknown key; allowed here: name, schedules, escalation_policies, escalation_levels, include_always_on_call, resources, resource_filters, start_early, end_late"#,
+                r#"22: rules[0]."odd key": unknown key; allowed here: name, schedules, escalation_policies, escalation_levels, include_always_on_call, incidents, resources, resource_filters, start_early, end_late"#,
             ],
         )],
     );
@@ -555,7 +555,12 @@ fn mistakes_of_the_rules() {
     check(
         r#"schedules = ["PI7DH85"]"#,
         &[
-            ("", &["19: rules[0].schedules: is missing; a rule names schedules or escalation_policies"]),
+            (
+                "",
+                &[
+                    "19: rules[0].schedules: is missing; a rule names schedules, escalation_policies or, in a table [rules.incidents], incidents",
+                ],
+            ),
             (
                 "schedules = [\"PI7DH85\"]\nescalation_policies = [\"PT20YPA\"]",
                 &[
@@ -748,6 +753,73 @@ fn mistakes_of_the_accounts_table() {
             ),
         ],
     );
+}
+
+#[test]
+fn mistakes_of_incidents() {
+    let rule = |lines: &str| format!("[[rules]]\nname = \"i\"\nresources = [\"db\"]\n{lines}\n\n[accounts]");
+    let incidents = |lines: &str| rule(&format!("[rules.incidents]\n{lines}"));
+    let cases: [(String, &[&str]); 11] = [
+        (
+            incidents("urgencies = [\"high\"]"),
+            &[
+                "33: rules[2].incidents.services: is missing; name the PagerDuty services whose incidents give access",
+            ],
+        ),
+        (
+            incidents("services = [\"PS\"]\nurgencies = [\"urgent\"]"),
+            &[r#"35: rules[2].incidents.urgencies[0]: "urgent" is not allowed here; write "high", "low""#],
+        ),
+        (
+            incidents("services = [\"PS\"]\nurgencies = [\"low\", \"low\"]"),
+            &[r#"35: rules[2].incidents.urgencies[1]: "low" is listed twice; name it once"#],
+        ),
+        (
+            incidents("services = [\"PS\"]\npeople = [\"responders\"]"),
+            &[
+                "35: rules[2].incidents.people: anybody who can act on an incident can make others acknowledgers or responders; add eligible, which says whose members may get access so",
+            ],
+        ),
+        (
+            incidents("services = [\"PS\"]\neligible = {}"),
+            &[
+                "35: rules[2].incidents.eligible: names nobody; write teams, schedules or escalation_policies, or remove it",
+            ],
+        ),
+        (
+            incidents("services = [\"PS\"]\neligible = { team = [\"PT\"], schedules = [\"P\"] }"),
+            &[
+                "35: rules[2].incidents.eligible.team: unknown key; did you mean teams? allowed here: teams, schedules, escalation_policies",
+            ],
+        ),
+        (
+            incidents("services = [\"PS\"]\nmax_duration = \"25h\""),
+            &["35: rules[2].incidents.max_duration: must be from 1m to 24h"],
+        ),
+        (
+            incidents("services = [\"PS\"]\nmax_people = 0"),
+            &["35: rules[2].incidents.max_people: must be a whole number from 1 to 4294967295"],
+        ),
+        (
+            rule("escalation_levels = [1]\nincidents = { services = [\"PS\"] }"),
+            &["33: rules[2].escalation_levels: belongs to escalation_policies, not to incidents; remove it"],
+        ),
+        (
+            rule("schedules = [\"P\"]\nincidents = { services = [\"PS\"] }"),
+            &[
+                "34: rules[2].incidents: schedules and incidents are both given; keep one and write a second rule for the other",
+            ],
+        ),
+        (
+            rule("start_early = \"1h\"\nincidents = { services = [\"PS\"] }"),
+            &[
+                "33: rules[2].start_early: belongs to shifts, since nobody knows beforehand when an incident begins; remove it",
+            ],
+        ),
+    ];
+    for (text, expected) in &cases {
+        check("[accounts]", &[(text.as_str(), *expected)]);
+    }
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Client, operation::Operation, request::Request};
 use crate::{
-    model::{PolicyId, ScheduleId, UserId},
+    model::{PolicyId, ScheduleId, ServiceId, UserId},
     pagerduty::{
         Error,
-        wire::{PolicyBody, Reference, UserBody, UserPage},
+        wire::{PolicyBody, Reference, ServiceBody, UserBody, UserPage},
     },
 };
 
@@ -98,6 +98,18 @@ impl Client {
         }
         let levels = policy.escalation_rules.into_iter().map(|rule| level(rule.targets)).collect();
         Ok(PolicyInfo { name: policy.name, levels })
+    }
+}
+
+impl Client {
+    /// The display name of the service of this ID; an error if there is none, or if it is hidden.
+    pub(crate) async fn service(&self, id: &ServiceId) -> Result<Option<String>, Error> {
+        let url = self.url(["services", id.as_str()])?;
+        let ServiceBody { service } = self.fetch(Request::get(Operation::Service, url)).await?;
+        if service.id.0 != id.as_str() {
+            return Err(Error::Invalid(format!("service {id}: the answer is about another service")));
+        }
+        Ok(service.name)
     }
 }
 

@@ -20,6 +20,8 @@ use self::{
 };
 use crate::model::ScheduleId;
 
+mod list;
+mod members;
 mod schedules;
 
 pub(super) mod directory;
@@ -29,6 +31,7 @@ pub(super) mod subscriptions;
 mod answer;
 pub(super) mod auth;
 pub(super) mod http;
+pub(super) mod incidents;
 pub(super) mod oauth;
 pub(super) mod observer;
 mod operation;

@@ -7,10 +7,9 @@ use tracing::warn;
 
 use super::{
     Client,
-    operation::Operation,
+    list::{END_OF_LIST, Reading},
     pieces::{joined, pieces},
     query_time,
-    request::Request,
 };
 use crate::{
     model::{OnCall, PolicyId, ScheduleId, Source, UserId, Window},
@@ -22,23 +21,6 @@ use crate::{
 
 /// This many IDs make a URL of under 2 kB, which every proxy lets through. Whoever asks for more makes several requests.
 pub(crate) const IDS_AT_ONCE: usize = 50;
-const PAGE: u64 = 100;
-/// What is asked for instead, if PagerDuty does not manage such a page in its own time.
-const SMALLER_PAGES: [u64; 2] = [25, 5];
-/// PagerDuty refuses to list entries beyond this one.
-const END_OF_LIST: u64 = 10_000;
-/// How often a list is read that changes between its pages.
-const READINGS: usize = 3;
-
-/// How reading a list ended.
-enum Reading {
-    Whole(Vec<OnCallEntry>),
-    /// It changed between two pages, or has fewer entries than it says: one may be missing.
-    Changed,
-    /// It has more entries than PagerDuty lists.
-    TooLong,
-}
-
 impl Client {
     /// Everyone on call through any of these schedules and policies at any time in the window, sorted and without
     /// duplicates. Shifts are whole, also where they reach out of the window.
@@ -55,7 +37,9 @@ impl Client {
     }
 
     async fn on_calls_in(&self, of: &[Source], window: Window) -> Result<BTreeSet<OnCall>, Error> {
-        let of: BTreeSet<&Source> = of.iter().collect();
+        // Nobody is on call through a service itself; and a request that names nothing would list everybody.
+        let of: BTreeSet<&Source> =
+            of.iter().filter(|source| !matches!(source, Source::Service(_))).collect();
         // PagerDuty lists only what matches both if a request names schedules and policies.
         let (schedules, policies): (Vec<_>, Vec<_>) =
             of.into_iter().partition(|source| matches!(source, Source::Schedule(_)));
@@ -66,7 +50,7 @@ impl Client {
         let mut found = BTreeSet::new();
         while let Some(chunk) = chunks.pop() {
             let url = self.on_calls_url(chunk, window)?;
-            match self.read_consistent(&url).await? {
+            match self.read_consistent::<OnCallPage>(&url).await? {
                 Reading::Whole(entries) => found.extend(on_calls_of(chunk, entries)),
                 Reading::TooLong if chunk.len() > 1 => {
                     let (left, right) = chunk.split_at(chunk.len() / 2);
@@ -94,6 +78,7 @@ impl Client {
             match source {
                 Source::Schedule(id) => query.append_pair("schedule_ids[]", id.as_str()),
                 Source::Policy(id) => query.append_pair("escalation_policy_ids[]", id.as_str()),
+                Source::Service(_) => continue,
             };
         }
         query
@@ -104,59 +89,6 @@ impl Client {
             .append_pair("total", "true");
         drop(query);
         Ok(url)
-    }
-
-    async fn read_consistent(&self, url: &Url) -> Result<Reading, Error> {
-        for _ in 1..READINGS {
-            match self.read_once(url).await? {
-                Reading::Changed => {}
-                reading => return Ok(reading),
-            }
-        }
-        self.read_once(url).await
-    }
-
-    async fn read_once(&self, url: &Url) -> Result<Reading, Error> {
-        let mut entries: Vec<OnCallEntry> = Vec::new();
-        let mut first_total = None;
-        // The last entry that came is asked for again: where it stands no more, the list moved under us.
-        let mut repeated: Option<OnCallEntry> = None;
-        let mut limit = PAGE;
-        loop {
-            let offset = (entries.len() - usize::from(repeated.is_some())) as u64;
-            if offset >= END_OF_LIST {
-                return Ok(Reading::TooLong);
-            }
-            let page_of = |limit: u64| {
-                let mut url = url.clone();
-                url.query_pairs_mut()
-                    .append_pair("limit", &limit.min(END_OF_LIST - offset).to_string())
-                    .append_pair("offset", &offset.to_string());
-                url
-            };
-            let smaller = SMALLER_PAGES.into_iter().filter(|less| *less < limit).map(page_of).collect();
-            let request = Request::get(Operation::OnCalls, page_of(limit)).or_less(smaller);
-            let OnCallPage { mut oncalls, page } = self.fetch(request).await?;
-            page.check(offset, oncalls.len())?;
-            // What was too much once is not asked for again.
-            limit = page.limit.unwrap_or(limit).clamp(1, limit);
-            if entries.is_empty() {
-                first_total = page.total;
-            } else if page.total != first_total
-                || repeated.as_ref().is_some_and(|last| oncalls.first() != Some(last))
-            {
-                return Ok(Reading::Changed);
-            }
-            // By what came, not by what was asked for: PagerDuty may send smaller pages.
-            let received = oncalls.len();
-            entries.extend(oncalls.drain(usize::from(repeated.is_some()).min(received)..));
-            if !page.more {
-                let is_whole = page.total.is_none_or(|total| total == entries.len() as u64);
-                return Ok(if is_whole { Reading::Whole(entries) } else { Reading::Changed });
-            }
-            // Pages of one entry would never come any further.
-            repeated = entries.last().filter(|_| received > 1).cloned();
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{FutureExt, future::BoxFuture};
+
 use super::{
     Client,
     operation::Operation,
@@ -49,17 +51,26 @@ impl Client {
     }
 
     async fn schedule_in(&self, id: &ScheduleId, window: Window) -> Result<Vec<OnCall>, Error> {
+        self.as_either_kind(id, |kind| self.schedule_as(kind, id, window).boxed()).await
+    }
+
+    /// Asks for a schedule in the way of the generation that it is of.
+    pub(super) async fn as_either_kind<'a, T>(
+        &self,
+        id: &ScheduleId,
+        ask: impl Fn(Kind) -> BoxFuture<'a, Result<T, Error>>,
+    ) -> Result<T, Error> {
         let kinds = || self.shared.kinds.lock();
         let first = kinds().get(id).copied().unwrap_or(Kind::LayerBased);
-        let first_refusal = match self.schedule_as(first, id, window).await {
+        let first_refusal = match ask(first).await {
             Err(Error::NotFound(text) | Error::BadRequest(text)) => text,
             result => return result,
         };
         let second = first.other();
-        match self.schedule_as(second, id, window).await {
-            Ok(on_calls) => {
+        match ask(second).await {
+            Ok(answer) => {
                 kinds().insert(id.clone(), second);
-                Ok(on_calls)
+                Ok(answer)
             }
             Err(Error::NotFound(text) | Error::BadRequest(text)) => {
                 kinds().remove(id);
@@ -98,7 +109,7 @@ impl Client {
     }
 }
 
-fn is_about(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
+pub(super) fn is_about(asked: &ScheduleId, got: &Id) -> Result<(), Error> {
     if got.0 == asked.as_str() {
         return Ok(());
     }

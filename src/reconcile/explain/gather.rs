@@ -1,5 +1,7 @@
 //! Gathers what an explanation is made from: asks both upstreams and the store, and writes nothing.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
@@ -38,8 +40,9 @@ pub(crate) async fn explain_now(
     let question = &Question { at, ..question.clone() };
     let settings = observer.settings();
     let asked = around(observer.asked_window(now), at);
-    let recorded = recorded::read(store, now).await?;
+    let recorded = recorded::read(store, now, &BTreeSet::new()).await?;
     let mut world = observer.observe_window(now, &Scope::All, asked, recorded).await;
+    world.recorded.parts = store.incident_parts(now, &world.incident_ids()).await?;
     let email = &settings.aliases.to_strongdm(&question.email);
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);

@@ -8,7 +8,7 @@ use super::{
     question::Known,
 };
 use crate::model::{
-    FOREVER, Observed, OnCall, OnCallSelector, Rule, Source, Window, instant::to_second, later,
+    FOREVER, Observed, OnCall, PeopleSelector, Rule, Source, Window, instant::to_second, later,
 };
 
 /// Whether the person is on call for `source` as `rule` counts it, and the shift.
@@ -72,7 +72,7 @@ pub(super) fn link<'o>(
 
 /// The person is on call, but not in a way that the rule counts.
 fn not_counted(rule: &Rule, source: &Source, shift: &OnCall) -> Link {
-    let OnCallSelector::Policies { levels, .. } = &rule.on_calls else {
+    let PeopleSelector::Policies { levels, .. } = &rule.people else {
         return Link::missing(LinkKind::OnCall, format!("not on call for {source}"), "");
     };
     let at_level = level(shift);

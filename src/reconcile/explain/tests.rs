@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{
         Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,
-        OnCallSelector, OwnGrant, Pair, Recorded, Resource, ResourceSelector, Rule, SecondGrant, Source,
+        OwnGrant, Pair, PeopleSelector, Recorded, Resource, ResourceSelector, Rule, SecondGrant, Source,
         Window, later,
     },
     reconcile::{
@@ -70,7 +70,7 @@ impl Story {
     fn new() -> Self {
         let rule = Rule {
             name: "r".to_owned(),
-            on_calls: OnCallSelector::Schedules(vec!["PS".into()]),
+            people: PeopleSelector::Schedules(vec!["PS".into()]),
             resources: vec![name_of_db()],
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),

@@ -1,7 +1,10 @@
 //! Look-ups that rarely change: accounts, resources and e-mail addresses. The usual pass asks nothing of them again;
 //! an answer grows old, and one that a write proves wrong is forgotten at once.
 
-use std::{collections::BTreeMap, hash::Hash};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::Hash,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
@@ -9,7 +12,9 @@ use tokio::sync::Semaphore;
 
 use super::{acquaintances::Acquaintances, failures::Failures};
 use crate::{
-    model::{Email, Pair, PolicyId, ResourceSelector, Source, UserId},
+    model::{
+        Email, Group, Incident, IncidentId, IncidentState, Pair, PolicyId, ResourceSelector, Source, UserId,
+    },
     pagerduty::PolicyInfo,
     reconcile::{
         scope::Scope,
@@ -38,6 +43,10 @@ pub(crate) struct Cache {
     pub(super) acquaintances: Acquaintances,
     /// Whom PagerDuty's escalation policies page.
     pub(crate) policies: Answers<PolicyId, PolicyInfo>,
+    /// What became of incidents that are in no list any more.
+    pub(crate) incidents: Answers<IncidentId, Incident>,
+    /// Who belongs to the groups whose members may get access because of an incident.
+    pub(crate) members: Answers<Group, BTreeSet<UserId>>,
     /// The questions that found no answer.
     pub(super) failures: AllFailures,
     /// When each schedule and policy was last asked about with success: who waited longest is asked first.
@@ -51,6 +60,8 @@ pub(super) struct AllFailures {
     pub(super) people: Failures<UserId>,
     pub(super) accounts: Failures<Email>,
     pub(super) resources: Failures<ResourceSelector>,
+    pub(super) incidents: Failures<IncidentId>,
+    pub(super) members: Failures<Group>,
     /// Held by those that are tried again.
     pub(super) tries: Semaphore,
 }
@@ -59,7 +70,8 @@ impl Default for AllFailures {
     fn default() -> Self {
         let (sources, people, accounts, resources) =
             (Failures::default(), Failures::default(), Failures::default(), Failures::default());
-        Self { sources, people, accounts, resources, tries: Semaphore::new(TRIES) }
+        let (incidents, members) = (Failures::default(), Failures::default());
+        Self { sources, people, accounts, resources, incidents, members, tries: Semaphore::new(TRIES) }
     }
 }
 
@@ -74,10 +86,14 @@ impl Cache {
         self.accounts.entries().clear();
         self.resources.entries().clear();
         self.policies.entries().clear();
+        self.incidents.entries().clear();
+        self.members.entries().clear();
         self.failures.sources.clear();
         self.failures.people.clear();
         self.failures.accounts.clear();
         self.failures.resources.clear();
+        self.failures.incidents.clear();
+        self.failures.members.clear();
     }
 
     /// Drops what nobody asked for again.
@@ -86,6 +102,8 @@ impl Cache {
         self.accounts.prune(now);
         self.resources.prune(now);
         self.policies.prune(now);
+        self.incidents.prune(now);
+        self.members.prune(now);
         self.acquaintances.prune(now);
     }
 
@@ -191,6 +209,19 @@ impl Usable for Option<String> {
 impl Usable for PolicyInfo {
     fn is_usable(&self) -> bool {
         true
+    }
+}
+
+impl Usable for Incident {
+    // One that is open is soon in a list again, or moved away.
+    fn is_usable(&self) -> bool {
+        self.state != IncidentState::Open
+    }
+}
+
+impl Usable for BTreeSet<UserId> {
+    fn is_usable(&self) -> bool {
+        !self.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     metrics::{ByRule, Metrics},
-    model::{Observed, OnCall, Rule},
+    model::{Observed, Rule, Source, UserId},
     reconcile::{plan::Settings, world::World},
 };
 
@@ -30,16 +30,15 @@ fn is_observed(settings: &Settings, world: &World, rule: &Rule) -> bool {
         .resources
         .iter()
         .all(|selector| matches!(world.resources.get(selector), Some(Observed::Known(_))));
-    let people = |on_calls: &[OnCall]| on_calls.iter().all(|on_call| is_identified(settings, world, on_call));
-    resources
-        && rule.sources().iter().all(|source| match world.on_calls.get(source) {
-            Some(Observed::Known(on_calls)) => people(on_calls),
-            Some(Observed::Unknown(_)) | None => false,
-        })
+    let is_seen = |source: &Source| {
+        world.is_answered(source)
+            && world.users_of(source).into_iter().all(|user| is_identified(settings, world, user))
+    };
+    resources && rule.sources().iter().all(is_seen)
 }
 
-fn is_identified(settings: &Settings, world: &World, on_call: &OnCall) -> bool {
-    match world.people.get(&on_call.user) {
+fn is_identified(settings: &Settings, world: &World, user: &UserId) -> bool {
+    match world.people.get(user) {
         Some(Observed::Known(Some(raw))) => settings
             .aliases
             .account_email(raw)

@@ -11,15 +11,19 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    FutureExt,
+    future::join,
+    stream::{FuturesUnordered, StreamExt},
+};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::{
-    aside::aside, cache::Demand, division::Division, failures::Reason, listing, question::Question,
-    sight::Sight, sources::Sources,
+    aside::aside, cache::Demand, division::Division, failures::Reason, incidents::Incidents, listing,
+    question::Question, sight::Sight, sources::Sources,
 };
 use crate::{
-    model::{Email, Observed, ResourceSelector, Rule, Source, UserId},
+    model::{Email, Observed, RememberedPart, ResourceSelector, Rule, ServiceId, Source, UserId},
     reconcile::{
         scope::Scope,
         world::{AccountMatch, ResourceMatch},
@@ -38,6 +42,8 @@ const LOOK_UPS: usize = 8;
 pub(super) struct Gatherer {
     question: Question,
     scope: Scope,
+    /// The parts in incidents that may matter still.
+    remembered: Vec<RememberedPart>,
     pub(super) sight: Sight,
     /// Single look-ups so far, and the list that replaces them once they are too many.
     people_asked: AtomicUsize,
@@ -47,12 +53,13 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
-    pub(super) fn new(question: Question, scope: Scope) -> Self {
+    pub(super) fn new(question: Question, scope: Scope, remembered: Vec<RememberedPart>) -> Self {
         let Question { settings, now, window, .. } = &question;
         let sight = Sight::new(Arc::clone(settings), scope.clone(), *now, *window);
         Self {
             question,
             scope,
+            remembered,
             sight,
             people_asked: AtomicUsize::new(0),
             people_listed: OnceCell::new(),
@@ -66,12 +73,17 @@ impl Gatherer {
         let (to_sources, sources) = mpsc::unbounded_channel();
         let (people, to_people) = mpsc::unbounded_channel();
         let (accounts, to_accounts) = mpsc::unbounded_channel();
-        let Self { question, scope, sight, .. } = self;
-        let asked = Sources { question, scope, sight, people, accounts: accounts.clone() };
+        let Self { question, scope, remembered, sight, .. } = self;
+        let asked = Sources { question, scope, sight, people: people.clone(), accounts: accounts.clone() };
+        let incidents = Incidents { question, scope, sight, remembered, people, accounts: accounts.clone() };
         // Each stage ends when those before it are over, and drop what they passed on through.
         let on_calls = async move {
-            let division = Division::new(&asked);
-            serve(sources, |sources| asked.ask_all(&division, sources)).await;
+            let (of_sources, of_services) = (Division::new(&asked), Division::new(&incidents));
+            let ask = |sources| {
+                let (services, others) = apart(sources);
+                join(asked.ask_all(&of_sources, others), incidents.ask_all(&of_services, services)).map(drop)
+            };
+            serve(sources, ask).await;
         };
         tokio::join!(
             self.resources(to_sources),
@@ -271,6 +283,18 @@ impl Gatherer {
     fn record_account(&self, email: Email, account: Observed<AccountMatch>) {
         self.sight.record(|world| _ = world.accounts.insert(email, account));
     }
+}
+
+/// The services among `sources`, and the others.
+fn apart(sources: Vec<Source>) -> (Vec<ServiceId>, Vec<Source>) {
+    let (mut services, mut others) = (Vec::new(), Vec::new());
+    for source in sources {
+        match source {
+            Source::Service(id) => services.push(id),
+            Source::Schedule(_) | Source::Policy(_) => others.push(source),
+        }
+    }
+    (services, others)
 }
 
 /// Answers what is asked, all that is there at once, until nobody asks any more.

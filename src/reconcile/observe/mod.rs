@@ -11,6 +11,7 @@ mod aside;
 mod division;
 mod failures;
 mod gather;
+mod incidents;
 mod listing;
 mod question;
 mod remedy;
@@ -140,7 +141,8 @@ impl Observer {
             Scope::Sources(_) => Demand::Trusted,
         };
         self.cache.prune(now);
-        let gatherer = Gatherer::new(self.question(now, scope, window, demand), scope.clone());
+        let question = self.question(now, scope, window, demand);
+        let gatherer = Gatherer::new(question, scope.clone(), recorded.parts.clone());
         Look::start(gatherer, recorded, until)
     }
 

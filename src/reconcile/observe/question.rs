@@ -1,7 +1,11 @@
 //! Who is on call through one schedule or policy, once `/oncalls` has told what it tells; and the other single questions to
 //! both upstreams. Answers of earlier looks serve where they will do.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -10,7 +14,10 @@ use super::{
     remedy,
 };
 use crate::{
-    model::{Email, Fault, OnCall, OnCallSelector, PolicyId, ResourceSelector, Source, UserId, Window},
+    model::{
+        Email, Fault, Group, Incident, IncidentId, OnCall, PeopleSelector, PolicyId, ResourceSelector,
+        Source, UserId, Window,
+    },
     pagerduty::{Client, Error, PolicyInfo, PolicyLevel, Precedence},
     reconcile::{
         plan::Settings,
@@ -58,6 +65,9 @@ impl Question {
         let told = match (source, listed.is_empty()) {
             (Source::Schedule(_), false) => (listed, None),
             (Source::Schedule(id), true) => (self.client().schedule(id, self.window).await?, None),
+            (Source::Service(_), _) => {
+                return Err(Error::Invalid("nobody is on call for a service".to_owned()));
+            }
             (Source::Policy(id), is_empty) => match self.policy(id).await {
                 Ok(policy) => {
                     let doubt = self.missing(id, &policy, &listed).await;
@@ -127,9 +137,9 @@ impl Question {
 
     /// Whether a rule gives access to whoever is on call at this level of the policy.
     fn selects(&self, id: &PolicyId, level: u32) -> bool {
-        self.settings.rules.iter().any(|rule| match &rule.on_calls {
-            OnCallSelector::Schedules(_) => false,
-            OnCallSelector::Policies { ids, levels, .. } => {
+        self.settings.rules.iter().any(|rule| match &rule.people {
+            PeopleSelector::Schedules(_) | PeopleSelector::Incidents(_) => false,
+            PeopleSelector::Policies { ids, levels, .. } => {
                 ids.contains(id) && (levels.is_empty() || levels.contains(&level))
             }
         })
@@ -141,6 +151,20 @@ impl Question {
         let address = found.and_then(|user| user.email);
         self.cache.people.put(user.clone(), address.clone(), self.now);
         Ok(address)
+    }
+
+    /// What became of an incident.
+    pub(super) async fn incident(&self, id: &IncidentId) -> Result<Incident, Fault> {
+        let found = self.client().incident(id).await.map_err(|error| remedy::incident(&error))?;
+        self.cache.incidents.put(id.clone(), found.clone(), self.now);
+        Ok(found)
+    }
+
+    /// Who belongs to a group.
+    pub(super) async fn members(&self, group: &Group) -> Result<BTreeSet<UserId>, Fault> {
+        let found = self.client().members(group).await.map_err(|error| remedy::members(&error, group))?;
+        self.cache.members.put(group.clone(), found.clone(), self.now);
+        Ok(found)
     }
 
     /// The strongDM account with this address.

@@ -1,10 +1,12 @@
 //! What our own store tells of the world. Read before the on-calls, so that the decision is made with the freshest
 //! wish.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Asked, Fault, Pair, Unknown},
+    model::{Asked, Fault, IncidentId, Pair, Unknown},
     reconcile::{
         facts::{DUE_REVOCATIONS, SECOND_GRANT},
         world::Recorded,
@@ -12,14 +14,20 @@ use crate::{
     store::{self, SharedStore, State, UnreadableRow},
 };
 
-/// Everything at once, since somebody may be waiting for access.
-pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Recorded, store::Error> {
-    let (open, foreign, second_grant, refusals, altered, due) = tokio::try_join!(
+/// Everything at once, since somebody may be waiting for access. Of parts in incidents, all that may matter still, and those in
+/// `incidents`.
+pub(crate) async fn read(
+    store: &SharedStore,
+    now: DateTime<Utc>,
+    incidents: &BTreeSet<IncidentId>,
+) -> Result<Recorded, store::Error> {
+    let (open, foreign, second_grant, refusals, altered, parts, due) = tokio::try_join!(
         store.open_rows(now),
         store.foreign_grants(),
         SECOND_GRANT.read(store, now),
         store.refusals(now),
         store.altered(now),
+        store.incident_parts(now, incidents),
         DUE_REVOCATIONS.read(store, now),
     )?;
     // Nobody knows what became of their grants either.
@@ -37,7 +45,7 @@ pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Reco
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
     let (second_grant, due) = (second_grant.unwrap_or_default(), due.unwrap_or_default());
     let unreadable = open.unreadable.into_iter().map(unreadable).collect();
-    Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, altered, due })
+    Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, altered, parts, due })
 }
 
 /// A row of the ledger that cannot be read, as a question without an answer.

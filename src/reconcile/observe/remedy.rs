@@ -1,7 +1,7 @@
 //! Why PagerDuty did not tell, in words for whoever has to mend it.
 
 use crate::{
-    model::{Fault, Rule, Source},
+    model::{Fault, Group, Rule, Source},
     pagerduty::Error,
 };
 
@@ -10,6 +10,7 @@ pub(super) fn source(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
     let (what, right) = match source {
         Source::Schedule(_) => ("schedule", "schedules.read"),
         Source::Policy(_) => ("escalation policy", "escalation_policies.read"),
+        Source::Service(_) => ("service", "incidents.read"),
     };
     if !matches!(error, Error::NotFound(_)) {
         return Fault { error: error.to_string(), remedy: error.remedy(right) };
@@ -29,6 +30,21 @@ pub(super) fn listing(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
         Error::NotFound(_) => self::source(error, source, rules),
         _ => Fault { error: error.to_string(), remedy: error.remedy("oncalls.read") },
     }
+}
+
+/// About an incident.
+pub(super) fn incident(error: &Error) -> Fault {
+    Fault { error: error.to_string(), remedy: error.remedy("incidents.read") }
+}
+
+/// About who belongs to a group.
+pub(super) fn members(error: &Error, group: &Group) -> Fault {
+    let right = match group {
+        Group::Team(_) => "teams.read",
+        Group::Schedule(_) => "schedules.read",
+        Group::Policy(_) => "escalation_policies.read",
+    };
+    Fault { error: error.to_string(), remedy: error.remedy(right) }
 }
 
 /// About a user.

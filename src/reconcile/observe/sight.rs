@@ -12,7 +12,7 @@ use tokio::{
 use super::question::Question;
 use crate::{
     clock,
-    model::{Email, Fault, Observed, Rule, Source, UserId, Window},
+    model::{Email, Fault, Group, Observed, Rule, Source, UserId, Window},
     reconcile::{
         plan::Settings,
         scope::Scope,
@@ -111,6 +111,11 @@ impl Sight {
         self.seen.lock().accounts.insert(email.clone())
     }
 
+    /// Whether it was seen who belongs to a group.
+    pub(super) fn world_has_members(&self, group: &Group) -> bool {
+        self.seen.lock().world.members.contains_key(group)
+    }
+
     /// The rules that are looked at, by what is known of their resources.
     pub(super) fn rules_in_scope<'r>(&self, rules: &'r [Rule]) -> Vec<&'r Rule> {
         self.scope.with_neighbours(rules, &self.seen.lock().world.resources)
@@ -120,10 +125,7 @@ impl Sight {
     pub(super) fn is_on_call_where_named(&self, user: &UserId) -> bool {
         let Scope::Sources(named) = &self.scope else { return true };
         let seen = self.seen.lock();
-        named.iter().any(|source| match seen.world.on_calls.get(source) {
-            Some(Observed::Known(on_calls)) => on_calls.iter().any(|on_call| on_call.user == *user),
-            Some(Observed::Unknown(_)) | None => false,
-        })
+        named.iter().any(|source| seen.world.users_of(source).contains(user))
     }
 
     /// Under which address of strongDM somebody counts.
@@ -152,14 +154,22 @@ impl Sight {
 
     fn fill(&self, world: &mut World, sources: BTreeSet<Source>, missing: &Fault) {
         for source in sources {
-            world.on_calls.entry(source).or_insert_with(|| Observed::Unknown(missing.clone()));
+            let missing = missing.clone();
+            match source {
+                Source::Service(id) => {
+                    world.incidents.entry(id).or_insert(Observed::Unknown(missing));
+                }
+                Source::Schedule(_) | Source::Policy(_) => {
+                    world.on_calls.entry(source).or_insert(Observed::Unknown(missing));
+                }
+            }
         }
         for selector in self.settings.rules.iter().flat_map(|rule| &rule.resources) {
             if !world.resources.contains_key(selector) {
                 world.resources.insert(selector.clone(), Observed::Unknown(missing.clone()));
             }
         }
-        let users: BTreeSet<UserId> = world.seen_on_calls().map(|on_call| on_call.user.clone()).collect();
+        let users: BTreeSet<UserId> = world.seen_users().cloned().collect();
         for user in users {
             world.people.entry(user).or_insert_with(|| Observed::Unknown(missing.clone()));
         }
@@ -198,14 +208,13 @@ impl Sight {
         let rules = self.settings.rules.iter().filter(|rule| self.scope.names(rule));
         let mut resources = rules.flat_map(|rule| &rule.resources);
         resources.all(|selector| world.resources.contains_key(selector))
-            && named.iter().all(|source| match world.on_calls.get(source) {
-                Some(Observed::Known(on_calls)) => on_calls.iter().all(|on_call| {
-                    world.people.get(&on_call.user).is_some_and(|person| {
+            && named.iter().all(|source| {
+                let is_seen = |user: &UserId| {
+                    world.people.get(user).is_some_and(|person| {
                         self.email_of(person).is_none_or(|email| world.accounts.contains_key(&email))
                     })
-                }),
-                Some(Observed::Unknown(_)) => true,
-                None => false,
+                };
+                world.is_asked(source) && world.users_of(source).into_iter().all(is_seen)
             })
     }
 }

@@ -93,6 +93,7 @@ impl PassRunner {
         timetable.verified_at = pass.compared_at.or(timetable.verified_at);
         timetable::record_look(&mut timetable, scope, pass.second_look.clone());
         timetable::record_failures(&mut timetable, rules, scope, report);
+        timetable::record_follow_ups(&mut timetable, rules, scope, report.trigger, report.started_at);
         let passed = Passed {
             scope,
             began: report.started_at,

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cause, DueRevocations, Email, Grant, LedgerRow, NewGrant, Pair, SecondLook, Skipped, Source, Unknown,
+    Cause, DueRevocations, Email, Grant, LedgerRow, NewGrant, Pair, RememberedPart, SecondLook, Skipped,
+    Source, Unknown,
 };
 
 /// What is to be done, and what was decided not to be done.
@@ -35,6 +36,9 @@ pub(crate) struct Plan {
     pub(crate) unchanged: usize,
     /// Who is certainly entitled to what, for people to look at.
     pub(crate) wanted: Vec<Wanted>,
+    /// What is to be remembered of people's parts in incidents, where that is news, each with the instant at which all access
+    /// because of it is over.
+    pub(crate) parts: Vec<(RememberedPart, DateTime<Utc>)>,
     /// How many on-calls the rules selected.
     pub(crate) on_calls: usize,
     /// The next instant at which anything changes by itself.

@@ -8,13 +8,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Settings, Wanted,
     identity::{Identity, Person},
+    incidents::{Entitlement, IncidentRule, Standing, Standings},
     namesakes::Namesakes,
     possible::{Possibilities, What, Who},
 };
 use crate::{
     model::{
-        Asked, Cause, Email, FOREVER, Observed, OnCall, OwnGrant, Pair, Resource, ResourceSelector, Rule,
-        SkipReason, Skipped, Source, Subject, Unknown, UserId, Window, later,
+        Asked, Cause, Email, FOREVER, IncidentCause, IncidentSelector, Observed, OnCall, OwnGrant, Pair,
+        PeopleSelector, RememberedPart, Resource, ResourceSelector, Rule, SkipReason, Skipped, Source,
+        Subject, Unknown, UserId, Window, later,
     },
     reconcile::world::{ResourceMatch, World},
 };
@@ -67,6 +69,8 @@ pub(super) struct Claims {
     skipped: BTreeMap<(Subject, SkipReason), Concerned>,
     pub(super) unknown: BTreeSet<Unknown>,
     pub(super) on_calls: usize,
+    /// What is to be remembered of people's parts in incidents, where that is news, and until when.
+    pub(super) parts: Vec<(RememberedPart, DateTime<Utc>)>,
     /// Under which address everyone on call counts, by rule and PagerDuty user.
     addresses: BTreeMap<String, BTreeMap<UserId, Email>>,
     /// When the next window begins or ends that is wanted, certainly or possibly.
@@ -78,11 +82,20 @@ impl Claims {
     pub(super) fn gather(now: DateTime<Utc>, settings: &Settings, world: &World) -> Self {
         let mut claims = Self { now, ..Self::default() };
         let namesakes = Namesakes::of(&settings.aliases, world);
-        let mut people: BTreeMap<&UserId, Person> = BTreeMap::new();
+        let mut people: BTreeMap<UserId, Person> = BTreeMap::new();
         let mut counted: BTreeSet<(&Source, &OnCall)> = BTreeSet::new();
         for rule in &settings.rules {
             let resources = claims.resources_of(rule, world);
             let whats = resources.all();
+            if let PeopleSelector::Incidents(selector) = &rule.people {
+                claims.gather_incidents(
+                    (settings, world, &namesakes),
+                    (rule, selector),
+                    &resources,
+                    &mut people,
+                );
+                continue;
+            }
             let mut addresses: BTreeMap<UserId, Email> = BTreeMap::new();
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
@@ -101,7 +114,7 @@ impl Claims {
                     let Some(window) = window_of(now, settings.horizon, rule, on_call) else { continue };
                     counted.insert((source, on_call));
                     let person = people
-                        .entry(&on_call.user)
+                        .entry(on_call.user.clone())
                         .or_insert_with(|| Person::of(settings, world, &namesakes, &on_call.user));
                     if let Some(address) =
                         person.address.as_ref().filter(|_| !addresses.contains_key(&on_call.user))
@@ -119,6 +132,59 @@ impl Claims {
         claims.certain.sort();
         claims.on_calls = counted.len();
         claims
+    }
+
+    /// Adds what a rule about incidents leads to.
+    fn gather_incidents<'w>(
+        &mut self,
+        (settings, world, namesakes): (&Settings, &'w World, &Namesakes<'_>),
+        (rule, selector): (&'w Rule, &'w IncidentSelector),
+        resources: &Resources,
+        people: &mut BTreeMap<UserId, Person>,
+    ) {
+        let (now, whats) = (self.now, resources.all());
+        for id in &selector.services {
+            let fault = match world.incidents.get(id) {
+                Some(Observed::Known(_)) => continue,
+                Some(Observed::Unknown(fault)) => Some(fault.clone()),
+                None => None,
+            };
+            self.unknown.extend(fault.map(|error| Unknown { about: Asked::Service(id.clone()), error }));
+            self.suspect(&Who::Anyone, &whats, from_now_on(now));
+        }
+        for source in rule.sources() {
+            if let Some(doubt) = world.doubts.get(&source) {
+                self.unknown.insert(Unknown { about: source.into(), error: doubt.clone() });
+                self.suspect(&Who::Anyone, &whats, from_now_on(now));
+            }
+        }
+        let Standings { all, news, unknown } = IncidentRule::new(now, rule, selector, world).standings();
+        self.unknown.extend(unknown);
+        self.parts.extend(news);
+        let mut addresses: BTreeMap<UserId, Email> = BTreeMap::new();
+        for standing in all {
+            let Standing { part, entitlement } = &standing;
+            let person = people
+                .entry(part.user.clone())
+                .or_insert_with(|| Person::of(settings, world, namesakes, &part.user));
+            let subject = person.subject(&part.user);
+            match entitlement {
+                Entitlement::NotEligible => self.skip(subject, SkipReason::NotEligible, rule, None),
+                Entitlement::TooMany => self.skip(subject, SkipReason::TooManyPeople, rule, None),
+                Entitlement::Until(_) | Entitlement::Unclear(_) | Entitlement::Over => {}
+            }
+            if let Some(window) = standing.window(now) {
+                addresses.extend(person.address.clone().map(|address| (part.user.clone(), address)));
+                self.possible.add_former(&part.user, person.known_as(), &whats, window);
+                if matches!(entitlement, Entitlement::Unclear(_)) {
+                    self.suspect(&person.identity.who(), &whats, window);
+                } else {
+                    let cause = incident_cause(&standing, person.pagerduty_address.clone());
+                    self.add(&person.identity, resources, window, rule, &cause);
+                }
+            }
+        }
+        self.addresses.insert(rule.name.clone(), addresses);
     }
 
     /// Adds what one on-call leads to: claims, or possibilities where it is not known who or what is meant.
@@ -272,5 +338,22 @@ fn cause(rule: &Rule, source: &Source, on_call: &OnCall, address: Option<String>
         level,
         shift_start: start,
         shift_end: end,
+        incident: None,
+    }
+}
+
+fn incident_cause(standing: &Standing, address: Option<String>) -> Cause {
+    let RememberedPart { rule, incident, user, role, since, .. } = standing.part.clone();
+    Cause {
+        rule,
+        source: standing.source(),
+        user,
+        address,
+        through: None,
+        policy: None,
+        level: None,
+        shift_start: Some(since),
+        shift_end: None,
+        incident: Some(IncidentCause { about: incident, role }),
     }
 }

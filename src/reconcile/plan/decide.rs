@@ -33,6 +33,7 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
     let decisions = retain(exactly, &pairs, due, &review);
 
     let mut plan = Plan { on_calls: claims.on_calls, skipped: claims.skipped(), ..Plan::default() };
+    plan.parts.clone_from(&claims.parts);
     plan.wanted = claims.certain.iter().map(Wanted::from).collect();
     let mut wake = claims.next_boundary;
     for (pair, mut decision) in pairs.iter().zip(decisions) {
@@ -93,8 +94,7 @@ fn rows(decisions: &[Decision], which: impl Fn(&Revocation) -> bool) -> BTreeSet
 
 /// What the guard holds of the sources that were asked, whether this look found it due or could not tell.
 fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
-    let is_asked =
-        |own: &&OwnGrant| own.causes.iter().any(|cause| world.on_calls.contains_key(&cause.source));
+    let is_asked = |own: &&OwnGrant| own.causes.iter().any(|cause| world.is_asked(&cause.source));
     let is_held = |row: &LedgerRow| review.due.due.get(row).is_some_and(|due| due.held);
     let others = world.recorded.ledger.iter().filter(is_asked).map(|own| own.row).filter(is_held);
     others.chain(review.held.iter().copied()).collect()

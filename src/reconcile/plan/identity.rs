@@ -1,6 +1,6 @@
 //! Which strongDM account somebody on call has.
 
-use super::{Settings, namesakes::Namesakes};
+use super::{Settings, namesakes::Namesakes, possible::Who};
 use crate::{
     model::{AccountId, Asked, Email, Fault, Observed, SkipReason, Subject, UserId},
     reconcile::world::{AccountMatch, World},
@@ -25,6 +25,17 @@ impl Identity {
         match self {
             Self::Account(account, _) | Self::Suspended(account, _) => Some(account),
             Self::Skipped(..) | Self::Shared(..) | Self::Unknown(..) => None,
+        }
+    }
+
+    /// Who may be meant.
+    pub(super) fn who(&self) -> Who {
+        match self {
+            Self::Account(account, _) | Self::Suspended(account, _) => Who::Account(account.clone()),
+            Self::Skipped(_, _, Some(email)) | Self::Shared(_, email) | Self::Unknown(_, _, Some(email)) => {
+                Who::Email(email.clone())
+            }
+            Self::Skipped(_, _, None) | Self::Unknown(_, _, None) => Who::Anyone,
         }
     }
 }
@@ -55,6 +66,13 @@ impl Person {
             Identity::Shared(..) => (None, None),
             _ => (self.identity.account(), self.pagerduty_address.as_ref()),
         }
+    }
+
+    /// The person, as reports name people: by the address in strongDM, else by the one in PagerDuty, else by the ID.
+    pub(super) fn subject(&self, user: &UserId) -> Subject {
+        let address =
+            self.address.as_ref().map(ToString::to_string).or_else(|| self.pagerduty_address.clone());
+        address.map_or_else(|| Subject::User(user.clone()), Subject::Email)
     }
 }
 

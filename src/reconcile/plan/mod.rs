@@ -6,6 +6,7 @@
 //! 1. `claims.rs` turns rules and observations into *claims* (certain: this account, this resource, this window)
 //!    and *possibilities* (somebody may be entitled to something, but a look-up failed, was not made, or named
 //!    nobody). Certain claims lead to grants. Possibilities lead to nothing, and protect.
+//!    `incidents.rs` does the same for those who work on an incident.
 //! 2. `pairs.rs` brings together what is known of each account and resource, and `coverage.rs` decides about one such
 //!    pair at a time. A grant of ours is due for revocation only if it gives access at an instant between now and the
 //!    horizon that no claim covers **and** no possibility touches it. All else is left alone.
@@ -25,6 +26,7 @@ mod decide;
 mod describe;
 mod foresee;
 mod identity;
+mod incidents;
 mod namesakes;
 mod pairs;
 mod possible;

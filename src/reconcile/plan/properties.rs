@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{
-        DueRevocations, Grant, GrantId, LedgerRow, NewGrant, OnCallSelector, OwnGrant, Pair, SecondGrant,
+        DueRevocations, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, PeopleSelector, SecondGrant,
         Window,
     },
     reconcile::world::World,
@@ -301,11 +301,15 @@ proptest! {
         shuffle(&mut other.settings.rules, by);
         for rule in &mut other.settings.rules {
             shuffle(&mut rule.resources, by);
-            match &mut rule.on_calls {
-                OnCallSelector::Schedules(ids) => shuffle(ids, by),
-                OnCallSelector::Policies { ids, levels, include_always_on_call: _ } => {
+            match &mut rule.people {
+                PeopleSelector::Schedules(ids) => shuffle(ids, by),
+                PeopleSelector::Policies { ids, levels, include_always_on_call: _ } => {
                     shuffle(ids, by);
                     shuffle(levels, by);
+                }
+                PeopleSelector::Incidents(selector) => {
+                    shuffle(&mut selector.services, by);
+                    shuffle(&mut selector.eligible, by);
                 }
             }
         }

@@ -4,6 +4,7 @@ mod altered;
 pub(super) mod builders;
 mod growth;
 mod guard;
+mod incidents;
 pub(crate) mod large;
 mod second_grant;
 pub(super) mod twin;
@@ -11,3 +12,5 @@ mod two_looks;
 mod unknown;
 mod urgency;
 mod wishes;
+
+pub(in crate::reconcile) use self::incidents::incident_selector;

@@ -47,7 +47,7 @@ impl PassLog {
 pub(crate) fn is_eventful(report: &PassReport) -> bool {
     let is_routine = matches!(
         report.trigger,
-        Trigger::Interval | Trigger::Boundary | Trigger::Retry | Trigger::SecondLook
+        Trigger::Interval | Trigger::Boundary | Trigger::Retry | Trigger::SecondLook | Trigger::FollowUp
     );
     !(is_routine && report.is_quiet())
 }

@@ -127,6 +127,8 @@ words!(
         Webhook = "webhook",
         /// An earlier look found access due to be revoked.
         SecondLook = "second_look",
+        /// What PagerDuty answers may have lagged behind an event.
+        FollowUp = "follow_up",
         /// The webhook subscription was off for a while.
         Subscription = "subscription",
         /// `POST /sync`.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        Email, FOREVER, Finding, FindingKind, Observed, OnCall, OnCallSelector, ResourceSelector, Rule,
+        Email, FOREVER, Finding, FindingKind, Observed, OnCall, PeopleSelector, ResourceSelector, Rule,
         SkipReason, Skipped, Source, Subject, Window, Windows, instant::to_second, later,
     },
     reconcile::{
@@ -211,7 +211,7 @@ fn nobody(rule: &Rule, horizon: Window, gaps: Vec<Window>) -> Finding {
 
 /// Levels of a rule at which a policy shows nobody, although it shows others.
 fn absent_levels(rule: &Rule, world: &World) -> Vec<Finding> {
-    let OnCallSelector::Policies { levels, .. } = &rule.on_calls else { return Vec::new() };
+    let PeopleSelector::Policies { levels, .. } = &rule.people else { return Vec::new() };
     let words = |levels: &mut dyn Iterator<Item = u32>| -> String {
         levels.map(|level| level.to_string()).collect::<Vec<_>>().join(", ")
     };
@@ -241,7 +241,7 @@ fn shift(on_call: &OnCall) -> Option<Window> {
 
 /// People who are always on call for a rule's policy, and get nothing for it.
 fn always_on_call(rule: &Rule, world: &World) -> Option<Finding> {
-    let OnCallSelector::Policies { include_always_on_call: false, levels, .. } = &rule.on_calls else {
+    let PeopleSelector::Policies { include_always_on_call: false, levels, .. } = &rule.people else {
         return None;
     };
     let in_levels =

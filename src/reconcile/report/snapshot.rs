@@ -279,7 +279,12 @@ impl StatusSnapshot {
     fn take_skipped(&mut self, report: &PassReport, rules: &[Rule], unseen: &BTreeSet<&str>) {
         let is_look_up = |unknown: &Unknown| match unknown.about {
             Asked::User(_) | Asked::Account(_) | Asked::Resource(_) | Asked::Other(_) => true,
-            Asked::Schedule(_) | Asked::Policy(_) | Asked::Write(_) | Asked::List(_) => false,
+            Asked::Schedule(_)
+            | Asked::Policy(_)
+            | Asked::Service(_)
+            | Asked::Incident(_)
+            | Asked::Write(_)
+            | Asked::List(_) => false,
         };
         let all_looked_up = !report.unknown.iter().any(is_look_up);
         let names: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();

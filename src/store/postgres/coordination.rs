@@ -102,6 +102,7 @@ impl Coordination for Postgres {
                 .bind(timetable.counts_text())
                 .bind(timetable.second_look_text())
                 .bind(timetable.retries_text())
+                .bind(timetable.follow_ups_text())
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;

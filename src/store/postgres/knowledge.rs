@@ -1,15 +1,18 @@
 //! What we learned from answers, in PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{Postgres, is_held, within};
 use crate::{
-    model::{Altered, Fault, ForeignGrant, Links, Pair, Refusal, Window},
+    model::{Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, Window},
     store::{
         AskAgain, Error, Knowledge, Lease,
-        column::plain,
+        column::{plain, to_json},
+        incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
             ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
@@ -164,6 +167,48 @@ impl Knowledge for Postgres {
                 .bind(plain(fault.map_or("", |fault| &fault.remedy)))
                 .execute(&mut *transaction)
                 .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn incident_parts(
+        &self,
+        now: DateTime<Utc>,
+        incidents: &BTreeSet<IncidentId>,
+    ) -> Result<Vec<RememberedPart>, Error> {
+        within(async {
+            let ids: Vec<&str> = incidents.iter().map(IncidentId::as_str).collect();
+            let sql = format!("{INCIDENT_PARTS} = ANY($2)");
+            let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(now.timestamp_millis()).bind(ids);
+            let rows: Vec<IncidentPartRow> = rows.fetch_all(&self.pool).await?;
+            Ok(rows.into_iter().filter_map(IncidentPartRow::read).collect())
+        })
+        .await
+    }
+
+    async fn remember_parts(
+        &self,
+        lease: &Lease,
+        parts: &[(RememberedPart, DateTime<Utc>)],
+    ) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            if !is_held(&mut transaction, lease).await? {
+                return Ok(());
+            }
+            for (part, over) in parts {
+                let (rule, incident, user) = part.key();
+                sqlx::query(SET_INCIDENT_PART)
+                    .bind(rule)
+                    .bind(incident.as_str())
+                    .bind(user.as_str())
+                    .bind(over.timestamp_millis())
+                    .bind(to_json(part))
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             transaction.commit().await?;
             Ok(())
         })

@@ -43,6 +43,7 @@ impl Coordination for Sqlite {
             .bind(timetable.counts_text())
             .bind(timetable.second_look_text())
             .bind(timetable.retries_text())
+            .bind(timetable.follow_ups_text())
             .execute(&self.writer)
             .await?;
         Ok(true)

@@ -1,15 +1,18 @@
 //! What we learned from answers, in SQLite.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::Sqlite;
 use crate::{
-    model::{Altered, Fault, ForeignGrant, Links, Pair, Refusal, Window},
+    model::{Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, Window},
     store::{
         AskAgain, Error, Knowledge, Lease,
         column::to_json,
+        incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
             ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
@@ -126,6 +129,38 @@ impl Knowledge for Sqlite {
             .bind(fault.map_or("", |fault| &fault.remedy))
             .execute(&mut *transaction)
             .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn incident_parts(
+        &self,
+        now: DateTime<Utc>,
+        incidents: &BTreeSet<IncidentId>,
+    ) -> Result<Vec<RememberedPart>, Error> {
+        let sql = format!("{INCIDENT_PARTS} IN (SELECT value FROM json_each($2))");
+        let rows = sqlx::query_as(AssertSqlSafe(sql)).bind(now.timestamp_millis()).bind(to_json(incidents));
+        let rows: Vec<IncidentPartRow> = rows.fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().filter_map(IncidentPartRow::read).collect())
+    }
+
+    async fn remember_parts(
+        &self,
+        _: &Lease,
+        parts: &[(RememberedPart, DateTime<Utc>)],
+    ) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for (part, over) in parts {
+            let (rule, incident, user) = part.key();
+            sqlx::query(SET_INCIDENT_PART)
+                .bind(rule)
+                .bind(incident.as_str())
+                .bind(user.as_str())
+                .bind(over.timestamp_millis())
+                .bind(to_json(part))
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     metrics::HealthView,
-    model::{Grant, OnCallSelector, Rule, Source},
+    model::{Grant, PeopleSelector, Rule, Source},
     reconcile::report::snapshot::{Gap, RuleCounts, SourceStatus},
     store::SeenGrant,
 };
@@ -203,16 +203,18 @@ fn looks_at(rule: &Rule) -> Markup {
     let ids = rule.sources().into_iter().map(|source| match source {
         Source::Schedule(id) => id.to_string(),
         Source::Policy(id) => id.to_string(),
+        Source::Service(id) => id.to_string(),
     });
     let ids = few(ids, NAMED);
     html! {
-        @match &rule.on_calls {
-            OnCallSelector::Schedules(_) => { "schedules " (ids) }
-            OnCallSelector::Policies { ids: _, levels, include_always_on_call } => {
+        @match &rule.people {
+            PeopleSelector::Schedules(_) => { "schedules " (ids) }
+            PeopleSelector::Policies { ids: _, levels, include_always_on_call } => {
                 "policies " (ids)
                 @if !levels.is_empty() { " at level " (few(levels, NAMED)) }
                 @if *include_always_on_call { ", also those always on call" }
             }
+            PeopleSelector::Incidents(_) => { "incidents of services " (ids) }
         }
     }
 }

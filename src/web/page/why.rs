@@ -116,7 +116,18 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
-    let Cause { rule, source, user, address: _, through, policy: _, level, shift_start, shift_end } = cause;
+    let Cause {
+        rule,
+        source,
+        user,
+        address: _,
+        through,
+        policy: _,
+        level,
+        shift_start,
+        shift_end,
+        incident: _,
+    } = cause;
     let status = facts.snapshot.sources.iter().find(|status| status.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)

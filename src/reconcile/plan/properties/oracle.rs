@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        AccountId, Email, Observed, OnCall, OnCallSelector, OwnGrant, Pair, ResourceId, ResourceSelector,
+        AccountId, Email, Observed, OnCall, OwnGrant, Pair, PeopleSelector, ResourceId, ResourceSelector,
         Rule, UserId,
     },
     reconcile::{
@@ -161,9 +161,10 @@ impl Oracle<'_> {
 }
 
 fn on_duty(rule: &Rule, on_call: &OnCall, at: DateTime<Utc>) -> bool {
-    let counts = match &rule.on_calls {
-        OnCallSelector::Schedules(_) => true,
-        OnCallSelector::Policies { ids: _, levels, include_always_on_call } => {
+    let counts = match &rule.people {
+        PeopleSelector::Schedules(_) => true,
+        PeopleSelector::Incidents(_) => false,
+        PeopleSelector::Policies { ids: _, levels, include_always_on_call } => {
             let permanent = on_call.start.is_none() && on_call.end.is_none();
             (levels.is_empty() || on_call.level.is_some_and(|level| levels.contains(&level)))
                 && (!permanent || *include_always_on_call)

@@ -5,8 +5,8 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use crate::{
     model::{
-        Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OnCallSelector, OwnGrant,
-        Pair, PolicyId, Refusal, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
+        Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OwnGrant, Pair,
+        PeopleSelector, PolicyId, Refusal, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
     },
     reconcile::{
         plan::{
@@ -109,10 +109,10 @@ fn second_grants() -> impl Strategy<Value = SecondGrant> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let of_schedules = subsequence(vec!["S0", "S1"], 1..=2)
-        .prop_map(|ids| OnCallSelector::Schedules(ids.into_iter().map(ScheduleId::from).collect()));
+        .prop_map(|ids| PeopleSelector::Schedules(ids.into_iter().map(ScheduleId::from).collect()));
     let levels = subsequence(vec![1_u32, 2], 0..=2);
     let of_policies = (subsequence(vec!["E0", "E1"], 1..=2), levels, any::<bool>()).prop_map(
-        |(ids, levels, include_always_on_call)| OnCallSelector::Policies {
+        |(ids, levels, include_always_on_call)| PeopleSelector::Policies {
             ids: ids.into_iter().map(PolicyId::from).collect(),
             levels,
             include_always_on_call,
@@ -120,9 +120,9 @@ fn rule() -> impl Strategy<Value = Rule> {
     );
     let resources = subsequence(vec![named("r0"), named("r1"), filter("f")], 1..=3);
     (prop_oneof![of_schedules, of_policies], resources, 0..3_i64, 0..3_i64).prop_map(
-        |(on_calls, resources, early, late)| Rule {
+        |(people, resources, early, late)| Rule {
             name: String::new(),
-            on_calls,
+            people,
             resources,
             start_early: TimeDelta::hours(early),
             end_late: TimeDelta::hours(late),

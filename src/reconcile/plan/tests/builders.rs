@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     model::{
         Account, AccountId, Aliases, Cause, DueRevocation, DueRevocations, Email, FOREVER, ForeignGrant,
-        Grant, GrantId, Observed, OnCall, OnCallSelector, OwnGrant, Pair, PolicyId, Refusal, Resource,
+        Grant, GrantId, Observed, OnCall, OwnGrant, Pair, PeopleSelector, PolicyId, Refusal, Resource,
         ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId, Window,
     },
     reconcile::{
@@ -78,7 +78,7 @@ pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) 
     let ids = schedules.iter().map(|id| ScheduleId::from(*id)).collect();
     Rule {
         name: name.to_owned(),
-        on_calls: OnCallSelector::Schedules(ids),
+        people: PeopleSelector::Schedules(ids),
         resources: vec![named("db")],
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
@@ -89,7 +89,7 @@ pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) 
 pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u32]) -> Rule {
     let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
     Rule {
-        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: false },
+        people: PeopleSelector::Policies { ids, levels, include_always_on_call: false },
         ..schedule_rule(name, &[])
     }
 }
@@ -98,7 +98,7 @@ pub(in crate::reconcile::plan) fn policy_rule(name: &str, id: &str, levels: &[u3
 pub(in crate::reconcile::plan) fn policy_rule_with_always(name: &str, id: &str, levels: &[u32]) -> Rule {
     let (ids, levels) = (vec![PolicyId::from(id)], levels.to_vec());
     Rule {
-        on_calls: OnCallSelector::Policies { ids, levels, include_always_on_call: true },
+        people: PeopleSelector::Policies { ids, levels, include_always_on_call: true },
         ..schedule_rule(name, &[])
     }
 }
@@ -138,6 +138,7 @@ pub(in crate::reconcile::plan) fn made_for(who: &str, id: &str, own: OwnGrant) -
         level: None,
         shift_start: None,
         shift_end: None,
+        incident: None,
     };
     OwnGrant { causes: vec![cause], ..own }
 }
@@ -186,6 +187,7 @@ impl Scene {
         let on_calls = on_calls.into_iter().map(|on_call| match &source {
             Source::Schedule(id) => OnCall { schedule: Some(id.clone()), ..on_call },
             Source::Policy(id) => OnCall { policy: Some(id.clone()), ..on_call },
+            Source::Service(_) => panic!("nobody is on call for a service"),
         });
         let on_calls = Observed::Known(on_calls.collect());
         self.world.on_calls.insert(source, on_calls);

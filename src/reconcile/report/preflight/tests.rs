@@ -25,10 +25,10 @@ fn shift_of(user: &str, hours: Option<(i64, i64)>, level: u32) -> OnCall {
     }
 }
 
-fn settings(on_calls: OnCallSelector, selector: ResourceSelector) -> Settings {
+fn settings(people: PeopleSelector, selector: ResourceSelector) -> Settings {
     let rule = Rule {
         name: "r".to_owned(),
-        on_calls,
+        people,
         resources: vec![selector],
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
@@ -38,7 +38,7 @@ fn settings(on_calls: OnCallSelector, selector: ResourceSelector) -> Settings {
 }
 
 fn by_schedule() -> Settings {
-    settings(OnCallSelector::Schedules(vec!["PS".into()]), ResourceSelector::Name("db".into()))
+    settings(PeopleSelector::Schedules(vec!["PS".into()]), ResourceSelector::Name("db".into()))
 }
 
 fn world(settings: &Settings, on_calls: Vec<OnCall>, found: ResourceMatch) -> World {
@@ -102,7 +102,7 @@ fn a_level_that_nobody_has_is_told_as_that_and_not_as_a_gap() {
         (vec![1, 2], vec![(0, 24, 1)], Some("is at level 2 (seen: 1)")),
         (vec![1], vec![(0, 24, 1)], None),
     ] {
-        let by = OnCallSelector::Policies { ids: vec!["PP".into()], levels, include_always_on_call: false };
+        let by = PeopleSelector::Policies { ids: vec!["PP".into()], levels, include_always_on_call: false };
         let settings = settings(by, ResourceSelector::Name("db".into()));
         let shifts =
             shifts.iter().map(|(from, to, level)| shift_of("ana", Some((*from, *to)), *level)).collect();
@@ -114,7 +114,7 @@ fn a_level_that_nobody_has_is_told_as_that_and_not_as_a_gap() {
     }
     // Nobody at all is a gap whatever the level.
     let by =
-        OnCallSelector::Policies { ids: vec!["PP".into()], levels: vec![7], include_always_on_call: false };
+        PeopleSelector::Policies { ids: vec!["PP".into()], levels: vec![7], include_always_on_call: false };
     let settings = settings(by, ResourceSelector::Name("db".into()));
     let findings = found(&settings, &world(&settings, Vec::new(), resources(1)));
     assert_eq!((texts(&findings, "gap").len(), texts(&findings, "level_not_seen").len()), (1, 0));
@@ -165,7 +165,7 @@ fn people_without_an_account_are_problems_with_their_next_shift() {
 
 #[test]
 fn filters_that_match_nothing_or_very_much_are_warnings() {
-    let by = OnCallSelector::Schedules(vec!["PS".into()]);
+    let by = PeopleSelector::Schedules(vec!["PS".into()]);
     let settings = settings(by, ResourceSelector::Filter("tags:env=prod".into()));
     for (count, kind) in
         [(0, Some("filter_without_match")), (50, None), (51, Some("filter_with_many_matches"))]
@@ -185,7 +185,7 @@ fn direct_targets_are_noted_only_where_the_rule_leaves_them_out() {
     for (levels, include, expected) in
         [(vec![], false, 1), (vec![3], false, 1), (vec![1], false, 0), (vec![], true, 0)]
     {
-        let by = OnCallSelector::Policies { ids: vec!["PP".into()], levels, include_always_on_call: include };
+        let by = PeopleSelector::Policies { ids: vec!["PP".into()], levels, include_always_on_call: include };
         let settings = settings(by, ResourceSelector::Name("db".into()));
         let world = world(&settings, vec![shift_of("cem", None, 3)], resources(1));
         assert_eq!(texts(&found(&settings, &world), "always_on_call").len(), expected);

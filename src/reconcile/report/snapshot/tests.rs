@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    model::{FindingKind, OnCallSelector, Severity, SkipReason, Subject, Window},
+    model::{FindingKind, PeopleSelector, Severity, SkipReason, Subject, Window},
     reconcile::report::{Trigger, preflight::Ahead},
 };
 
@@ -25,7 +25,7 @@ fn schedule(rule: &str) -> Source {
 fn rules(names: &[&str]) -> Vec<Rule> {
     let rule = |name: &&str| Rule {
         name: (*name).to_owned(),
-        on_calls: OnCallSelector::Schedules(vec![format!("P-{name}").into()]),
+        people: PeopleSelector::Schedules(vec![format!("P-{name}").into()]),
         resources: Vec::new(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
@@ -226,7 +226,7 @@ fn snapshots_of_newer_versions_are_read() {
         "findings": [{
             "severity": "catastrophe", "kind": "new", "subject": "x", "message": "y", "remedy": "z", "rule": "a",
         }],
-        "left_out": [{"incident": "Q1", "reason": "not_eligible", "rules": ["a"]}],
+        "left_out": [{"incident": "Q1", "reason": "on_holiday", "rules": ["a"]}],
         "weather": "fair",
     });
     let newer = read(&newer.to_string());

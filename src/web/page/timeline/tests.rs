@@ -20,7 +20,7 @@ fn span() -> Span {
 fn rule() -> Rule {
     Rule {
         name: "r".to_owned(),
-        on_calls: crate::model::OnCallSelector::Schedules(vec!["P1".into()]),
+        people: crate::model::PeopleSelector::Schedules(vec!["P1".into()]),
         resources: Vec::new(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
