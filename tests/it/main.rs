@@ -27,6 +27,7 @@ mod intake;
 mod listings;
 mod metrics;
 mod network;
+mod oauth;
 mod official_clients;
 mod page;
 mod people;

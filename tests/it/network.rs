@@ -72,6 +72,9 @@ async fn squid_leads_to_both_upstreams() {
     let trust = std::mem::replace(&mut behind.trust, ("NO_PROXY", "elsewhere.test".to_owned()));
     let proxy = format!("127.0.0.1:{}", squid.port);
     assert_refused(&behind.check_through(proxy.clone()).await, "in SSL_CERT_FILE");
+    behind.trust = ("NO_PROXY", "localhost,.test".to_owned());
+    let past_it = behind.check_through(proxy.clone()).await;
+    assert!(exit_code(&past_it) == 1 && !stdout(&past_it).contains("proxy"), "{}", stdout(&past_it));
     behind.trust = trust;
     drop(squid);
     assert_refused(&behind.check_through(proxy).await, "the proxy that HTTPS_PROXY names does not lead to");

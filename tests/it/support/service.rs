@@ -216,7 +216,7 @@ impl Service {
     }
 
     /// Everything that the service has logged since it was started, as far as it was read.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
