@@ -3,31 +3,33 @@
 //!
 //! `cargo bench --bench situations [-- WORD]` prints a table; WORD picks the situations whose name holds it. Figures are
 //! counts of calls, places in the order of writes, and seconds; those in calls' time are divided by what one call takes, so
-//! that they say the same on any machine. It ends by itself after some minutes.
+//! that they say the same on any machine. It ends by itself after some minutes, ten of
+//! them for the 100,000 grants.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
-use std::{env, fmt::Write, fs, pin::Pin, time::Duration};
+use std::{env, pin::Pin, time::Duration};
 
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Policy, Schedule, Shift, Target, User},
+    pagerduty::{Schedule, Shift, User},
     strongdm::ResourceKind,
     world::{LONELY_SCHEDULE, SCHEDULE, V3_SCHEDULE},
 };
 use tokio::time::{Instant, sleep};
 
 #[allow(dead_code, unused_imports, reason = "the tests need all of it")]
-#[path = "../tests/it/support/mod.rs"]
+#[path = "../../tests/it/support/mod.rs"]
 mod support;
 
+mod large;
+
+use large::{add_person, hundred_thousand_grants, thousand_schedules, user};
 use support::{ANA, BO, CEM, Config, DB, Scene, rule};
 
 /// What a call takes where nothing else is said.
 const CALL: Duration = Duration::from_millis(50);
 const WEB: &str = "prod-web-1";
-/// The large installation.
-const SCHEDULES: usize = 1000;
 
 /// A situation, what was measured in it, and what we want.
 struct Row {
@@ -43,7 +45,7 @@ macro_rules! situations {
     };
 }
 
-const SITUATIONS: [Situation; 10] = situations![
+const SITUATIONS: [Situation; 11] = situations![
     "first start: one person on call, 30 to come, 10 resources" => first_start,
     "strongDM's list hangs, then a hand-over" => list_hangs,
     "200 schedules in no policy, 350 ms each" => lonely_schedules,
@@ -53,7 +55,8 @@ const SITUATIONS: [Situation; 10] = situations![
     "somebody goes off call during a first pass of 600 grants" => off_call,
     "five events about one source in a row" => burst,
     "an event, nothing else going on" => event,
-    "1,000 schedules, 3 policies, 2 resources" => large,
+    "1,000 schedules, 3 policies, 2 resources" => thousand_schedules,
+    "100,000 grants: 1,000 schedules, 5 shifts each, 20 resources" => hundred_thousand_grants,
 ];
 
 #[tokio::main]
@@ -270,92 +273,4 @@ async fn event() -> Vec<Row> {
     slow(&scene);
     let median = event_to_grant(&scene, SCHEDULE, DB).await;
     row(format!("the grant after {median:.2} calls' time (median)"), "2.2")
-}
-
-fn user(n: usize) -> String {
-    format!("PUSER{n:04}")
-}
-
-fn add_person(scene: &Scene, n: usize) {
-    let email = format!("person-{n}@example.com");
-    scene.pagerduty.add_user(User::new(&user(n), &format!("Person {n}"), &email));
-    scene.strongdm.add_user(&email);
-}
-
-/// A thousand schedules, each with somebody on call, in rules of a hundred; three policies; two resources each.
-async fn large_installation() -> Scene {
-    let ids: Vec<String> = (0..SCHEDULES).map(|n| format!("PBIG{n:04}")).collect();
-    let mut rules: Vec<String> = Vec::new();
-    let policies = ["PPOL001", "PPOL002", "PPOL003"];
-    for (n, chunk) in ids.chunks(100).enumerate() {
-        let names: Vec<&str> = chunk.iter().map(String::as_str).collect();
-        rules.push(rule(&format!("rule {n}"), &names, &[DB, "prod-cluster"]));
-    }
-    rules.push(format!(
-        "[[rules]]\nname = \"policies\"\nescalation_policies = {policies:?}\nresources = {:?}\n",
-        [DB, "prod-cluster"]
-    ));
-    rules.push(rule("alone", &[SCHEDULE], &[WEB]));
-    let scene = Scene::prepared(Config { max_revocations: 5000, ..Config::with_rules(rules) }).await;
-    for (n, id) in ids.iter().enumerate() {
-        add_person(&scene, n);
-        let shift = Shift::new(&user(n), scene.minute(-60), scene.minute(600));
-        scene.pagerduty.put_schedule(Schedule::layers(id, &format!("Schedule {n}")).with(shift));
-    }
-    for (n, id) in policies.iter().enumerate() {
-        let levels = ids.iter().skip(n).step_by(3).map(|id| vec![Target::schedule(id)]);
-        scene.pagerduty.put_policy(Policy::new(id, "Large", levels.take(20).collect()));
-    }
-    // Every schedule is in a policy of its own, as PagerDuty's customers have them.
-    for id in &ids {
-        let policy = format!("PFOR{}", &id[4..]);
-        scene.pagerduty.put_policy(Policy::new(&policy, "Own", vec![vec![Target::schedule(id)]]));
-    }
-    scene.pagerduty.configure(|settings| (settings.budget, settings.oncalls_budget) = (1_000_000, 1_000_000));
-    scene.strongdm.configure(|settings| {
-        (settings.read_budget, settings.write_budget) = (1_000_000, 1_000_000);
-    });
-    scene
-}
-
-fn memory(scene: &Scene) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", scene.process_id())).unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|number| number.parse::<f64>().ok()).unwrap_or_default() / 1024.0
-}
-
-async fn large() -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut scene = large_installation().await;
-    scene.launch().await;
-    let before = scene.cpu_time();
-    let idle = memory(&scene);
-    let took = until(|| scene.writes().0 >= 2 * SCHEDULES).await;
-    scene.first_pass_is_over().await;
-    let cpu = scene.cpu_time().saturating_sub(before).as_secs_f64();
-    rows.extend(row(format!("first pass: {took:.1} s, {cpu:.1} s of CPU"), "1.5 s of CPU"));
-
-    scene.pagerduty.clear_requests();
-    let strongdm_before = scene.strongdm.calls().len();
-    let (before, began) = (scene.cpu_time(), Instant::now());
-    scene.send(scene.sync_request()).await;
-    let (took, cpu) = (began.elapsed().as_secs_f64(), scene.cpu_time().saturating_sub(before).as_secs_f64());
-    let made = scene.strongdm.calls().split_off(strongdm_before);
-    let pages = made.iter().filter(|call| call.method == "AccountGrants.List").count();
-    let mut told = format!("POST /sync: {} calls to PagerDuty, ", scene.pagerduty.requests().len());
-    let _ = write!(told, "{} to strongDM beside {pages} pages of the comparison, ", made.len() - pages);
-    let _ = write!(told, "{took:.1} s, {cpu:.1} s of CPU");
-    rows.extend(row(told, "60, 30"));
-
-    let page = scene.get("/").await;
-    rows.extend(row(format!("status page: {} kB", page.text.len() / 1000), "300 kB"));
-    rows.extend(row(
-        format!("memory: {idle:.0} MB at the start, {:.0} MB now", memory(&scene)),
-        "20 MB, 100 MB",
-    ));
-
-    slow(&scene);
-    let median = event_to_grant(&scene, SCHEDULE, WEB).await;
-    rows.extend(row(format!("an event: the grant after {median:.2} calls' time (median)"), "2.2"));
-    rows
 }
