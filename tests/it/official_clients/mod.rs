@@ -6,9 +6,9 @@
 use std::{path::Path, process::Command};
 
 use sandbox::{
-    pagerduty::User,
+    pagerduty::{NewIncident, User},
     strongdm::{ApiKey, SecondGrant, SuspendedIn},
-    world::{self, SCHEDULE},
+    world::{self, SCHEDULE, SERVICE},
 };
 use serde_json::json;
 
@@ -35,6 +35,9 @@ async fn scene() -> Scene {
     for number in 0..EXTRAS {
         let (id, email) = (format!("PX{number:05}"), format!("person-{number}@example.com"));
         scene.pagerduty.add_user(User::new(&id, &format!("Person {number}"), &email));
+    }
+    for _ in 0..3 {
+        scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[BO.0]));
     }
     let turns: Vec<_> = (0..21)
         .zip([ANA, BO, CEM].into_iter().cycle())
@@ -72,6 +75,13 @@ fn agrees(scene: &Scene, script: &str) {
         "lonely_schedule": world::LONELY_SCHEDULE,
         "policy": world::POLICY,
         "always": world::CEM,
+        "assignee": BO.0,
+        "team": world::TEAM,
+        "members": [world::BO, world::DENIZ, world::ELA],
+        "priorities": [world::P1, world::P2],
+        "client_id": world::CLIENT_ID,
+        "client_secret": world::CLIENT_SECRET,
+        "subdomain": world::SUBDOMAIN,
         "users": users,
     });
     // The stand-ins answer from other threads meanwhile.

@@ -23,8 +23,8 @@ class ToStandIn(httpx2.HTTPTransport):
         return super().handle_request(request)
 
 
-def client(token=GIVEN["token"]):
-    client = pagerduty.RestApiV2Client(token, transport=ToStandIn())
+def client(token=GIVEN["token"], **options):
+    client = pagerduty.RestApiV2Client(token, transport=ToStandIn(), **options)
     # Nothing is expected to fail here, so there is nothing to wait for.
     client.max_network_attempts = 0
     return client
@@ -99,6 +99,29 @@ def schedules(pd):
     same("levels of the policy", [len(rule["targets"]) for rule in policy["escalation_rules"]], [1, 1, 1])
 
 
+def incidents(pd):
+    params = {"date_range": "all", "statuses": ["triggered", "acknowledged"], "include": ["assignees"]}
+    listed = list(pd.iter_all("incidents", params=params, page_size=2))
+    same("incidents", [incident["incident_number"] for incident in listed], [1, 2, 3])
+    assert all(incident["assignments"][0]["assignee"]["id"] == GIVEN["assignee"] for incident in listed), listed
+    assert "email" in listed[0]["assignments"][0]["assignee"], "the include shows the whole user"
+    one = pd.rget(f"/incidents/{listed[0]['id']}")
+    same("an incident alone", (one["title"], one["created_at"]), (listed[0]["title"], listed[0]["created_at"]))
+    members = pd.iter_all(f"teams/{GIVEN['team']}/members", page_size=2)
+    same("members", [member["user"]["id"] for member in members], GIVEN["members"])
+    same("priorities", [priority["id"] for priority in pd.iter_all("priorities")], GIVEN["priorities"])
+
+
+def apps():
+    app = pagerduty.OAuthTokenClient(GIVEN["client_secret"], GIVEN["client_id"], transport=ToStandIn())
+    token = app.get_scoped_app_token(f"as_account-us.{GIVEN['subdomain']} users.read nonsense")
+    same("scopes", token["scope"].split(), [f"as_account-us.{GIVEN['subdomain']}", "users.read"])
+    pd = client(token["access_token"], auth_type="bearer")
+    assert pd.rget("/users/" + GIVEN["users"][0])
+    error = refused("what the token has no scope for", pagerduty.HttpError, lambda: pd.rget("/incidents"))
+    assert error.response.status_code == 403, error.response.status_code
+
+
 def subscriptions(pd):
     wanted = {
         "type": "webhook_subscription",
@@ -130,6 +153,8 @@ def main():
     shifts_agree(pd, settled_grants())
     people(pd)
     schedules(pd)
+    incidents(pd)
+    apps()
     subscriptions(pd)
     refusals(pd)
     print("all agreed")
