@@ -60,12 +60,9 @@ fn of_rule(rule: &Rule) -> BTreeSet<Scope> {
             BTreeSet::from([Scope::ReadOnCalls, Scope::ReadSchedules, Scope::ReadUsers])
         }
         // Its schedules are looked at where nobody is told to be on call through them.
-        PeopleSelector::Policies { .. } => BTreeSet::from([
-            Scope::ReadOnCalls,
-            Scope::ReadSchedules,
-            Scope::ReadUsers,
-            Scope::ReadPolicies,
-        ]),
+        PeopleSelector::Policies { .. } => {
+            BTreeSet::from([Scope::ReadOnCalls, Scope::ReadSchedules, Scope::ReadUsers, Scope::ReadPolicies])
+        }
         PeopleSelector::Incidents(selector) => {
             let mut scopes = BTreeSet::from([Scope::ReadIncidents, Scope::ReadServices, Scope::ReadUsers]);
             for group in &selector.eligible {

@@ -174,10 +174,14 @@ impl Claims {
                 Entitlement::Until(_) | Entitlement::Unclear(_) | Entitlement::Over => {}
             }
             if let Some(window) = standing.window(now) {
+                // Whoever has no account takes a place as well, which another person gets then.
+                self.note_boundaries(window);
                 addresses.extend(person.address.clone().map(|address| (part.user.clone(), address)));
                 self.possible.add_former(&part.user, person.known_as(), &whats, window);
                 if matches!(entitlement, Entitlement::Unclear(_)) {
-                    self.suspect(&person.identity.who(), &whats, window);
+                    if let Some(who) = person.identity.who() {
+                        self.suspect(&who, &whats, window);
+                    }
                 } else {
                     let cause = incident_cause(&standing, person.pagerduty_address.clone());
                     self.add(&person.identity, resources, window, rule, &cause);

@@ -28,15 +28,16 @@ impl Identity {
         }
     }
 
-    /// Who may be meant.
-    pub(super) fn who(&self) -> Who {
-        match self {
+    /// Who may be meant; nobody if it is known that there is no such account.
+    pub(super) fn who(&self) -> Option<Who> {
+        Some(match self {
             Self::Account(account, _) | Self::Suspended(account, _) => Who::Account(account.clone()),
             Self::Skipped(_, _, Some(email)) | Self::Shared(_, email) | Self::Unknown(_, _, Some(email)) => {
                 Who::Email(email.clone())
             }
-            Self::Skipped(_, _, None) | Self::Unknown(_, _, None) => Who::Anyone,
-        }
+            Self::Unknown(_, _, None) => Who::Anyone,
+            Self::Skipped(_, _, None) => return None,
+        })
     }
 }
 

@@ -3,10 +3,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::incidents::{Entitled, entitled};
 use crate::{
     model::{
-        AccountId, Email, Observed, OnCall, OwnGrant, Pair, PeopleSelector, ResourceId, ResourceSelector,
-        Rule, UserId,
+        AccountId, Email, IncidentSelector, Observed, OnCall, OwnGrant, Pair, PeopleSelector, ResourceId,
+        ResourceSelector, Rule, UserId,
     },
     reconcile::{
         plan::Settings,
@@ -17,6 +18,10 @@ use crate::{
 pub(super) struct Oracle<'a> {
     pub(super) settings: &'a Settings,
     pub(super) world: &'a World,
+    /// When it is looked.
+    pub(super) now: DateTime<Utc>,
+    /// When it was first seen that somebody's part in an incident is over.
+    pub(super) noticed: DateTime<Utc>,
 }
 
 /// Who somebody on call is.
@@ -50,13 +55,17 @@ impl Oracle<'_> {
         at: DateTime<Utc>,
         counts: impl Fn(&Rule, &OnCall) -> bool,
     ) -> bool {
+        let known = |user: &UserId| matches!(self.who(user), Identity::Certain(id) if id == *account);
         self.settings.rules.iter().any(|rule| {
+            if let PeopleSelector::Incidents(selector) = &rule.people {
+                let mut entitled = self.entitled(rule, selector, at).into_iter();
+                return self.names(rule, resource) && entitled.any(|one| one.is_certain && known(one.user));
+            }
             self.names(rule, resource)
                 && rule.sources().iter().any(|source| {
                     let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else {
                         return false;
                     };
-                    let known = |user| matches!(self.who(user), Identity::Certain(id) if id == *account);
                     on_calls.iter().any(|on_call| {
                         on_duty(rule, on_call, at) && known(&on_call.user) && counts(rule, on_call)
                     })
@@ -70,21 +79,34 @@ impl Oracle<'_> {
         self.settings.rules.iter().any(|rule| {
             let perhaps = self.perhaps_names(rule, own);
             let meant = perhaps || self.names(rule, &grant.resource_id);
+            let is_meant = |user: &UserId, is_certain: bool| {
+                meant && self.was_somebody_else(own, user)
+                    || match self.who(user) {
+                        Identity::Certain(id) => (perhaps || meant && !is_certain) && id == grant.account_id,
+                        Identity::Suspended(id) => meant && id == grant.account_id,
+                        Identity::Address(email) => meant && email == grant.email,
+                        Identity::Anyone => meant,
+                        Identity::Nobody => false,
+                    }
+            };
+            if let PeopleSelector::Incidents(selector) = &rule.people {
+                let is_seen = |service| matches!(self.world.incidents.get(service), Some(Observed::Known(_)));
+                let mut entitled = self.entitled(rule, selector, at).into_iter();
+                return meant && !selector.services.iter().all(is_seen)
+                    || entitled.any(|one| is_meant(one.user, one.is_certain));
+            }
             rule.sources().iter().any(|source| {
                 let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else { return meant };
-                on_calls.iter().any(|on_call| {
-                    on_duty(rule, on_call, at)
-                        && (meant && self.was_somebody_else(own, &on_call.user)
-                            || match self.who(&on_call.user) {
-                                Identity::Certain(id) => perhaps && id == grant.account_id,
-                                Identity::Suspended(id) => meant && id == grant.account_id,
-                                Identity::Address(email) => meant && email == grant.email,
-                                Identity::Anyone => meant,
-                                Identity::Nobody => false,
-                            })
-                })
+                on_calls.iter().any(|on_call| on_duty(rule, on_call, at) && is_meant(&on_call.user, true))
             })
         })
+    }
+
+    /// Who is entitled by a rule about incidents at that instant, by what is seen now.
+    fn entitled(&self, rule: &Rule, selector: &IncidentSelector, at: DateTime<Utc>) -> Vec<Entitled<'_>> {
+        let mut entitled = entitled(self.world, rule, selector, (self.now, self.noticed));
+        entitled.retain(|one| at < one.until);
+        entitled
     }
 
     fn names(&self, rule: &Rule, resource: &ResourceId) -> bool {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
+use super::incidents::{selector, told};
 use crate::{
     model::{
         Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OwnGrant, Pair,
@@ -77,9 +78,19 @@ fn cases(doubt: Doubt) -> BoxedStrategy<Case> {
     };
     let settings = (vec(rule(), 1..4), (any::<bool>(), any::<bool>()), guard, 0..1000_i64);
     let knowledge = (second_grants(), second_grants(), option::of(0..4_usize), any::<bool>());
-    (settings, upstream(weight), ledger(), knowledge, setbacks(doubt))
+    (settings, (upstream(weight), told(weight)), ledger(), knowledge, setbacks(doubt))
         .prop_map(
-            |((mut rules, (alias, domain), max_revocations, ms), mut world, ledger, knowledge, setbacks)| {
+            |(
+                (mut rules, (alias, domain), max_revocations, ms),
+                (mut world, told),
+                ledger,
+                knowledge,
+                setbacks,
+            )| {
+                world.incidents = told.incidents;
+                world.unseen_incidents = told.unseen.into_iter().map(|id| (id, "404".into())).collect();
+                world.members = told.members;
+                world.recorded.parts = told.remembered;
                 for (index, rule) in rules.iter_mut().enumerate() {
                     rule.name = format!("rule {index}");
                 }
@@ -119,7 +130,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         },
     );
     let resources = subsequence(vec![named("r0"), named("r1"), filter("f")], 1..=3);
-    (prop_oneof![of_schedules, of_policies], resources, 0..3_i64, 0..3_i64).prop_map(
+    (prop_oneof![of_schedules, of_policies, selector()], resources, 0..3_i64, 0..3_i64).prop_map(
         |(people, resources, early, late)| Rule {
             name: String::new(),
             people,
@@ -131,7 +142,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 /// The answer, or none, or (in a world with doubts) that it is not known.
-fn observed<T: Clone + std::fmt::Debug + 'static>(
+pub(super) fn observed<T: Clone + std::fmt::Debug + 'static>(
     doubt: u32,
     known: impl Strategy<Value = T> + 'static,
 ) -> BoxedStrategy<Option<Observed<T>>> {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     model::{
         BETWEEN_LOOKS, DueRevocations, ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair,
-        Refusal, SecondGrant, Window,
+        Refusal, RememberedPart, SecondGrant, Window,
     },
     reconcile::{
         plan::{Action, PairActions, Plan, Released, Settings, plan},
@@ -54,6 +54,7 @@ pub(in crate::reconcile::plan) struct Twin {
     believed_until: DateTime<Utc>,
     refusals: Vec<(Refusal, u32)>,
     pub(in crate::reconcile::plan) due: DueRevocations,
+    parts: Vec<RememberedPart>,
     next: i64,
 }
 
@@ -71,6 +72,7 @@ impl Twin {
             believed_until: DateTime::<Utc>::MAX_UTC,
             refusals: world.recorded.refusals.iter().map(|refusal| (refusal.clone(), 1)).collect(),
             due: world.recorded.due.clone(),
+            parts: world.recorded.parts.clone(),
             next: 1 + world.recorded.ledger.iter().map(|own| own.row.number()).max().unwrap_or(0),
         }
     }
@@ -82,6 +84,7 @@ impl Twin {
         world.recorded.foreign.clone_from(&self.seen_foreign);
         world.recorded.second_grant = self.knows(now);
         world.recorded.due = self.due.clone();
+        world.recorded.parts.clone_from(&self.parts);
         let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
         world.recorded.refusals = refusals.filter(|refusal| refusal.until > now).collect();
         world.recorded.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
@@ -112,6 +115,10 @@ impl Twin {
             self.recall(now, &mut world);
             let decided = plan(now, settings, &world, released);
             self.due = decided.due.clone();
+            for (news, _) in &decided.parts {
+                self.parts.retain(|part| part.key() != news.key());
+                self.parts.push(news.clone());
+            }
             let outcome = self.carry_out(now, &decided, fault);
             failed |= outcome.failed;
             if !outcome.learned && decided.awaiting.is_empty() {
