@@ -303,7 +303,9 @@ proptest! {
         for answer in world.incidents.values_mut() {
             if let crate::model::Observed::Known(incidents) = answer {
                 shuffle(incidents, by);
-                incidents.iter_mut().for_each(|incident| shuffle(&mut incident.parts, by));
+                for incident in incidents.iter_mut() {
+                    shuffle(&mut incident.parts, by);
+                }
             }
         }
         for answer in world.on_calls.values_mut() {
