@@ -1,8 +1,9 @@
 //! `oncall-grants import`: takes over what another store knows, to move from one database to another.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, TimeDelta};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,6 +18,9 @@ use crate::{
 
 /// If this dies, services on the stores wait for so long; while it works, it asks for more time.
 const LEASE_TTL: Duration = Duration::from_secs(30);
+
+/// No rule gives access because of an incident for longer.
+const LONGEST_ACCESS: TimeDelta = TimeDelta::hours(24);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -96,7 +100,18 @@ async fn copy(
             imported.known += 1;
         }
     }
+    take_over_parts(old, new, new_lease).await?;
     Ok(imported)
+}
+
+/// Takes over what is remembered of people's parts in incidents: access because of them is limited from the first one on.
+async fn take_over_parts(old: &SharedStore, new: &SharedStore, new_lease: &Lease) -> anyhow::Result<()> {
+    let all = async |store: &SharedStore| store.incident_parts(DateTime::UNIX_EPOCH, &BTreeSet::new()).await;
+    let there = all(new).await?;
+    let missing = all(old).await?.into_iter().filter(|part| !there.iter().any(|one| one.key() == part.key()));
+    let missing: Vec<_> = missing.map(|part| (part.clone(), part.over(LONGEST_ACCESS))).collect();
+    new.remember_parts(new_lease, &missing).await?;
+    Ok(())
 }
 
 /// One of the two stores.

@@ -137,7 +137,13 @@ async fn a_storm_of_triggers_costs_one_look_a_second() {
     let began = std::time::Instant::now();
     let body = json!({"schedules": [SCHEDULE]}).to_string();
     let storm = (0..300).map(|_| trigger(&scene, body.clone()));
-    assert!(futures_util::future::join_all(storm).await.iter().all(|answer| answer.status == 202));
+    let statuses: Vec<u16> =
+        futures_util::future::join_all(storm).await.iter().map(|answer| answer.status).collect();
+    // A disk that is busy with other things may take too long, of which the sender is told.
+    assert!(
+        statuses.iter().all(|status| [202, 503].contains(status)) && statuses.contains(&202),
+        "{statuses:?}"
+    );
     served(&scene).await;
     scene.assert_few_refreshes_since(began);
 }

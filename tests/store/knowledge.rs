@@ -1,7 +1,10 @@
 //! What was learned from answers.
 
 use oncall_grants::{
-    model::{Altered, Fault, ForeignGrant, Links, Pair, SecondGrant, Window},
+    model::{
+        Altered, Fault, ForeignGrant, IncidentId, IncidentRef, Links, Pair, RememberedPart, Role,
+        SecondGrant, Window,
+    },
     store::{AskAgain, Fact, SharedStore},
 };
 
@@ -13,6 +16,7 @@ on_both! {
     refusals_grow,
     altered_windows_are_asked_for_again_ever_more_rarely,
     what_is_altered_in_place_of_another_is_remembered_alone,
+    parts_in_incidents_are_remembered_while_they_matter,
     foreign_grants_keep_the_moment_they_were_first_seen,
     links_are_replaced,
 }
@@ -52,6 +56,35 @@ fn pair() -> Pair {
 
 fn window(start: i64, end: i64) -> Window {
     Window::new(at(start), at(end)).unwrap()
+}
+
+async fn parts_in_incidents_are_remembered_while_they_matter(store: SharedStore) {
+    let part = |incident: &str, user: &str| RememberedPart {
+        rule: "r".to_owned(),
+        incident: IncidentRef { id: incident.into(), number: Some(7), html_url: None },
+        service: "PS".into(),
+        user: user.into(),
+        role: Role::Assignee,
+        since: at(0),
+        ends: None,
+    };
+    let (one, other, over) = (part("Q1", "U1"), part("Q1", "U2"), part("Q2", "U1"));
+    let all = [(one.clone(), at(100)), (other.clone(), at(200)), (over.clone(), at(50))];
+    let held = lease(&store).await;
+    store.remember_parts(&held, &all).await.unwrap();
+    let known = async |now, incidents: &[&str]| {
+        let incidents = incidents.iter().map(|id| IncidentId::from(*id)).collect();
+        let mut known = store.incident_parts(at(now), &incidents).await.unwrap();
+        known.sort_by(|one, other| one.key().cmp(&other.key()));
+        known
+    };
+    assert_eq!(known(50, &[]).await, [one.clone(), other.clone()]);
+    assert_eq!(known(150, &[]).await, std::slice::from_ref(&other));
+    assert_eq!(known(150, &["Q2"]).await, [other.clone(), over.clone()], "its incident is open again");
+    let ended = RememberedPart { ends: Some(at(120)), ..other.clone() };
+    store.remember_parts(&held, &[(ended.clone(), at(120))]).await.unwrap();
+    assert_eq!(known(110, &[]).await, std::slice::from_ref(&ended));
+    assert_eq!(known(120, &["Q1"]).await, [one, ended]);
 }
 
 async fn altered_windows_are_asked_for_again_ever_more_rarely(store: SharedStore) {
