@@ -48,6 +48,27 @@ pub struct IncidentSelector {
     pub max_people: usize,
 }
 
+impl IncidentSelector {
+    /// Whether the rule is about the incident as it is now.
+    pub fn selects(&self, incident: &Incident) -> bool {
+        incident.state == IncidentState::Open
+            && self.services.contains(&incident.service)
+            && self.counts_urgency(incident)
+            && self.counts_priority(incident)
+    }
+
+    /// Whether incidents of this urgency count.
+    pub fn counts_urgency(&self, incident: &Incident) -> bool {
+        self.urgencies.iter().any(|urgency| urgency.as_str() == incident.urgency)
+    }
+
+    /// Whether incidents of this priority count.
+    pub fn counts_priority(&self, incident: &Incident) -> bool {
+        let has = || incident.priority.as_ref().is_some_and(|priority| self.priorities.contains(priority));
+        self.priorities.is_empty() || has()
+    }
+}
+
 /// People who belong together, on call or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
@@ -88,6 +109,8 @@ pub struct Incident {
     pub is_assigned_by_hand: bool,
     /// The parts that people play in it.
     pub parts: Vec<Part>,
+    /// Who was asked to help, and has neither joined nor declined.
+    pub asked: Vec<UserId>,
 }
 
 /// Whether anybody works on an incident.

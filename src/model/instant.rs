@@ -15,6 +15,19 @@ pub(crate) fn to_second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// A length of time as the configuration writes it, such as `7d` or `1d12h`; `0s` if it is none.
+pub(crate) fn span(delta: TimeDelta) -> String {
+    let parts = [
+        (delta.num_days(), "d"),
+        (delta.num_hours() % 24, "h"),
+        (delta.num_minutes() % 60, "m"),
+        (delta.num_seconds() % 60, "s"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    let text: String = told.flat_map(|(count, unit)| [count.to_string(), (*unit).to_owned()]).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// Reads an instant with its offset, or a signed distance from `now`.
 pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, NoTime> {
     let wrong = || NoTime(text.to_owned());
@@ -58,6 +71,14 @@ mod tests {
         ] {
             let read = instant(text, now).ok().map(|at| (at - now).num_seconds());
             assert_eq!(read, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_as_in_the_configuration() {
+        for (minutes, words) in [(7 * 24 * 60, "7d"), (36 * 60, "1d12h"), (90 * 24 * 60, "90d"), (61, "1h1m")]
+        {
+            assert_eq!(span(TimeDelta::minutes(minutes)), words);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     model::{Incident, IncidentId, IncidentRef, IncidentState, Part, PriorityId, Role, ServiceId, UserId},
     pagerduty::{
         Error,
-        wire::{Id, IncidentBody, IncidentEntry, IncidentPage, User, without_values},
+        wire::{Id, IncidentBody, IncidentEntry, IncidentPage, Responder, User, without_values},
     },
 };
 
@@ -132,6 +132,9 @@ fn incident(entry: IncidentEntry) -> Incident {
         let at = given.at.0;
         given.acknowledger.filter(is_user).map(|user| part(user, Role::Acknowledger, at))
     });
+    let is_pending = |responder: &&Responder| responder.state == "pending";
+    let asked = entry.incidents_responders.iter().filter(is_pending).filter_map(|given| given.user.as_ref());
+    let asked = asked.map(|user| UserId::from(user.id.0.clone())).collect();
     let joined = entry.incidents_responders.into_iter().filter(|responder| responder.state == "joined");
     let responders = joined.filter_map(|given| {
         let since = given.requested_at?.0;
@@ -156,6 +159,7 @@ fn incident(entry: IncidentEntry) -> Incident {
         // Whatever is not the escalation policy is somebody's choice.
         is_assigned_by_hand: entry.assigned_via.as_deref() != Some("escalation_policy"),
         parts: assignees.chain(acknowledgers).chain(responders).collect(),
+        asked,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One way to access: through one rule and one schedule or policy, link by link until one is missing.
+//! One way to access: through one rule and one schedule, policy or service, link by link until one is missing.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     grant::Coverage,
+    incident,
     link::{Link, LinkKind, LinkState, stretch},
     on_call,
     person::Person,
@@ -13,16 +14,16 @@ use super::{
     subject::{Meant, Subject},
 };
 use crate::{
-    model::{Observed, ResourceSelector, Rule, SkipReason, Source, instant::to_second},
+    model::{Observed, PeopleSelector, ResourceSelector, Rule, SkipReason, Source, instant::to_second},
     reconcile::world::ResourceMatch,
 };
 
-/// The way through one rule and one schedule or policy, up to the first link that does not hold.
+/// The way through one rule and one schedule, policy or service, up to the first link that does not hold.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Chain {
     /// The rule.
     pub(crate) rule: String,
-    /// The schedule or policy.
+    /// The schedule, policy or service.
     #[serde(flatten)]
     pub(crate) source: Source,
     /// The links in their order; only the last one may not hold.
@@ -38,6 +39,20 @@ impl Chain {
     /// How far it comes. What could not be seen counts less than what is certain.
     pub(super) fn length(&self) -> (usize, bool) {
         (self.links.len(), self.broken().is_none_or(|link| link.state != LinkState::Unknown))
+    }
+
+    /// Adds the link to what PagerDuty answered about a source; nothing if there is no answer.
+    fn take<'o, T>(&mut self, source: &Source, told: &str, answer: Option<&'o Observed<T>>) -> Option<&'o T> {
+        let kind = LinkKind::Source;
+        let (link, answer) = match answer {
+            Some(Observed::Known(answer)) => (Link::holds(kind, told.to_owned()), Some(answer)),
+            Some(Observed::Unknown(error)) => {
+                (Link::faulty(kind, &format!("{source} could not be looked at"), error), None)
+            }
+            None => (Link::unknown(kind, format!("{source} was not looked at")), None),
+        };
+        self.add(link);
+        answer
     }
 
     /// Adds a link; whether the chain goes on.
@@ -64,25 +79,26 @@ pub(super) fn follow(
     if !chain.add(resource(known, subject)) {
         return chain;
     }
-    let on_calls = match known.world.on_calls.get(source) {
-        Some(Observed::Known(on_calls)) => on_calls,
-        Some(Observed::Unknown(error)) => {
-            chain.add(Link::faulty(LinkKind::Source, &format!("{source} could not be looked at"), error));
-            return chain;
-        }
-        None => {
-            chain.add(Link::unknown(LinkKind::Source, format!("{source} was not looked at")));
-            return chain;
-        }
-    };
-    chain.add(Link::holds(LinkKind::Source, format!("PagerDuty tells who is on call for {source}")));
-    let (link, shift) = on_call::link(at, known, person, rule, source, on_calls);
+    let (link, window) =
+        if let (PeopleSelector::Incidents(selector), Source::Service(service)) = (&rule.people, source) {
+            let told = format!("PagerDuty tells the open incidents of {source}");
+            let Some(incidents) = chain.take(source, &told, known.world.incidents.get(service)) else {
+                return chain;
+            };
+            incident::link(at, known, person, rule, selector, (service, incidents))
+        } else {
+            let told = format!("PagerDuty tells who is on call for {source}");
+            let Some(on_calls) = chain.take(source, &told, known.world.on_calls.get(source)) else {
+                return chain;
+            };
+            let (link, shift) = on_call::link(at, known, person, rule, source, on_calls);
+            (link, shift.and_then(|shift| on_call::margins(rule, shift)))
+        };
     if !chain.add(link) || !chain.add(person.link()) {
         return chain;
     }
-    if let Some(shift) = shift {
-        let window = on_call::margins(rule, shift);
-        chain.add(Link::holds(LinkKind::Window, format!("that gives access {}", stretch(window))));
+    if let Some(window) = window {
+        chain.add(Link::holds(LinkKind::Window, format!("that gives access {}", stretch(Some(window)))));
     }
     if chain.add(coverage.link(at, known)) {
         let message = format!("PagerDuty and strongDM were asked at {}", to_second(known.now));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 
 use super::{
     answer::{Explanation, explain},
@@ -10,11 +11,12 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Email, Grant, Window, later},
+    model::{Email, Grant, UserId, Window, later},
     reconcile::{
         observe::{Observer, recorded},
-        plan::{Released, foresee},
+        plan::{Released, Standing, foresee, standings},
         scope::Scope,
+        world::World,
     },
     store::{self, AuditRow, GrantQuery, SharedStore},
 };
@@ -25,6 +27,8 @@ const LONGEST_WINDOW: TimeDelta = TimeDelta::days(89);
 const JUST_NOW: TimeDelta = TimeDelta::seconds(3);
 /// So many pages of the audit are searched for what was done for one person.
 const AUDIT_PAGES: usize = 10;
+/// So many of those who were asked to help with an incident are looked up.
+const ASKED_TO_HELP: usize = 20;
 /// The largest page.
 const AUDIT_PAGE: u32 = 500;
 
@@ -47,14 +51,29 @@ pub(crate) async fn explain_now(
     if !world.accounts.contains_key(email) {
         world.accounts.insert(email.clone(), observer.account(now, email).await);
     }
+    let address = async |user: UserId| {
+        let address = observer.address(now, &user).await;
+        (user, address)
+    };
+    let addresses = join_all(asked_to_help(&world).into_iter().map(address)).await;
+    world.people.extend(addresses);
     let plan = foresee(now, settings, &world, Released::Nothing);
+    let standings: Vec<Standing> =
+        settings.rules.iter().flat_map(|rule| standings(now, rule, &world)).collect();
     let ledger = store.ledger(now).await?;
     let theirs = GrantQuery { ended: true, email: Some(email.to_string()), ..GrantQuery::default() };
     let made = store.grants(now, &theirs).await?;
     let history = history(store, email).await?;
     let (world, plan, ledger, made) = (&world, &plan, ledger.as_slice(), made.as_slice());
-    let known = Known { now, asked, settings, world, plan, ledger, made, history: &history };
+    let known =
+        Known { now, asked, settings, world, plan, standings: &standings, ledger, made, history: &history };
     Ok(explain(question, &known))
+}
+
+/// Users who were asked to help with an incident and have not joined it, whose address no pass needs.
+fn asked_to_help(world: &World) -> BTreeSet<UserId> {
+    let asked = world.seen_incidents().flat_map(|incident| &incident.asked);
+    asked.filter(|user| !world.people.contains_key(*user)).take(ASKED_TO_HELP).cloned().collect()
 }
 
 /// What was done for one person, newest first.

@@ -14,13 +14,15 @@ pub(crate) enum LinkKind {
     Rule,
     /// strongDM has the resource.
     Resource,
-    /// PagerDuty tells who is on call.
+    /// PagerDuty tells who is on call, or which incidents are open.
     Source,
     /// The person is on call.
     OnCall,
+    /// The person works on an incident.
+    Incident,
     /// The person has an account.
     Account,
-    /// The shift with its margins gives access then.
+    /// The shift with its margins, or the part in the incident, gives access then.
     Window,
     /// A grant is there.
     Grant,
@@ -36,6 +38,7 @@ impl LinkKind {
             Self::Resource => "resource",
             Self::Source => "source",
             Self::OnCall => "on-call",
+            Self::Incident => "incident",
             Self::Account => "account",
             Self::Window => "window",
             Self::Grant => "grant",

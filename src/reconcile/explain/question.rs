@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     model::{AuditAction, AuditOutcome, Email, Grant, Recorded, ResourceId, Window},
     reconcile::{
-        plan::{Plan, Settings},
+        plan::{Plan, Settings, Standing},
         world::World,
     },
     store::LedgerEntry,
@@ -37,6 +37,8 @@ pub(crate) struct Known<'k> {
     pub(crate) world: &'k World,
     /// What would be done.
     pub(crate) plan: &'k Plan,
+    /// How everybody stands in the incidents that rules are about.
+    pub(crate) standings: &'k [Standing],
     /// Our grants that have not ended, with where they stand.
     pub(crate) ledger: &'k [LedgerEntry],
     /// All grants that we ever made for this person, as far as they are still kept.

@@ -1,5 +1,7 @@
 //! One world, broken in one place at a time.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
@@ -10,12 +12,12 @@ use super::{
 };
 use crate::{
     model::{
-        Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Observed, OnCall,
-        OwnGrant, Pair, PeopleSelector, Recorded, Resource, ResourceSelector, Rule, SecondGrant, Source,
-        Window, later,
+        Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Group, Incident,
+        IncidentRef, IncidentSelector, IncidentState, Observed, OnCall, OwnGrant, Pair, Part, PeopleSelector,
+        Recorded, RememberedPart, Resource, ResourceSelector, Role, Rule, SecondGrant, Source, Window, later,
     },
     reconcile::{
-        plan::{Released, Settings, foresee},
+        plan::{Released, Settings, Standing, foresee, standings, tests::incident_selector},
         world::{AccountMatch, ResourceMatch, World},
     },
     store::{LedgerEntry, State},
@@ -122,12 +124,15 @@ impl Story {
         }
         let now = at(0);
         let plan = foresee(now, &self.settings, &world, Released::Nothing);
+        let standings: Vec<Standing> =
+            self.settings.rules.iter().flat_map(|rule| standings(now, rule, &world)).collect();
         let known = Known {
             now,
             asked: Window::new(now, later(now, self.settings.horizon)).unwrap(),
             settings: &self.settings,
             world: &world,
             plan: &plan,
+            standings: &standings,
             ledger: &self.ledger,
             made: &self.made,
             history: &self.history,
@@ -336,4 +341,151 @@ fn the_past_is_told_from_what_was_made_and_taken_back() {
         let expected = if access == Access::Yes { Access::Yes } else { Access::Unknown };
         assert_eq!(told.access, expected, "{hour}: {told}");
     }
+}
+
+/// The rule is about incidents of the service `PSV`, in which nobody plays a part yet.
+fn with_incidents(change: impl FnOnce(&mut IncidentSelector)) -> Story {
+    let mut selector = incident_selector(&["PSV"]);
+    change(&mut selector);
+    let mut story = Story::new();
+    story.settings.rules[0].people = PeopleSelector::Incidents(selector);
+    story.settings.rules[0].end_late = TimeDelta::minutes(15);
+    story.world.on_calls.clear();
+    story.ledger.clear();
+    story.sees([]);
+    story
+}
+
+fn incident(parts: &[(&str, Role)]) -> Incident {
+    let part =
+        |(user, role): &(&str, Role)| Part { user: (*user).into(), email: None, role: *role, since: at(-1) };
+    Incident {
+        about: IncidentRef {
+            id: "Q1".into(),
+            number: Some(4211),
+            html_url: Some("https://acme.pagerduty.com/incidents/Q1".to_owned()),
+        },
+        title: "cannot pay".to_owned(),
+        service: "PSV".into(),
+        state: IncidentState::Open,
+        urgency: "high".to_owned(),
+        priority: None,
+        is_assigned_by_hand: false,
+        parts: parts.iter().map(part).collect(),
+        asked: Vec::new(),
+    }
+}
+
+impl Story {
+    fn sees(&mut self, incidents: impl IntoIterator<Item = Incident>) {
+        let incidents = incidents.into_iter().collect();
+        self.world.incidents.insert("PSV".into(), Observed::Known(incidents));
+    }
+}
+
+const NO: (Access, Option<LinkKind>) = (Access::No, Some(LinkKind::Incident));
+const UNKNOWN: (Access, Option<LinkKind>) = (Access::Unknown, Some(LinkKind::Incident));
+
+#[test]
+fn a_part_in_an_incident_is_told_with_its_link_title_and_end() {
+    let mut story = with_incidents(|_| {});
+    story.sees([incident(&[("ana", Role::Assignee)])]);
+    story.ledger = vec![entry(grant(-1, 3), State::Live)];
+    let told = story.ask("ana@example.com", None, 0);
+    let words = "assigned to incident 4211, https://acme.pagerduty.com/incidents/Q1, \"cannot pay\", since \
+                 2027-01-15T07:00:00Z, until 2027-01-15T11:00:00Z or 15m after it is resolved";
+    assert!(told.to_string().contains(words), "{told}");
+    assert_eq!(told.access, Access::Yes);
+    let kinds: Vec<&str> = told.resources[0].chains[0].links.iter().map(|link| link.kind.as_str()).collect();
+    assert_eq!(kinds, ["rule", "resource", "source", "incident", "account", "window", "grant", "check"]);
+    assert_eq!(story.tells("ana@example.com", 4, "gives access until 2027-01-15T11:00:00Z only"), NO);
+    assert_eq!(story.tells("ana@example.com", -3, "as they are now"), UNKNOWN);
+    assert_eq!(story.tells("bo@example.com", 0, "the rule is about 1 open incident now"), NO);
+}
+
+#[test]
+fn whoever_gets_nothing_from_an_incident_hears_why() {
+    let mut story = with_incidents(|selector| selector.max_people = 1);
+    story.sees([incident(&[("ana", Role::Assignee), ("bo", Role::Assignee)])]);
+    assert_eq!(story.tells("bo@example.com", 0, "as max_people gives access to (1) [too_many_people]"), NO);
+
+    let mut story = with_incidents(|_| {});
+    story.sees([Incident { urgency: "low".to_owned(), ..incident(&[("bo", Role::Assignee)]) }]);
+    assert_eq!(story.tells("bo@example.com", 0, "its urgency is low, and the rule counts high"), NO);
+
+    let mut story = with_incidents(|selector| selector.priorities = vec!["P1".into()]);
+    story.sees([incident(&[("bo", Role::Assignee)])]);
+    assert_eq!(story.tells("bo@example.com", 0, "its priority is none, and the rule counts P1"), NO);
+
+    let mut story = with_incidents(|_| {});
+    story.sees([incident(&[("bo", Role::Acknowledger)])]);
+    assert_eq!(story.tells("bo@example.com", 0, "acknowledged incident 4211"), NO);
+    assert_eq!(story.tells("bo@example.com", 0, "the rule counts each assignee only"), NO);
+
+    let mut story = with_incidents(|selector| _ = selector.roles.insert(Role::Responder));
+    story.sees([Incident { asked: vec!["bo".into()], ..incident(&[]) }]);
+    assert_eq!(story.tells("bo@example.com", 0, "has not joined it yet"), NO);
+
+    let mut story = with_incidents(|selector| {
+        selector.roles.insert(Role::Responder);
+        selector.eligible = vec![Group::Team("PT".into())];
+    });
+    story.sees([incident(&[("bo", Role::Responder)])]);
+    story.world.members.insert(Group::Team("PT".into()), Observed::Known(BTreeSet::new()));
+    let words = "but is in none of the rule's eligible groups: team PT [not_eligible]";
+    assert_eq!(story.tells("bo@example.com", 0, words), NO);
+    story.world.members.insert(Group::Team("PT".into()), Observed::Unknown("403".into()));
+    assert_eq!(story.tells("bo@example.com", 0, "who belongs to team PT cannot be seen: 403"), UNKNOWN);
+
+    let mut story = with_incidents(|_| {});
+    story.sees([]);
+    let elsewhere = Incident { service: "POTHER".into(), ..incident(&[("bo", Role::Assignee)]) };
+    story.world.incidents.insert("POTHER".into(), Observed::Known(vec![elsewhere]));
+    assert_eq!(story.tells("bo@example.com", 0, "of service POTHER, which the rule is not about"), NO);
+}
+
+#[test]
+fn a_part_that_is_over_is_told_with_its_end() {
+    let mut story = with_incidents(|_| {});
+    let part = |since: i64, ends: Option<i64>| RememberedPart {
+        rule: "r".to_owned(),
+        incident: incident(&[]).about,
+        service: "PSV".into(),
+        user: "bo".into(),
+        role: Role::Assignee,
+        since: at(since),
+        ends: ends.map(at),
+    };
+    story.world.recorded.parts = vec![part(-3, Some(-1))];
+    assert_eq!(story.tells("bo@example.com", 0, "gave access until 2027-01-15T07:00:00Z"), NO);
+    story.sees([Incident { state: IncidentState::Resolved { at: Some(at(-1)) }, ..incident(&[]) }]);
+    assert_eq!(story.tells("bo@example.com", 0, "is resolved since 2027-01-15T07:00:00Z"), NO);
+    // The longest time counts from the first part.
+    story.sees([incident(&[("bo", Role::Assignee)])]);
+    story.world.recorded.parts = vec![part(-5, None)];
+    assert_eq!(story.tells("bo@example.com", 0, "max_duration (4h) is used up since"), NO);
+    // Nobody knows what became of the incident.
+    story.sees([]);
+    story.world.recorded.parts = vec![part(-1, None)];
+    story.world.unseen_incidents.insert("Q1".into(), "404".into());
+    assert_eq!(story.tells("bo@example.com", 0, "it is not known what became of it: 404"), UNKNOWN);
+    // Just resolved: access stays for a while.
+    story.sees([Incident { state: IncidentState::Resolved { at: Some(at(0)) }, ..incident(&[]) }]);
+    let told = story.ask("bo@example.com", None, 0).to_string();
+    assert!(told.contains("that is over, and access stays until 2027-01-15T08:15:00Z"), "{told}");
+}
+
+#[test]
+fn what_is_not_seen_of_a_service_is_no_answer() {
+    let mut story = with_incidents(|_| {});
+    let service = Source::Service("PSV".into());
+    story.world.doubts.insert(service, "incident Q2 cannot be read".into());
+    assert_eq!(story.tells("bo@example.com", 0, "not every incident could be seen"), UNKNOWN);
+    story.world.doubts.clear();
+    story.sees([incident(&[("who", Role::Assignee)])]);
+    story.world.people.insert("who".into(), Observed::Unknown("502".into()));
+    assert_eq!(story.tells("bo@example.com", 0, "did not tell who that is: 502"), UNKNOWN);
+    story.world.incidents.insert("PSV".into(), Observed::Unknown("down".into()));
+    let told = story.tells("bo@example.com", 0, "service PSV could not be looked at: down");
+    assert_eq!(told, (Access::Unknown, Some(LinkKind::Source)));
 }

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Email, Observed, Rule, Window},
+    model::{Email, Observed, Rule, UserId, Window},
     pagerduty::{self, Precedence},
     strongdm,
 };
@@ -181,6 +181,12 @@ impl Observer {
         let ahead = self.settings.horizon + margin(|rule| rule.start_early) + DECIDED_WITHIN;
         let ahead = ahead.min(TimeDelta::days(90));
         Window::new(since, now + ahead).expect("the horizon is longer than a second")
+    }
+
+    /// The address of a user; none for a deleted one, or one without.
+    pub(super) async fn address(&self, now: DateTime<Utc>, user: &UserId) -> Observed<Option<String>> {
+        let question = self.question(now, &Scope::All, self.asked_window(now), Demand::Trusted);
+        question.address(user).await.map_or_else(Observed::Unknown, Observed::Known)
     }
 
     /// The strongDM account with this address.

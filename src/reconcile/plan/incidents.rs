@@ -6,12 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
+use super::{
+    Settings,
+    identity::{Identity, Person},
+    namesakes::Namesakes,
+};
 use crate::{
     model::{
-        Asked, Fault, Group, Incident, IncidentId, IncidentSelector, IncidentState, Observed, RememberedPart,
-        Role, Rule, Source, Unknown, UserId, Window, later,
+        Asked, Fault, Group, Incident, IncidentId, IncidentSelector, IncidentState, Observed, PeopleSelector,
+        RememberedPart, Role, Rule, SkipReason, Source, Subject, Unknown, UserId, Window, later,
     },
     reconcile::world::World,
 };
@@ -28,15 +33,15 @@ pub(super) struct IncidentRule<'w> {
 
 /// What is known of one person's access because of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// What is to be remembered of it.
-    pub(super) part: RememberedPart,
-    pub(super) entitlement: Entitlement,
+    pub(crate) part: RememberedPart,
+    pub(crate) entitlement: Entitlement,
 }
 
 /// Whether somebody gets access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entitlement {
+pub(crate) enum Entitlement {
     /// Until then.
     Until(DateTime<Utc>),
     /// Perhaps until then: nothing new is given, and nothing is taken away.
@@ -75,6 +80,48 @@ pub(super) struct Standings {
     pub(super) unknown: Vec<Unknown>,
 }
 
+/// How everybody stands in the incidents that a rule is about, for whoever only wants to know; nobody, if it is about none.
+pub(crate) fn standings(now: DateTime<Utc>, rule: &Rule, world: &World) -> Vec<Standing> {
+    match &rule.people {
+        PeopleSelector::Incidents(selector) => {
+            IncidentRule::new(now.trunc_subsecs(0), rule, selector, world).standings().all
+        }
+        PeopleSelector::Schedules(_) | PeopleSelector::Policies { .. } => Vec::new(),
+    }
+}
+
+/// Somebody in an incident, for whoever only wants to know.
+pub(crate) struct Seat {
+    pub(crate) standing: Standing,
+    /// The person, by whatever name is known.
+    pub(crate) who: Subject,
+    /// Why the person can get no grant, whatever the part.
+    pub(crate) hindrance: Option<SkipReason>,
+}
+
+/// The same with the people, as reports name them.
+pub(crate) fn seats(now: DateTime<Utc>, settings: &Settings, rule: &Rule, world: &World) -> Vec<Seat> {
+    let namesakes = Namesakes::of(&settings.aliases, world);
+    let seat = |standing: Standing| {
+        let user = &standing.part.user;
+        let person = Person::of(settings, world, &namesakes, user);
+        let (hindrance, is_known) = match &person.identity {
+            Identity::Account(..) => (None, true),
+            Identity::Suspended(..) => (Some(SkipReason::AccountSuspended), true),
+            Identity::Skipped(_, reason, _) => (Some(*reason), true),
+            Identity::Shared(..) => (Some(SkipReason::AmbiguousAccount), true),
+            Identity::Unknown(..) => (None, false),
+        };
+        let entitlement = match standing.entitlement {
+            Entitlement::Until(end) if !is_known => Entitlement::Unclear(end),
+            entitlement => entitlement,
+        };
+        let who = person.subject(user);
+        Seat { who, hindrance, standing: Standing { entitlement, ..standing } }
+    };
+    standings(now, rule, world).into_iter().map(seat).collect()
+}
+
 impl<'w> IncidentRule<'w> {
     pub(super) fn new(
         now: DateTime<Utc>,
@@ -103,7 +150,7 @@ impl<'w> IncidentRule<'w> {
     pub(super) fn standings(&self) -> Standings {
         let mut found = Standings::default();
         let mut present: BTreeSet<(&IncidentId, &UserId)> = BTreeSet::new();
-        for incident in self.incidents.values().filter(|incident| self.selects(incident)) {
+        for incident in self.incidents.values().filter(|incident| self.selector.selects(incident)) {
             let people = self.present(incident, &mut found.unknown);
             present.extend(people.iter().map(|person| (&incident.about.id, person.user)));
             found.all.extend(self.seated(incident, people));
@@ -128,17 +175,6 @@ impl<'w> IncidentRule<'w> {
             Some(before) => **before != *part,
             None => matches!(entitlement, Entitlement::Until(_)),
         }
-    }
-
-    /// Whether the rule is about the incident as it is now.
-    fn selects(&self, incident: &Incident) -> bool {
-        let IncidentSelector { services, urgencies, priorities, .. } = self.selector;
-        let has_priority =
-            || incident.priority.as_ref().is_some_and(|priority| priorities.contains(priority));
-        incident.state == IncidentState::Open
-            && services.contains(&incident.service)
-            && urgencies.iter().any(|urgency| urgency.as_str() == incident.urgency)
-            && (priorities.is_empty() || has_priority())
     }
 
     /// Everybody in the incident whose part counts, whoever came first first.
@@ -261,7 +297,7 @@ impl Standing {
     }
 
     /// Through which service it was seen.
-    pub(super) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source::Service(self.part.service.clone())
     }
 }

@@ -40,6 +40,7 @@ pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wait, Wanted},
     decide::plan,
     foresee::foresee,
+    incidents::{Entitlement, Seat, Standing, seats, standings},
     namesakes::{Namesakes, in_words as namesakes_in_words},
     settings::{Guard, Released, Settings},
     urgency::Queue,

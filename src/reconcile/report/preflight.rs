@@ -1,13 +1,17 @@
 //! What is going to break within the horizon, from what a pass saw and decided. Pure.
 
+mod incidents;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
         Email, FOREVER, Finding, FindingKind, Observed, OnCall, PeopleSelector, ResourceSelector, Rule,
-        SkipReason, Skipped, Source, Subject, Window, Windows, instant::to_second, later,
+        SkipReason, Skipped, Source, Subject, Window, Windows,
+        instant::{span, to_second},
+        later,
     },
     reconcile::{
         plan::{Namesakes, Plan, Settings, namesakes_in_words},
@@ -61,8 +65,9 @@ pub(crate) fn preflight(
     plan: &Plan,
     ahead: &Ahead,
 ) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        plan.skipped.iter().map(|skipped| left_out(now, settings, skipped, world)).collect();
+    let others = plan.skipped.iter().filter(|skipped| !incidents::tells_of(skipped.reason));
+    let mut findings: Vec<Finding> = others.map(|skipped| left_out(now, settings, skipped, world)).collect();
+    findings.extend(incidents::left_out(now, settings, world));
     let Ahead { until, gaps, others } = ahead;
     findings.extend(others.iter().map(|(_, finding)| finding.clone()));
     let horizon = Window::new(now, *until);
@@ -85,6 +90,9 @@ fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &
     let is_person = matches!(subject, Subject::Email(_) | Subject::User(_));
     let when = match first_shift {
         _ if !is_person => String::new(),
+        Some(start) if incidents::are_all_about(rules, settings) => {
+            format!("; in an incident since {}", to_second(*start))
+        }
         Some(start) if *start > now => format!("; on call from {}", to_second(*start)),
         Some(start) => format!("; on call since {}", to_second(*start)),
         None => "; always on call".to_owned(),
@@ -271,18 +279,6 @@ fn stretch(gap: &Window, horizon: Window) -> String {
         return format!("now and until {end}");
     }
     format!("from {} until {end}", to_second(gap.start()))
-}
-
-/// A length of time as the configuration writes it, such as `7d` or `1d12h`.
-fn span(delta: TimeDelta) -> String {
-    let parts = [
-        (delta.num_days(), "d"),
-        (delta.num_hours() % 24, "h"),
-        (delta.num_minutes() % 60, "m"),
-        (delta.num_seconds() % 60, "s"),
-    ];
-    let told = parts.iter().filter(|(count, _)| *count > 0);
-    told.flat_map(|(count, unit)| [count.to_string(), (*unit).to_owned()]).collect()
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ fn incident() -> impl Strategy<Value = Incident> {
                 priority: None,
                 is_assigned_by_hand: by_hand,
                 parts: if state == IncidentState::Open { parts } else { Vec::new() },
+                asked: Vec::new(),
                 state,
             }
         },

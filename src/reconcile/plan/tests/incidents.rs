@@ -59,6 +59,7 @@ fn incident(parts: &[(&str, Role, DateTime<Utc>)]) -> Incident {
         priority: None,
         is_assigned_by_hand: false,
         parts: parts.collect(),
+        asked: Vec::new(),
     }
 }
 

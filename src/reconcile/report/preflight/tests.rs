@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use super::*;
 use crate::{
     model::{Aliases, Resource, Severity},
@@ -131,13 +133,6 @@ fn an_alias_that_leads_to_nobody_is_told_with_both_addresses() {
     assert_eq!((finding.kind, finding.subject.as_str()), (FindingKind::NoAccount, "bo@typo.example"));
     assert!(finding.message.contains("accounts.aliases maps bo@example.com"), "{finding}");
     assert!(finding.remedy.contains("correct the alias of bo@example.com"), "{finding}");
-}
-
-#[test]
-fn lengths_are_written_as_in_the_configuration() {
-    for (minutes, words) in [(7 * 24 * 60, "7d"), (36 * 60, "1d12h"), (90 * 24 * 60, "90d"), (61, "1h1m")] {
-        assert_eq!(span(TimeDelta::minutes(minutes)), words);
-    }
 }
 
 #[test]
