@@ -88,7 +88,7 @@ words!(
         RightMissing = "right_missing",
         /// The admin token can be guessed.
         ShortAdminToken = "short_admin_token",
-        /// PagerDuty knows no such schedule or policy.
+        /// PagerDuty knows no such schedule, policy, service, team or priority.
         SourceNotFound = "source_not_found",
         /// The store cannot be opened.
         Store = "store",
@@ -118,6 +118,8 @@ words!(
         Unreachable = "unreachable",
         /// A webhook secret is configured twice.
         WebhookSecretDoubled = "webhook_secret_doubled",
+        /// Who can cause access by a rule about incidents.
+        WhoCanCause = "who_can_cause",
         /// Writes to strongDM failed.
         WriteFailed = "write_failed",
         /// The subscription signs with a secret that is not configured.

@@ -24,7 +24,9 @@ pub(crate) use self::{
         observer::CallObserver,
         on_calls::IDS_AT_ONCE,
         slots::Precedence,
-        subscriptions::{EVENTS, Filter, NewSubscription, Subscription, SubscriptionRequest},
+        subscriptions::{
+            COMMON_EVENTS, Filter, INCIDENT_EVENTS, NewSubscription, Subscription, SubscriptionRequest,
+        },
     },
     error::Error,
     event::{Event, Hint, Mentioned},

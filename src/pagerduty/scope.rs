@@ -23,6 +23,8 @@ pub(crate) enum Scope {
     ReadServices,
     /// To see who belongs to a team.
     ReadTeams,
+    /// To see whether a priority exists.
+    ReadPriorities,
 }
 
 impl Scope {
@@ -38,6 +40,7 @@ impl Scope {
             Self::ReadIncidents => "incidents.read",
             Self::ReadServices => "services.read",
             Self::ReadTeams => "teams.read",
+            Self::ReadPriorities => "priorities.read",
         }
     }
 }

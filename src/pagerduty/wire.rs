@@ -215,6 +215,13 @@ pub(super) struct TeamMemberPage {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct PriorityPage {
+    pub(super) priorities: Vec<Reference>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct TeamMember {
     pub(super) user: Reference,
 }
@@ -282,6 +289,7 @@ pub(super) struct ServiceBody {
 pub(super) struct Service {
     pub(super) id: Id,
     pub(super) name: Option<String>,
+    pub(super) escalation_policy: Option<Reference>,
 }
 
 #[derive(Debug, Deserialize)]

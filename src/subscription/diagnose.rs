@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     model::{Finding, FindingKind},
-    pagerduty::{EVENTS, Error, Subscription},
+    pagerduty::{Error, Subscription},
 };
 
 /// What PagerDuty shows of our subscription.
@@ -81,10 +81,11 @@ pub(crate) enum SecretStatus {
     Missing,
 }
 
-/// What is wrong with the subscription that should deliver to `url`, by what PagerDuty listed.
+/// What is wrong with the subscription that should deliver these events to `url`, by what PagerDuty listed.
 pub(crate) fn diagnose(
     listed: &Result<Vec<Subscription>, Error>,
     url: &Url,
+    events: &[&str],
     secret: SecretStatus,
 ) -> Vec<Finding> {
     let listed = match listed {
@@ -104,7 +105,7 @@ pub(crate) fn diagnose(
         }
     };
     let ours = delivering_to(listed, url);
-    let mut findings: Vec<Finding> = ours.iter().flat_map(|one| faults(one)).collect();
+    let mut findings: Vec<Finding> = ours.iter().flat_map(|one| faults(one, events)).collect();
     match ours.as_slice() {
         [] => findings.push(missing(listed, url)),
         [_] => {}
@@ -157,7 +158,13 @@ fn missing(listed: &[Subscription], url: &Url) -> Finding {
         .mended_by("make one with oncall-grants webhook create, or correct server.public_url")
 }
 
-fn faults(subscription: &Subscription) -> Vec<Finding> {
+/// The events of these that it does not deliver.
+pub(crate) fn missing_events<'e>(subscription: &Subscription, wanted: &[&'e str]) -> Vec<&'e str> {
+    let has = |event: &str| subscription.events.iter().any(|has| has == event);
+    wanted.iter().copied().filter(|event| !has(event)).collect()
+}
+
+fn faults(subscription: &Subscription, events: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let name = name(subscription);
     match State::of(subscription) {
@@ -174,19 +181,16 @@ fn faults(subscription: &Subscription) -> Vec<Finding> {
         }
         State::Active | State::Missing | State::Forbidden | State::Unknown => {}
     }
-    let missing: Vec<&str> =
-        EVENTS.iter().copied().filter(|event| !subscription.events.iter().any(|has| has == event)).collect();
+    let missing = missing_events(subscription, events);
+    let add = format!("add them: oncall-grants webhook enable {}", subscription.id);
     if !subscription.events.iter().any(|event| event.starts_with("incident.")) {
         let message = "delivers no incident.* event, so nobody is looked at when an incident begins";
-        findings.push(
-            Finding::problem(FindingKind::SubscriptionEvents, &name, message)
-                .mended_by("add the incident events in PagerDuty, or make it anew with webhook create"),
-        );
+        findings.push(Finding::problem(FindingKind::SubscriptionEvents, &name, message).mended_by(add));
     } else if !missing.is_empty() {
         let message = format!("does not deliver {}", missing.join(", "));
         findings.push(
             Finding::warning(FindingKind::SubscriptionEvents, &name, message)
-                .mended_by("add them in PagerDuty, unless the timer finds such changes soon enough"),
+                .mended_by(format!("{add}; or do without, if the timer finds such changes soon enough")),
         );
     }
     findings

@@ -9,7 +9,10 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::diagnose::{SecretStatus, State, delivering_to, diagnose};
+use super::{
+    diagnose::{SecretStatus, State, delivering_to, diagnose},
+    wanted_events,
+};
 use crate::{
     clock,
     metrics::{ByCertainty, ByState, Metrics},
@@ -134,7 +137,8 @@ impl Watcher {
 
     /// Logs, records and counts what PagerDuty listed; answers the IDs of the subscriptions that PagerDuty disabled.
     async fn record(&self, listed: &Result<Vec<Subscription>, Error>) -> Vec<String> {
-        let findings = diagnose(listed, &self.url, (self.secret_status)().await);
+        let events = wanted_events(&self.reconciler.settings().rules);
+        let findings = diagnose(listed, &self.url, &events, (self.secret_status)().await);
         let known = self.last_seen.findings();
         for finding in findings.iter().filter(|finding| !finding.is_among(&*known)) {
             match finding.kind {

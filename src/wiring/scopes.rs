@@ -51,6 +51,14 @@ pub(super) fn asked_for(config: &Config, purpose: Purpose) -> BTreeSet<Scope> {
         // With it, the service switches its subscription on again by itself.
         scopes.insert(Scope::WriteSubscriptions);
     }
+    let has_priorities = |rule: &Rule| match &rule.people {
+        PeopleSelector::Incidents(selector) => !selector.priorities.is_empty(),
+        PeopleSelector::Schedules(_) | PeopleSelector::Policies { .. } => false,
+    };
+    if purpose == Purpose::Access && config.rules.iter().any(has_priorities) {
+        // With it, `check` tells of a priority that does not exist. Passes do without.
+        scopes.insert(Scope::ReadPriorities);
+    }
     scopes
 }
 

@@ -3,6 +3,8 @@
 mod clocks;
 mod configuration;
 mod domain_aliases;
+mod incidents;
+mod paged;
 mod pagerduty_rights;
 mod probe_results;
 mod report;
@@ -49,6 +51,7 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
     let mode = if offline { Mode::Offline } else { Mode::Online };
     let mut report = Report::new(config, mode);
     report.findings.extend(configuration::findings(config));
+    report.findings.extend(incidents::who_can_cause(&config.rules));
     match mode {
         Mode::Offline => {}
         Mode::Online => check_store_and_upstreams(config, &mut report).await?,
@@ -99,10 +102,12 @@ async fn check_upstreams(
     }
     report.findings.extend(clocks::findings(&metrics));
     if probed.pagerduty_answers {
-        let pagerduty = clients.pagerduty.clone();
+        let more = clients.clone();
         survey(config, clients, &probed, report).await;
-        let of_aliases = domain_aliases::findings(config, &pagerduty, &report.findings);
+        let of_aliases = domain_aliases::findings(config, &more.pagerduty, &report.findings);
         report.findings.extend(wait_for("PagerDuty", of_aliases).await);
+        let paged = paged::findings(config, &more, &report.findings);
+        report.findings.extend(wait_for("PagerDuty and strongDM", paged).await);
     }
     report.findings.extend(probed.findings);
     report.findings.extend(of_subscription);
@@ -118,6 +123,7 @@ async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
         Ok(()) => {
             results.pagerduty_answers = true;
             wait_for("PagerDuty", sources::probe(config, pagerduty, &mut results)).await;
+            wait_for("PagerDuty", incidents::probe(config, pagerduty, &mut results)).await;
         }
         Err(finding) => results.findings.push(finding),
     }

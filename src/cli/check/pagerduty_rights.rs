@@ -8,7 +8,7 @@ use super::probe_results::{ProbeResults, Unreadable};
 use crate::{
     clock,
     config::{Config, Credentials},
-    model::{Finding, FindingKind, Rule, Source, UserId, Window},
+    model::{Finding, FindingKind, Group, Rule, Source, UserId, Window},
     pagerduty::{Client, Error},
 };
 
@@ -17,8 +17,12 @@ use crate::{
 pub(super) enum Right<'s> {
     OnCalls,
     Users,
-    /// To read schedules or policies, such as this one.
+    /// To read schedules, policies or services, such as this one.
     Source(&'s Source),
+    Incidents,
+    /// To read who belongs to such a group.
+    Members(&'s Group),
+    Priorities,
 }
 
 impl Right<'_> {
@@ -27,9 +31,12 @@ impl Right<'_> {
         match self {
             Self::OnCalls => "oncalls.read",
             Self::Users => "users.read",
-            Self::Source(Source::Schedule(_)) => "schedules.read",
-            Self::Source(Source::Policy(_)) => "escalation_policies.read",
+            Self::Source(Source::Schedule(_)) | Self::Members(Group::Schedule(_)) => "schedules.read",
+            Self::Source(Source::Policy(_)) | Self::Members(Group::Policy(_)) => "escalation_policies.read",
             Self::Source(Source::Service(_)) => "services.read",
+            Self::Incidents => "incidents.read",
+            Self::Members(Group::Team(_)) => "teams.read",
+            Self::Priorities => "priorities.read",
         }
     }
 
@@ -38,6 +45,9 @@ impl Right<'_> {
             Self::OnCalls => "see who is on call".into(),
             Self::Users => "look up addresses that a schedule does not tell".into(),
             Self::Source(source) => format!("tell whether {source} is empty or gone").into(),
+            Self::Incidents => "see who works on incidents".into(),
+            Self::Members(group) => format!("tell who is eligible as a member of {group}").into(),
+            Self::Priorities => "tell whether the priorities of the rules exist".into(),
         }
     }
 
@@ -60,17 +70,26 @@ pub(super) async fn probe(
     let one: Vec<Source> = sources().filter(|source| !matches!(source, Source::Service(_))).take(1).collect();
     let now = clock::now();
     let window = Window::new(now, now + TimeDelta::hours(1)).expect("an hour is long enough");
-    if let Err(error) = client.on_calls(&one, window).await {
+    // Rules about incidents alone do without who is on call.
+    if !one.is_empty()
+        && let Err(error) = client.on_calls(&one, window).await
+    {
         if let Some(finding) = unusable(config, &error) {
             return Err(finding);
         }
         if let Error::Forbidden(refusal) = &error {
             results.findings.push(Right::OnCalls.missing(refusal));
-            results.unreadable.extend(sources().map(Unreadable::Source));
+            let on_calls = sources().filter(|source| !matches!(source, Source::Service(_)));
+            results.unreadable.extend(on_calls.map(Unreadable::Source));
         }
     }
     // No such user: the right is tried, and nothing else.
-    if let Err(Error::Forbidden(refusal)) = client.user(&UserId::from("PNOBODY")).await {
+    let user = client.user(&UserId::from("PNOBODY")).await;
+    let first_error = user.as_ref().err().filter(|_| one.is_empty());
+    if let Some(finding) = first_error.and_then(|error| unusable(config, error)) {
+        return Err(finding);
+    }
+    if let Err(Error::Forbidden(refusal)) = user {
         results.findings.push(Right::Users.missing(&refusal));
         results.unreadable.insert(Unreadable::Users);
     }

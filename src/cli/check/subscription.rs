@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     model::Finding,
     pagerduty::Client,
-    subscription::{SecretStatus, diagnose, our_url, without_events},
+    subscription::{SecretStatus, diagnose, our_url, wanted_events, without_events},
 };
 
 /// Asks `pagerduty`, unless it is known not to answer.
@@ -26,7 +26,8 @@ pub(super) async fn findings(
     let mut findings = Vec::new();
     if let (Some(url), Some(client)) = (our_url(config), pagerduty) {
         let listed = wait_for("PagerDuty", client.subscriptions()).await;
-        findings.extend(diagnose(&listed, &url, secret_status(config)));
+        let wanted = wanted_events(&config.rules);
+        findings.extend(diagnose(&listed, &url, &wanted, secret_status(config)));
         if let (Ok(listed), Some(events)) = (&listed, &events) {
             let mut seen = webhook_events::subscriptions(events);
             // What is known of it is worse than that no event came.

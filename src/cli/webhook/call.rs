@@ -18,6 +18,8 @@ pub(super) enum Request<'i> {
     Create,
     Ping,
     Enable,
+    /// To deliver more event types.
+    Update,
     Delete,
     /// To delete the subscription of this ID, which another one replaces.
     DeleteReplaced(&'i str),
@@ -31,6 +33,7 @@ impl fmt::Display for Request<'_> {
             Self::Create => f.write_str("make the subscription"),
             Self::Ping => f.write_str("ping it"),
             Self::Enable => f.write_str("switch it on"),
+            Self::Update => f.write_str("add the event types"),
             Self::Delete => f.write_str("delete it"),
             Self::DeleteReplaced(id) => write!(f, "remove {id}"),
         }
@@ -42,7 +45,12 @@ impl Request<'_> {
     fn right(self) -> &'static str {
         match self {
             Self::List | Self::Show => READ_RIGHT,
-            Self::Create | Self::Ping | Self::Enable | Self::Delete | Self::DeleteReplaced(_) => WRITE_RIGHT,
+            Self::Create
+            | Self::Ping
+            | Self::Enable
+            | Self::Update
+            | Self::Delete
+            | Self::DeleteReplaced(_) => WRITE_RIGHT,
         }
     }
 }

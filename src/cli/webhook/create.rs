@@ -15,7 +15,7 @@ use crate::{
     cli::{ExitStatus, print_to_stderr, wait_for},
     config::Config,
     model::is_loopback,
-    pagerduty::{Client, EVENTS, Filter, SubscriptionRequest},
+    pagerduty::{COMMON_EVENTS, Client, Filter, INCIDENT_EVENTS, SubscriptionRequest},
     subscription::{delivering_to, is_webhook_url, our_url, webhook_url},
 };
 
@@ -75,7 +75,7 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
         }
     }
     let events: Vec<&str> =
-        if events.is_empty() { EVENTS.to_vec() } else { events.iter().map(String::as_str).collect() };
+        if events.is_empty() { all_events() } else { events.iter().map(String::as_str).collect() };
     let path = secret_file.as_deref();
     let sink = if append { SecretSink::append_to(path)? } else { SecretSink::new_file(path)? };
     let request =
@@ -88,6 +88,11 @@ pub(super) async fn create(config: &Config, client: &Client, options: Options) -
         PingResult::Received | PingResult::Unknown => ExitStatus::Done,
         PingResult::NotReceived => ExitStatus::Incomplete,
     })
+}
+
+/// Also what only rules about incidents need, so that none of it lacks when the first of them is written.
+fn all_events() -> Vec<&'static str> {
+    COMMON_EVENTS.iter().chain(INCIDENT_EVENTS).copied().collect()
 }
 
 /// Where PagerDuty is to deliver to, or why that makes no sense.

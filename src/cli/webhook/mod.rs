@@ -57,9 +57,10 @@ enum Command {
                       oncall-grants webhook ping"
     )]
     Ping(Target),
-    /// Switches on again what PagerDuty switched off
+    /// Switches on again what PagerDuty switched off, and adds the event types that the rules need and it lacks
     #[command(
-        after_help = "Exit code: 0 it is on, 1 it is not.\n\nExample: oncall-grants webhook enable PWSUB01"
+        after_help = "Says which event types it adds; URL, filter, secret and all else stay as they are. Exit code: 0 it is \
+                      on and delivers what the rules need, 1 it does not.\n\nExample: oncall-grants webhook enable PWSUB01"
     )]
     Enable(Target),
     /// Removes a subscription; only with --force one that does not deliver to `server.public_url`

@@ -1,18 +1,21 @@
-//! Single users and escalation policies.
+//! Single users, escalation policies and services, and the priorities.
 
 use std::collections::BTreeSet;
 
 use super::{Client, operation::Operation, request::Request};
 use crate::{
-    model::{PolicyId, ScheduleId, ServiceId, UserId},
+    model::{PolicyId, PriorityId, ScheduleId, ServiceId, UserId},
     pagerduty::{
         Error,
-        wire::{PolicyBody, Reference, ServiceBody, UserBody, UserPage},
+        wire::{PolicyBody, PriorityPage, Reference, Service, ServiceBody, UserBody, UserPage},
     },
 };
 
 /// The largest page of a list.
 const PAGE: u64 = 100;
+
+/// An account with more priorities than this would list them without end.
+const MOST_PRIORITIES: u64 = 1000;
 
 /// A user of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,12 +107,43 @@ impl Client {
 impl Client {
     /// The display name of the service of this ID; an error if there is none, or if it is hidden.
     pub(crate) async fn service(&self, id: &ServiceId) -> Result<Option<String>, Error> {
+        Ok(self.whole_service(id).await?.name)
+    }
+
+    /// The escalation policy that incidents of this service follow.
+    pub(crate) async fn policy_of_service(&self, id: &ServiceId) -> Result<Option<PolicyId>, Error> {
+        let policy = self.whole_service(id).await?.escalation_policy;
+        Ok(policy.map(|policy| PolicyId::from(policy.id.0)))
+    }
+
+    async fn whole_service(&self, id: &ServiceId) -> Result<Service, Error> {
         let url = self.url(["services", id.as_str()])?;
         let ServiceBody { service } = self.fetch(Request::get(Operation::Service, url)).await?;
         if service.id.0 != id.as_str() {
             return Err(Error::Invalid(format!("service {id}: the answer is about another service")));
         }
-        Ok(service.name)
+        Ok(service)
+    }
+}
+
+impl Client {
+    /// The IDs of all priorities of the account; an error if it does not have the feature.
+    pub(crate) async fn priorities(&self) -> Result<BTreeSet<PriorityId>, Error> {
+        let mut found = BTreeSet::new();
+        let mut received = 0;
+        while received < MOST_PRIORITIES {
+            let mut url = self.url(["priorities"])?;
+            url.query_pairs_mut().append_pair("limit", "100").append_pair("offset", &received.to_string());
+            let PriorityPage { priorities, page } =
+                self.fetch(Request::get(Operation::Priorities, url)).await?;
+            page.check(received, priorities.len())?;
+            received += priorities.len() as u64;
+            found.extend(priorities.into_iter().map(|priority| PriorityId::from(priority.id.0)));
+            if !page.more {
+                return Ok(found);
+            }
+        }
+        Err(Error::Invalid("the list of priorities has no end".to_owned()))
     }
 }
 

@@ -11,10 +11,10 @@ use crate::pagerduty::{
     wire::{self, SubscriptionBody, SubscriptionPage},
 };
 
-/// The events to subscribe to: moments at which people need their access, and changes that may move it.
+/// The events that matter to every rule: moments at which people need their access, and changes that may move it.
 ///
 /// PagerDuty has no events about schedules, overrides or hand-offs.
-pub(crate) const EVENTS: &[&str] = &[
+pub(crate) const COMMON_EVENTS: &[&str] = &[
     "incident.triggered",
     "incident.acknowledged",
     "incident.escalated",
@@ -23,6 +23,15 @@ pub(crate) const EVENTS: &[&str] = &[
     "incident.reopened",
     "incident.responder.added",
     "service.updated",
+];
+
+/// The events that matter beside them to rules about incidents: who joins, and what ends or changes an incident.
+pub(crate) const INCIDENT_EVENTS: &[&str] = &[
+    "incident.resolved",
+    "incident.unacknowledged",
+    "incident.priority_updated",
+    "incident.service_updated",
+    "incident.responder.replied",
 ];
 
 const ROOT: &str = "webhook_subscriptions";
@@ -172,6 +181,22 @@ impl Client {
                 Error::Invalid(format!("webhook subscription {id} was made without a secret"))
             })?;
         Ok(NewSubscription { subscription: webhook_subscription.into(), secret })
+    }
+
+    /// Changes which event types a subscription delivers; everything else about it stays.
+    pub(crate) async fn set_subscription_events(
+        &self,
+        id: &str,
+        events: &[&str],
+    ) -> Result<Subscription, Error> {
+        let body = json!({"webhook_subscription": {"type": "webhook_subscription", "events": events}});
+        let request = Request::new(Operation::UpdateSubscription, Method::PUT, self.url([ROOT, id])?);
+        let SubscriptionBody { webhook_subscription } = self.fetch(request.with_body(body)).await?;
+        let changed = Subscription::from(webhook_subscription);
+        if events.iter().all(|event| changed.events.iter().any(|has| has == event)) {
+            return Ok(changed);
+        }
+        Err(Error::Invalid(format!("webhook subscription {id} does not have all of the event types")))
     }
 
     /// Deletes a subscription.

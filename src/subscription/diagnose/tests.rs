@@ -1,5 +1,5 @@
 use super::*;
-use crate::pagerduty::Filter;
+use crate::pagerduty::{COMMON_EVENTS, Filter, INCIDENT_EVENTS};
 
 const OURS: &str = "https://grants.example.com/webhooks/pagerduty";
 
@@ -12,7 +12,7 @@ fn subscription(id: &str, to: &str) -> Subscription {
         id: id.to_owned(),
         url: to.parse().ok(),
         description: None,
-        events: EVENTS.iter().map(|event| (*event).to_owned()).collect(),
+        events: COMMON_EVENTS.iter().map(|event| (*event).to_owned()).collect(),
         filter: Some(Filter::Account),
         has_hidden_settings: false,
         active: true,
@@ -21,7 +21,7 @@ fn subscription(id: &str, to: &str) -> Subscription {
 }
 
 fn kinds(listed: &Result<Vec<Subscription>, Error>, secret: SecretStatus) -> Vec<&'static str> {
-    diagnose(listed, &url(), secret).into_iter().map(|finding| finding.kind.as_str()).collect()
+    diagnose(listed, &url(), COMMON_EVENTS, secret).into_iter().map(|finding| finding.kind.as_str()).collect()
 }
 
 #[test]
@@ -63,7 +63,8 @@ fn one_that_delivers_almost_to_us_is_named() {
         ("https://old.example.com/webhooks/pagerduty", true),
         ("https://elsewhere.example.com/hook", false),
     ] {
-        let found = diagnose(&Ok(vec![subscription("P9", other)]), &url(), SecretStatus::Configured);
+        let found =
+            diagnose(&Ok(vec![subscription("P9", other)]), &url(), COMMON_EVENTS, SecretStatus::Configured);
         assert_eq!((found.len(), found[0].kind), (1, FindingKind::SubscriptionMissing));
         assert_eq!(found[0].message.contains("P9 delivers to"), near, "{other}: {}", found[0].message);
     }
@@ -78,4 +79,16 @@ fn only_active_ones_that_were_never_heard_of_are_doubted() {
     let found = without_events(&listed, &url(), &seen);
     assert_eq!(found.len(), 1);
     assert!(found[0].subject.ends_with("P2"));
+}
+
+#[test]
+fn what_only_rules_about_incidents_need_is_missed_only_by_them() {
+    let one = subscription("P1", OURS);
+    assert_eq!(missing_events(&one, COMMON_EVENTS), [""; 0]);
+    let wanted: Vec<&str> = COMMON_EVENTS.iter().chain(INCIDENT_EVENTS).copied().collect();
+    assert_eq!(missing_events(&one, &wanted), INCIDENT_EVENTS);
+    let found = diagnose(&Ok(vec![one]), &url(), &wanted, SecretStatus::Configured);
+    assert_eq!((found.len(), found[0].kind), (1, FindingKind::SubscriptionEvents));
+    assert!(found[0].message.contains("incident.resolved"), "{}", found[0]);
+    assert!(found[0].remedy.contains("webhook enable P1"), "{}", found[0]);
 }

@@ -6,12 +6,12 @@ use super::{
     sample,
     server::{Reply, Server},
 };
-use crate::pagerduty::{EVENTS, Error, Filter, SubscriptionRequest};
+use crate::pagerduty::{COMMON_EVENTS, Error, Filter, SubscriptionRequest};
 
 const URL: &str = "https://oncall-grants.example.com/webhooks/pagerduty";
 
 fn request(url: &Url) -> SubscriptionRequest<'_> {
-    SubscriptionRequest { url, description: "oncall-grants", events: EVENTS, filter: &Filter::Account }
+    SubscriptionRequest { url, description: "oncall-grants", events: COMMON_EVENTS, filter: &Filter::Account }
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_new_subscription_tells_its_secret_once_and_never_in_debug() {
         json!({"webhook_subscription": {
             "type": "webhook_subscription",
             "delivery_method": {"type": "http_delivery_method", "url": URL},
-            "events": EVENTS,
+            "events": COMMON_EVENTS,
             "filter": {"type": "account_reference"},
             "description": "oncall-grants",
             "active": true,
@@ -112,4 +112,20 @@ async fn it_can_be_pinged_enabled_and_deleted() {
             "DELETE /webhook_subscriptions/PWSUB01",
         ]
     );
+}
+
+#[tokio::test]
+async fn only_the_event_types_of_a_subscription_are_changed() {
+    let server = Server::always(200, sample("webhook_subscription.get.json")).await;
+    let id = "PWSUB01";
+    let changed = server.client().set_subscription_events(id, &["incident.triggered"]).await.unwrap();
+    assert_eq!(changed.id, id);
+    let asked = &server.asked()[0];
+    assert_eq!((asked.method.as_str(), asked.path.as_str()), ("PUT", "/webhook_subscriptions/PWSUB01"));
+    let sent: Value = serde_json::from_str(&asked.body).unwrap();
+    let events = json!({"type": "webhook_subscription", "events": ["incident.triggered"]});
+    assert_eq!(sent, json!({"webhook_subscription": events}));
+    // What PagerDuty did not take over is not done.
+    let error = server.client().set_subscription_events(id, &["incident.invented"]).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
 }
