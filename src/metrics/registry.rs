@@ -49,6 +49,10 @@ pub(crate) struct Metrics {
     pub(crate) unknown: Gauge,
     /// Grants of ours in force or coming.
     pub(crate) grants: Gauge,
+    /// Open incidents that rules are about.
+    pub(crate) open_incidents: Gauge,
+    /// People who have access because of one of them.
+    pub(crate) people_in_incidents: Gauge,
     /// Upstream requests.
     pub(crate) requests: Family<ByCall, Counter>,
     /// How long upstream requests took.
@@ -88,13 +92,24 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Shows what the last passes found, wherever they ran.
     pub(crate) fn show(&self, counts: &PassCounts) {
-        let PassCounts { held, deferred, skipped, unknown, grants, last_complete } = *counts;
+        let PassCounts {
+            held,
+            deferred,
+            skipped,
+            unknown,
+            grants,
+            incidents,
+            people_in_incidents,
+            last_complete,
+        } = *counts;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.held.set(count(held));
         self.deferred.set(count(deferred));
         self.skipped.set(count(skipped));
         self.unknown.set(count(unknown));
         self.grants.set(count(grants));
+        self.open_incidents.set(count(incidents));
+        self.people_in_incidents.set(count(people_in_incidents));
         if let Some(at) = last_complete {
             self.last_complete_pass.set(at.timestamp());
         }
@@ -145,6 +160,12 @@ impl Metrics {
                 new(),
             ),
             grants: names.add("grants", "Grants of ours in force or coming", new()),
+            open_incidents: names.add("open_incidents", "Open incidents that rules are about", new()),
+            people_in_incidents: names.add(
+                "people_in_incidents",
+                "People who have access because of an open incident",
+                new(),
+            ),
             requests: names.add("upstream_requests", "Requests to PagerDuty and strongDM", new()),
             request_seconds: names.durations(
                 "upstream_request_duration",

@@ -17,6 +17,10 @@ pub struct PassCounts {
     pub unknown: usize,
     /// Grants of ours that are in force or to come.
     pub grants: usize,
+    /// Open incidents that rules are about.
+    pub incidents: usize,
+    /// People who have access because of one of them.
+    pub people_in_incidents: usize,
     /// When everything was last observed and done.
     pub last_complete: Option<DateTime<Utc>>,
 }

@@ -26,6 +26,7 @@ use super::{
     plan::{PairActions, Plan, Released, Settings, foresee, plan},
     report::{
         PassReport, Trigger,
+        open_incidents::open_incidents,
         preflight::{ahead, preflight},
         snapshot_store::Snapshots,
     },
@@ -456,6 +457,7 @@ impl PassRunner {
         }
         report.unreported.asked = world.asked_sources().collect();
         report.unreported.ahead = Some(ahead);
+        report.unreported.incidents = open_incidents(now, self.settings(), world);
         Ok(())
     }
 }

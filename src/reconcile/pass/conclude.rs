@@ -73,7 +73,7 @@ impl PassRunner {
     async fn record(&self, pass: &Pass<'_>, scope: &Scope) -> Result<(), store::Error> {
         let Pass { report, context, .. } = pass;
         let rules = &self.settings().rules;
-        self.snapshots.record(report, scope, rules).await?;
+        let known = self.snapshots.record(report, scope, rules).await?;
         let mut timetable = self.store.workload().await?.timetable;
         let complete = report.is_complete();
         let counts = &mut timetable.counts;
@@ -88,6 +88,8 @@ impl PassRunner {
             }
         }
         let all = View { from: report.finished_at, until: FOREVER, search: String::new() };
+        counts.incidents = known.incidents.len() + known.beyond.incidents;
+        counts.people_in_incidents = known.people_in_incidents;
         counts.grants = self.store.count_accesses(&all).await?.grants;
         self.metrics.show(counts);
         timetable.verified_at = pass.compared_at.or(timetable.verified_at);

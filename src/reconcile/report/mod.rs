@@ -4,6 +4,7 @@
 mod excerpt;
 mod failure_log;
 mod finding_log;
+pub(crate) mod open_incidents;
 pub(super) mod pass_log;
 mod pass_report;
 pub(crate) mod preflight;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::preflight::Ahead;
+use super::{open_incidents::OpenIncident, preflight::Ahead};
 use crate::{
     model::{Altered, Asked, Fault, Grant, OwnGrant, Pair, Skipped, Source, Unknown, Window, word::words},
     reconcile::plan::{Action, Plan, Wanted},
@@ -110,6 +110,8 @@ pub(crate) struct Unreported {
     pub(crate) wanted: Vec<Wanted>,
     /// What the rules do not reach; none if nothing was seen.
     pub(crate) ahead: Option<Ahead>,
+    /// The open incidents that rules are about, as far as they were seen.
+    pub(crate) incidents: Vec<OpenIncident>,
 }
 
 words!(

@@ -12,9 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-use super::PassReport;
+use super::{PassReport, open_incidents::OpenIncident};
 use crate::{
-    model::{Asked, Certainty, Fault, Finding, Grant, Rule, SkipReason, Skipped, Source, Subject, Unknown},
+    model::{
+        Asked, Certainty, Fault, Finding, Grant, IncidentId, Rule, SkipReason, Skipped, Source, Subject,
+        Unknown,
+    },
     reconcile::{plan::Wanted, scope::Scope},
     store::{DeliveryRow, Fact},
 };
@@ -26,6 +29,9 @@ pub(crate) const STATUS_SNAPSHOT: Fact<StatusSnapshot> = Fact::named("picture");
 const LISTED: usize = 200;
 /// The stretches without anyone that are kept of a rule.
 const GAPS: usize = 4;
+/// The open incidents that are kept, and the people of each.
+const INCIDENTS: usize = 50;
+const PARTICIPANTS: usize = 10;
 /// The rules that are kept of an entry.
 const NAMED: usize = 20;
 
@@ -65,6 +71,11 @@ pub(crate) struct StatusSnapshot {
     /// What else an operator should know of the rules.
     #[serde(deserialize_with = "readable")]
     pub(crate) findings: Vec<RuleFinding>,
+    /// The open incidents that rules are about, the newest first.
+    #[serde(deserialize_with = "readable")]
+    pub(crate) incidents: Vec<OpenIncident>,
+    /// How many people have access because of an open incident.
+    pub(crate) people_in_incidents: usize,
     /// How many entries the lists lack, as far as it was last counted.
     pub(crate) beyond: Beyond,
     /// What concerns each rule, in numbers; none of these, if the rule is not there.
@@ -84,6 +95,7 @@ pub(crate) struct Beyond {
     pub(crate) unknown: usize,
     pub(crate) failed: usize,
     pub(crate) findings: usize,
+    pub(crate) incidents: usize,
 }
 
 /// How many entries concern a rule.
@@ -196,6 +208,7 @@ impl StatusSnapshot {
 
         let unseen = |rule: &&Rule| !rule.sources().iter().all(|source| looked.saw(source));
         let unseen: BTreeSet<&str> = rules.iter().filter(unseen).map(|rule| rule.name.as_str()).collect();
+        self.take_incidents(report, &named, &looked);
         self.take_skipped(report, rules, &unseen);
         self.take_ahead(report, &unseen);
         let others = report.unknown.iter().filter(|unknown| unknown.about.source().is_none());
@@ -216,6 +229,20 @@ impl StatusSnapshot {
         let looked = Looked::of(report);
         self.missing.retain(|wanted| !looked.saw(&wanted.source));
         self.missing.extend(missing);
+    }
+
+    /// Takes over the open incidents of the services that answered; of the others, what was known stays.
+    fn take_incidents(&mut self, report: &PassReport, named: &BTreeSet<Source>, looked: &Looked<'_>) {
+        let found = &report.unreported.incidents;
+        let ids: BTreeSet<&IncidentId> = found.iter().map(|incident| &incident.about.id).collect();
+        self.incidents.retain(|known| {
+            let service = Source::Service(known.service.clone());
+            named.contains(&service) && !looked.saw(&service) && !ids.contains(&known.about.id)
+        });
+        self.incidents.extend(found.iter().cloned());
+        self.incidents.sort_by(|a, b| (b.about.number, &b.about.id).cmp(&(a.about.number, &a.about.id)));
+        let people: BTreeSet<&str> = self.incidents.iter().flat_map(OpenIncident::people_in).collect();
+        self.people_in_incidents = people.len();
     }
 
     /// Counts what concerns the rules that were `looked_at`; of the others, what was counted before stays.
@@ -252,7 +279,15 @@ impl StatusSnapshot {
         // Nobody knows of a shift: it is wrong now.
         self.skipped.sort_by_key(|skipped| skipped.first_shift);
         self.findings.sort_by_key(|known| known.finding.severity);
-        let Beyond { missing, held, deferred, skipped, unknown, failed, findings } = &mut self.beyond;
+        let Beyond { missing, held, deferred, skipped, unknown, failed, findings, incidents } =
+            &mut self.beyond;
+        // Those of services that were not looked at are in the list, as far as it went.
+        *incidents = if full { 0 } else { *incidents }.max(self.incidents.len().saturating_sub(INCIDENTS));
+        self.incidents.truncate(INCIDENTS);
+        for incident in &mut self.incidents {
+            incident.cut(PARTICIPANTS);
+            incident.rules = std::mem::take(&mut incident.rules).into_iter().take(NAMED).collect();
+        }
         cut(&mut self.missing, missing, full);
         cut(&mut self.held, held, full);
         cut(&mut self.deferred, deferred, full);

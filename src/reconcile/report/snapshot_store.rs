@@ -59,27 +59,30 @@ impl Snapshots {
         Ok(due.held().collect())
     }
 
-    /// Takes over what a pass of `scope` saw; only for whoever holds the lease, or what another one saw would be lost.
+    /// Takes over what a pass of `scope` saw, and answers what is known then; only for whoever holds the lease, or what
+    /// another one saw would be lost.
     pub(crate) async fn record(
         &self,
         report: &PassReport,
         scope: &Scope,
         rules: &[Rule],
-    ) -> Result<(), store::Error> {
+    ) -> Result<StatusSnapshot, store::Error> {
         let missing = self.missing(report).await?;
         let mut snapshot = self.read().await?;
         snapshot.take_missing(report, missing);
-        self.replace(snapshot.after(report, scope, rules)).await
+        let snapshot = snapshot.after(report, scope, rules);
+        self.replace(&snapshot).await?;
+        Ok(snapshot)
     }
 
     /// Puts into the store what was noticed here; only for whoever holds the lease.
     pub(crate) async fn store_what_was_noticed(&self) -> Result<(), store::Error> {
-        self.replace(self.read().await?).await
+        self.replace(&self.read().await?).await
     }
 
-    async fn replace(&self, snapshot: StatusSnapshot) -> Result<(), store::Error> {
-        STATUS_SNAPSHOT.write(&self.store, &snapshot, None).await?;
-        self.noticed.lock().stored = snapshot.wrong_secret.map(|wrong| wrong.at);
+    async fn replace(&self, snapshot: &StatusSnapshot) -> Result<(), store::Error> {
+        STATUS_SNAPSHOT.write(&self.store, snapshot, None).await?;
+        self.noticed.lock().stored = snapshot.wrong_secret.as_ref().map(|wrong| wrong.at);
         Ok(())
     }
 

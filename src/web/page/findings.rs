@@ -14,7 +14,7 @@ use super::{
     query::PageQuery,
 };
 use crate::{
-    model::{Finding, Rule, Severity, Skipped, Subject},
+    model::{Finding, Rule, Severity, SkipReason, Skipped, Subject},
     reconcile::report::{
         preflight::FILL,
         snapshot::{Gap, RuleFinding},
@@ -240,7 +240,15 @@ fn nobody(facts: &Facts<'_>, rule: &Rule, gaps: &[&Gap], about: String) -> Item 
 
 fn urgency_of(now: DateTime<Utc>, skipped: &Skipped) -> (Urgency, Option<DateTime<Utc>>) {
     let first = skipped.first_shift;
+    if is_meant(skipped.reason) {
+        return (Urgency::Some, first);
+    }
     (first.map_or(Urgency::Now, |at| Urgency::of(now, at)), first)
+}
+
+/// A rule about incidents says itself that such people get nothing.
+fn is_meant(reason: SkipReason) -> bool {
+    matches!(reason, SkipReason::NotEligible | SkipReason::TooManyPeople)
 }
 
 fn severity_of(finding: &Finding) -> (Urgency, &'static str) {
@@ -256,6 +264,7 @@ fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
     let (word, when) = match first_shift {
         Some(at) if *at <= now => ("on call now".to_owned(), html! { ", on call since " (time(now, *at)) }),
         Some(at) => (distance(now, *at), html! { ", on call from " (time(now, *at)) }),
+        None if is_meant(*reason) => ("left out".to_owned(), html! {}),
         None => ("problem".to_owned(), html! {}),
     };
     Item {
@@ -331,16 +340,17 @@ fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {
     let serious =
         |known: &&RuleFinding| matches!(known.finding.severity, Severity::Problem | Severity::Warning);
     let beyond = snapshot.beyond.skipped + snapshot.beyond.findings;
-    let number = snapshot.skipped.len() + snapshot.findings.iter().filter(serious).count() + beyond;
+    let skipped: Vec<&Skipped> = snapshot.skipped.iter().filter(|it| !is_meant(it.reason)).collect();
+    let number = skipped.len() + snapshot.findings.iter().filter(serious).count() + beyond;
     if number == 0 {
         return None;
     }
-    let urgencies = snapshot.skipped.iter().map(|it| urgency_of(facts.now, it).0);
+    let urgencies = skipped.iter().map(|it| urgency_of(facts.now, it).0);
     let tone = urgencies
         .min()
         .map_or(Tone::Warn, |worst| if worst == Urgency::Now { Tone::Bad } else { Tone::Warn });
-    let on_call_now = |skipped: &&Skipped| skipped.first_shift.is_some_and(|at| at <= facts.now);
-    let without = snapshot.skipped.iter().filter(on_call_now).count();
+    let on_call_now = |skipped: &&&Skipped| skipped.first_shift.is_some_and(|at| at <= facts.now);
+    let without = skipped.iter().filter(on_call_now).count();
     Some(Notice {
         tone,
         title: format!("{} to be mended", count(number, "finding")),

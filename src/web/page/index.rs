@@ -13,7 +13,7 @@ use super::{
     access::Shown,
     changes, chart,
     facts::Facts,
-    findings, history,
+    findings, history, incidents,
     layout::{self, Place},
     query::PageQuery,
     summary, sync, tables,
@@ -46,6 +46,7 @@ pub(crate) async fn index(
         (summary::summary(&facts))
         (chart::access(&facts, &span, &query, &shown))
         (tables::grants(&facts, &shown))
+        (incidents::incidents(&facts))
         (changes::changes(&facts, &query, &shown.changes))
         (findings::findings(&facts, &query))
         (tables::rules(&facts, &query))

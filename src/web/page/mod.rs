@@ -12,6 +12,7 @@ mod controls;
 mod facts;
 mod findings;
 mod history;
+mod incidents;
 mod layout;
 mod notice;
 mod paging;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     metrics::HealthView,
-    model::{Grant, PeopleSelector, Rule, Source},
+    model::{Grant, IncidentSelector, PeopleSelector, Rule, Source, instant::span},
     reconcile::report::snapshot::{Gap, RuleCounts, SourceStatus},
     store::SeenGrant,
 };
@@ -214,7 +214,14 @@ fn looks_at(rule: &Rule) -> Markup {
                 @if !levels.is_empty() { " at level " (few(levels, NAMED)) }
                 @if *include_always_on_call { ", also those always on call" }
             }
-            PeopleSelector::Incidents(_) => { "incidents of services " (ids) }
+            PeopleSelector::Incidents(IncidentSelector { urgencies, priorities, roles, eligible, max_duration, max_people, .. }) => {
+                "incidents of services " (ids)
+                ", urgency " (few(urgencies.iter().map(|urgency| urgency.as_str()), NAMED))
+                @if !priorities.is_empty() { ", priority " (few(priorities, NAMED)) }
+                ": each " (few(roles.iter().map(|role| role.as_str()), NAMED))
+                @if !eligible.is_empty() { ", by hand only of " (few(eligible, NAMED)) }
+                ", at most " (max_people) " people, " (span(*max_duration)) " each"
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     timeline::{Span, lanes},
 };
 use crate::{
-    model::{Cause, FOREVER, Grant, Source},
+    model::{Cause, FOREVER, Grant, IncidentCause, Source, UserId},
     reconcile::plan::Wanted,
     store::{Access, AuditRow, LedgerEntry, View},
     web::{answers::QueryErrors, error::AppError, state::AppState},
@@ -116,18 +116,8 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 
 /// From the rule to the shift, and when that was last seen to be so.
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
-    let Cause {
-        rule,
-        source,
-        user,
-        address: _,
-        through,
-        policy: _,
-        level,
-        shift_start,
-        shift_end,
-        incident: _,
-    } = cause;
+    let Cause { rule, source, user, address: _, through, policy: _, level, shift_start, shift_end, incident } =
+        cause;
     let status = facts.snapshot.sources.iter().find(|status| status.source == *source);
     html! {
         "Rule " strong { (rule) } " → " (source)
@@ -135,11 +125,14 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
             @if let Some(level) = level { ", level " (level) }
             @if let Some(schedule) = through { " → schedule " (schedule) }
         }
-        " → user " code { (user) } " is on call"
-        @match (shift_start, shift_end) {
-            (Some(start), Some(end)) => { " from " (time(facts.now, *start)) " to " (time(facts.now, *end)) }
-            (Some(start), None) => { " from " (time(facts.now, *start)) ", without an end" }
-            _ => { " always" }
+        @if let Some(incident) = incident { (part(facts, incident, user, *shift_start)) }
+        @else {
+            " → user " code { (user) } " is on call"
+            @match (shift_start, shift_end) {
+                (Some(start), Some(end)) => { " from " (time(facts.now, *start)) " to " (time(facts.now, *end)) }
+                (Some(start), None) => { " from " (time(facts.now, *start)) ", without an end" }
+                _ => { " always" }
+            }
         }
         @if let Some(status) = status {
             @match (&status.error, status.seen_at) {
@@ -148,6 +141,20 @@ fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
                 (None, None) => { "." }
             }
         }
+    }
+}
+
+/// The part in an incident that is the cause.
+fn part(facts: &Facts<'_>, cause: &IncidentCause, user: &UserId, since: Option<DateTime<Utc>>) -> Markup {
+    let IncidentCause { about, role } = cause;
+    let open = facts.snapshot.incidents.iter().find(|open| open.about.id == about.id);
+    let number = about.number.map_or_else(|| about.id.to_string(), |number| number.to_string());
+    html! {
+        " → incident "
+        @match &about.html_url { Some(url) => { a href=(url) rel="noreferrer" { (number) } } None => { (number) } }
+        @if let Some(open) = open.filter(|open| !open.title.is_empty()) { ", “" (open.title) "”" }
+        " → user " code { (user) } " is " (role.as_str())
+        @if let Some(since) = since { " since " (time(facts.now, since)) }
     }
 }
 
@@ -166,7 +173,7 @@ fn deferred_and_missing(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool)
             } }
         }
         @if !missing.is_empty() {
-            h2 { "On call without a grant of ours" }
+            h2 { "Wanted, without a grant of ours" }
             ul { @for wanted in missing {
                 li {
                     "Rule " strong { (wanted.rule) } " through " (wanted.source) ", from " (time(facts.now, wanted.start))
