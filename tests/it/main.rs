@@ -22,6 +22,7 @@ mod guard;
 mod hostile;
 mod housekeeping;
 mod import;
+mod incident_views;
 mod incidents;
 mod intake;
 mod listings;
