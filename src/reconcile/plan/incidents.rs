@@ -168,12 +168,12 @@ impl<'w> IncidentRule<'w> {
         found
     }
 
-    /// Whether something is to be remembered. Of somebody who never had access for sure, nothing is: it must not be given when
-    /// the incident is over.
+    /// Whether something is to be remembered. Of somebody who may not have had access, nothing is: it must not be given when the
+    /// incident is over.
     fn is_news(&self, Standing { part, entitlement }: &Standing) -> bool {
         match self.remembered.get(&(&part.incident.id, &part.user)) {
             Some(before) => **before != *part,
-            None => matches!(entitlement, Entitlement::Until(_)),
+            None => matches!(entitlement, Entitlement::Until(_) | Entitlement::Over),
         }
     }
 
@@ -239,14 +239,15 @@ impl<'w> IncidentRule<'w> {
                 since: person.since,
                 ends: None,
             };
+            let is_over = longest <= self.now;
             let entitlement = match person.choice {
                 Choice::NotEligible => Entitlement::NotEligible,
-                _ if longest <= self.now => Entitlement::Over,
-                Choice::Meant | Choice::Unclear if places == 0 => Entitlement::TooMany,
+                Choice::Meant if is_over => Entitlement::Over,
+                Choice::Meant | Choice::Unclear if places == 0 && !is_over => Entitlement::TooMany,
                 Choice::Meant => Entitlement::Until(longest),
                 Choice::Unclear => Entitlement::Unclear(longest),
             };
-            if matches!(entitlement, Entitlement::Until(_) | Entitlement::Unclear(_)) {
+            if !is_over && matches!(entitlement, Entitlement::Until(_) | Entitlement::Unclear(_)) {
                 places -= 1;
             }
             let before = self.remembered.get(&(&incident.about.id, person.user));

@@ -11,6 +11,7 @@
 //! * where strongDM refuses a second grant: while a foreign grant of the pair is in the way, and, for access that is
 //!   missing, until a minute after an outage, because what was deferred to then could not be granted.
 
+mod incidents;
 mod rotas;
 mod story;
 mod upstream;
@@ -104,8 +105,11 @@ fn access_is_as_wanted_for_two_months_where_any_second_grant_is_refused() {
     live_through(SecondGrant::Refused);
 }
 
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
 fn live_through(really: SecondGrant) {
-    let number = |name, default| env::var(name).map_or(default, |text| text.parse().expect("a number"));
     let first: u64 = number("SIMULATION_SEED", 0);
     for seed in first..first + number("SIMULATION_SEEDS", 1) {
         let seen = Simulation::new(seed, really).run();
