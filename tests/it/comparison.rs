@@ -104,6 +104,9 @@ async fn a_grant_that_the_list_lacks_is_asked_for_before_anything_follows() {
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.access_becomes(CEM, DB, &[(0, 300)]).await;
     let id = scene.strongdm.grants_of(CEM.1, DB).remove(0).id;
+    // One whose creation is not settled yet is asked about in another way.
+    let is_settled = async || scene.grants().await.iter().any(|grant| grant["id"] == *id);
+    wait_until("the ledger has it", is_settled).await;
     gate.open();
     let asks = |call: &Call| call.method == GET && call.fact("id") == id;
     wait_until("it is asked for", async || scene.strongdm.calls().iter().any(asks)).await;
