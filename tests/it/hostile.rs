@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::version::TLS13;
 use sandbox::world::SCHEDULE;
@@ -23,8 +24,17 @@ const PROMPT: Duration = Duration::from_secs(1);
 
 async fn answers_promptly(scene: &Scene) {
     for _ in 0..5 {
-        some_attempt_within(PROMPT, "/healthz", async || assert_eq!(scene.get("/healthz").await.status, 200))
-            .await;
+        some_attempt_within(PROMPT, "/healthz", async || {
+            // The client may keep a connection that is hung up on, to make room, in the moment in which it asks.
+            for _ in 0..5 {
+                if let Ok(answer) = scene.try_send(scene.request(Method::GET, "/healthz")).await {
+                    assert_eq!(answer.status, 200);
+                    return;
+                }
+            }
+            panic!("nothing is answered");
+        })
+        .await;
         some_attempt_within(PROMPT, "a webhook", async || scene.deliver(&scene.about(SCHEDULE)).await).await;
     }
 }
