@@ -111,6 +111,8 @@ pub struct Incident {
     pub parts: Vec<Part>,
     /// Who was asked to help, and has neither joined nor declined.
     pub asked: Vec<UserId>,
+    /// Whether the answer told of responders at all: not every account has them.
+    pub tells_responders: bool,
 }
 
 /// Whether anybody works on an incident.

@@ -249,13 +249,11 @@ pub(super) struct IncidentEntry {
     pub(super) urgency: String,
     pub(super) priority: Option<Reference>,
     pub(super) service: Reference,
-    pub(super) assigned_via: Option<String>,
+    pub(super) assigned_via: String,
     pub(super) assignments: Vec<Assignment>,
-    #[serde(default)]
     pub(super) acknowledgements: Vec<Acknowledgement>,
     /// Only where the account has the feature.
-    #[serde(default)]
-    pub(super) incidents_responders: Vec<Responder>,
+    pub(super) incidents_responders: Option<Vec<Responder>>,
     pub(super) resolved_at: Option<Time>,
 }
 
@@ -277,7 +275,7 @@ pub(super) struct Acknowledgement {
 pub(super) struct Responder {
     pub(super) state: String,
     pub(super) user: Option<User>,
-    pub(super) requested_at: Option<Time>,
+    pub(super) requested_at: Time,
 }
 
 #[derive(Debug, Deserialize)]

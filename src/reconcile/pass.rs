@@ -278,8 +278,9 @@ impl PassRunner {
     async fn give_at_once(&self, pass: &mut Pass<'_>, world: &mut World) -> Result<(), store::Error> {
         let mut turn = self.turns.take().await;
         pass.context.now = clock::now();
-        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
+        // First, since it says of which incidents the store is asked.
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
+        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         let mut plan = plan(pass.context.now, self.settings(), world, Released::Nothing);
         plan.pairs.retain(PairActions::only_gives_at_once);
         if plan.pairs.is_empty() {
@@ -313,13 +314,14 @@ impl PassRunner {
         is_last: bool,
     ) -> Result<Step, store::Error> {
         pass.context.now = clock::now();
+        // First, since it says of which incidents the store is asked. Whoever looks meanwhile cannot write before us.
+        self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
         world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         if !world.recorded.unsettled.is_empty() && pass.is_short() {
             // What is not settled by then stays as it is, and its pairs are left alone.
             timeout(PATIENCE, self.executor.settle(&pass.context)).await.unwrap_or(Ok(()))?;
             world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
         }
-        self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
         let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
         pass.second_look.clone_from(&plan.second_look);
         self.take_in(pass, turn, world, &plan).await?;

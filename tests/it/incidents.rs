@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Event, IncidentHandle, NewIncident, Visibility},
+    pagerduty::{Event, IncidentHandle, NewIncident, Team, Visibility},
     world::{self, SERVICE, TEAM},
 };
 use serde_json::{Value, json};
@@ -176,6 +176,33 @@ async fn a_membership_that_cannot_be_seen_gives_nothing_and_takes_nothing() {
     let unknown: Value = serde_json::to_value(&answer.report().unknown).unwrap();
     assert_eq!(unknown[0]["service"], SERVICE, "{unknown}");
     assert!(has_access(&scene, ELA) && !has_access(&scene, BO));
+}
+
+#[tokio::test]
+async fn a_team_that_is_empty_all_of_a_sudden_takes_nothing() {
+    let scene = scene([responders()]).await;
+    let (id, _) = open(&scene, &[]);
+    join(&scene.pagerduty.incident(&id), ELA);
+    wait_synced(&scene, ELA, true).await;
+    scene.pagerduty.put_team(Team::new(TEAM, "Payments", &[]));
+    let answer = scene.send(scene.sync_request()).await;
+    assert_eq!(answer.status, 502, "{}", answer.text);
+    assert!(has_access(&scene, ELA));
+}
+
+#[tokio::test]
+async fn an_incident_that_does_not_say_who_chose_its_assignees_takes_nothing() {
+    let scene = scene([incidents("0s", "")]).await;
+    let (id, opened) = open(&scene, &[ELA.0]);
+    leads_to(&scene, &opened, ELA, true).await;
+    let about = json!({"id": id, "status": "triggered", "urgency": "high", "service": {"id": SERVICE},
+        "assignments": [{"at": "2026-01-01T00:00:00Z", "assignee": {"id": ELA.0}}], "acknowledgements": []});
+    let list = json!({"incidents": [about], "limit": 100, "offset": 0, "more": false, "total": 1});
+    let fault = Fault::on("GET /incidents", Action::http(200, list.to_string()));
+    scene.pagerduty.faults().add(fault.containing("date_range").times(100));
+    assert_eq!(scene.send(scene.sync_request()).await.status, 502);
+    assert!(has_access(&scene, ELA));
+    assert_eq!(scene.writes(), (1, 0));
 }
 
 fn join(incident: &IncidentHandle<'_>, (user, _): Person) {

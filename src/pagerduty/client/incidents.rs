@@ -133,11 +133,13 @@ fn incident(entry: IncidentEntry) -> Incident {
         given.acknowledger.filter(is_user).map(|user| part(user, Role::Acknowledger, at))
     });
     let is_pending = |responder: &&Responder| responder.state == "pending";
-    let asked = entry.incidents_responders.iter().filter(is_pending).filter_map(|given| given.user.as_ref());
+    let tells_responders = entry.incidents_responders.is_some();
+    let responders = entry.incidents_responders.unwrap_or_default();
+    let asked = responders.iter().filter(is_pending).filter_map(|given| given.user.as_ref());
     let asked = asked.map(|user| UserId::from(user.id.0.clone())).collect();
-    let joined = entry.incidents_responders.into_iter().filter(|responder| responder.state == "joined");
+    let joined = responders.into_iter().filter(|responder| responder.state == "joined");
     let responders = joined.filter_map(|given| {
-        let since = given.requested_at?.0;
+        let since = given.requested_at.0;
         given.user.map(|user| part(user, Role::Responder, since))
     });
     let state = match entry.status.as_str() {
@@ -157,9 +159,10 @@ fn incident(entry: IncidentEntry) -> Incident {
         urgency: entry.urgency,
         priority: entry.priority.map(|priority| PriorityId::from(priority.id.0)),
         // Whatever is not the escalation policy is somebody's choice.
-        is_assigned_by_hand: entry.assigned_via.as_deref() != Some("escalation_policy"),
+        is_assigned_by_hand: entry.assigned_via != "escalation_policy",
         parts: assignees.chain(acknowledgers).chain(responders).collect(),
         asked,
+        tells_responders,
     }
 }
 

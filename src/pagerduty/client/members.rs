@@ -18,13 +18,18 @@ const PAGE: u64 = 100;
 const MOST: usize = 10_000;
 
 impl Client {
-    /// The members of a group; an error if it does not exist, is hidden, or does not tell.
+    /// The members of a group; an error if it does not exist, is hidden, does not tell, or tells nobody: an empty group makes
+    /// nobody eligible, and one that is empty all of a sudden must not end anybody's access.
     pub(crate) async fn members(&self, group: &Group) -> Result<BTreeSet<UserId>, Error> {
-        match group {
+        let members = match group {
             Group::Team(id) => self.team_members(id).await,
             Group::Schedule(id) => self.schedule_members(id).await,
             Group::Policy(id) => self.policy_members(id).await,
+        }?;
+        if members.is_empty() {
+            return Err(Error::Invalid(format!("{group} has no members")));
         }
+        Ok(members)
     }
 
     async fn team_members(&self, id: &TeamId) -> Result<BTreeSet<UserId>, Error> {
@@ -34,14 +39,18 @@ impl Client {
             let mut url = self.url(["teams", id.as_str(), "members"])?;
             url.query_pairs_mut()
                 .append_pair("limit", &PAGE.to_string())
-                .append_pair("offset", &received.to_string());
+                .append_pair("offset", &received.to_string())
+                .append_pair("total", "true");
             let TeamMemberPage { members, page } =
                 self.fetch(Request::get(Operation::TeamMembers, url)).await?;
             page.check(received as u64, members.len())?;
             received += members.len();
             found.extend(members.into_iter().map(|member| UserId::from(member.user.id.0)));
             if !page.more {
-                return Ok(found);
+                let is_whole = page.total.is_none_or(|total| total == received as u64);
+                let short =
+                    || Error::Invalid(format!("team {id}: entries are missing in the list of its members"));
+                return is_whole.then_some(found).ok_or_else(short);
             }
         }
         Err(Error::Invalid(format!("team {id} has over {MOST} members")))

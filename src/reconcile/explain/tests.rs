@@ -373,6 +373,7 @@ fn incident(parts: &[(&str, Role)]) -> Incident {
         is_assigned_by_hand: false,
         parts: parts.iter().map(part).collect(),
         asked: Vec::new(),
+        tells_responders: true,
     }
 }
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::model::Fault;
+use crate::{
+    model::{Fault, Source},
+    reconcile::scope::Scope,
+};
 
 /// The pause after the first failure; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -37,6 +40,17 @@ pub(super) enum Reason {
     Everything,
     /// It could justify what is decided about something else.
     Beside,
+}
+
+impl Reason {
+    /// Why a look of this scope asks about a source.
+    pub(super) fn of(scope: &Scope, source: &Source) -> Self {
+        match scope {
+            Scope::All => Self::Everything,
+            Scope::Sources(named) if named.contains(source) => Self::Named,
+            Scope::Sources(_) => Self::Beside,
+        }
+    }
 }
 
 /// The failed questions of one kind.

@@ -48,19 +48,11 @@ impl Incidents<'_> {
         let (fine, failed): (Vec<ServiceId>, Vec<ServiceId>) = services.into_iter().partition(|service| {
             let source = Source::Service(service.clone());
             let failures = &self.question.cache.failures.sources;
-            failures.standing(&source, self.reason(&source), Instant::now()) == Standing::Fine
+            failures.standing(&source, Reason::of(self.scope, &source), Instant::now()) == Standing::Fine
         });
         let chunks = join_all(fine.chunks(IDS_AT_ONCE).map(|chunk| division.ask(chunk.to_vec(), patience)));
         let suspects = join_all(failed.into_iter().map(|service| self.again(service)));
         tokio::join!(chunks, suspects);
-    }
-
-    fn reason(&self, source: &Source) -> Reason {
-        match self.scope {
-            Scope::All => Reason::Everything,
-            Scope::Sources(named) if named.contains(source) => Reason::Named,
-            Scope::Sources(_) => Reason::Beside,
-        }
     }
 
     /// Asks once more about a service that failed before.
@@ -72,7 +64,7 @@ impl Incidents<'_> {
             let open = question.client().open_incidents(&[asked]).await;
             open.map_err(|error| remedy::source(&error, &source, rules))
         };
-        let reason = self.reason(&source);
+        let reason = Reason::of(self.scope, &source);
         match aside(self.question, |failures| &failures.sources, &source, reason, ask).await {
             Observed::Known(open) => self.listed(vec![service], open).await,
             Observed::Unknown(fault) => self.record_unknown(service, fault),
@@ -169,7 +161,7 @@ impl Incidents<'_> {
         } else {
             let asked = id.clone();
             let ask = |question: Question| async move { question.incident(&asked).await };
-            let reason = self.reason(&Source::Service(service.clone()));
+            let reason = Reason::of(self.scope, &Source::Service(service.clone()));
             aside(self.question, |failures| &failures.incidents, &id, reason, ask).await
         };
         if let Observed::Known(incident) = &answer {

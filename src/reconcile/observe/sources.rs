@@ -44,7 +44,7 @@ impl Sources<'_> {
             let of_kind = sources.iter().filter(|source| kind(source) == of_kind).cloned();
             let (fine, failed): (Vec<Source>, Vec<Source>) = of_kind.partition(|source| {
                 let failures = &self.question.cache.failures.sources;
-                failures.standing(source, self.reason(source), Instant::now()) == Standing::Fine
+                failures.standing(source, Reason::of(self.scope, source), Instant::now()) == Standing::Fine
             });
             chunks.extend(fine.chunks(IDS_AT_ONCE).map(<[Source]>::to_vec));
             suspects.extend(failed);
@@ -58,19 +58,11 @@ impl Sources<'_> {
         matches!(self.scope, Scope::Sources(named) if named.contains(source))
     }
 
-    fn reason(&self, source: &Source) -> Reason {
-        match self.scope {
-            Scope::All => Reason::Everything,
-            Scope::Sources(named) if named.contains(source) => Reason::Named,
-            Scope::Sources(_) => Reason::Beside,
-        }
-    }
-
     /// Asks once more about a source that failed before.
     async fn again(&self, source: Source) {
         let asked = source.clone();
         let ask = |question: Question| async move { question.all_of(&asked).await };
-        let reason = self.reason(&source);
+        let reason = Reason::of(self.scope, &source);
         match aside(self.question, |failures| &failures.sources, &source, reason, ask).await {
             Observed::Known(told) => self.record(source, told),
             Observed::Unknown(fault) => self.record_unknown(source, fault),

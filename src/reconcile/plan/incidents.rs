@@ -227,7 +227,9 @@ impl<'w> IncidentRule<'w> {
 
     /// Gives places to those who came first.
     fn seated(&self, incident: &Incident, people: Vec<Present<'w>>) -> Vec<Standing> {
-        let mut places = self.selector.max_people;
+        let most = self.selector.max_people;
+        // Who takes a place for sure, and who may.
+        let (mut certain, mut possible) = (0, 0);
         let mut standing = |person: Present<'w>| {
             let longest = later(person.since, self.selector.max_duration);
             let part = RememberedPart {
@@ -243,12 +245,15 @@ impl<'w> IncidentRule<'w> {
             let entitlement = match person.choice {
                 Choice::NotEligible => Entitlement::NotEligible,
                 Choice::Meant if is_over => Entitlement::Over,
-                Choice::Meant | Choice::Unclear if places == 0 && !is_over => Entitlement::TooMany,
+                Choice::Meant | Choice::Unclear if certain >= most && !is_over => Entitlement::TooMany,
+                // Whoever may not count at all takes the place of nobody who has it.
+                Choice::Meant if possible >= most => Entitlement::Unclear(longest),
                 Choice::Meant => Entitlement::Until(longest),
                 Choice::Unclear => Entitlement::Unclear(longest),
             };
-            if !is_over && matches!(entitlement, Entitlement::Until(_) | Entitlement::Unclear(_)) {
-                places -= 1;
+            if !is_over {
+                certain += usize::from(matches!(person.choice, Choice::Meant));
+                possible += usize::from(!matches!(person.choice, Choice::NotEligible));
             }
             let before = self.remembered.get(&(&incident.about.id, person.user));
             let part = match &entitlement {
@@ -278,6 +283,14 @@ impl<'w> IncidentRule<'w> {
             );
             return unclear();
         };
+        if incident.state == IncidentState::Open
+            && before.role == Role::Responder
+            && !incident.tells_responders
+        {
+            let error = Fault::from("PagerDuty does not tell its responders any more");
+            unknown.push(Unknown { about: Asked::Incident(id.clone()), error });
+            return unclear();
+        }
         let over_since = match incident.state {
             IncidentState::Resolved { at } => at.map_or(self.now, |at| at.min(self.now)),
             IncidentState::Open => self.now,

@@ -132,6 +132,7 @@ fn incident() -> impl Strategy<Value = Incident> {
                 is_assigned_by_hand: by_hand,
                 parts: if state == IncidentState::Open { parts } else { Vec::new() },
                 asked: Vec::new(),
+                tells_responders: true,
                 state,
             }
         },
@@ -180,11 +181,13 @@ pub(super) fn entitled<'w>(
         people
             .retain(|(first, _, is_meant)| *is_meant != Some(false) && *first + selector.max_duration > now);
         people.sort();
-        found.extend(people.into_iter().take(selector.max_people).map(|(first, user, is_meant)| Entitled {
-            user,
-            until: first + selector.max_duration,
-            is_certain: is_meant == Some(true),
-        }));
+        for (place, (first, user, is_meant)) in people.iter().enumerate() {
+            let sure_before = people[..place].iter().filter(|(_, _, is_meant)| *is_meant == Some(true));
+            if sure_before.count() < selector.max_people {
+                let is_certain = *is_meant == Some(true) && place < selector.max_people;
+                found.push(Entitled { user, until: *first + selector.max_duration, is_certain });
+            }
+        }
     }
     for part in ours.into_iter().filter(|part| !present.contains(&(&part.incident.id, &part.user))) {
         let longest = part.since + selector.max_duration;

@@ -244,6 +244,7 @@ impl Story {
             is_assigned_by_hand: false,
             parts: Vec::new(),
             asked: Vec::new(),
+            tells_responders: true,
         };
         take(&mut incident, Role::Assignee, &[person, self.rng.usize(..PEOPLE)], now);
         self.incidents.insert(id, incident);

@@ -60,6 +60,7 @@ fn incident(parts: &[(&str, Role, DateTime<Utc>)]) -> Incident {
         is_assigned_by_hand: false,
         parts: parts.collect(),
         asked: Vec::new(),
+        tells_responders: true,
     }
 }
 
@@ -296,4 +297,41 @@ fn what_became_of_an_incident_is_not_guessed() {
     let plan = unseen.plan();
     assert_eq!(plan.actions().count(), 0);
     assert_eq!(plan.unknown[0].about, Asked::Service(SERVICE.into()));
+}
+
+#[test]
+fn whoever_may_not_count_takes_the_place_of_nobody_who_has_it() {
+    let team = Group::Team("PT".into());
+    let selector = IncidentSelector {
+        roles: BTreeSet::from([Role::Assignee, Role::Responder]),
+        eligible: vec![team.clone()],
+        max_people: 1,
+        ..incident_selector(&[SERVICE])
+    };
+    let both = incident(&[("day", Role::Responder, at(10)), ("night", Role::Assignee, at(11))]);
+    let nobody = Observed::Known(BTreeSet::new());
+    let scene = scene(selector).sees([both]);
+    let plan = scene.clone().members(team.clone(), nobody).plan();
+    assert_eq!(created(&plan), [given("night", at(12), at(15))]);
+    let parts: Vec<RememberedPart> = plan.parts.iter().map(|(part, _)| part.clone()).collect();
+    let unseen = Observed::Unknown("HTTP 500".into());
+    let later = scene.clone().remembers(parts).after(&plan).members(team.clone(), unseen.clone()).plan();
+    assert_eq!((later.actions().count(), later.parts.len()), (0, 0));
+    assert_eq!(created(&scene.members(team, unseen).plan()), [], "and nobody new gets it meanwhile");
+}
+
+#[test]
+fn responders_who_are_not_told_keep_what_they_have() {
+    let team = Group::Team("PT".into());
+    let selector = IncidentSelector {
+        roles: BTreeSet::from([Role::Responder]),
+        eligible: vec![team],
+        ..incident_selector(&[SERVICE])
+    };
+    let part = RememberedPart { role: Role::Responder, ..remembered("day", at(11), None) };
+    let untold = Incident { tells_responders: false, ..incident(&[]) };
+    let plan = scene(selector.clone()).sees([untold]).remembers([part.clone()]).plan();
+    assert_eq!((created(&plan), plan.parts.len(), plan.unknown.len()), (vec![], 0, 1));
+    let plan = scene(selector).sees([incident(&[])]).remembers([part]).plan();
+    assert_eq!(created(&plan), [given("day", at(12), at(12) + minutes(15))], "nobody is left among them");
 }

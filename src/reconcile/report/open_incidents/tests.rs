@@ -50,6 +50,7 @@ fn incident(number: u64, urgency: &str, parts: &[(&str, Role, i64)]) -> Incident
         is_assigned_by_hand: false,
         parts: parts.iter().map(part).collect(),
         asked: Vec::new(),
+        tells_responders: true,
     }
 }
 
