@@ -97,11 +97,12 @@ async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> an
 /// An entry for people: when, what, to whom and what, for how long, why, and in which pass.
 fn line_of(row: &AuditRow) -> anyhow::Result<String> {
     let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
-    let Grant { id, email, resource, window, .. } = serde_json::from_str(grant.get())?;
+    let grant: Grant = serde_json::from_str(grant.get())?;
+    let (whose, Grant { id, resource, window, .. }) = (grant.whose(), grant);
     let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
     let text = format!(
-        "{at}  {action} {outcome}  {email} on {resource} {window}{id}: {reason} ({trigger} pass \
+        "{at}  {action} {outcome}  {whose} on {resource} {window}{id}: {reason} ({trigger} pass \
          {pass_id})"
     );
     // One line per entry, whatever a remote error says.

@@ -11,7 +11,7 @@ use super::{ExitStatus, print};
 use crate::{
     clock,
     config::Store,
-    model::{AuditAction, AuditOutcome, Grant, NewGrant},
+    model::{AuditAction, AuditOutcome, Grant, NewGrant, SeenName},
     store::{Address, AuditEntry, Duty, Lease, LedgerEntry, OpenRows, SharedStore, State, UnreadableRow},
     wiring,
 };
@@ -101,7 +101,19 @@ async fn copy(
         }
     }
     take_over_parts(old, new, new_lease).await?;
+    take_over_names(old, new).await?;
     Ok(imported)
+}
+
+/// Takes over the names that the new store does not know.
+async fn take_over_names(old: &SharedStore, new: &SharedStore) -> anyhow::Result<()> {
+    let there: BTreeSet<_> = new.names_since(0).await?.into_iter().map(|stored| stored.seen.thing).collect();
+    let missing = old.names_since(0).await?.into_iter().map(|stored| stored.seen);
+    let missing: Vec<SeenName> = missing.filter(|seen| !there.contains(&seen.thing)).collect();
+    if !missing.is_empty() {
+        new.set_names(&missing, clock::now()).await?;
+    }
+    Ok(())
 }
 
 /// Takes over what is remembered of people's parts in incidents: access because of them is limited from the first one on.

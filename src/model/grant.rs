@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Cause, Email, Fault, GrantId, ResourceId, Window};
+use super::{AccountId, Cause, Email, Fault, GrantId, Name, Names, ResourceId, Window, names::name_and_id};
 
 /// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
 pub const FOREVER: DateTime<Utc> =
@@ -74,6 +74,10 @@ pub struct Grant {
     pub id: Option<GrantId>,
     /// The account's e-mail address.
     pub email: Email,
+    /// The person's name in PagerDuty, where it is told to people; nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub name: Option<Name>,
     /// The account.
     pub account_id: AccountId,
     /// The resource's name.
@@ -88,6 +92,17 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The same with the name of the person, for whoever reads it.
+    #[must_use]
+    pub fn named(self, names: &Names) -> Self {
+        Self { name: names.person(self.email.as_str()).cloned().or(self.name), ..self }
+    }
+
+    /// The person as people read it: `Ana Lima (ana@example.com)`.
+    pub fn whose(&self) -> String {
+        name_and_id(self.name.as_ref(), self.email.as_str())
+    }
+
     /// Whose access to what.
     pub fn pair(&self) -> Pair {
         Pair { account: self.account_id.clone(), resource: self.resource_id.clone() }
@@ -101,8 +116,8 @@ impl Grant {
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, email, account_id: _, resource, resource_id: _, window, rules } = self;
-        write!(f, "{email} on {resource} {window} (rules: {})", rules.join(", "))
+        let Self { id: _, email: _, name: _, account_id: _, resource, resource_id: _, window, rules } = self;
+        write!(f, "{} on {resource} {window} (rules: {})", self.whose(), rules.join(", "))
     }
 }
 

@@ -15,6 +15,8 @@ mod id;
 mod incident;
 pub(crate) mod instant;
 mod mark;
+mod name;
+mod names;
 mod net;
 mod observed;
 mod on_call;
@@ -46,6 +48,8 @@ pub use self::{
         Role,
     },
     mark::{Links, Mark},
+    name::{Name, SeenName, Thing},
+    names::{Names, NamesBeside},
     net::{connection_in_words, is_loopback},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{UserId, instant::to_second, word::words};
+use super::{Name, Names, Thing, UserId, instant::to_second, names::name_and_id, word::words};
 
 /// A person, resource or filter that nothing could be done about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -14,6 +14,10 @@ pub struct Skipped {
     /// What it is about.
     #[serde(flatten, deserialize_with = "Subject::or_other")]
     pub subject: Subject,
+    /// The person's name in PagerDuty, where it is told to people; nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub name: Option<Name>,
     /// What is wrong with it.
     pub reason: SkipReason,
     /// The rules that name it.
@@ -75,6 +79,19 @@ impl Subject {
     }
 }
 
+impl Skipped {
+    /// The same with the name of the person it is about, for whoever reads it.
+    #[must_use]
+    pub fn named(self, names: &Names) -> Self {
+        let name = match &self.subject {
+            Subject::Email(address) => names.person(address),
+            Subject::User(user) => names.of(Thing::User(user.clone())),
+            Subject::Resource(_) | Subject::Filter(_) | Subject::Other(_) => None,
+        };
+        Self { name: name.cloned().or(self.name), ..self }
+    }
+}
+
 impl SkipReason {
     /// What brings back in who or what was skipped; empty if this version cannot say.
     pub fn remedy(self) -> &'static str {
@@ -110,9 +127,16 @@ impl SkipReason {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, reason, rules, first_shift } = self;
+        let Self { subject, name, reason, rules, first_shift } = self;
         let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-        write!(f, "{subject}: {reason} (rules: {})", rules.join(", "))?;
+        match subject {
+            Subject::Email(address) => f.write_str(&name_and_id(name.as_ref(), address))?,
+            Subject::User(user) => {
+                write!(f, "PagerDuty user {}", name_and_id(name.as_ref(), user.as_str()))?;
+            }
+            Subject::Resource(_) | Subject::Filter(_) | Subject::Other(_) => subject.fmt(f)?,
+        }
+        write!(f, ": {reason} (rules: {})", rules.join(", "))?;
         match first_shift {
             Some(start) => write!(f, ", on call from {}", to_second(*start)),
             None => Ok(()),
@@ -164,6 +188,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let ana = Skipped {
             subject: Subject::Email("ana@example.com".to_owned()),
+            name: None,
             reason: SkipReason::NoAccount,
             rules: BTreeSet::from(["db".to_owned()]),
             first_shift: Some(at),
@@ -185,6 +210,7 @@ mod tests {
         let named = json!({"email": "ana@example.com", "name": "Ana", "reason": "on_holiday", "rules": []});
         let named: Skipped = serde_json::from_value(named).unwrap();
         assert_eq!(named.subject, Subject::Email("ana@example.com".to_owned()));
+        assert_eq!(named.name, Name::new("Ana"));
         assert_eq!((named.reason, named.reason.as_str()), (SkipReason::Other, "other"));
         let foreign = json!({"incident": "Q1", "reason": "on_holiday", "rules": ["db"]});
         let foreign: Skipped = serde_json::from_value(foreign).unwrap();

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Email, Fault, IncidentId, Pair, PolicyId, ScheduleId, ServiceId, Source, UserId};
+use super::{
+    Email, Fault, IncidentId, Name, Names, NamesBeside, Pair, PolicyId, ScheduleId, ServiceId, Source, Thing,
+    UserId,
+};
 
 /// Something that could not be observed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -16,6 +19,28 @@ pub struct Unknown {
     /// What went wrong, and what mends it where somebody must.
     #[schema(value_type = String)]
     pub error: Fault,
+    /// What that is called, where it is told to people; nothing is decided by it.
+    #[serde(flatten)]
+    pub names: NamesBeside,
+}
+
+impl Unknown {
+    /// A question that found no answer, without names.
+    pub fn new(about: impl Into<Asked>, error: impl Into<Fault>) -> Self {
+        Self { about: about.into(), error: error.into(), names: NamesBeside::default() }
+    }
+
+    /// The same with the name of what it is about, for whoever reads it.
+    #[must_use]
+    pub fn named(self, names: &Names) -> Self {
+        let person = |name: Option<&Name>| NamesBeside { name: name.cloned(), ..NamesBeside::default() };
+        let beside = match &self.about {
+            Asked::User(user) => person(names.of(Thing::User(user.clone()))),
+            Asked::Account(email) => person(names.person(email.as_str())),
+            about => about.source().map(|source| names.beside(&source)).unwrap_or_default(),
+        };
+        Self { names: if beside == NamesBeside::default() { self.names } else { beside }, ..self }
+    }
 }
 
 /// What an unanswered question was about.
@@ -95,7 +120,7 @@ impl From<Source> for Asked {
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { about, error } = self;
+        let Self { about, error, names: _ } = self;
         write!(f, "{about}: {error}")
     }
 }
@@ -140,7 +165,7 @@ mod tests {
             (Asked::Write(pair), "grant", "a-1 on rs-1"),
             (Asked::List(StrongDmList::Grants), "strongdm", "grants"),
         ] {
-            let unknown = Unknown { about, error: "502".into() };
+            let unknown = Unknown::new(about, "502");
             let written = json!({(key): text, "error": "502"});
             assert_eq!(serde_json::to_value(&unknown).unwrap(), written);
             assert_eq!(read(&written), unknown);
@@ -150,7 +175,7 @@ mod tests {
     #[test]
     fn what_mends_it_is_told_with_the_error() {
         let error = Fault { error: "refused".to_owned(), remedy: "turn the key".to_owned() };
-        let unknown = Unknown { about: Asked::Schedule("P1".into()), error };
+        let unknown = Unknown::new(Asked::Schedule("P1".into()), error);
         let written = json!({"schedule": "P1", "error": "refused; turn the key"});
         assert_eq!(serde_json::to_value(&unknown).unwrap(), written);
         assert_eq!(read(&written).to_string(), unknown.to_string());
@@ -160,6 +185,7 @@ mod tests {
     fn what_only_a_newer_version_asks_is_read_all_the_same() {
         let named = read(&json!({"schedule": "P1", "schedule_name": "Day", "error": "502"}));
         assert_eq!(named.about, Asked::Schedule("P1".into()));
+        assert_eq!(named.names.schedule_name, Name::new("Day"));
         for written in [json!({"tenant": "Q1", "error": "502"}), json!({"strongdm": "logs", "error": "502"})]
         {
             let unknown = read(&written);

@@ -17,7 +17,7 @@ pub(crate) use self::{
     client::{
         Client,
         auth::Auth,
-        directory::{PolicyInfo, PolicyLevel},
+        directory::{PolicyInfo, PolicyLevel, User},
         http::{Connection, http_client},
         incidents::{OpenIncidents, UnreadableIncident},
         oauth::{App, Tokens},

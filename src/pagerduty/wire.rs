@@ -61,6 +61,24 @@ pub(super) struct Reference {
     pub(super) id: Id,
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    #[serde(flatten)]
+    pub(super) called: Called,
+}
+
+/// What something is called: a reference has a summary, the thing itself a name as well. Nothing depends on it, so whatever
+/// else stands there is no error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Called {
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    summary: Option<String>,
+}
+
+impl Called {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.summary.as_deref())
+    }
 }
 
 /// A user or a reference to one; only the former has an e-mail address.
@@ -69,7 +87,8 @@ pub(super) struct User {
     pub(super) id: Id,
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
-    pub(super) name: Option<String>,
+    #[serde(flatten)]
+    pub(super) called: Called,
     pub(super) email: Option<String>,
 }
 
@@ -93,6 +112,8 @@ pub(super) struct LayerScheduleBody {
 #[derive(Debug, Deserialize)]
 pub(super) struct LayerSchedule {
     pub(super) id: Id,
+    #[serde(flatten)]
+    pub(super) called: Called,
     pub(super) final_schedule: FinalLayer,
 }
 
@@ -119,6 +140,8 @@ pub(super) struct ShiftScheduleBody {
 #[derive(Debug, Deserialize)]
 pub(super) struct ShiftSchedule {
     pub(super) id: Id,
+    #[serde(flatten)]
+    pub(super) called: Called,
     pub(super) final_schedule: FinalShifts,
 }
 
@@ -286,7 +309,8 @@ pub(super) struct ServiceBody {
 #[derive(Debug, Deserialize)]
 pub(super) struct Service {
     pub(super) id: Id,
-    pub(super) name: Option<String>,
+    #[serde(flatten)]
+    pub(super) called: Called,
     pub(super) escalation_policy: Option<Reference>,
 }
 
@@ -298,7 +322,8 @@ pub(super) struct PolicyBody {
 #[derive(Debug, Deserialize)]
 pub(super) struct Policy {
     pub(super) id: Id,
-    pub(super) name: Option<String>,
+    #[serde(flatten)]
+    pub(super) called: Called,
     pub(super) escalation_rules: Vec<EscalationRule>,
 }
 
@@ -387,6 +412,14 @@ impl<'de> Deserialize<'de> for Time {
 /// Reads an `Option` that may be null but not missing, as opposed to serde's own reading of one.
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
+}
+
+/// Reads a text; anything else is as good as none.
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// Stands for a coverage that was left out; only an explicit null says that nothing was computed.

@@ -88,6 +88,7 @@ mod facts;
 mod lease;
 mod links;
 mod named;
+pub(crate) mod names;
 mod newest_looks;
 mod observe;
 pub(crate) mod on_demand;

@@ -154,6 +154,8 @@ impl PassRunner {
         metrics: Arc<Metrics>,
     ) -> Result<Self, store::Error> {
         let links = SeenLinks::load(store.clone()).await?;
+        // What cannot be seen has the name that it had.
+        observer.names().refreshed(&store).await;
         freshness::reset(&metrics, observer.settings());
         let (strongdm, cache) = (observer.strongdm().clone(), Arc::clone(observer.cache()));
         Ok(Self {
@@ -180,7 +182,7 @@ impl PassRunner {
         let PassOrder { pass_id, trigger, request, released, looks } = order;
         let now = clock::now();
         let report = PassReport::begin(pass_id.clone(), trigger, now);
-        let context = Context { pass_id, trigger, now, lease };
+        let context = Context { pass_id, trigger, now, lease, names: self.observer.names() };
         let (began, decided_by) = (Instant::now(), DecidedBy::own(self.newest_looks.begin()));
         let mut pass = Pass {
             context,
@@ -228,7 +230,7 @@ impl PassRunner {
             self.store.mark(&Mark::Everything).await?;
         }
         let about = Asked::List(StrongDmList::Grants);
-        pass.report.unknown.extend(error.map(|error| Unknown { about, error }));
+        pass.report.unknown.extend(error.map(|error| Unknown::new(about, error)));
         self.conclude(pass).await
     }
 
@@ -375,6 +377,8 @@ impl PassRunner {
         report.take_unreadable(&world.recorded.unreadable);
         report.take_altered(&world.recorded.altered, &world.recorded.ledger, &plan);
         report.take_actions(&plan);
+        let names = self.observer.names().refreshed(&self.store).await;
+        report.take_names(&names);
         report.finished_at = clock::now();
         Ok(report)
     }
@@ -455,7 +459,7 @@ impl PassRunner {
         if pass.request.scope == Scope::All {
             self.links.replace(world.links()).await?;
             let found = preflight(now, self.settings(), world, plan, &ahead);
-            turn.log.record_ahead(&self.metrics, found, &plan.unknown);
+            turn.log.record_ahead(&self.metrics, found, &plan.unknown, &self.observer.names().book());
         }
         report.unreported.asked = world.asked_sources().collect();
         report.unreported.ahead = Some(ahead);

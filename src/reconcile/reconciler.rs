@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    model::Mark,
+    model::{Mark, Names},
     pagerduty::Hint,
     store::{self, SharedStore},
 };
@@ -80,6 +80,11 @@ impl Reconciler {
     /// What an unsigned request with this body makes us look at: the sources of rules that it names, or everything.
     pub(crate) fn marks_named_in(&self, body: &[u8]) -> BTreeSet<Mark> {
         marks_named(&self.settings().rules, &self.runner.links.current(), body)
+    }
+
+    /// What things are called, as this replica or another saw it last.
+    pub(crate) async fn names(&self) -> Arc<Names> {
+        self.runner.observer.names().refreshed(&self.runner.store).await
     }
 
     /// What the newest passes saw, for people.

@@ -13,10 +13,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Error, Lease,
     column::{from_ms, from_seconds},
+    names::StoredName,
     row::row,
 };
 use crate::model::{
-    Altered, Fault, ForeignGrant, GrantId, IncidentId, Links, Pair, Refusal, RememberedPart, Window,
+    Altered, Fault, ForeignGrant, GrantId, IncidentId, Links, Pair, Refusal, RememberedPart, SeenName, Window,
 };
 
 /// When a window that strongDM did not store as asked is asked for again.
@@ -99,6 +100,12 @@ pub trait Knowledge {
 
     /// Replaces the links.
     async fn set_links(&self, links: &Links) -> Result<(), Error>;
+
+    /// The names that changed after `change`; all of them after 0.
+    async fn names_since(&self, change: i64) -> Result<Vec<StoredName>, Error>;
+
+    /// Remembers names that were seen at `now`, in place of those that the same things had.
+    async fn set_names(&self, names: &[SeenName], now: DateTime<Utc>) -> Result<(), Error>;
 }
 
 pub(super) const FOREIGN_GRANTS: &str =

@@ -404,6 +404,7 @@ impl GrantRow {
         let grant = Grant {
             id: self.grant_id.map(GrantId::from),
             email: self.email.parse().map_err(|_| corrupt("e-mail address", self.email.clone()))?,
+            name: None,
             account_id: AccountId::from(self.account_id),
             resource: self.resource,
             resource_id: ResourceId::from(self.resource_id),

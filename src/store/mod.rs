@@ -29,6 +29,7 @@ mod knowledge;
 mod lease;
 mod ledger;
 mod migrations;
+mod names;
 mod overview;
 pub mod postgres;
 mod prune;
@@ -51,6 +52,7 @@ pub use self::{
     knowledge::{AskAgain, Knowledge},
     lease::{Duty, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
+    names::StoredName,
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},
 };
 

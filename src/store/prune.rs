@@ -8,6 +8,7 @@ use super::{
     journal::{PRUNE_AUDIT, PRUNE_PASSES},
     knowledge::{PRUNE_ALTERED, PRUNE_REFUSALS},
     ledger::PRUNE_GRANTS,
+    names::PRUNE_NAMES,
 };
 
 /// How many rows of a table one step removes at most; the statements name the same number.
@@ -15,7 +16,7 @@ pub(super) const STEP: u64 = 500;
 
 /// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
 /// the lowest entries of an index. Of refusals and altered windows there are few.
-pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 9] {
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 10] {
     let ms = before.timestamp_millis();
     [
         (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
@@ -27,5 +28,7 @@ pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'sta
         (PRUNE_REFUSALS, before.timestamp()),
         (PRUNE_ALTERED, before.timestamp()),
         (PRUNE_INCIDENT_PARTS, ms),
+        // No earlier, since who sees one writes that down once a day only.
+        (PRUNE_NAMES, keys_before.timestamp_millis()),
     ]
 }

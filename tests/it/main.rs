@@ -27,6 +27,7 @@ mod incidents;
 mod intake;
 mod listings;
 mod metrics;
+mod names;
 mod network;
 mod oauth;
 mod official_clients;

@@ -44,9 +44,14 @@ fn time(at: DateTime<Utc>) -> Value {
 
 /// A grant of `DB` as a report writes it, between these minutes.
 fn grant(scene: &Scene, email: &str, id: &Value, from: i64, to: i64) -> Value {
+    let name = match email {
+        "ana@example.com" => "Ana Lima",
+        _ => "Cem Öz",
+    };
     json!({
         "id": id,
         "email": email,
+        "name": name,
         "account_id": scene.strongdm.account_id(email),
         "resource": DB,
         "resource_id": scene.strongdm.resource_id(DB),
@@ -87,6 +92,7 @@ async fn every_part_of_a_report_is_written_as_the_contract_says() {
         report["skipped"],
         json!([{
             "email": DENIZ.1,
+            "name": "Deniz Kaya",
             "reason": "no_account",
             "rules": ["payments"],
             "first_shift": time(scene.minute(-60)),
@@ -96,7 +102,9 @@ async fn every_part_of_a_report_is_written_as_the_contract_says() {
         let error = report[list][0]["error"].as_str();
         error.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("{report:#}"))
     };
-    assert_eq!(report["unknown"], json!([{"schedule": LONELY_SCHEDULE, "error": error("unknown")}]));
+    let unknown =
+        json!([{"schedule": LONELY_SCHEDULE, "schedule_name": "In no policy", "error": error("unknown")}]);
+    assert_eq!(report["unknown"], unknown);
     let failed = grant(&scene, CEM.1, &Value::Null, 60, 120);
     assert_eq!(report["failed"], json!([{"action": "create", "grant": failed, "error": error("failed")}]));
 }

@@ -214,9 +214,11 @@ async fn a_missing_right_is_named() {
     scene.start().await;
     assert_eq!(scene.sync().await.status, 502);
     let told = could_not(&scene, 1).await;
-    for words in
-        ["could not create access of ana@example.com to prod-postgres", "grant:write", "PERMISSION_DENIED"]
-    {
+    for words in [
+        "could not create access of Ana Lima (ana@example.com) to prod-postgres",
+        "grant:write",
+        "PERMISSION_DENIED",
+    ] {
         assert!(told[0].contains(words), "{words}: {}", told[0]);
     }
     let forbidden = Fault::on("GET /oncalls", Action::http(403, "")).until_cleared();

@@ -2,8 +2,8 @@
 
 use oncall_grants::{
     model::{
-        Altered, Fault, ForeignGrant, IncidentId, IncidentRef, Links, Pair, RememberedPart, Role,
-        SecondGrant, Window,
+        Altered, Fault, ForeignGrant, IncidentId, IncidentRef, Links, Name, Pair, RememberedPart, Role,
+        SecondGrant, SeenName, Thing, Window,
     },
     store::{AskAgain, Fact, SharedStore},
 };
@@ -19,6 +19,7 @@ on_both! {
     parts_in_incidents_are_remembered_while_they_matter,
     foreign_grants_keep_the_moment_they_were_first_seen,
     links_are_replaced,
+    names_are_those_last_seen_and_go_when_nobody_sees_them,
 }
 
 const LESSON: Fact<SecondGrant> = Fact::named("second_grant");
@@ -168,4 +169,35 @@ async fn links_are_replaced(store: SharedStore) {
         store.set_links(&wanted).await.unwrap();
         assert_eq!(store.links().await.unwrap(), wanted);
     }
+}
+
+async fn names_are_those_last_seen_and_go_when_nobody_sees_them(store: SharedStore) {
+    let seen = |thing: Thing, name: &str, address: Option<&str>| SeenName {
+        thing,
+        name: Name::new(name).unwrap(),
+        address: address.map(str::to_owned),
+    };
+    let day = || Thing::Schedule("S1".into());
+    let all = async |change| store.names_since(change).await.unwrap();
+    store
+        .set_names(
+            &[
+                seen(day(), "Day", None),
+                seen(Thing::Policy("S1".into()), "Payments", None),
+                seen(Thing::User("U1".into()), "Ana", Some("Ana@Example.com")),
+            ],
+            at(0),
+        )
+        .await
+        .unwrap();
+    let first = all(0).await;
+    assert_eq!(first.len(), 3, "one ID may be that of two kinds of things: {first:?}");
+    assert!(first.iter().any(|stored| stored.seen.address.as_deref() == Some("Ana@Example.com")));
+    let change = first[0].change;
+    assert_eq!(all(change).await, []);
+    store.set_names(&[seen(day(), "Night", None)], at(100)).await.unwrap();
+    let news = all(change).await;
+    assert_eq!((news.len(), &news[0].seen, news[0].seen_at), (1, &seen(day(), "Night", None), at(100)));
+    assert!(!store.prune(at(1_000), at(50)).await.unwrap());
+    assert_eq!(all(0).await, news);
 }

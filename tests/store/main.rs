@@ -109,6 +109,7 @@ fn new_grant() -> NewGrant {
     let grant = Grant {
         id: None,
         email: "ana@example.com".parse().unwrap(),
+        name: None,
         account_id: AccountId::from("a-1"),
         resource: "db".to_owned(),
         resource_id: ResourceId::from("rs-1"),

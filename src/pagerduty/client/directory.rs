@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Client, operation::Operation, request::Request};
 use crate::{
-    model::{PolicyId, PriorityId, ScheduleId, ServiceId, UserId},
+    model::{PolicyId, PriorityId, ScheduleId, ServiceId, Thing, UserId},
     pagerduty::{
         Error,
         wire::{PolicyBody, PriorityPage, Reference, Service, ServiceBody, UserBody, UserPage},
@@ -58,9 +58,10 @@ impl Client {
         if user.id.0 != id.as_str() {
             return Err(Error::Invalid(format!("user {id}: the answer is about another user")));
         }
+        self.tell_user(&user);
         Ok(Some(User {
             id: id.clone(),
-            name: user.name,
+            name: user.called.name().map(str::to_owned),
             email: user.email.filter(|email| !email.is_empty()),
         }))
     }
@@ -78,8 +79,8 @@ impl Client {
             let UserPage { users, page } = self.fetch(Request::get(Operation::ListUsers, url)).await?;
             page.check(offset, users.len())?;
             found.extend(users.into_iter().map(|user| User {
+                name: user.called.name().map(str::to_owned),
                 id: UserId::from(user.id.0),
-                name: user.name,
                 email: user.email.filter(|email| !email.is_empty()),
             }));
             if !page.more {
@@ -87,6 +88,11 @@ impl Client {
             }
         }
         Ok(None)
+    }
+
+    /// Tells what one of many listed people is called: only those who matter are worth remembering.
+    pub(crate) fn tell_listed(&self, user: &User) {
+        self.tell_name_at(Thing::User(user.id.clone()), user.name.as_deref(), user.email.as_deref());
     }
 
     /// The escalation policy of this ID; an error if there is none.
@@ -99,15 +105,28 @@ impl Client {
                 "escalation policy {id}: the answer is about another policy"
             )));
         }
+        self.tell_name(Thing::Policy(id.clone()), &policy.called);
+        let targets = policy.escalation_rules.iter().flat_map(|rule| &rule.targets);
+        for target in targets {
+            match target.kind.as_deref() {
+                Some(kind) if kind.starts_with("schedule") => {
+                    self.tell_reference(|id| Thing::Schedule(id.into()), target);
+                }
+                Some(kind) if kind.starts_with("user") => {
+                    self.tell_reference(|id| Thing::User(id.into()), target);
+                }
+                Some(_) | None => {}
+            }
+        }
         let levels = policy.escalation_rules.into_iter().map(|rule| level(rule.targets)).collect();
-        Ok(PolicyInfo { name: policy.name, levels })
+        Ok(PolicyInfo { name: policy.called.name().map(str::to_owned), levels })
     }
 }
 
 impl Client {
     /// The display name of the service of this ID; an error if there is none, or if it is hidden.
     pub(crate) async fn service(&self, id: &ServiceId) -> Result<Option<String>, Error> {
-        Ok(self.whole_service(id).await?.name)
+        Ok(self.whole_service(id).await?.called.name().map(str::to_owned))
     }
 
     /// The escalation policy that incidents of this service follow.
@@ -122,6 +141,7 @@ impl Client {
         if service.id.0 != id.as_str() {
             return Err(Error::Invalid(format!("service {id}: the answer is about another service")));
         }
+        self.tell_name(Thing::Service(id.clone()), &service.called);
         Ok(service)
     }
 }

@@ -13,7 +13,9 @@ use super::{
     request::Request,
 };
 use crate::{
-    model::{Incident, IncidentId, IncidentRef, IncidentState, Part, PriorityId, Role, ServiceId, UserId},
+    model::{
+        Incident, IncidentId, IncidentRef, IncidentState, Part, PriorityId, Role, ServiceId, Thing, UserId,
+    },
     pagerduty::{
         Error,
         wire::{Id, IncidentBody, IncidentEntry, IncidentPage, Responder, User, without_values},
@@ -68,7 +70,7 @@ impl Client {
             let id = id_of(&entry)?;
             let service = entry["service"]["id"].as_str().map(ServiceId::from);
             match serde_json::from_value(entry) {
-                Ok(entry) => match incident(entry) {
+                Ok(entry) => match self.told(entry) {
                     incident if asked.contains(&incident.service) => found.read.push(incident),
                     _ => not_asked_for += 1,
                 },
@@ -113,8 +115,22 @@ impl Client {
         }
         let entry = serde_json::from_value(entry);
         entry
-            .map(incident)
+            .map(|entry| self.told(entry))
             .map_err(|error| Error::Invalid(format!("incident {id}: {}", without_values(&error))))
+    }
+}
+
+impl Client {
+    /// The incident, once it is told what the things and people in it are called.
+    fn told(&self, entry: IncidentEntry) -> Incident {
+        self.tell_reference(|id| Thing::Service(id.into()), &entry.service);
+        let assignees = entry.assignments.iter().filter_map(|given| given.assignee.as_ref());
+        let acknowledgers = entry.acknowledgements.iter().filter_map(|given| given.acknowledger.as_ref());
+        let responders = entry.incidents_responders.iter().flatten().filter_map(|given| given.user.as_ref());
+        for user in assignees.chain(acknowledgers).chain(responders).filter(|user| is_user(user)) {
+            self.tell_user(user);
+        }
+        incident(entry)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::{sync::watch, time::Instant};
 use self::{
     auth::Auth,
     http::Connection,
+    names::NameObserver,
     observer::CallObserver,
     operation::Operation,
     retry::RetryPolicy,
@@ -22,6 +23,7 @@ use crate::model::ScheduleId;
 
 mod list;
 mod members;
+mod names;
 mod schedules;
 
 pub(super) mod directory;
@@ -48,6 +50,7 @@ mod tests;
 pub(crate) struct Client {
     base: Url,
     observer: Option<CallObserver>,
+    names: Option<NameObserver>,
     retry: RetryPolicy,
     precedence: Precedence,
     /// Is told when a request gets its slot.
@@ -86,7 +89,15 @@ impl Client {
             kinds: Mutex::new(HashMap::new()),
         };
         let (retry, precedence) = (RetryPolicy::default(), Precedence::Pass);
-        Ok(Self { base, observer: None, retry, precedence, sent: None, shared: Arc::new(shared) })
+        Ok(Self {
+            base,
+            observer: None,
+            names: None,
+            retry,
+            precedence,
+            sent: None,
+            shared: Arc::new(shared),
+        })
     }
 
     /// The same client for requests of this precedence.
@@ -119,6 +130,12 @@ impl Client {
     #[must_use]
     pub(crate) fn with_observer(self, observer: CallObserver) -> Self {
         Self { observer: Some(observer), ..self }
+    }
+
+    /// The same client, which tells `names` what things are called.
+    #[must_use]
+    pub(crate) fn with_names(self, names: NameObserver) -> Self {
+        Self { names: Some(names), ..self }
     }
 }
 

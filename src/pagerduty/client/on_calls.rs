@@ -12,7 +12,7 @@ use super::{
     query_time,
 };
 use crate::{
-    model::{OnCall, PolicyId, ScheduleId, Source, UserId, Window},
+    model::{OnCall, PolicyId, ScheduleId, Source, Thing, UserId, Window},
     pagerduty::{
         Error,
         wire::{OnCallEntry, OnCallPage},
@@ -51,7 +51,10 @@ impl Client {
         while let Some(chunk) = chunks.pop() {
             let url = self.on_calls_url(chunk, window)?;
             match self.read_consistent::<OnCallPage>(&url).await? {
-                Reading::Whole(entries) => found.extend(on_calls_of(chunk, entries)),
+                Reading::Whole(entries) => {
+                    self.tell_names(&entries);
+                    found.extend(on_calls_of(chunk, entries));
+                }
                 Reading::TooLong if chunk.len() > 1 => {
                     let (left, right) = chunk.split_at(chunk.len() / 2);
                     chunks.extend([left, right]);
@@ -69,6 +72,20 @@ impl Client {
             }
         }
         Ok(found)
+    }
+
+    fn tell_names(&self, entries: &[OnCallEntry]) {
+        for OnCallEntry { escalation_policy, schedule, user, .. } in entries {
+            if let Some(policy) = escalation_policy {
+                self.tell_reference(|id| Thing::Policy(id.into()), policy);
+            }
+            if let Some(schedule) = schedule {
+                self.tell_reference(|id| Thing::Schedule(id.into()), schedule);
+            }
+            if let Some(user) = user {
+                self.tell_user(user);
+            }
+        }
     }
 
     fn on_calls_url(&self, of: &[&Source], window: Window) -> Result<Url, Error> {

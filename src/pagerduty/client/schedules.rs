@@ -13,7 +13,7 @@ use super::{
     request::Request,
 };
 use crate::{
-    model::{OnCall, ScheduleId, UserId, Window},
+    model::{OnCall, ScheduleId, Thing, UserId, Window},
     pagerduty::{
         Error,
         wire::{FinalLayer, FinalShifts, Id, LayerScheduleBody, RenderedEntry, ShiftScheduleBody, Time},
@@ -96,6 +96,9 @@ impl Client {
                 let LayerScheduleBody { schedule } =
                     self.fetch(Request::get(Operation::LayerSchedule, url)).await?;
                 is_about(id, &schedule.id)?;
+                self.tell_name(Thing::Schedule(id.clone()), &schedule.called);
+                let entries = &schedule.final_schedule.rendered_schedule_entries;
+                entries.iter().filter_map(|entry| entry.user.as_ref()).for_each(|user| self.tell_user(user));
                 layer_on_calls(id, schedule.final_schedule)
             }
             Kind::ShiftBased => {
@@ -103,6 +106,7 @@ impl Client {
                 let ShiftScheduleBody { schedule } =
                     self.fetch(Request::get(Operation::ShiftSchedule, url)).await?;
                 is_about(id, &schedule.id)?;
+                self.tell_name(Thing::Schedule(id.clone()), &schedule.called);
                 shift_on_calls(id, schedule.final_schedule)
             }
         }

@@ -219,7 +219,7 @@ impl Comparer {
         let is_news = self.store.settle_ended(own.row, context.now, &audit).await?;
         // One that ends about now may be gone already by strongDM's clock.
         if is_news && grant.window.end() > clock::now() {
-            tracing::warn!("a grant of ours vanished from strongDM: {grant}");
+            tracing::warn!("a grant of ours vanished from strongDM: {}", context.tell(&grant.to_string()));
         }
         Ok(is_news)
     }
@@ -232,7 +232,8 @@ impl Comparer {
         asked_at: DateTime<Utc>,
     ) -> Result<bool, store::Error> {
         let Some(grant) = self.store.reopen(id, asked_at).await? else { return Ok(false) };
-        tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {grant}");
+        let told = context.tell(&grant.to_string());
+        tracing::warn!("a grant of ours that strongDM had said to be gone is still there: {told}");
         let audit = context.audit(
             AuditAction::Adopt,
             AuditOutcome::Done,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     clock,
     model::{AuditAction, AuditOutcome, Grant},
-    reconcile::{lease::PassLease, report::Trigger},
+    reconcile::{lease::PassLease, names::NameDirectory, report::Trigger},
     store::{AuditEntry, Lease},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Context<'p> {
     pub(crate) now: DateTime<Utc>,
     /// Without it no write is begun: another replica may run passes by then.
     pub(crate) lease: &'p PassLease,
+    /// What the audit and the log put beside IDs.
+    pub(crate) names: &'p NameDirectory,
 }
 
 impl Context<'_> {
@@ -26,6 +28,12 @@ impl Context<'_> {
         self.lease.proof()
     }
 
+    /// The text as people read it, with names beside IDs.
+    pub(crate) fn tell(&self, text: &str) -> String {
+        self.names.book().tell(text)
+    }
+
+    /// An entry of the audit, with the names as they are now.
     pub(crate) fn audit(
         &self,
         action: AuditAction,
@@ -33,12 +41,13 @@ impl Context<'_> {
         grant: &Grant,
         reason: &str,
     ) -> AuditEntry {
+        let names = self.names.book();
         AuditEntry {
             at: clock::now(),
             action,
             outcome,
-            grant: grant.clone(),
-            reason: reason.to_owned(),
+            grant: grant.clone().named(&names),
+            reason: names.tell(reason),
             trigger: self.trigger.to_string(),
             pass_id: self.pass_id.clone(),
         }

@@ -61,12 +61,10 @@ pub(super) async fn settle(
     }
     let (pair, Grant { email, resource, .. }) = (grant.pair(), &grant);
     if action == AuditAction::Adopt {
-        tracing::info!("found the grant of a lost answer again: {grant}");
+        tracing::info!("found the grant of a lost answer again: {}", context.tell(&grant.to_string()));
     } else {
-        tracing::info!(
-            grant.id = %remote.id,
-            "granted {email} access to {resource} {window}, because of {reason}",
-        );
+        let told = format!("granted {email} access to {resource} {window}, because of {reason}");
+        tracing::info!(grant.id = %remote.id, "{}", context.tell(&told));
     }
     match fit {
         Fit::Same => {
@@ -75,7 +73,8 @@ pub(super) async fn settle(
         }
         Fit::Less(gaps) => {
             store.forget_refusal(&pair).await?;
-            tracing::warn!("{difference}; the rest is asked for later: {grant}");
+            let told = context.tell(&grant.to_string());
+            tracing::warn!("{difference}; the rest is asked for later: {told}");
             for (gap, again) in gaps {
                 store.remember_altered(&pair, gap, again, None, now).await?;
             }
@@ -84,7 +83,7 @@ pub(super) async fn settle(
         Fit::Wrong => {
             let fault =
                 Fault { error: format!("{difference}, so it was taken back"), remedy: REMEDY.to_owned() };
-            tracing::error!("{fault}: {asked}");
+            tracing::error!("{fault}: {}", context.tell(&asked.to_string()));
             // First, so that nobody who comes after us asks for it again at once.
             store.remember_altered(&pair, asked.window, AskAgain::AfterPause, Some(&fault), now).await?;
             take_back(store, strongdm, context, row, &grant, &fault.error).await?;
@@ -121,14 +120,15 @@ pub(crate) async fn settle_window(
     match fit {
         Fit::Same => return Ok(false),
         Fit::Less(gaps) => {
-            tracing::warn!("{difference}; the rest is asked for later: {grant}");
+            let told = context.tell(&grant.to_string());
+            tracing::warn!("{difference}; the rest is asked for later: {told}");
             for (gap, again) in gaps {
                 store.remember_altered(&pair, gap, again, None, now).await?;
             }
         }
         Fit::Wrong => {
             let fault = Fault { error: difference, remedy: REMEDY.to_owned() };
-            tracing::error!("{fault}: {grant}");
+            tracing::error!("{fault}: {}", context.tell(&grant.to_string()));
             // If the next one becomes like it, that is no better: this one is then revoked once nobody wants it.
             let again = AskAgain::OnceMoreOrAt(known.end());
             store.remember_altered(&pair, known, again, Some(&fault), now).await?;
@@ -156,7 +156,7 @@ async fn take_back(
             store.settle_ended(row, context.now, &audit).await?;
         }
         Err(error) => {
-            tracing::error!(%error, "could not take a grant back: {grant}");
+            tracing::error!(%error, "could not take a grant back: {}", context.tell(&grant.to_string()));
             if !error.is_unclear() {
                 store.settle_kept(context.proof(), row).await?;
             }

@@ -346,11 +346,10 @@ impl Executor {
                 let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
                 let Grant { email, resource, window, rules, .. } = grant;
-                tracing::info!(
-                    grant.id = %id,
-                    "revoked access of {email} to {resource} {window} (rules: {}): {why}",
-                    rules.join(", "),
-                );
+                let rules = rules.join(", ");
+                let told =
+                    format!("revoked access of {email} to {resource} {window} (rules: {rules}): {why}");
+                tracing::info!(grant.id = %id, "{}", context.tell(&told));
                 Ok(Written::Done(grant.clone()))
             }
             Err(error) => {

@@ -171,7 +171,7 @@ pub(crate) async fn adopt(
         }
         if likeness == Likeness::Vague {
             let fault = perhaps(found);
-            tracing::error!("{fault}: {}", entry.own.grant);
+            tracing::error!("{fault}: {}", context.tell(&entry.own.grant.to_string()));
             let grant = Grant { id: Some(found.id.clone()), ..entry.own.grant.clone() };
             let (action, outcome) = (AuditAction::Adopt, AuditOutcome::Unclear);
             store.audit(&context.audit(action, outcome, &grant, &fault.to_string())).await?;
@@ -255,6 +255,7 @@ mod tests {
         let grant = Grant {
             id: None,
             email: "ana@example.com".parse().unwrap(),
+            name: None,
             account_id: "a-1".into(),
             resource: "db".to_owned(),
             resource_id: "rs-1".into(),

@@ -56,6 +56,7 @@ fn grant(start: i64, end: i64) -> Grant {
     Grant {
         id: Some(GrantId::from("ag-1")),
         email: "ana@example.com".parse().unwrap(),
+        name: None,
         account_id: "a-ana".into(),
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     model::{Email, Observed, RememberedPart, ResourceSelector, Rule, ServiceId, Source, UserId},
+    pagerduty::User,
     reconcile::{
         scope::Scope,
         world::{AccountMatch, ResourceMatch},
@@ -47,7 +48,7 @@ pub(super) struct Gatherer {
     pub(super) sight: Sight,
     /// Single look-ups so far, and the list that replaces them once they are too many.
     people_asked: AtomicUsize,
-    people_listed: OnceCell<Option<BTreeMap<UserId, Option<String>>>>,
+    people_listed: OnceCell<Option<BTreeMap<UserId, User>>>,
     accounts_asked: AtomicUsize,
     accounts_listed: OnceCell<Option<BTreeMap<Email, AccountMatch>>>,
 }
@@ -201,7 +202,9 @@ impl Gatherer {
             let list = || listing::people(&self.question, wanted, ANSWER);
             if let Some(listed) = self.people_listed.get_or_init(list).await {
                 for user in missing.clone() {
-                    if let Some(address) = listed.get(&user) {
+                    if let Some(found) = listed.get(&user) {
+                        let address = &found.email;
+                        self.question.pagerduty.tell_listed(found);
                         cache.people.put(user.clone(), address.clone(), *now);
                         cache.failures.people.answered(&user);
                         missing.remove(&user);

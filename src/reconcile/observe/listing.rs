@@ -7,18 +7,19 @@ use tokio::time::timeout;
 use super::question::Question;
 use crate::{
     model::{Email, ResourceSelector, UserId},
+    pagerduty::User,
     reconcile::world::{AccountMatch, ResourceMatch},
 };
 
-/// The addresses of PagerDuty's users; none if asking for `wanted` of them one by one takes fewer requests, or if the list
+/// PagerDuty's users; none if asking for `wanted` of them one by one takes fewer requests, or if the list
 /// does not come.
 pub(super) async fn people(
     question: &Question,
     wanted: usize,
     longest: Duration,
-) -> Option<BTreeMap<UserId, Option<String>>> {
+) -> Option<BTreeMap<UserId, User>> {
     let users = in_time(longest, question.client().users(pages(wanted) as u64)).await??;
-    Some(users.into_iter().map(|user| (user.id, user.email)).collect())
+    Some(users.into_iter().map(|user| (user.id.clone(), user)).collect())
 }
 
 /// strongDM's accounts, likewise.

@@ -30,6 +30,7 @@ use self::{
     question::Question,
 };
 use super::{
+    names::NameDirectory,
     plan::{Plan, Released, Settings, plan},
     scope::Scope,
     world::{AccountMatch, Recorded, World},
@@ -55,6 +56,8 @@ pub(crate) struct Observer {
     strongdm: strongdm::Client,
     /// Shared with whoever writes: a refused write shows that an answer was wrong.
     cache: Arc<Cache>,
+    /// What things are called, as answers carry it beside what they are asked for.
+    names: Arc<NameDirectory>,
     for_whom: For,
 }
 
@@ -81,7 +84,11 @@ pub(crate) struct Survey {
 impl Observer {
     /// An observer that has not asked anything yet.
     pub(crate) fn new(settings: Settings, pagerduty: pagerduty::Client, strongdm: strongdm::Client) -> Self {
-        Self { settings: Arc::new(settings), pagerduty, strongdm, cache: Arc::default(), for_whom: For::Pass }
+        let names = Arc::new(NameDirectory::new(settings.aliases.clone()));
+        let observer = Arc::clone(&names);
+        let pagerduty = pagerduty.with_names(Arc::new(move |seen| observer.observe(seen)));
+        let (settings, cache) = (Arc::new(settings), Arc::default());
+        Self { settings, pagerduty, strongdm, cache, names, for_whom: For::Pass }
     }
 
     /// An observer for whoever only wants to know: it has answers of its own, and PagerDuty is asked for it one thing at a
@@ -98,6 +105,11 @@ impl Observer {
     /// The client for strongDM.
     pub(super) fn strongdm(&self) -> &strongdm::Client {
         &self.strongdm
+    }
+
+    /// What things are called.
+    pub(crate) fn names(&self) -> &Arc<NameDirectory> {
+        &self.names
     }
 
     /// The answers of earlier observations.

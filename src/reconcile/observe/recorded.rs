@@ -55,5 +55,5 @@ fn unreadable(UnreadableRow { row, pair, error }: UnreadableRow) -> Unknown {
         format!("row {number} of the ledger cannot be read, so nothing is done about its pair: {error}");
     let remedy = "if replicas of a later version run, it passes with the upgrade of this one; otherwise mend the row by \
                   hand, or wait for the end of its window";
-    Unknown { about: Asked::Write(pair), error: Fault { error, remedy: remedy.to_owned() } }
+    Unknown::new(Asked::Write(pair), Fault { error, remedy: remedy.to_owned() })
 }

@@ -51,6 +51,9 @@ impl PassRunner {
     pub(super) async fn conclude(&self, mut pass: Pass<'_>) -> Result<PassReport, store::Error> {
         let mut turn = self.turns.take().await;
         pass.report.finished_at = clock::now();
+        let names = self.observer.names();
+        names.save(&self.store).await;
+        pass.report.take_names(&names.book());
         if let Some(scope) = self.undisputed(&pass) {
             let unreported = &mut pass.report.unreported;
             unreported.asked.retain(|source| !self.newest_looks.is_outdated(&pass.decided_by, source));
@@ -58,7 +61,7 @@ impl PassRunner {
                 .wanted
                 .retain(|wanted| !self.newest_looks.is_outdated(&pass.decided_by, &wanted.source));
             self.record(&pass, &scope).await?;
-            turn.log.tell(&pass.report, &scope);
+            turn.log.tell(&pass.report, &scope, &names.book());
         }
         let Pass { report, began, .. } = pass;
         if is_eventful(&report) {

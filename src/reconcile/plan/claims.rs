@@ -100,14 +100,13 @@ impl Claims {
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
                     if let Some(Observed::Unknown(error)) = world.on_calls.get(&source) {
-                        let about = Asked::from(source);
-                        claims.unknown.insert(Unknown { about, error: error.clone() });
+                        claims.unknown.insert(Unknown::new(source, error.clone()));
                     }
                     claims.suspect(&Who::Anyone, &whats, from_now_on(now));
                     continue;
                 };
                 if let Some(doubt) = world.doubts.get(source) {
-                    claims.unknown.insert(Unknown { about: source.clone().into(), error: doubt.clone() });
+                    claims.unknown.insert(Unknown::new(source.clone(), doubt.clone()));
                     claims.suspect(&Who::Anyone, &whats, from_now_on(now));
                 }
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
@@ -149,12 +148,12 @@ impl Claims {
                 Some(Observed::Unknown(fault)) => Some(fault.clone()),
                 None => None,
             };
-            self.unknown.extend(fault.map(|error| Unknown { about: Asked::Service(id.clone()), error }));
+            self.unknown.extend(fault.map(|error| Unknown::new(Asked::Service(id.clone()), error)));
             self.suspect(&Who::Anyone, &whats, from_now_on(now));
         }
         for source in rule.sources() {
             if let Some(doubt) = world.doubts.get(&source) {
-                self.unknown.insert(Unknown { about: source.into(), error: doubt.clone() });
+                self.unknown.insert(Unknown::new(source, doubt.clone()));
                 self.suspect(&Who::Anyone, &whats, from_now_on(now));
             }
         }
@@ -231,7 +230,7 @@ impl Claims {
                 self.suspect(&Who::Email(email.clone()), &resources.all(), window);
             }
             Identity::Unknown(about, error, email) => {
-                self.unknown.insert(Unknown { about: about.clone(), error: error.clone() });
+                self.unknown.insert(Unknown::new(about.clone(), error.clone()));
                 let who = email.clone().map_or(Who::Anyone, Who::Email);
                 self.suspect(&who, &resources.all(), window);
             }
@@ -251,6 +250,7 @@ impl Claims {
         skipped
             .map(|((subject, reason), (rules, first_shift))| Skipped {
                 subject: subject.clone(),
+                name: None,
                 reason: *reason,
                 rules: rules.clone(),
                 first_shift: *first_shift,
@@ -280,7 +280,7 @@ impl Claims {
                 Some(Observed::Known(ResourceMatch::Refused(_))) => Some(SkipReason::FilterRefused),
                 Some(Observed::Unknown(error)) => {
                     let about = Asked::Resource(selector.to_string());
-                    self.unknown.insert(Unknown { about, error: error.clone() });
+                    self.unknown.insert(Unknown::new(about, error.clone()));
                     None
                 }
                 None => None,

@@ -220,7 +220,7 @@ impl<'w> IncidentRule<'w> {
         }
         unknown.extend(faults.into_iter().map(|(group, Fault { error, remedy })| {
             let error = format!("who belongs to {group} cannot be seen: {error}");
-            Unknown { about: Asked::Service(incident.service.clone()), error: Fault { error, remedy } }
+            Unknown::new(Asked::Service(incident.service.clone()), Fault { error, remedy })
         }));
         Choice::Unclear
     }
@@ -278,9 +278,7 @@ impl<'w> IncidentRule<'w> {
         let unclear = || Standing { part: before.clone(), entitlement: Entitlement::Unclear(longest) };
         let Some(incident) = self.incidents.get(id) else {
             let fault = self.world.unseen_incidents.get(id);
-            unknown.extend(
-                fault.map(|fault| Unknown { about: Asked::Incident(id.clone()), error: fault.clone() }),
-            );
+            unknown.extend(fault.map(|fault| Unknown::new(Asked::Incident(id.clone()), fault.clone())));
             return unclear();
         };
         if incident.state == IncidentState::Open
@@ -288,7 +286,7 @@ impl<'w> IncidentRule<'w> {
             && !incident.tells_responders
         {
             let error = Fault::from("PagerDuty does not tell its responders any more");
-            unknown.push(Unknown { about: Asked::Incident(id.clone()), error });
+            unknown.push(Unknown::new(Asked::Incident(id.clone()), error));
             return unclear();
         }
         let over_since = match incident.state {

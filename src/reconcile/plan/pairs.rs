@@ -153,6 +153,7 @@ impl PairFacts<'_> {
         let grant = Grant {
             id: None,
             email: self.email.clone(),
+            name: None,
             account_id: self.pair.account.clone(),
             resource: self.resource.to_owned(),
             resource_id: self.pair.resource.clone(),

@@ -67,6 +67,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let person = |number| Skipped {
             subject: Subject::Email(format!("person.{number}@example.com")),
+            name: None,
             reason: SkipReason::NoAccount,
             rules: (0..skipped / 100 + RULES).map(|number| format!("rule {number:04}")).collect(),
             first_shift: Some(at),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Failure, PassReport};
 use crate::{
-    model::{Fault, Unknown},
+    model::{Fault, Names, Unknown},
     reconcile::scope::Scope,
 };
 
@@ -49,9 +49,10 @@ struct Line {
 
 impl FailureLog {
     /// Tells what is new or due again in `report`. Only a pass of all rules shows that something is over.
-    pub(super) fn tell(&mut self, report: &PassReport, scope: &Scope) {
+    pub(super) fn tell(&mut self, report: &PassReport, scope: &Scope, names: &Names) {
         let was_told = !self.0.is_empty();
         for Line { text, is_error } in self.lines(report, scope, Instant::now()) {
+            let text = names.tell(&text);
             if is_error {
                 tracing::error!("{text}");
             } else {
@@ -100,8 +101,10 @@ fn without_numbers(text: &str) -> String {
 }
 
 fn failures_of(report: &PassReport) -> Vec<(&'static str, String, Fault)> {
-    let unobserved =
-        report.unknown.iter().map(|Unknown { about, error }| ("observe", about.to_string(), error.clone()));
+    let unobserved = report
+        .unknown
+        .iter()
+        .map(|Unknown { about, error, .. }| ("observe", about.to_string(), error.clone()));
     let undone = report.failed.iter().map(|Failure { action, grant, error }| {
         let subject = format!("access of {} to {}", grant.email, grant.resource);
         (action.as_str(), subject, error.clone())
@@ -133,7 +136,7 @@ mod tests {
             .map(|(schedule, error)| {
                 let about = Asked::Schedule((*schedule).into());
                 let error = Fault { error: (*error).to_owned(), remedy: "turn the key".to_owned() };
-                Unknown { about, error }
+                Unknown::new(about, error)
             })
             .collect();
         report

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     metrics::{ByKind, Metrics},
-    model::{Finding, FindingKind, Unknown},
+    model::{Finding, FindingKind, Names, Unknown},
 };
 
 /// The findings of the last full pass.
@@ -14,11 +14,18 @@ pub(super) struct FindingLog(Vec<Finding>);
 impl FindingLog {
     /// Counts what a full pass found, and tells what is new. What an unanswered question may hide still counts, and is
     /// not told again when it shows.
-    pub(super) fn record(&mut self, metrics: &Metrics, found: Vec<Finding>, unknown: &[Unknown]) {
+    pub(super) fn record(
+        &mut self,
+        metrics: &Metrics,
+        found: Vec<Finding>,
+        unknown: &[Unknown],
+        names: &Names,
+    ) {
         let known = std::mem::take(&mut self.0);
         let told = by_subject(&known);
         for finding in found.iter().filter(|finding| !is_among(finding, &told)) {
-            tracing::warn!(finding.kind = finding.kind.as_str(), "found ahead: {finding}");
+            let told = names.tell(&finding.to_string());
+            tracing::warn!(finding.kind = finding.kind.as_str(), "found ahead: {told}");
         }
         let kinds: BTreeSet<FindingKind> = known.iter().chain(&found).map(|finding| finding.kind).collect();
         let seen = by_subject(&found);

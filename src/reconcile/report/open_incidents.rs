@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{IncidentId, IncidentRef, PeopleSelector, Role, ServiceId, SkipReason},
+    model::{IncidentId, IncidentRef, Name, Names, PeopleSelector, Role, ServiceId, SkipReason, Thing},
     reconcile::{
         plan::{Entitlement, Seat, Settings, Standing, seats},
         world::World,
@@ -24,6 +24,9 @@ pub(crate) struct OpenIncident {
     pub(crate) title: String,
     /// Its service.
     pub(crate) service: ServiceId,
+    /// What that is called.
+    #[serde(default)]
+    pub(crate) service_name: Option<Name>,
     /// How urgent it is, in PagerDuty's word.
     pub(crate) urgency: String,
     /// The rules that are about it.
@@ -40,6 +43,9 @@ pub(crate) struct OpenIncident {
 pub(crate) struct Participant {
     /// The address in strongDM, or whatever else is known of the person.
     pub(crate) who: String,
+    /// The person's name.
+    #[serde(default)]
+    pub(crate) name: Option<Name>,
     /// The rule.
     pub(crate) rule: String,
     /// The part.
@@ -81,6 +87,15 @@ impl OpenIncident {
         are_in.map(|person| person.who.as_str())
     }
 
+    /// The same with the names of its service and its people, for whoever reads it.
+    pub(super) fn named(mut self, names: &Names) -> Self {
+        self.service_name = names.of(Thing::Service(self.service.clone())).cloned().or(self.service_name);
+        for person in &mut self.people {
+            person.name = names.person(&person.who).cloned().or(person.name.take());
+        }
+        self
+    }
+
     /// Leaves the first `listed` people, and the number of the others.
     pub(super) fn cut(&mut self, listed: usize) {
         self.beyond += self.people.len().saturating_sub(listed);
@@ -106,6 +121,7 @@ impl From<Seat> for Participant {
         };
         Self {
             who: who.to_string(),
+            name: None,
             rule: part.rule,
             role: part.role,
             since: part.since,
@@ -131,6 +147,7 @@ pub(crate) fn open_incidents(now: DateTime<Utc>, settings: &Settings, world: &Wo
                 about: incident.about.clone(),
                 title: incident.title.clone(),
                 service: incident.service.clone(),
+                service_name: None,
                 urgency: incident.urgency.clone(),
                 rules: BTreeSet::new(),
                 people: Vec::new(),

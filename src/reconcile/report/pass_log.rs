@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{PassReport, Trigger, failure_log::FailureLog, finding_log::FindingLog};
 use crate::{
     metrics::Metrics,
-    model::{Finding, Unknown},
+    model::{Finding, Names, Unknown},
     reconcile::scope::Scope,
 };
 
@@ -20,12 +20,18 @@ pub(crate) struct PassLog {
 
 impl PassLog {
     /// Counts what a full pass found ahead, and tells what is new.
-    pub(crate) fn record_ahead(&mut self, metrics: &Metrics, found: Vec<Finding>, unknown: &[Unknown]) {
-        self.findings.record(metrics, found, unknown);
+    pub(crate) fn record_ahead(
+        &mut self,
+        metrics: &Metrics,
+        found: Vec<Finding>,
+        unknown: &[Unknown],
+        names: &Names,
+    ) {
+        self.findings.record(metrics, found, unknown, names);
     }
 
     /// Tells what an operator must know of a pass.
-    pub(crate) fn tell(&mut self, report: &PassReport, scope: &Scope) {
+    pub(crate) fn tell(&mut self, report: &PassReport, scope: &Scope, names: &Names) {
         let held = report.held.len();
         if held > 0 && !self.revocations_are_held {
             tracing::error!(
@@ -39,7 +45,7 @@ impl PassLog {
         if *scope == Scope::All || held > 0 {
             self.revocations_are_held = held > 0;
         }
-        self.failures.tell(report, scope);
+        self.failures.tell(report, scope, names);
     }
 }
 

@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 
 use super::{open_incidents::OpenIncident, preflight::Ahead};
 use crate::{
-    model::{Altered, Asked, Fault, Grant, OwnGrant, Pair, Skipped, Source, Unknown, Window, word::words},
+    model::{
+        Altered, Asked, Fault, Grant, Names, OwnGrant, Pair, Skipped, Source, Unknown, Window, word::words,
+    },
     reconcile::plan::{Action, Plan, Wanted},
 };
 
@@ -230,9 +232,9 @@ impl PassReport {
         self.held.clone_from(held);
         self.deferred = deferred.iter().map(|deferred| deferred.grant.clone()).collect();
         self.skipped.clone_from(skipped);
-        let unsettled = unsettled.iter().map(|pair| Unknown {
-            about: Asked::Write(pair.clone()),
-            error: "strongDM has not said what became of an earlier write".into(),
+        let unsettled = unsettled.iter().map(|pair| {
+            let error = "strongDM has not said what became of an earlier write";
+            Unknown::new(Asked::Write(pair.clone()), error)
         });
         self.unknown = unknown.iter().cloned().chain(unsettled).collect();
         self.unreported.plan = plan.to_string();
@@ -283,6 +285,24 @@ impl PassReport {
             let Some(error) = fault_of(&grant).filter(|_| !is_told(&self.failed, &grant)) else { continue };
             self.failed.push(Failure { action: Attempt::Create, grant, error });
         }
+    }
+
+    /// Puts names beside the IDs and addresses that are reported: the last thing that is done to a report.
+    pub(crate) fn take_names(&mut self, names: &Names) {
+        fn all<T: Clone>(entries: &mut [T], named: impl Fn(T) -> T) {
+            for entry in entries {
+                *entry = named(entry.clone());
+            }
+        }
+        let grant = |grant: Grant| grant.named(names);
+        for grants in [&mut self.created, &mut self.revoked, &mut self.held, &mut self.deferred] {
+            all(grants, grant);
+        }
+        all(&mut self.failed, |failure| Failure { grant: failure.grant.named(names), ..failure });
+        all(&mut self.skipped, |skipped| skipped.named(names));
+        all(&mut self.unknown, |unknown| unknown.named(names));
+        all(&mut self.unreported.incidents, |incident| incident.named(names));
+        self.unreported.plan = names.tell(&self.unreported.plan);
     }
 
     /// Takes over the writes of `plan` as if they had been done.

@@ -82,7 +82,7 @@ pub(crate) fn preflight(
 
 /// A person, resource or filter that nothing can be done about.
 fn left_out(now: DateTime<Utc>, settings: &Settings, skipped: &Skipped, world: &World) -> Finding {
-    let Skipped { subject, reason, rules, first_shift } = skipped;
+    let Skipped { subject, name: _, reason, rules, first_shift } = skipped;
     let what = match subject {
         Subject::Filter(filter) => refusal(filter, world).unwrap_or_else(|| reason.to_string()),
         Subject::Email(_) | Subject::User(_) | Subject::Resource(_) | Subject::Other(_) => reason.to_string(),

@@ -410,7 +410,7 @@ struct Looked<'r> {
 impl<'r> Looked<'r> {
     fn of(report: &'r PassReport) -> Self {
         let errors =
-            report.unknown.iter().filter_map(|Unknown { about, error }| Some((about.source()?, error)));
+            report.unknown.iter().filter_map(|Unknown { about, error, .. }| Some((about.source()?, error)));
         Self { asked: &report.unreported.asked, errors: errors.collect() }
     }
 

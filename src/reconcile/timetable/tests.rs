@@ -169,7 +169,7 @@ fn what_somebody_waits_for_begins_first() {
 
 fn report(unknown: &[&str], now: DateTime<Utc>) -> PassReport {
     let mut report = PassReport::begin(String::new(), Trigger::Interval, now);
-    let unknown = unknown.iter().map(|id| Unknown { about: source(id).into(), error: "HTTP 500".into() });
+    let unknown = unknown.iter().map(|id| Unknown::new(source(id), "HTTP 500"));
     report.unknown = unknown.collect();
     report
 }

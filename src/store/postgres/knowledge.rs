@@ -8,9 +8,11 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{Postgres, is_held, within};
 use crate::{
-    model::{Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, Window},
+    model::{
+        Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, SeenName, Window,
+    },
     store::{
-        AskAgain, Error, Knowledge, Lease,
+        AskAgain, Error, Knowledge, Lease, StoredName,
         column::{plain, to_json},
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
@@ -18,6 +20,7 @@ use crate::{
             ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
             fact_until, pause_after, read_links,
         },
+        names::{NAMES_SINCE, NEXT_CHANGE, NameRow, SET_NAME},
     },
 };
 
@@ -233,6 +236,37 @@ impl Knowledge for Postgres {
             .bind(&policies)
             .execute(&mut *transaction)
             .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn names_since(&self, change: i64) -> Result<Vec<StoredName>, Error> {
+        within(async {
+            let rows: Vec<NameRow> = sqlx::query_as(NAMES_SINCE).bind(change).fetch_all(&self.pool).await?;
+            Ok(rows.into_iter().filter_map(NameRow::read).collect())
+        })
+        .await
+    }
+
+    async fn set_names(&self, names: &[SeenName], now: DateTime<Utc>) -> Result<(), Error> {
+        within(async {
+            let mut transaction = self.pool.begin().await?;
+            // Numbers of changes must become visible in their order, or a reader would miss one.
+            sqlx::query("LOCK TABLE names IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;
+            let change: i64 = sqlx::query_scalar(NEXT_CHANGE).fetch_one(&mut *transaction).await?;
+            for SeenName { thing, name, address } in names {
+                sqlx::query(SET_NAME)
+                    .bind(thing.kind())
+                    .bind(plain(thing.id()))
+                    .bind(name.as_str())
+                    .bind(address.as_deref().map(plain))
+                    .bind(now.timestamp_millis())
+                    .bind(change)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             transaction.commit().await?;
             Ok(())
         })

@@ -81,7 +81,7 @@ impl Ledger for Postgres {
         new: &NewGrant,
         now: DateTime<Utc>,
     ) -> Result<Option<LedgerRow>, Error> {
-        let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        let Grant { id: _, email, name: _, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         within(async {
             let row = sqlx::query(
                 "WITH held AS (

@@ -8,9 +8,11 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::Sqlite;
 use crate::{
-    model::{Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, Window},
+    model::{
+        Altered, Fault, ForeignGrant, IncidentId, Links, Pair, Refusal, RememberedPart, SeenName, Window,
+    },
     store::{
-        AskAgain, Error, Knowledge, Lease,
+        AskAgain, Error, Knowledge, Lease, StoredName,
         column::to_json,
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
@@ -18,6 +20,7 @@ use crate::{
             ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
             fact_until, pause_after, read_links,
         },
+        names::{NAMES_SINCE, NEXT_CHANGE, NameRow, SET_NAME},
     },
 };
 
@@ -176,6 +179,29 @@ impl Knowledge for Sqlite {
             sqlx::query("INSERT INTO links (schedule_id, policy_id) VALUES ($1, $2)")
                 .bind(schedule.as_str())
                 .bind(policy.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn names_since(&self, change: i64) -> Result<Vec<StoredName>, Error> {
+        let rows: Vec<NameRow> = sqlx::query_as(NAMES_SINCE).bind(change).fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().filter_map(NameRow::read).collect())
+    }
+
+    async fn set_names(&self, names: &[SeenName], now: DateTime<Utc>) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let change: i64 = sqlx::query_scalar(NEXT_CHANGE).fetch_one(&mut *transaction).await?;
+        for SeenName { thing, name, address } in names {
+            sqlx::query(SET_NAME)
+                .bind(thing.kind())
+                .bind(thing.id())
+                .bind(name.as_str())
+                .bind(address.as_deref())
+                .bind(now.timestamp_millis())
+                .bind(change)
                 .execute(&mut *transaction)
                 .await?;
         }

@@ -69,7 +69,7 @@ impl Ledger for Sqlite {
         new: &NewGrant,
         now: DateTime<Utc>,
     ) -> Result<Option<LedgerRow>, Error> {
-        let Grant { id: _, email, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        let Grant { id: _, email, name: _, account_id, resource, resource_id, window, rules: _ } = &new.grant;
         let row = sqlx::query(
             "INSERT INTO grants
                (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)

@@ -133,7 +133,8 @@ pub(crate) async fn grants(
     let link = next.map(|next| {
         [(header::LINK, format!("<{}>; rel=\"next\"", page(&state.prefix, &query, limit, next)))]
     });
-    Ok((link, Json(items)))
+    let names = state.reconciler.names().await;
+    Ok((link, Json(items.into_iter().map(|grant| grant.named(&names)).collect())))
 }
 
 /// The address of a page of grants.

@@ -260,7 +260,7 @@ fn severity_of(finding: &Finding) -> (Urgency, &'static str) {
 }
 
 fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
-    let Skipped { subject, reason, rules, first_shift } = skipped;
+    let Skipped { subject, name: _, reason, rules, first_shift } = skipped;
     let (word, when) = match first_shift {
         Some(at) if *at <= now => ("on call now".to_owned(), html! { ", on call since " (time(now, *at)) }),
         Some(at) => (distance(now, *at), html! { ", on call from " (time(now, *at)) }),

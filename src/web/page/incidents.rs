@@ -48,7 +48,7 @@ pub(super) fn incidents(facts: &Facts<'_>) -> Markup {
 }
 
 fn card(now: DateTime<Utc>, incident: &OpenIncident) -> Markup {
-    let OpenIncident { about, title, service, urgency, rules, people, beyond } = incident;
+    let OpenIncident { about, title, service, service_name: _, urgency, rules, people, beyond } = incident;
     let number = about.number.map_or_else(|| about.id.to_string(), |number| format!("#{number}"));
     let tone = if urgency == "high" { Tone::Bad } else { Tone::Info };
     let more = people.len().saturating_sub(PEOPLE) + beyond;
@@ -71,7 +71,7 @@ fn card(now: DateTime<Utc>, incident: &OpenIncident) -> Markup {
 }
 
 fn participant(now: DateTime<Utc>, person: &Participant, names_rule: bool) -> Markup {
-    let Participant { who, rule, role, since, access, until, reason } = person;
+    let Participant { who, name: _, rule, role, since, access, until, reason } = person;
     let (tone, word) = match access {
         ParticipantAccess::In => (Tone::Good, "in"),
         ParticipantAccess::Leaving => (Tone::Info, "leaving"),

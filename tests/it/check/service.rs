@@ -44,6 +44,6 @@ async fn the_service_counts_and_logs_what_lies_ahead_once() {
         scene.synced().await;
     }
     assert_eq!((findings("gap").await, findings("no_account").await), (Some(0), Some(1)));
-    assert_eq!(scene.logged(1, "found ahead: deniz@example.com").await.len(), 1);
+    assert_eq!(scene.logged(1, "found ahead: Deniz Kaya (deniz@example.com)").await.len(), 1);
     assert_eq!(scene.logged(1, gap).await.len(), 1);
 }

@@ -117,6 +117,7 @@ pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64)
     let grant = Grant {
         id: Some(GrantId::from(format!("ag-{row}"))),
         email: email(who),
+        name: None,
         account_id: AccountId::from(format!("a-{who}")),
         resource: "db".to_owned(),
         resource_id: ResourceId::from("rs-db"),

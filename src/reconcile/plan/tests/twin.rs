@@ -29,6 +29,7 @@ pub(in crate::reconcile::plan) enum Fault {
 
 /// A row of the ledger whose write has no known outcome.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few at a time")]
 enum Unclear {
     Creating(LedgerRow, NewGrant),
     Revoking(LedgerRow),

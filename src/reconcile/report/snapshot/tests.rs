@@ -56,6 +56,7 @@ fn with_gap(mut report: PassReport, rule: &str, from: i64, until: i64) -> PassRe
 fn with_skipped(mut report: PassReport, email: &str, rules: &[&str]) -> PassReport {
     report.skipped.push(Skipped {
         subject: Subject::Email(email.to_owned()),
+        name: None,
         reason: SkipReason::NoAccount,
         rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
         first_shift: None,
@@ -64,7 +65,7 @@ fn with_skipped(mut report: PassReport, email: &str, rules: &[&str]) -> PassRepo
 }
 
 fn without(mut report: PassReport, about: Asked) -> PassReport {
-    report.unknown.push(Unknown { about, error: "502".to_owned().into() });
+    report.unknown.push(Unknown::new(about, "502"));
     report
 }
 

@@ -31,6 +31,7 @@ fn entry(email: &str, from: i64, to: i64) -> LedgerEntry {
     let grant = Grant {
         id: Some(format!("ag-{email}-{from}").into()),
         email: email.parse().unwrap(),
+        name: None,
         account_id: "a-1".into(),
         resource: "db".to_owned(),
         resource_id: "rs-1".into(),
