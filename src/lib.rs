@@ -34,6 +34,7 @@ pub(crate) mod subscription;
 
 pub(crate) mod reconcile;
 
+pub mod evidence;
 pub(crate) mod pagerduty;
 pub mod store;
 pub(crate) mod strongdm;

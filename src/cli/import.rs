@@ -12,7 +12,9 @@ use crate::{
     clock,
     config::Store,
     model::{AuditAction, AuditOutcome, Grant, NewGrant, SeenName},
-    store::{Address, AuditEntry, Duty, Lease, LedgerEntry, OpenRows, SharedStore, State, UnreadableRow},
+    store::{
+        Address, AuditEntry, Duty, LOG_PAGE, Lease, LedgerEntry, OpenRows, SharedStore, State, UnreadableRow,
+    },
     wiring,
 };
 
@@ -21,6 +23,9 @@ const LEASE_TTL: Duration = Duration::from_secs(30);
 
 /// No rule gives access because of an incident for longer.
 const LONGEST_ACCESS: TimeDelta = TimeDelta::hours(24);
+
+/// Why an import breaks off.
+const TAKEN: &str = "a service began to work on one of the stores; stop all of its replicas, and do it again";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -43,11 +48,17 @@ pub(super) async fn import(store: &Store, options: &Options) -> anyhow::Result<E
     let imported = copy_under_leases(&old, &new).await;
     old.close().await;
     new.close().await;
-    let Imported { taken_over, known, left_behind } = imported?;
+    let Imported { taken_over, known, left_behind, log } = imported?;
     print(&format!(
         "taken over: {taken_over} grants, {known} were known already. Do not start the service on the old store again: \
          two would look after the same grants."
     ));
+    if log == Carried::Nothing {
+        tracing::warn!(
+            "the audit of the old store stays behind, since the new one has entries of its own; keep what \
+             `oncall-grants audit --format jsonl` and `oncall-grants audit checkpoint` print of the old one"
+        );
+    }
     for UnreadableRow { row, pair, error } in &left_behind {
         tracing::error!("row {} of the old store, for {pair}, was left behind: {error}", row.number());
     }
@@ -60,6 +71,17 @@ struct Imported {
     taken_over: usize,
     known: usize,
     left_behind: Vec<UnreadableRow>,
+    log: Carried,
+}
+
+/// What became of the decision log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Carried {
+    /// The new store goes on with it.
+    Whole,
+    /// It stays behind: the new store has entries of its own.
+    #[default]
+    Nothing,
 }
 
 async fn copy_under_leases(old: &SharedStore, new: &SharedStore) -> anyhow::Result<Imported> {
@@ -86,12 +108,11 @@ async fn copy(
     let there = new.ledger(clock::now()).await?;
     let OpenRows { entries, unreadable } = old.open_rows(clock::now()).await?;
     let mut imported = Imported { left_behind: unreadable, ..Imported::default() };
+    // First: what is taken over is the next that happens.
+    imported.log = carry_log(old, old_lease, new, new_lease).await?;
     for entry in entries {
         let held = old.renew(old_lease, LEASE_TTL).await? && new.renew(new_lease, LEASE_TTL).await?;
-        ensure!(
-            held,
-            "a service began to work on one of the stores; stop all of its replicas, and do it again"
-        );
+        ensure!(held, TAKEN);
         // What has no ID yet is known by all else.
         let is_there = |row: &LedgerEntry| row.own.grant == entry.own.grant && row.state == entry.state;
         if !there.iter().any(is_there) && take_over(new, new_lease, entry).await? {
@@ -114,6 +135,38 @@ async fn take_over_names(old: &SharedStore, new: &SharedStore) -> anyhow::Result
         new.set_names(&missing, clock::now()).await?;
     }
     Ok(())
+}
+
+/// Goes on with the audit of the old store in the new one, if that has none of its own.
+async fn carry_log(
+    old: &SharedStore,
+    old_lease: &Lease,
+    new: &SharedStore,
+    new_lease: &Lease,
+) -> anyhow::Result<Carried> {
+    let head = old.log_head().await?;
+    loop {
+        let size = new.log_head().await?.size;
+        // The last entry that is there must be the same, or the new store went on by itself since an import before.
+        let last = size.saturating_sub(1);
+        let both = (old.leaves(last, 1).await?, new.leaves(last, 1).await?);
+        if size > 0 && size <= head.size && both.0 != both.1 {
+            return Ok(Carried::Nothing);
+        }
+        let part = old.log_page(size, LOG_PAGE).await?;
+        if size > head.size || !new.carry(&head, &part).await? {
+            let is_same = new.log_head().await?.store_id == head.store_id;
+            return Ok(if is_same { Carried::Whole } else { Carried::Nothing });
+        }
+        if part.leaves.is_empty() {
+            if let Some(newest) = old.newest_checkpoint().await? {
+                new.add_checkpoint(&newest).await?;
+            }
+            return Ok(Carried::Whole);
+        }
+        let held = old.renew(old_lease, LEASE_TTL).await? && new.renew(new_lease, LEASE_TTL).await?;
+        ensure!(held, TAKEN);
+    }
 }
 
 /// Takes over what is remembered of people's parts in incidents: access because of them is limited from the first one on.

@@ -16,7 +16,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use self::output::{counted, print, print_part, print_to_stderr, wait_for};
+use self::output::{counted, print, print_exact, print_part, print_to_stderr, wait_for};
 use crate::{
     config::{self, Config},
     serve,
@@ -54,7 +54,7 @@ enum Command {
     /// Reads the configuration, then asks both APIs whether everything in it works
     #[command(after_help = "Example: oncall-grants check --offline")]
     Check(check::Options),
-    /// Prints what was decided and done, oldest first
+    /// Prints what was decided and done, oldest first, or proves that nobody changed it
     #[command(after_help = "Example: oncall-grants audit --since 24h --format jsonl > audit.jsonl")]
     Audit(audit::Options),
     /// Takes over the grants that another store knows; no service may run on either, which is for you to see to
@@ -138,10 +138,10 @@ async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<
         }
         Command::Sync(options) => with_config(file, async |config| sync::sync(&config, options).await).await,
         Command::Audit(options) => {
-            with_store_config(file, async |store| audit::audit(&store, options).await).await
+            with_records(file, async |records| audit::audit(&records, options).await).await
         }
         Command::Import(options) => {
-            with_store_config(file, async |store| import::import(&store, &options).await).await
+            with_records(file, async |records| import::import(&records.store, &options).await).await
         }
         Command::Check(options) => {
             with_config(file, async |config| Box::pin(check::check(&config, options)).await).await
@@ -163,9 +163,9 @@ async fn with_config(
 }
 
 /// For commands that must work where the service's secrets are not, as beside a stopped unit.
-async fn with_store_config(
+async fn with_records(
     file: Option<PathBuf>,
-    command: impl AsyncFnOnce(config::Store) -> anyhow::Result<ExitStatus>,
+    command: impl AsyncFnOnce(config::Records) -> anyhow::Result<ExitStatus>,
 ) -> anyhow::Result<ExitStatus> {
     run_if_valid(config::load_store(file.as_deref(), &|name| std::env::var(name).ok()), command).await
 }

@@ -33,6 +33,14 @@ pub(super) fn print_part(text: &str) -> ControlFlow<()> {
     ControlFlow::Break(())
 }
 
+/// Prints a result of which every byte counts.
+pub(super) fn print_exact(text: &str) {
+    let mut output = anstream::stdout().lock();
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        WRITE_ERROR.get_or_init(|| error);
+    }
+}
+
 /// Why a part of the result could not be written, if one could not.
 pub(super) fn write_error() -> Option<&'static io::Error> {
     WRITE_ERROR.get()

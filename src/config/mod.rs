@@ -16,6 +16,7 @@ use url::Url;
 
 use self::reader::{Reader, Section};
 use crate::{
+    evidence::SigningKey,
     model::{Aliases, Rule},
     store::Address,
     tls::Tls,
@@ -28,6 +29,7 @@ pub use self::{
 };
 
 mod accounts;
+mod audit;
 mod error;
 mod pagerduty;
 mod reader;
@@ -67,6 +69,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// `[accounts]`: people, and whole domains, whose addresses differ between PagerDuty and strongDM. Default: none.
     pub aliases: Aliases,
+    /// `[audit]`: who vouches for the decision log.
+    pub audit: Audit,
 }
 
 /// How others reach this service.
@@ -144,6 +148,22 @@ pub struct Store {
     pub keep: TimeDelta,
 }
 
+/// Who vouches for the decision log.
+#[derive(Debug)]
+pub struct Audit {
+    /// `signing_key_file`: signs checkpoints. Default: nobody does.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// What commands need that work with the store alone.
+#[derive(Debug)]
+pub struct Records {
+    /// `[store]`.
+    pub store: Store,
+    /// `audit.signing_key_file`, which may not be there yet.
+    pub signing_key_file: Option<PathBuf>,
+}
+
 /// When this service looks, how far ahead, and what it does not dare.
 #[derive(Debug)]
 pub struct Sync {
@@ -166,9 +186,12 @@ pub fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result
 }
 
 /// The same for what needs the store and nothing else: the other sections may name files that are not there now.
-pub fn load_store(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Store, Error> {
+pub fn load_store(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Records, Error> {
     let (file, text) = text_of(path, env)?;
-    read(&file, &text, env, &|path| fs::read(path), |root| store::read(&root.table("store")))
+    read(&file, &text, env, &|path| fs::read(path), |root| Records {
+        store: store::read(&root.table("store")),
+        signing_key_file: audit::signing_key_file(&root.table("audit")),
+    })
 }
 
 fn text_of(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<(PathBuf, String), Error> {
@@ -220,6 +243,7 @@ fn parse(
         sync: sync::read(&root.table("sync")),
         rules: rules::read(root),
         aliases: accounts::read(&root.table("accounts")),
+        audit: audit::read(&root.table("audit")),
     })
 }
 

@@ -1,8 +1,8 @@
 //! Every key that the file may hold, by table. What is not here is refused.
 
 /// The keys of each table, in the order of the example file; the first table is the file itself.
-pub(super) const TABLES: [(&str, &[&str]); 10] = [
-    ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts"]),
+pub(super) const TABLES: [(&str, &[&str]); 11] = [
+    ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts", "audit"]),
     (
         "server",
         &[
@@ -59,6 +59,7 @@ pub(super) const TABLES: [(&str, &[&str]); 10] = [
     ),
     ("rules.incidents.eligible", &["teams", "schedules", "escalation_policies"]),
     ("accounts", &["aliases", "domain_aliases"]),
+    ("audit", &["signing_key_file"]),
 ];
 
 /// The keys of one table.

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
+    evidence::SigningKey,
     model::{Group, IncidentSelector, IncidentUrgency, PeopleSelector, ResourceSelector, Role},
     tls::ClientAuth,
 };
@@ -124,7 +125,7 @@ fn is_file(config: &Config, name: &str) -> bool {
 #[test]
 fn the_sound_file_is_read_with_its_defaults() {
     let config = World::default().parse(SOUND).unwrap();
-    let Config { file, server, pagerduty, strongdm, store, sync, rules, aliases } = &config;
+    let Config { file, server, pagerduty, strongdm, store, sync, rules, aliases, audit } = &config;
     assert_eq!(file, Path::new("etc/grants.toml"));
     assert_eq!(server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(server.admin_token.expose_secret(), "hush-admin");
@@ -142,6 +143,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert_eq!(sync.horizon, TimeDelta::days(7));
     assert_eq!(sync.verify_interval, TimeDelta::minutes(15));
     assert_eq!((sync.max_revocations, sync.max_filter_matches), (20, 1000));
+    assert!(audit.signing_key.is_none());
     let expected = [
         Rule {
             name: "prod database".into(),
@@ -330,6 +332,7 @@ fn the_alternatives_in_the_example_are_sound() {
         .file("/run/secrets/pagerduty-client-id", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-client-secret", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-webhook", "c2VjcmV0\n")
+        .file("/var/lib/oncall-grants/audit-key", SigningKey::generate().unwrap())
         .file("/run/secrets/sdm-access-key", "c2VjcmV0\n")
         .file("/run/secrets/sdm-secret-key", "c2VjcmV0\n")
         .file("/run/secrets/store-url", "postgres://user:password@db.example.com/grants\n");
@@ -338,6 +341,7 @@ fn the_alternatives_in_the_example_are_sound() {
     assert!(matches!(config.pagerduty.credentials, Credentials::App(_)));
     assert_eq!(config.server.admin_token.expose_secret(), "c2VjcmV0");
     assert!(matches!(config.store.address, Address::Postgres { .. }));
+    assert!(config.audit.signing_key.is_some());
 }
 
 /// A known key that nothing reads would be ignored in silence.

@@ -3,6 +3,7 @@
 
 mod activity;
 mod background;
+mod checkpoints;
 mod connections;
 mod handshakes;
 mod housekeeping;

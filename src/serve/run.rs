@@ -18,9 +18,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{background::Background, housekeeping::keep_house, listen};
+use super::{background::Background, checkpoints::make_checkpoints, housekeeping::keep_house, listen};
 use crate::{
     config::Config,
+    evidence::Evidence,
     metrics::Metrics,
     pagerduty,
     subscription::{self, SecretStatus, Watcher},
@@ -114,7 +115,8 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let tokens = Tokens { admin, trigger };
     let asks_for_names = config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let senders = if asks_for_names { Senders::Named } else { Senders::Anybody };
-    let state = AppState::new(store, Arc::new(reconciler), metrics, secrets, tokens, senders)
+    let evidence = Evidence::new(store.clone(), config.audit.signing_key.clone());
+    let state = AppState::new(store, Arc::new(reconciler), evidence, metrics, secrets, tokens, senders)
         .reached_at(config.server.public_url.as_ref());
     Ok((Arc::new(state), pagerduty))
 }
@@ -156,6 +158,10 @@ fn run_background(
     let (store, metrics, keep) = (state.store.clone(), Arc::clone(&state.metrics), config.store.keep);
     background.spawn("housekeeping", "old rows stay in the store", move |shutdown| {
         keep_house(store.clone(), Arc::clone(&metrics), keep, shutdown)
+    });
+    let (store, evidence) = (state.store.clone(), state.evidence.clone());
+    background.spawn("making checkpoints", "nothing vouches for new entries of the audit", move |shutdown| {
+        make_checkpoints(store.clone(), evidence.clone(), shutdown)
     });
     if let Some(watcher) = subscription_watcher(config, pagerduty, state) {
         let watcher = Arc::new(watcher);

@@ -99,10 +99,6 @@ pub trait Journal {
     /// A page of the audit, newest first: the entries below the cursor `before`.
     async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error>;
 
-    /// The next entries of the audit, oldest first: those above the place `after` that were made at `since` or later.
-    async fn audit_after(&self, limit: u32, after: i64, since: DateTime<Utc>)
-    -> Result<Vec<AuditRow>, Error>;
-
     /// A page of the deliveries, newest first: those below the cursor `before`.
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error>;
 
@@ -113,26 +109,14 @@ pub trait Journal {
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;
 }
 
-pub(super) const INSERT_AUDIT: &str =
-    "INSERT INTO audit (at_ms, action, outcome, granted, reason, cause, pass_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-
 pub(super) const AUDIT_PAGE: &str =
     "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
      WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
-
-pub(super) const AUDIT_AFTER: &str =
-    "SELECT seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
-     WHERE seq > $1 AND at_ms >= $2 ORDER BY seq LIMIT $3";
 
 pub(super) const RECORD_PASS: &str =
     "INSERT INTO passes (id, started_ms, report) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
 pub(super) const LAST_PASSES: &str = "SELECT report FROM passes ORDER BY started_ms DESC, id DESC LIMIT $1";
-
-/// Removes entries made before `$1`.
-pub(super) const PRUNE_AUDIT: &str =
-    "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at_ms < $1 ORDER BY at_ms LIMIT 500)";
 
 /// Removes reports of passes that began before `$1`.
 pub(super) const PRUNE_PASSES: &str = "
@@ -141,20 +125,21 @@ pub(super) const PRUNE_PASSES: &str = "
 
 row! {
     /// An audit entry as it is stored.
+    #[derive(Clone, Debug)]
     pub(super) struct StoredAudit {
-        seq: i64,
-        at_ms: i64,
-        action: String,
-        outcome: String,
-        granted: String,
-        reason: String,
-        cause: String,
-        pass_id: String,
+        pub(super) seq: i64,
+        pub(super) at_ms: i64,
+        pub(super) action: String,
+        pub(super) outcome: String,
+        pub(super) granted: String,
+        pub(super) reason: String,
+        pub(super) cause: String,
+        pub(super) pass_id: String,
     }
 }
 
 impl StoredAudit {
-    fn read(self) -> Result<AuditRow, Error> {
+    pub(super) fn read(self) -> Result<AuditRow, Error> {
         let Self { seq, at_ms, action, outcome, granted, reason, cause, pass_id } = self;
         // What is no JSON is shown as the text that it is: one entry must not hide the others.
         let grant = from_json("grant", &granted).or_else(|_| from_json("text", &to_json(&granted)))?;
@@ -206,13 +191,10 @@ impl StoredDelivery {
     }
 }
 
-pub(super) fn read_audit(stored: Vec<StoredAudit>) -> Result<Vec<AuditRow>, Error> {
-    stored.into_iter().map(StoredAudit::read).collect()
-}
-
 /// A page from one row more than it may hold.
 pub(super) fn audit_page(stored: Vec<StoredAudit>, limit: u32) -> Result<Page<AuditRow>, Error> {
-    Ok(page(read_audit(stored)?, limit, |row| row.seq))
+    let rows: Result<Vec<_>, Error> = stored.into_iter().map(StoredAudit::read).collect();
+    Ok(page(rows?, limit, |row| row.seq))
 }
 
 /// A page from one row more than it may hold.

@@ -7,6 +7,8 @@ pub enum Duty {
     Passes,
     /// Removing old rows.
     Housekeeping,
+    /// Making checkpoints of the decision log.
+    Evidence,
 }
 
 impl Duty {
@@ -14,6 +16,7 @@ impl Duty {
         match self {
             Self::Passes => "passes",
             Self::Housekeeping => "housekeeping",
+            Self::Evidence => "evidence",
         }
     }
 }

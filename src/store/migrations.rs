@@ -17,6 +17,7 @@ pub(super) fn sqlite() -> Migrator {
         step(8, "altered", include_str!("migrations/sqlite/0008_altered.sql")),
         step(9, "incident_parts", include_str!("migrations/sqlite/0009_incident_parts.sql")),
         step(11, "names", include_str!("migrations/sqlite/0011_names.sql")),
+        step(12, "decision_log", include_str!("migrations/sqlite/0012_decision_log.sql")),
     ])
 }
 
@@ -32,6 +33,7 @@ pub(super) fn postgres() -> Migrator {
         step(7, "altered", include_str!("migrations/postgres/0007_altered.sql")),
         step(8, "incident_parts", include_str!("migrations/postgres/0008_incident_parts.sql")),
         step(10, "names", include_str!("migrations/postgres/0010_names.sql")),
+        step(11, "decision_log", include_str!("migrations/postgres/0011_decision_log.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

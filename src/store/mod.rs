@@ -20,6 +20,7 @@
 mod address;
 mod column;
 mod coordination;
+mod decision_log;
 mod error;
 mod fact;
 mod inbox;
@@ -45,6 +46,9 @@ use tokio::sync::Notify;
 pub use self::{
     address::{Address, InvalidAddress},
     coordination::{Coordination, Timetable, Workload},
+    decision_log::{
+        DecisionLog, Hash, Leaf, LogEntry, LogHead, LogPage, PAGE as LOG_PAGE, StoredCheckpoint, leaf_hash,
+    },
     error::{Error, OpenError},
     fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
@@ -59,7 +63,7 @@ pub use self::{
 /// The store, whichever database it is in.
 #[async_trait]
 pub trait Store:
-    Coordination + Inbox + Journal + Knowledge + Ledger + Overview + Debug + Send + Sync
+    Coordination + DecisionLog + Inbox + Journal + Knowledge + Ledger + Overview + Debug + Send + Sync
 {
     /// Whether the store takes writes at `now`. It writes, since only that shows a full disk.
     async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error>;

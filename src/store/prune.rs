@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    decision_log::{MARK_PRUNED, PRUNE_AUDIT, PRUNE_CHECKPOINTS},
     inbox::{PRUNE_DELIVERIES, PRUNE_EVENT_KEYS, PRUNE_LOOKS},
     incident_parts::PRUNE_INCIDENT_PARTS,
-    journal::{PRUNE_AUDIT, PRUNE_PASSES},
+    journal::PRUNE_PASSES,
     knowledge::{PRUNE_ALTERED, PRUNE_REFUSALS},
     ledger::PRUNE_GRANTS,
     names::PRUNE_NAMES,
@@ -16,13 +17,15 @@ pub(super) const STEP: u64 = 500;
 
 /// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
 /// the lowest entries of an index. Of refusals and altered windows there are few.
-pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 10] {
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 12] {
     let ms = before.timestamp_millis();
     [
         (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
         (PRUNE_DELIVERIES, ms),
         (PRUNE_LOOKS, ms),
+        (MARK_PRUNED, ms),
         (PRUNE_AUDIT, ms),
+        (PRUNE_CHECKPOINTS, ms),
         (PRUNE_PASSES, ms),
         (PRUNE_GRANTS, before.timestamp()),
         (PRUNE_REFUSALS, before.timestamp()),

@@ -3,10 +3,10 @@
 /// Defines a row that is read from either database by the names of its columns. It does what sqlx's derive macro does;
 /// that one would compile sqlx, SQLite and all else a second time, for the compiler itself.
 macro_rules! row {
-    ($(#[$meta:meta])* $visibility:vis struct $row:ident { $($column:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* $visibility:vis struct $row:ident { $($reach:vis $column:ident: $type:ty,)* }) => {
         $(#[$meta])*
         $visibility struct $row {
-            $($column: $type,)*
+            $($reach $column: $type,)*
         }
 
         impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for $row

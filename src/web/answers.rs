@@ -51,6 +51,16 @@ errors!(
     }
 );
 errors!(
+    /// The errors of an operator's route that reads the store.
+    StoreErrors {
+        NotAdmin(401, "The admin token is missing or wrong"),
+        CrossSite(403, "The request came from another site"),
+        MethodNotAllowed(405, "The route exists, but not for this method"),
+        Internal(500, "A defect, or the store failed; the log says more"),
+        Unavailable(503, "The store cannot be used now, or took too long; come again"),
+    }
+);
+errors!(
     /// The errors of an operator's route that runs a pass.
     PassErrors {
         NotAdmin(401, "The admin token is missing or wrong"),

@@ -140,6 +140,7 @@ fn listings() -> Routes {
     Routes::new()
         .routes(routes!(listings::grants))
         .routes(routes!(listings::audit))
+        .routes(routes!(listings::checkpoint))
         .routes(routes!(listings::events))
         .routes(routes!(page::index::index))
         .routes(routes!(page::why::why))

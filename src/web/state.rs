@@ -20,7 +20,7 @@ use super::{
     },
 };
 use crate::{
-    metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::LastSeen,
+    evidence::Evidence, metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::LastSeen,
     telemetry::throttle::LogThrottle,
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct AppState {
     pub(crate) store: SharedStore,
     /// Runs passes on request and explains access.
     pub(crate) reconciler: Arc<Reconciler>,
+    /// Vouches for the audit.
+    pub(crate) evidence: Evidence,
     /// Counts and measures.
     pub(crate) metrics: Arc<Metrics>,
     /// The secrets that may have signed a webhook.
@@ -66,6 +68,7 @@ impl AppState {
     pub(crate) fn new(
         store: SharedStore,
         reconciler: Arc<Reconciler>,
+        evidence: Evidence,
         metrics: Arc<Metrics>,
         webhook_secrets: WebhookSecrets,
         tokens: Tokens,
@@ -74,6 +77,7 @@ impl AppState {
         Self {
             store,
             reconciler,
+            evidence,
             metrics,
             webhook_secrets,
             subscription: Arc::default(),

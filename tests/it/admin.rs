@@ -13,10 +13,11 @@ use serde_json::json;
 
 use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, rule};
 
-const ADMIN_ROUTES: [(Method, &str); 4] = [
+const ADMIN_ROUTES: [(Method, &str); 5] = [
     (Method::POST, "/sync"),
     (Method::GET, "/api/grants"),
     (Method::GET, "/api/audit"),
+    (Method::GET, "/api/audit/checkpoint"),
     (Method::GET, "/api/events"),
 ];
 

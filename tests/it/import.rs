@@ -77,7 +77,11 @@ async fn what_needs_the_store_alone_works_where_the_secrets_are_not() {
     let import = scene.run(&["import", "--from", "sqlite:old.db"]).await;
     assert!(stdout(&import).starts_with("taken over: 2 grants"), "{import:?}");
     let audit = scene.run(&["audit", "--format", "jsonl"]).await;
-    assert_eq!((audit.status.code(), stdout(&audit).lines().count()), (Some(0), 2));
+    assert_eq!(
+        (audit.status.code(), stdout(&audit).lines().count()),
+        (Some(0), 4),
+        "theirs, and that they were adopted"
+    );
 }
 
 #[tokio::test]

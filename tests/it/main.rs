@@ -14,6 +14,7 @@ mod crash;
 mod database;
 mod deliveries;
 mod deployment;
+mod evidence;
 mod explain;
 mod full_disk;
 mod generated;

@@ -43,9 +43,9 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     assert!(store.ours_among(&[]).await.unwrap().is_empty());
     let past = GrantQuery { ended: true, ..GrantQuery::default() };
     assert_eq!(store.grants(at(10), &past).await.unwrap(), [grant]);
-    let actions = store.audit_after(1, 1, at(0)).await.unwrap();
-    assert_eq!((store.audit_page(1, None).await.unwrap().next.as_deref(), actions[0].seq), (Some("2"), 2));
-    assert!(store.audit_after(9, 0, at(2)).await.unwrap().is_empty(), "nothing was done that late");
+    let actions = store.log_entries(1, 1, at(0)).await.unwrap();
+    assert_eq!((store.audit_page(1, None).await.unwrap().next.as_deref(), actions[0].number), (Some("2"), 1));
+    assert!(store.log_entries(9, 0, at(2)).await.unwrap().is_empty(), "nothing was done that late");
 }
 
 async fn grants_are_listed_by_person_resource_and_time(store: SharedStore) {

@@ -2,6 +2,7 @@
 //! what only one of them has.
 
 mod coordination;
+mod decision_log;
 mod deliveries;
 mod grants;
 mod knowledge;

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use crate::postgres_server::Database;
 
 /// What databases in service have kept of each step. Lines are added, never changed.
-const IN_SQLITE: [&str; 10] = [
+const IN_SQLITE: [&str; 11] = [
     "0001_initial c3b79f8844918860de284c6232258602ee32b4dbd90799a456e63fe4919eb03c5928b79112b70938b93e8b52a1f8a80f",
     "0002_agenda 02d52cb944063fe9f2b587a4c7332f7dd9a6b088e967c6965fc4704ac0ae3c0c3d889811d5dde1ef6dabc5f2ff751070",
     "0003_looks 8e6e66f32fb9c524c5e0eebb32d5951c132a4912f1bffc462f916868bb5999beafa3f0d5e7e1214fb45da01bf786f267",
@@ -20,8 +20,9 @@ const IN_SQLITE: [&str; 10] = [
     "0008_altered c2cd50f73dbb50cc6b835be0fab83ba901d6a3ccac4041391e072f006ff7d9fe38628485f10c8275f1b0748c5a1ed366",
     "0009_incident_parts 85251bc1d86879a9e20661f52265460f5a019f8fb4df0be53d90eff196a1cf185c34dfecb9bfdf620538e35424becf25",
     "0011_names 1720eba131cd7195f1004040944a9ee1589f895a6375447f961fe2201c81879d47266368f925d0cceb62e49a5686dd5f",
+    "0012_decision_log f74297d23ba47a83c44fc03709ec5f52c104e79d20e89fdaffd89d217a41eb478cc41b830e4dee36905ab556dfe01528",
 ];
-const IN_POSTGRES: [&str; 9] = [
+const IN_POSTGRES: [&str; 10] = [
     "0001_initial 9f5d6a11c6168562be3751fa19447a7e17e249deeefc34b905000aeaf5ef75f5b6885a48f0832853cd1d84f07be14788",
     "0002_looks eeee76f24fb3019a23f2e1b8788175a9307142cb374229b933537990ccf67e9f98b87aecc1a21022917dc1b3bfa5f02f",
     "0003_second_look 7b0b78d832adb6ac01ef8b398434a87e3017ff2fb5924114411b575eec44786362bb3f9697d0740f9552f5b3f90c5aa8",
@@ -31,6 +32,7 @@ const IN_POSTGRES: [&str; 9] = [
     "0007_altered 5ee07c8c53d26aefa594864bb299619c320ad47a4f9413a66c4ef5257cd216cfcd463bbae90742f9533e6f9be7a315a2",
     "0008_incident_parts 5dd9735cb7431ac9b60e4ba1da0ed11d9ea1882fd10e8ce30b1066e5c05cbbea761d5ed949d80097b94fb00bb46a6327",
     "0010_names 071bd273666d7b6ff5e9e3c4aab7cd96c279f80a4a1479de13628b97035e7dbc96e84439c457dd31b6655032b90d1bef",
+    "0011_decision_log 0ef08af1f3ae7292424be8f052dbcc9d2b5697c6043f351a4b71ad361f3aeefbd3037859abf855a76e30c3eed8ef381c",
 ];
 
 /// No file was forgotten where the steps are listed.

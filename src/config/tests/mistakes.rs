@@ -41,7 +41,7 @@ fn unknown_keys_are_refused_in_every_table() {
         &[(
             "[stores]",
             &[
-                "13: stores: unknown key; did you mean store? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts",
+                "13: stores: unknown key; did you mean store? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit",
             ],
         )],
     );
@@ -230,7 +230,7 @@ fn mistakes_of_the_server_table() {
                 "server = \"x\"\n[servers]",
                 &[
                     "1: server: must be a table, not text",
-                    "2: servers: unknown key; did you mean server? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts",
+                    "2: servers: unknown key; did you mean server? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit",
                 ],
             ),
             ("[[server]]", &["1: server: must be a table, not a list"]),

@@ -2,36 +2,19 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
-use super::{Postgres, within};
+use super::{Postgres, decision_log, within};
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
-    column::{plain, to_json},
-    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, RECORD_PASS},
+    journal::{self, AUDIT_PAGE, LAST_PASSES, RECORD_PASS},
 };
-
-pub(super) async fn insert(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Error> {
-    let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
-    sqlx::query(INSERT_AUDIT)
-        .bind(at.timestamp_millis())
-        .bind(action.as_str())
-        .bind(outcome.as_str())
-        .bind(to_json(grant))
-        .bind(plain(reason))
-        .bind(trigger)
-        .bind(pass_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
 
 #[async_trait]
 impl Journal for Postgres {
     async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
         within(async {
             let mut connection = self.pool.acquire().await?;
-            insert(&mut connection, entry).await
+            decision_log::append(&mut connection, entry).await
         })
         .await
     }
@@ -44,24 +27,6 @@ impl Journal for Postgres {
                 .fetch_all(&self.pool)
                 .await?;
             journal::audit_page(stored, limit)
-        })
-        .await
-    }
-
-    async fn audit_after(
-        &self,
-        limit: u32,
-        after: i64,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<AuditRow>, Error> {
-        within(async {
-            let stored = sqlx::query_as(AUDIT_AFTER)
-                .bind(after)
-                .bind(since.timestamp_millis())
-                .bind(i64::from(limit))
-                .fetch_all(&self.pool)
-                .await?;
-            journal::read_audit(stored)
         })
         .await
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-use super::{Postgres, is_held, journal, within};
+use super::{Postgres, decision_log, is_held, within};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
     store::{
@@ -143,7 +143,7 @@ impl Ledger for Postgres {
                 return Ok(false);
             }
             become_ours(&mut transaction, row, id, window).await?;
-            journal::insert(&mut transaction, audit).await?;
+            decision_log::append(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
         })
@@ -172,7 +172,7 @@ impl Ledger for Postgres {
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
-            journal::insert(&mut transaction, audit).await?;
+            decision_log::append(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
         })
@@ -184,7 +184,7 @@ impl Ledger for Postgres {
             let mut transaction = self.pool.begin().await?;
             sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
             if let Some(audit) = audit {
-                journal::insert(&mut transaction, audit).await?;
+                decision_log::append(&mut transaction, audit).await?;
             }
             transaction.commit().await?;
             Ok(())
@@ -227,7 +227,7 @@ impl Ledger for Postgres {
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
-            journal::insert(&mut transaction, audit).await?;
+            decision_log::append(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
         })

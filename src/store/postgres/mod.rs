@@ -9,6 +9,7 @@
 //! session. A connection to a server that takes no writes is thrown away: another may have taken its place.
 
 mod coordination;
+mod decision_log;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -29,7 +30,8 @@ use tokio::{sync::Notify, time::timeout};
 
 use self::session::{CONNECT_WITHIN, Session};
 use super::{
-    Error, Knowledge, Lease, OpenError, Store, inbox::Queue, knowledge::WRITE_CHECK, migrations, prune,
+    Error, Knowledge, Lease, OpenError, Store, decision_log::take_in_all, inbox::Queue,
+    knowledge::WRITE_CHECK, migrations, prune,
 };
 
 /// One writes deliveries, one keeps the lease, four write grants, and the API shares the rest; one more, outside of the
@@ -64,6 +66,7 @@ impl Postgres {
         migrating.close().await;
         let pool = pool(options.clone(), Session::Work).await.map_err(failed)?;
         let store = Self::on(pool);
+        take_in_all(&store).await;
         notify::listen(store.pool.clone(), options, Arc::clone(&store.news));
         Ok(store)
     }

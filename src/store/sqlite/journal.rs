@@ -2,35 +2,20 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
 
-use super::Sqlite;
+use super::{Sqlite, decision_log};
 use crate::store::{
     AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
-    column::to_json,
-    journal::{self, AUDIT_AFTER, AUDIT_PAGE, INSERT_AUDIT, LAST_PASSES, RECORD_PASS},
+    journal::{self, AUDIT_PAGE, LAST_PASSES, RECORD_PASS},
 };
-
-pub(super) async fn insert(connection: &mut SqliteConnection, entry: &AuditEntry) -> Result<(), Error> {
-    let AuditEntry { at, action, outcome, grant, reason, trigger, pass_id } = entry;
-    sqlx::query(INSERT_AUDIT)
-        .bind(at.timestamp_millis())
-        .bind(action.as_str())
-        .bind(outcome.as_str())
-        .bind(to_json(grant))
-        .bind(reason)
-        .bind(trigger)
-        .bind(pass_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
 
 #[async_trait]
 impl Journal for Sqlite {
     async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
-        let mut connection = self.writer.acquire().await?;
-        insert(&mut connection, entry).await
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        decision_log::append(&mut transaction, entry).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn audit_page(&self, limit: u32, before: Option<i64>) -> Result<Page<AuditRow>, Error> {
@@ -40,21 +25,6 @@ impl Journal for Sqlite {
             .fetch_all(&self.reader)
             .await?;
         journal::audit_page(stored, limit)
-    }
-
-    async fn audit_after(
-        &self,
-        limit: u32,
-        after: i64,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<AuditRow>, Error> {
-        let stored = sqlx::query_as(AUDIT_AFTER)
-            .bind(after)
-            .bind(since.timestamp_millis())
-            .bind(limit)
-            .fetch_all(&self.reader)
-            .await?;
-        journal::read_audit(stored)
     }
 
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Row, SqliteConnection};
 
-use super::{Sqlite, journal};
+use super::{Sqlite, decision_log};
 use crate::{
     model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
     store::{
@@ -106,7 +106,7 @@ impl Ledger for Sqlite {
             return Ok(false);
         }
         become_ours(&mut transaction, row, id, window).await?;
-        journal::insert(&mut transaction, audit).await?;
+        decision_log::append(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -129,7 +129,7 @@ impl Ledger for Sqlite {
         if update.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        journal::insert(&mut transaction, audit).await?;
+        decision_log::append(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -138,7 +138,7 @@ impl Ledger for Sqlite {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(SETTLE_REFUSED).bind(row.number()).execute(&mut *transaction).await?;
         if let Some(audit) = audit {
-            journal::insert(&mut transaction, audit).await?;
+            decision_log::append(&mut transaction, audit).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -166,7 +166,7 @@ impl Ledger for Sqlite {
         if update.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        journal::insert(&mut transaction, audit).await?;
+        decision_log::append(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -5,6 +5,7 @@
 //! until the process ends, and no statement asks for it.
 
 mod coordination;
+mod decision_log;
 mod inbox;
 mod journal;
 mod knowledge;
@@ -28,7 +29,10 @@ use sqlx::{
 };
 use tokio::sync::Notify;
 
-use super::{Error, Knowledge, OpenError, Store, inbox::Queue, knowledge::WRITE_CHECK, migrations, prune};
+use super::{
+    Error, Knowledge, OpenError, Store, decision_log::take_in_all, inbox::Queue, knowledge::WRITE_CHECK,
+    migrations, prune,
+};
 
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
@@ -78,7 +82,9 @@ impl Sqlite {
             .connect_with(options)
             .await
             .map_err(failed)?;
-        Ok(Self { _lock: Some(Arc::new(lock)), ..Self::on(writer, reader) })
+        let store = Self { _lock: Some(Arc::new(lock)), ..Self::on(writer, reader) };
+        take_in_all(&store).await;
+        Ok(store)
     }
 
     /// Opens the file read-only, beside the process that owns it. If there is no file, this is an empty store.

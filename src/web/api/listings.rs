@@ -12,11 +12,11 @@ use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use crate::{
-    clock,
+    clock, evidence,
     model::{Email, Grant},
     store::{AuditRow, DeliveryRow, GrantCursor, GrantPage, GrantQuery, Page},
     web::{
-        answers::QueryErrors,
+        answers::{QueryErrors, StoreErrors},
         error::{AppError, query_refused},
         state::AppState,
     },
@@ -163,6 +163,24 @@ pub(crate) async fn audit(
 ) -> Result<Json<Page<AuditRow>>, AppError> {
     let (limit, before) = paging(query)?;
     Ok(Json(state.store.audit_page(limit, before).await?))
+}
+
+/// The newest checkpoint of the decision log
+#[utoipa::path(
+    get, path = "/api/audit/checkpoint", operation_id = "getCheckpoint", tag = "operator",
+    security(("bearer" = []), ("basic" = [])),
+    responses(
+        (status = 200, description = "A C2SP tlog-checkpoint, which is a signed note", body = String,
+            content_type = "text/plain"),
+        StoreErrors,
+    ),
+)]
+pub(crate) async fn checkpoint(State(state): State<Arc<AppState>>) -> Result<String, AppError> {
+    match state.evidence.newest(clock::now()).await {
+        Ok(newest) => Ok(newest.note),
+        Err(evidence::Error::Store(error)) => Err(error.into()),
+        Err(error @ evidence::Error::Changed(_)) => Err(AppError::internal(&error)),
+    }
 }
 
 /// Deliveries and what each led to, newest first

@@ -10,7 +10,7 @@ use self::sources::{Import, Sources};
 
 /// Every room of the crate from the roof to the ground, and what each may take. A room takes from those below it alone,
 /// and only from those that are named here.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "wiring",
             "reconcile",
             "config",
+            "evidence",
             "pagerduty",
             "strongdm",
             "store",
@@ -37,6 +38,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "subscription",
             "wiring",
             "config",
+            "evidence",
             "pagerduty",
             "store",
             "telemetry",
@@ -51,6 +53,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "subscription",
             "reconcile",
             "config",
+            "evidence",
             "pagerduty",
             "store",
             "telemetry",
@@ -63,7 +66,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("subscription", &["reconcile", "config", "pagerduty", "metrics", "clock", "model"]),
     ("wiring", &["reconcile", "config", "pagerduty", "strongdm", "store", "tls", "metrics", "model"]),
     ("reconcile", &["pagerduty", "strongdm", "store", "metrics", "clock", "model"]),
-    ("config", &["store", "tls", "model"]),
+    ("config", &["evidence", "store", "tls", "model"]),
+    ("evidence", &["store"]),
     ("pagerduty", &["clock", "model"]),
     ("strongdm", &["clock", "model"]),
     ("store", &["model"]),

@@ -18,7 +18,7 @@ use sandbox::{
 };
 use serde_json::Value;
 
-use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, Service, grant_ids, merged, rule};
+use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, Service, exit_code, grant_ids, merged, rule};
 
 const PEOPLE: [Person; 3] = [ANA, BO, CEM];
 const RESOURCES: [&str; 2] = [DB, "prod-web-1"];
@@ -156,6 +156,12 @@ fn check_events(known: &[Value], accepted: &BTreeSet<String>) {
         assert_eq!(events.len(), 1, "{id} was accepted, and is known so often: {events:?}");
         assert!(events[0]["pass_id"].is_string(), "{id} was not served");
     }
+}
+
+/// No number of the audit is missing or doubled, and every entry is as it was hashed.
+async fn check_log(service: &Service) {
+    let verified = service.run(&["audit", "verify"]).await;
+    assert_eq!(exit_code(&verified), 0, "{verified:?}");
 }
 
 /// The minutes in which this person is on call, from now on.

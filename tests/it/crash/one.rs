@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use sandbox::{strongdm::SecondGrant, world::SCHEDULE};
 
 use super::{
-    Run, check, check_events, clear_faults, config, finds_nothing_to_do, new_shifts, ready, some_faults,
+    Run, check, check_events, check_log, clear_faults, config, finds_nothing_to_do, new_shifts, ready,
+    some_faults,
 };
 use crate::support::{Scene, wait_until};
 
@@ -55,5 +56,6 @@ async fn survive(second_grant: SecondGrant) {
         check(&scene, &shifts, &scene.grants().await);
         scene.all_served().await;
         check_events(&scene.events().await, &accepted);
+        check_log(&scene).await;
     }
 }

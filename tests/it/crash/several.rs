@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Run, check, check_events, clear_faults, config, finds_nothing_to_do, is_exact, new_shifts, ready,
-    some_faults, some_write,
+    Run, check, check_events, check_log, clear_faults, config, finds_nothing_to_do, is_exact, new_shifts,
+    ready, some_faults, some_write,
 };
 use crate::support::{Answer, PATIENCE, Proxy, Replicas, Service, answer, wait_until};
 
@@ -254,6 +254,7 @@ impl Fleet {
         let (events, ours) = (first.events().await, first.grants().await);
         check(&self.replicas.scene, shifts, &ours);
         check_events(&events, accepted);
+        check_log(&self.replicas.scene).await;
         for Member { replica, .. } in &self.members[1..] {
             assert_eq!(replica.grants().await, ours, "replicas differ");
             assert_eq!(replica.events().await, events, "replicas differ");

@@ -1,23 +1,19 @@
 //! `oncall-grants audit`: exports what was decided and done.
 
-use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 
-use super::{ExitStatus, print_part};
+use super::open;
 use crate::{
+    cli::{ExitStatus, print_part},
     clock,
     config::Store,
     model::Grant,
-    store::{Address, AuditRow, SharedStore},
-    wiring,
+    store::{AuditRow, LOG_PAGE, SharedStore},
 };
 
-/// So much is read at once, however long the audit is.
-const PAGE: u32 = 500;
-
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct Selection {
     /// Only what was done since then: an instant such as 2026-11-22T13:00:00Z, or how long ago, such as 24h
     #[arg(long, value_name = "T", value_parser = since)]
     since: Option<Since>,
@@ -32,7 +28,7 @@ enum Format {
     /// A line per entry, for people.
     #[default]
     Text,
-    /// A JSON object per line, as the API shows entries.
+    /// A JSON object per line: the texts that the hashes of the audit are made of, each with its number.
     Jsonl,
 }
 
@@ -60,32 +56,32 @@ impl Since {
     }
 }
 
-pub(super) async fn audit(store: &Store, options: Options) -> anyhow::Result<ExitStatus> {
-    if let Address::Sqlite { path } = &store.address {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        ensure!(
-            path.exists(),
-            "there is no store at {}; start this in the working directory of the service, or give store.url an absolute path",
-            absolute.display(),
+pub(super) async fn export(store: &Store, options: Selection) -> anyhow::Result<ExitStatus> {
+    let store = open(store).await?;
+    let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
+    let printed = print_all(&store, since, options.format).await;
+    let waiting = store.log_head().await.map_or(0, |head| head.waiting);
+    store.close().await;
+    printed?;
+    if waiting > 0 {
+        tracing::warn!(
+            "{waiting} entries that an earlier version wrote are left out: they have no number yet; a running service of \
+             this version gives it to them within a minute"
         );
     }
-    let store = wiring::open_store_beside(&store.address).await?;
-    let since = options.since.map(|since| since.instant(clock::now())).unwrap_or_default();
-    let exported = export(&store, since, options.format).await;
-    store.close().await;
-    exported.map(|()| ExitStatus::Done)
+    Ok(ExitStatus::Done)
 }
 
-async fn export(store: &SharedStore, since: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
-    let mut after = 0;
+async fn print_all(store: &SharedStore, since: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
+    let mut next = 0;
     loop {
-        let rows = store.audit_after(PAGE, after, since).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = last.seq;
-        for row in &rows {
+        let entries = store.log_entries(LOG_PAGE, next, since).await?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        next = last.number + 1;
+        for entry in entries {
             let line = match format {
-                Format::Text => line_of(row)?,
-                Format::Jsonl => serde_json::to_string(row)?,
+                Format::Text => line_of(&entry.read()?)?,
+                Format::Jsonl => entry.text,
             };
             if print_part(&line).is_break() {
                 return Ok(());
