@@ -12,9 +12,9 @@ use std::{env, pin::Pin, time::Duration};
 
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Schedule, Shift, User},
+    pagerduty::{Event, NewIncident, Schedule, Shift, User},
     strongdm::ResourceKind,
-    world::{LONELY_SCHEDULE, SCHEDULE, V3_SCHEDULE},
+    world::{ELA, LONELY_SCHEDULE, SCHEDULE, SERVICE, TEAM, V3_SCHEDULE},
 };
 use tokio::time::{Instant, sleep};
 
@@ -45,7 +45,7 @@ macro_rules! situations {
     };
 }
 
-const SITUATIONS: [Situation; 11] = situations![
+const SITUATIONS: [Situation; 13] = situations![
     "first start: one person on call, 30 to come, 10 resources" => first_start,
     "strongDM's list hangs, then a hand-over" => list_hangs,
     "200 schedules in no policy, 350 ms each" => lonely_schedules,
@@ -55,6 +55,8 @@ const SITUATIONS: [Situation; 11] = situations![
     "somebody goes off call during a first pass of 600 grants" => off_call,
     "five events about one source in a row" => burst,
     "an event, nothing else going on" => event,
+    "an incident is assigned to somebody of the next level" => incident,
+    "an incident, and somebody of a team joins" => responder,
     "1,000 schedules, 3 policies, 2 resources" => thousand_schedules,
     "100,000 grants: 1,000 schedules, 5 shifts each, 20 resources" => hundred_thousand_grants,
 ];
@@ -273,4 +275,58 @@ async fn event() -> Vec<Row> {
     slow(&scene);
     let median = event_to_grant(&scene, SCHEDULE, DB).await;
     row(format!("the grant after {median:.2} calls' time (median)"), "2.2")
+}
+
+/// A running service with a rule about incidents that has looked up everybody who may be pulled in.
+async fn waiting_for_incidents() -> Scene {
+    let rule = format!(
+        "[[rules]]\nname = \"incidents\"\nresources = [{DB:?}]\nend_late = \"0s\"\n[rules.incidents]\nservices = [{SERVICE:?}]\n\
+         people = [\"assignees\", \"responders\"]\neligible = {{ teams = [{TEAM:?}] }}\n"
+    );
+    let scene = Scene::running(Config::with_rules([rule])).await;
+    let last = || scene.strongdm.calls().iter().any(|call| call.fact("filter").contains("ela@example.com"));
+    until(last).await;
+    slow(&scene);
+    scene
+}
+
+/// The median time from an event of `pull_in` to the grant, in calls' time.
+async fn pulled_in(
+    scene: &Scene,
+    person: support::Person,
+    pull_in: impl Fn(&Scene) -> (String, Event),
+) -> Vec<Row> {
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let (id, event) = pull_in(scene);
+        let began = Instant::now();
+        scene.deliver(&event).await;
+        until(|| has(scene, person, DB)).await;
+        times.push(calls(began.elapsed().as_secs_f64()));
+        scene.deliver(&scene.pagerduty.incident(&id).resolve()).await;
+        until(|| !has(scene, person, DB)).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    times.sort_by(f64::total_cmp);
+    row(format!("the grant after {:.2} calls' time (median)", times[times.len() / 2]), "2.2")
+}
+
+async fn incident() -> Vec<Row> {
+    let scene = waiting_for_incidents().await;
+    pulled_in(&scene, CEM, |scene| {
+        scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[CEM.0]))
+    })
+    .await
+}
+
+async fn responder() -> Vec<Row> {
+    let scene = waiting_for_incidents().await;
+    pulled_in(&scene, (ELA, "ela@example.com"), |scene| {
+        let (id, _) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[]));
+        let incident = scene.pagerduty.incident(&id);
+        incident.request_responder(ELA);
+        let joined = incident.responder_joined(ELA);
+        (id, joined)
+    })
+    .await
 }

@@ -307,6 +307,13 @@ pub(super) struct ServiceBody {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct ServicePage {
+    pub(super) services: Vec<Service>,
+    #[serde(flatten)]
+    pub(super) page: Page,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Service {
     pub(super) id: Id,
     #[serde(flatten)]

@@ -1,13 +1,16 @@
 //! What one pass saw: the planner's only input beside the clock and the settings. Plain values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chrono::{DateTime, Utc};
 
 use crate::model::{
     Account, Altered, DueRevocations, Email, Fault, ForeignGrant, Group, Incident, IncidentId, Links,
-    Observed, OnCall, OwnGrant, Pair, Refusal, RememberedPart, Resource, ResourceSelector, SecondGrant,
-    ServiceId, Source, Unknown, UserId, Window,
+    Observed, OnCall, OwnGrant, Pair, PolicyId, Refusal, RememberedPart, Resource, ResourceSelector,
+    SecondGrant, ServiceId, SkipReason, Source, Unknown, UserId, Window,
 };
 
 /// Everything a pass observed. What is absent from a map was not asked, which the planner treats like
@@ -33,6 +36,8 @@ pub(crate) struct World {
     pub(crate) accounts: BTreeMap<Email, Observed<AccountMatch>>,
     /// strongDM's resources by how rules name them.
     pub(crate) resources: BTreeMap<ResourceSelector, Observed<ResourceMatch>>,
+    /// Whom an incident of a rule's service would page in vain, as far as that was looked up beforehand.
+    pub(crate) paged_in_vain: Vec<PagedInVain>,
     /// What our own store tells.
     pub(crate) recorded: Recorded,
     /// The stretch of time that PagerDuty was asked about; none if it was not asked.
@@ -128,6 +133,40 @@ impl World {
     pub(crate) fn links(&self) -> Links {
         let both = |on_call: &OnCall| on_call.schedule.clone().zip(on_call.policy.clone());
         self.seen_on_calls().filter_map(both).collect()
+    }
+}
+
+/// Somebody whom an escalation policy pages within the horizon when an incident of a rule's service reaches their level, and
+/// who would get no access by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PagedInVain {
+    /// The address in strongDM.
+    pub(crate) email: Email,
+    /// Why there would be no access.
+    pub(crate) reason: SkipReason,
+    /// What would page this person.
+    pub(crate) through: BTreeSet<PagedThrough>,
+}
+
+/// What pages somebody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PagedThrough {
+    /// The service whose incidents do.
+    pub(crate) service: ServiceId,
+    /// Its escalation policy.
+    pub(crate) policy: PolicyId,
+    /// The level there, the first is 1.
+    pub(crate) level: Option<u32>,
+}
+
+impl fmt::Display for PagedThrough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, policy, level } = self;
+        write!(f, "escalation policy {policy}")?;
+        if let Some(level) = level {
+            write!(f, " at level {level}")?;
+        }
+        write!(f, " (service {service})")
     }
 }
 

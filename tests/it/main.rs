@@ -41,6 +41,7 @@ mod schemathesis;
 mod second_grant;
 mod slow_parts;
 mod sources;
+mod standby;
 mod subscription_watch;
 mod tls;
 mod trigger;

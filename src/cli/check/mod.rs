@@ -4,7 +4,6 @@ mod clocks;
 mod configuration;
 mod domain_aliases;
 mod incidents;
-mod paged;
 mod pagerduty_rights;
 mod probe_results;
 mod report;
@@ -106,8 +105,6 @@ async fn check_upstreams(
         survey(config, clients, &probed, report).await;
         let of_aliases = domain_aliases::findings(config, &more.pagerduty, &report.findings);
         report.findings.extend(wait_for("PagerDuty", of_aliases).await);
-        let paged = paged::findings(config, &more, &report.findings);
-        report.findings.extend(wait_for("PagerDuty and strongDM", paged).await);
     }
     report.findings.extend(probed.findings);
     report.findings.extend(of_subscription);

@@ -7,7 +7,7 @@ use crate::{
     model::{PolicyId, PriorityId, ScheduleId, ServiceId, Thing, UserId},
     pagerduty::{
         Error,
-        wire::{PolicyBody, PriorityPage, Reference, Service, ServiceBody, UserBody, UserPage},
+        wire::{PolicyBody, PriorityPage, Reference, Service, ServiceBody, ServicePage, UserBody, UserPage},
     },
 };
 
@@ -133,6 +133,34 @@ impl Client {
     pub(crate) async fn policy_of_service(&self, id: &ServiceId) -> Result<Option<PolicyId>, Error> {
         let policy = self.whole_service(id).await?.escalation_policy;
         Ok(policy.map(|policy| PolicyId::from(policy.id.0)))
+    }
+
+    /// The escalation policies of all services; none if there are more than so many pages of them. Pages are read one after the
+    /// other, so one that comes or goes meanwhile may be missing.
+    pub(crate) async fn policies_of_services(
+        &self,
+        most_pages: u64,
+    ) -> Result<Option<Vec<(ServiceId, PolicyId)>>, Error> {
+        let mut found = Vec::new();
+        let mut offset = 0;
+        for _ in 0..most_pages {
+            let mut url = self.url(["services"])?;
+            url.query_pairs_mut()
+                .append_pair("limit", &PAGE.to_string())
+                .append_pair("offset", &offset.to_string());
+            let ServicePage { services, page } =
+                self.fetch(Request::get(Operation::ListServices, url)).await?;
+            page.check(offset, services.len())?;
+            offset += services.len() as u64;
+            found.extend(services.into_iter().filter_map(|service| {
+                let policy = service.escalation_policy?;
+                Some((ServiceId::from(service.id.0), PolicyId::from(policy.id.0)))
+            }));
+            if !page.more {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     async fn whole_service(&self, id: &ServiceId) -> Result<Service, Error> {

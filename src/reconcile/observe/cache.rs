@@ -18,7 +18,7 @@ use crate::{
     pagerduty::PolicyInfo,
     reconcile::{
         scope::Scope,
-        world::{AccountMatch, ResourceMatch},
+        world::{AccountMatch, PagedInVain, PagedThrough, ResourceMatch},
     },
 };
 
@@ -47,6 +47,10 @@ pub(crate) struct Cache {
     pub(crate) incidents: Answers<IncidentId, Incident>,
     /// Who belongs to the groups whose members may get access because of an incident.
     pub(crate) members: Answers<Group, BTreeSet<UserId>>,
+    /// Whom incidents may pull in.
+    pub(super) standby: Mutex<Standby>,
+    /// Held while that is learned.
+    pub(super) preparing: tokio::sync::Mutex<()>,
     /// The questions that found no answer.
     pub(super) failures: AllFailures,
     /// When each schedule and policy was last asked about with success: who waited longest is asked first.
@@ -75,6 +79,16 @@ impl Default for AllFailures {
     }
 }
 
+/// Whom the escalation policies of the rules' services page within the horizon, as last seen.
+#[derive(Debug, Default)]
+pub(super) struct Standby {
+    /// When that was asked; none if it is to be asked anew. What is known is told until then.
+    pub(super) asked: Option<DateTime<Utc>>,
+    pub(super) paged: BTreeMap<Email, BTreeSet<PagedThrough>>,
+    /// Those of them who would get nothing.
+    pub(super) in_vain: Vec<PagedInVain>,
+}
+
 impl Cache {
     /// Forgets everything, failures as well: somebody asked for a fresh look. Who else there is, only a look at everything
     /// can show again.
@@ -88,6 +102,7 @@ impl Cache {
         self.policies.entries().clear();
         self.incidents.entries().clear();
         self.members.entries().clear();
+        self.standby.lock().asked = None;
         self.failures.sources.clear();
         self.failures.people.clear();
         self.failures.accounts.clear();

@@ -16,10 +16,11 @@ use futures_util::{
     future::join,
     stream::{FuturesUnordered, StreamExt},
 };
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, mpsc};
 
 use super::{
-    aside::aside, cache::Demand, division::Division, failures::Reason, incidents::Incidents, listing,
+    FEW, aside::aside, cache::Demand, division::Division, failures::Reason, incidents::Incidents, listing,
     question::Question, sight::Sight, sources::Sources,
 };
 use crate::{
@@ -33,8 +34,6 @@ use crate::{
 
 /// What gives no answer within this is left for a later look.
 const ANSWER: Duration = Duration::from_secs(5);
-/// More people or accounts than this in one look are not asked for one by one, but listed.
-const FEW: usize = 12;
 /// Single look-ups of strongDM in flight at once; its documented budget is thousands a minute.
 const LOOK_UPS: usize = 8;
 
@@ -57,6 +56,8 @@ impl Gatherer {
     pub(super) fn new(question: Question, scope: Scope, remembered: Vec<RememberedPart>) -> Self {
         let Question { settings, now, window, .. } = &question;
         let sight = Sight::new(Arc::clone(settings), scope.clone(), *now, *window);
+        let paged_in_vain = question.cache.standby.lock().in_vain.clone();
+        sight.record(|world| world.paged_in_vain = paged_in_vain);
         Self {
             question,
             scope,
@@ -76,7 +77,15 @@ impl Gatherer {
         let (accounts, to_accounts) = mpsc::unbounded_channel();
         let Self { question, scope, remembered, sight, .. } = self;
         let asked = Sources { question, scope, sight, people: people.clone(), accounts: accounts.clone() };
-        let incidents = Incidents { question, scope, sight, remembered, people, accounts: accounts.clone() };
+        let incidents = Incidents {
+            question,
+            scope,
+            sight,
+            remembered,
+            people,
+            accounts: accounts.clone(),
+            members_asked: Mutex::default(),
+        };
         // Each stage ends when those before it are over, and drop what they passed on through.
         let on_calls = async move {
             let (of_sources, of_services) = (Division::new(&asked), Division::new(&incidents));

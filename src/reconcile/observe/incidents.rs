@@ -1,13 +1,20 @@
 //! Asks who works on incidents: all services of all rules in one list; what is missing there, and was there before, by its ID;
 //! and who belongs to the groups whose members may get access by hand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
-use tokio::{sync::mpsc, time::Instant};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{OnceCell, mpsc},
+    time::Instant,
+};
 
 use super::{
     aside::aside,
@@ -39,6 +46,8 @@ pub(super) struct Incidents<'g> {
     pub(super) people: mpsc::UnboundedSender<UserId>,
     /// Where the addresses go of those whose account is wanted.
     pub(super) accounts: mpsc::UnboundedSender<Email>,
+    /// The groups that are asked about, each once for an answer that is trusted and once for a fresh one.
+    pub(super) members_asked: Mutex<BTreeMap<(Group, bool), Arc<OnceCell<()>>>>,
 }
 
 impl Incidents<'_> {
@@ -52,7 +61,27 @@ impl Incidents<'_> {
         });
         let chunks = join_all(fine.chunks(IDS_AT_ONCE).map(|chunk| division.ask(chunk.to_vec(), patience)));
         let suspects = join_all(failed.into_iter().map(|service| self.again(service)));
-        tokio::join!(chunks, suspects);
+        tokio::join!(chunks, suspects, self.members_ahead());
+    }
+
+    /// An event may tell that somebody was chosen by hand: who belongs to the groups is asked at the same time as the incidents.
+    async fn members_ahead(&self) {
+        let Scope::Sources(named) = self.scope else { return };
+        let is_about = |selector: &IncidentSelector| {
+            selector.services.iter().any(|service| named.contains(&Source::Service(service.clone())))
+        };
+        let mut groups: BTreeSet<&Group> = BTreeSet::new();
+        for rule in &self.question.settings.rules {
+            match &rule.people {
+                PeopleSelector::Incidents(selector) if is_about(selector) => {
+                    groups.extend(&selector.eligible)
+                }
+                _ => {}
+            }
+        }
+        let asked =
+            groups.into_iter().map(|group| self.members(group.clone(), Demand::Since(self.question.now)));
+        asked.collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     /// Asks once more about a service that failed before.
@@ -207,10 +236,14 @@ impl Incidents<'_> {
         groups
     }
 
+    /// Asks once who belongs to a group, and once more if that has to be fresher.
     async fn members(&self, group: Group, demand: Demand) {
-        if self.sight.world_has_members(&group) {
-            return;
-        }
+        let is_fresh = matches!(demand, Demand::Since(_));
+        let asked = Arc::clone(self.members_asked.lock().entry((group.clone(), is_fresh)).or_default());
+        asked.get_or_init(|| self.ask_members(group, demand)).await;
+    }
+
+    async fn ask_members(&self, group: Group, demand: Demand) {
         let Question { cache, now, .. } = self.question;
         let answer = if let Some(members) = cache.members.get(&group, *now, demand) {
             Observed::Known(members)

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::question::Question;
 use crate::{
-    model::{Email, ResourceSelector, UserId},
+    model::{Email, PolicyId, ResourceSelector, ServiceId, UserId},
     pagerduty::User,
     reconcile::world::{AccountMatch, ResourceMatch},
 };
@@ -20,6 +20,16 @@ pub(super) async fn people(
 ) -> Option<BTreeMap<UserId, User>> {
     let users = in_time(longest, question.client().users(pages(wanted) as u64)).await??;
     Some(users.into_iter().map(|user| (user.id.clone(), user)).collect())
+}
+
+/// The escalation policies of PagerDuty's services, likewise.
+pub(super) async fn services(
+    question: &Question,
+    wanted: usize,
+    longest: Duration,
+) -> Option<BTreeMap<ServiceId, PolicyId>> {
+    let services = in_time(longest, question.client().policies_of_services(pages(wanted) as u64)).await??;
+    Some(services.into_iter().collect())
 }
 
 /// strongDM's accounts, likewise.

@@ -17,6 +17,7 @@ mod question;
 mod remedy;
 mod sight;
 mod sources;
+mod standby;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,6 +45,9 @@ use crate::{
 
 /// A look for whoever wants to see everything takes so long at most.
 const LONGEST: Duration = Duration::from_mins(1);
+
+/// More of one kind than this in one look are not asked for one by one, but listed.
+const FEW: usize = 12;
 
 /// A pass may decide by what it saw so long after it asked; by then the horizon has moved on.
 const DECIDED_WITHIN: TimeDelta = TimeDelta::minutes(2);
@@ -153,6 +157,9 @@ impl Observer {
             Scope::Sources(_) => Demand::Trusted,
         };
         self.cache.prune(now);
+        if (self.for_whom, scope) == (For::Pass, &Scope::All) {
+            self.prepare_beside(now, window);
+        }
         let question = self.question(now, scope, window, demand);
         let gatherer = Gatherer::new(question, scope.clone(), recorded.parts.clone());
         Look::start(gatherer, recorded, until)
@@ -175,10 +182,27 @@ impl Observer {
         }
     }
 
+    /// Begins to look up whom incidents may pull in, unless that is under way. No look waits for it.
+    fn prepare_beside(&self, now: DateTime<Utc>, window: Window) {
+        let question = Self { for_whom: For::Onlooker, ..self.clone() }.question(
+            now,
+            &Scope::All,
+            window,
+            Demand::Lasting,
+        );
+        tokio::spawn(async move {
+            let cache = Arc::clone(&question.cache);
+            if let Ok(_under_way) = cache.preparing.try_lock() {
+                standby::prepare(&question).await;
+            }
+        });
+    }
+
     /// Observes everything and plans as if nothing had been done before, for somebody who wants to know what the rules
     /// mean.
     pub(crate) async fn survey(&self) -> Survey {
         let at = clock::now();
+        standby::prepare(&self.question(at, &Scope::All, self.asked_window(at), Demand::Lasting)).await;
         let world = self.observe(at, &Scope::All, Recorded::default()).await;
         let plan = plan(at, &self.settings, &world, Released::Nothing);
         Survey { at, world, plan }

@@ -12,7 +12,7 @@ use tokio::{
 use super::question::Question;
 use crate::{
     clock,
-    model::{Email, Fault, Group, Observed, Rule, Source, UserId, Window},
+    model::{Email, Fault, Observed, Rule, Source, UserId, Window},
     reconcile::{
         plan::Settings,
         scope::Scope,
@@ -109,11 +109,6 @@ impl Sight {
     /// Whether nobody asks about this address yet.
     pub(super) fn is_new_account(&self, email: &Email) -> bool {
         self.seen.lock().accounts.insert(email.clone())
-    }
-
-    /// Whether it was seen who belongs to a group.
-    pub(super) fn world_has_members(&self, group: &Group) -> bool {
-        self.seen.lock().world.members.contains_key(group)
     }
 
     /// The rules that are looked at, by what is known of their resources.

@@ -51,6 +51,7 @@ pub(crate) fn ahead(now: DateTime<Utc>, settings: &Settings, world: &World) -> A
             ahead.gaps.insert(name.clone(), gaps);
         }
         let others = filters(rule, world).into_iter().chain(absent).chain(always_on_call(rule, world));
+        let others = others.chain(incidents::paged_in_vain(rule, world));
         ahead.others.extend(others.map(|finding| (name.clone(), finding)));
     }
     ahead
@@ -69,7 +70,14 @@ pub(crate) fn preflight(
     let mut findings: Vec<Finding> = others.map(|skipped| left_out(now, settings, skipped, world)).collect();
     findings.extend(incidents::left_out(now, settings, world));
     let Ahead { until, gaps, others } = ahead;
-    findings.extend(others.iter().map(|(_, finding)| finding.clone()));
+    let is_told = |one: &Finding, findings: &[Finding]| {
+        findings.iter().any(|told| told.kind == one.kind && told.subject == one.subject)
+    };
+    for (_, finding) in others {
+        if !is_told(finding, &findings) {
+            findings.push(finding.clone());
+        }
+    }
     let horizon = Window::new(now, *until);
     for rule in &settings.rules {
         let gaps = gaps.get(&rule.name).cloned();

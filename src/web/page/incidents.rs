@@ -18,9 +18,22 @@ const PEOPLE: usize = 8;
 /// The rules that are named.
 const NAMED: usize = 3;
 
+/// How many there are, with the way to them; nothing, unless a rule is about incidents.
+pub(super) fn count_of(facts: &Facts<'_>) -> Markup {
+    let number = facts.snapshot.incidents.len() + facts.snapshot.beyond.incidents;
+    let is = if number == 1 { "is" } else { "are" };
+    html! {
+        @if has_rule(facts) { p { a href="#incidents" { (count(number, "incident")) } " that rules are about " (is) " open." } }
+    }
+}
+
+fn has_rule(facts: &Facts<'_>) -> bool {
+    facts.rules.iter().any(|rule| matches!(rule.people, PeopleSelector::Incidents(_)))
+}
+
 /// Nothing, unless a rule is about incidents.
 pub(super) fn incidents(facts: &Facts<'_>) -> Markup {
-    if !facts.rules.iter().any(|rule| matches!(rule.people, PeopleSelector::Incidents(_))) {
+    if !has_rule(facts) {
         return html! {};
     }
     let snapshot = &facts.snapshot;

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{
     facts::{Facts, answers},
-    findings,
+    findings, incidents,
     layout::{Tone, count, distance, time},
     notice::Notice,
     webhooks,
@@ -42,6 +42,7 @@ pub(super) fn summary(facts: &Facts<'_>) -> Markup {
                     None => { "Nothing was looked at yet." }
                 }
             }
+            (incidents::count_of(facts))
             p.quiet #as-of { "As of " (time(now, now)) }
             @if notices.is_empty() {
                 div.notice.good { h2 { "All is well" } p { "Everything was seen, somebody is on call for every rule, and everybody on call has what the rules give." } }

@@ -11,14 +11,14 @@ use chrono::TimeDelta;
 use fantoccini::Locator;
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Shift, User},
+    pagerduty::{NewIncident, Shift, User},
     strongdm::SecondGrant,
-    world::{SCHEDULE, V3_SCHEDULE},
+    world::{ELA, SCHEDULE, SERVICE, TEAM, V3_SCHEDULE},
 };
 use serde_json::json;
 
 use self::browser::Browser;
-use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, policy_rule, rule, wait_until};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, DENIZ, Scene, policy_rule, rule, wait_until};
 
 /// A page that takes longer to make is not looked at during an incident. Measured without optimisation, in time of the
 /// processor, which does not depend on what else it has to do. It takes a fifth of this, or all of it where machines are
@@ -183,6 +183,32 @@ async fn an_empty_world_and_a_seeded_one() {
     is_sound(&browser, "why").await;
     let said = text(&browser).await;
     assert!(said.contains(&format!("Rule payments → schedule {SCHEDULE} → user {}", ANA.0)), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_incidents_are_a_link_away_and_readable_on_every_screen() {
+    let browser = Browser::start().await;
+    let incidents = format!(
+        "[[rules]]\nname = \"incidents\"\nresources = [{DB:?}]\n[rules.incidents]\nservices = [{SERVICE:?}]\n\
+         people = [\"assignees\", \"responders\"]\neligible = {{ teams = [{TEAM:?}] }}\nmax_people = 1\n"
+    );
+    let mut scene =
+        Scene::prepared(Config::with_rules([rule("payments", &[SCHEDULE], &[DB]), incidents])).await;
+    turns(&scene);
+    let title = format!("<b>card</b> payments fail {}", "for-a-customer-with-a-long-name-".repeat(6));
+    let (id, _) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).titled(&title).assigned_to(&[ELA]));
+    let incident = scene.pagerduty.incident(&id);
+    incident.request_responder(CEM.0);
+    incident.responder_joined(CEM.0);
+    scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[DENIZ.0]));
+    scene.start().await;
+    let said = looked_at(&scene, &browser, "incidents").await;
+    for expected in
+        ["2 incidents that rules are about are open", "ela@example.com", "left out", "<b>card</b>"]
+    {
+        assert!(said.contains(expected), "{expected} is missing in {said}");
+    }
+    tab_to(&browser, "2 incidents").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,14 @@ pub(super) async fn policy(State(shared): State<Arc<Shared>>, Path(id): Path<Str
     Ok(Json(json!({"escalation_policy": policy_json(&state.account, policy)})))
 }
 
+pub(super) async fn services(State(shared): State<Arc<Shared>>, query: Query) -> Answer {
+    let state = shared.lock();
+    let text = query.one("query").unwrap_or_default().to_lowercase();
+    let found = state.account.services.iter().filter(|service| service.name.to_lowercase().contains(&text));
+    let items = found.map(|service| service_json(&state.account, service)).collect();
+    Ok(query.page(25, 100)?.answer("services", items))
+}
+
 pub(super) async fn service(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
     let state = shared.lock();
     let service = state.account.service(&id).ok_or(ApiError::NOT_FOUND)?;

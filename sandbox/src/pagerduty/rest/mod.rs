@@ -36,6 +36,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/escalation_policies/{id}", get(directory::policy))
         .route("/users", get(directory::users))
         .route("/users/{id}", get(directory::user))
+        .route("/services", get(directory::services))
         .route("/services/{id}", get(directory::service))
         .route("/teams/{id}", get(directory::team))
         .route("/teams/{id}/members", get(directory::members))

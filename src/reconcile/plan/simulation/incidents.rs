@@ -111,6 +111,10 @@ fn live_through(really: SecondGrant) {
     }
 }
 
+fn most_people(seed: u64) -> usize {
+    if seed % 2 == 0 { PEOPLE } else { 2 }
+}
+
 fn user(person: usize) -> UserId {
     UserId::from(format!("P-p{person}"))
 }
@@ -136,7 +140,8 @@ impl Story {
             roles: BTreeSet::from([Role::Assignee, Role::Acknowledger, Role::Responder]),
             eligible: vec![team()],
             max_duration: LONGEST,
-            max_people: 10,
+            // In every other story, places are few.
+            max_people: most_people(seed),
         };
         let rule = Rule {
             name: "db".to_owned(),
@@ -322,33 +327,22 @@ impl Story {
     /// What a pass that saw the list can know.
     fn learn(&mut self, now: DateTime<Utc>, working: &Working) {
         for (id, incident) in &self.incidents {
+            if concerns(incident) {
+                self.known.extend(seated(self.seed, (id, incident), &self.known, (now, working)));
+            }
             for person in 0..PEOPLE {
-                let key = (id.clone(), person);
-                let before = self.known.get(&key).copied();
-                match since(incident, person).filter(|_| concerns(incident)) {
-                    Some(_) if !working.contains(&Part::Members) && !by_policy(incident, person) => {}
-                    Some(began) if is_meant(incident, person) => {
-                        let began = before.map_or(began, |before| before.since.min(began));
-                        self.known.insert(key, Known { since: began, ends: None });
-                    }
-                    // Still in it, and not meant any more: at once.
-                    Some(_) => {
-                        if let Some(known) = self.known.get_mut(&key) {
-                            known.ends = Some(known.ends.filter(|ends| *ends < now).unwrap_or(now));
-                        }
-                    }
-                    None if !working.contains(&Part::Single) && !is_listed(incident) => {}
-                    None => {
-                        let Some(known) = self.known.get_mut(&key) else { continue };
-                        let over = match incident.state {
-                            IncidentState::Resolved { at: Some(at) } => at,
-                            _ => now,
-                        };
-                        // Of a part whose time is used up, nothing is kept.
-                        if known.ends.is_none() && known.since + LONGEST > now {
-                            known.ends = Some(over + AFTERWARDS);
-                        }
-                    }
+                let is_in = concerns(incident) && since(incident, person).is_some();
+                if is_in || !working.contains(&Part::Single) && !is_listed(incident) {
+                    continue;
+                }
+                let Some(known) = self.known.get_mut(&(id.clone(), person)) else { continue };
+                let over = match incident.state {
+                    IncidentState::Resolved { at: Some(at) } => at,
+                    _ => now,
+                };
+                // Of a part whose time is used up, nothing is kept.
+                if known.ends.is_none() && known.since + LONGEST > now {
+                    known.ends = Some(over + AFTERWARDS);
                 }
             }
         }
@@ -396,6 +390,41 @@ impl Story {
             }
         }
     }
+}
+
+/// What becomes known of everybody in an incident: those who came first have the places.
+fn seated(
+    seed: u64,
+    (id, incident): (&IncidentId, &Incident),
+    known: &BTreeMap<(IncidentId, usize), Known>,
+    (now, working): (DateTime<Utc>, &Working),
+) -> BTreeMap<(IncidentId, usize), Known> {
+    let key = |person: usize| (id.clone(), person);
+    let first = |person: usize| {
+        let began = since(incident, person)?;
+        Some((known.get(&key(person)).map_or(began, |known| known.since.min(began)), person))
+    };
+    let mut people: Vec<(DateTime<Utc>, usize)> = (0..PEOPLE).filter_map(first).collect();
+    people.sort_unstable();
+    let (mut certain, mut possible) = (0, 0);
+    let mut learned = BTreeMap::new();
+    for (since, person) in people {
+        let is_unclear = !working.contains(&Part::Members) && !by_policy(incident, person);
+        let may_be_meant = is_unclear || is_meant(incident, person);
+        let has_time = since + LONGEST > now;
+        if !may_be_meant || has_time && certain >= most_people(seed) {
+            // At once.
+            if let Some(known) = known.get(&key(person)) {
+                let ends = known.ends.filter(|ends| *ends < now).unwrap_or(now);
+                learned.insert(key(person), Known { ends: Some(ends), ..*known });
+            }
+        } else if !is_unclear && (!has_time || possible < most_people(seed)) {
+            learned.insert(key(person), Known { since, ends: None });
+        }
+        certain += usize::from(has_time && may_be_meant && !is_unclear);
+        possible += usize::from(has_time && may_be_meant);
+    }
+    learned
 }
 
 /// Gives a part to these people alone; whoever had it keeps it since then.

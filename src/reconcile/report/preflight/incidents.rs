@@ -8,7 +8,7 @@ use crate::{
     model::{Finding, FindingKind, Group, IncidentSelector, PeopleSelector, Rule, SkipReason},
     reconcile::{
         plan::{Entitlement, Seat, Settings, seats},
-        world::World,
+        world::{PagedInVain, World},
     },
 };
 
@@ -47,6 +47,23 @@ pub(super) fn left_out(now: DateTime<Utc>, settings: &Settings, world: &World) -
         Finding::warning(kind, subject, format!("{}{more}", named.join("; "))).mended_by(reason.remedy())
     };
     found.into_iter().map(finding).collect()
+}
+
+/// Everyone whom an incident of a rule's service would page in vain.
+pub(super) fn paged_in_vain(rule: &Rule, world: &World) -> Vec<Finding> {
+    let PeopleSelector::Incidents(selector) = &rule.people else { return Vec::new() };
+    let finding = |PagedInVain { email, reason, through }: &PagedInVain| {
+        let here = through.iter().filter(|one| selector.services.contains(&one.service));
+        let whence: Vec<String> = here.map(ToString::to_string).collect();
+        let more = whence.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = whence.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let message =
+            format!("{reason}; an incident pages this person within the horizon through {named}{more}");
+        (!whence.is_empty())
+            .then(|| Finding::warning((*reason).into(), email, message).mended_by(reason.remedy()))
+    };
+    world.paged_in_vain.iter().filter_map(finding).collect()
 }
 
 fn why(selector: &IncidentSelector, seat: &Seat) -> Option<(SkipReason, String)> {
