@@ -12,7 +12,7 @@ use std::{env, pin::Pin, time::Duration};
 
 use sandbox::{
     faults::{Action, Fault},
-    pagerduty::{Event, NewIncident, Schedule, Shift, User},
+    pagerduty::{Event, IncidentHandle, NewIncident, Schedule, Shift, User},
     strongdm::ResourceKind,
     world::{ELA, LONELY_SCHEDULE, SCHEDULE, SERVICE, TEAM, V3_SCHEDULE},
 };
@@ -294,17 +294,22 @@ async fn waiting_for_incidents() -> Scene {
 async fn pulled_in(
     scene: &Scene,
     person: support::Person,
-    pull_in: impl Fn(&Scene) -> (String, Event),
+    pull_in: impl Fn(&IncidentHandle<'_>) -> Event,
 ) -> Vec<Row> {
     let mut times = Vec::new();
     for _ in 0..15 {
-        let (id, event) = pull_in(scene);
+        let (id, opened) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[ANA.0]));
+        let incident = scene.pagerduty.incident(&id);
+        scene.deliver(&opened).await;
+        until(|| has(scene, ANA, DB)).await;
+        sleep(Duration::from_secs(1)).await;
+        let event = pull_in(&incident);
         let began = Instant::now();
         scene.deliver(&event).await;
         until(|| has(scene, person, DB)).await;
         times.push(calls(began.elapsed().as_secs_f64()));
-        scene.deliver(&scene.pagerduty.incident(&id).resolve()).await;
-        until(|| !has(scene, person, DB)).await;
+        scene.deliver(&incident.resolve()).await;
+        until(|| !has(scene, person, DB) && !has(scene, ANA, DB)).await;
         sleep(Duration::from_secs(1)).await;
     }
     times.sort_by(f64::total_cmp);
@@ -313,20 +318,15 @@ async fn pulled_in(
 
 async fn incident() -> Vec<Row> {
     let scene = waiting_for_incidents().await;
-    pulled_in(&scene, CEM, |scene| {
-        scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[CEM.0]))
-    })
-    .await
+    pulled_in(&scene, CEM, |incident| incident.assign(&[CEM.0])).await
 }
 
 async fn responder() -> Vec<Row> {
     let scene = waiting_for_incidents().await;
-    pulled_in(&scene, (ELA, "ela@example.com"), |scene| {
-        let (id, _) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[]));
-        let incident = scene.pagerduty.incident(&id);
+    let ela = (ELA, "ela@example.com");
+    pulled_in(&scene, ela, |incident| {
         incident.request_responder(ELA);
-        let joined = incident.responder_joined(ELA);
-        (id, joined)
+        incident.responder_joined(ELA)
     })
     .await
 }

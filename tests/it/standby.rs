@@ -7,7 +7,7 @@ use sandbox::{
     world::{self, POLICY, SERVICE, TEAM},
 };
 
-use crate::support::{Config, DB, DENIZ, Person, Scene, stdout, wait_until};
+use crate::support::{CEM, Config, DB, DENIZ, Person, Scene, stdout, wait_until};
 
 /// On call nowhere, and a member of the team.
 const ELA: Person = (world::ELA, "ela@example.com");
@@ -62,7 +62,10 @@ async fn the_next_level_is_one_question_and_one_write_away_from_access() {
 async fn whether_somebody_belongs_to_the_team_is_asked_at_the_same_time() {
     let mut scene = Scene::prepared(rule_about(&[SERVICE])).await;
     prepared(&mut scene).await;
-    let (id, _) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[]));
+    let (id, opened) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[CEM.0]));
+    scene.deliver(&opened).await;
+    wait_until("Cem has access", async || !scene.strongdm.grants_of(CEM.1, DB).is_empty()).await;
+    scene.all_served().await;
     let incident = scene.pagerduty.incident(&id);
     incident.request_responder(ELA.0);
     let joined = incident.responder_joined(ELA.0);
@@ -72,7 +75,9 @@ async fn whether_somebody_belongs_to_the_team_is_asked_at_the_same_time() {
     scene.deliver(&joined).await;
     list.arrived().await;
     members.arrived().await;
-    (list.open(), members.open());
+    assert_eq!(list.count(), 1, "the list has not been asked for again: nothing was answered before");
+    list.open();
+    members.open();
     wait_until("Ela has access", async || !scene.strongdm.grants_of(ELA.1, DB).is_empty()).await;
     let before: Vec<String> =
         scene.strongdm.calls().into_iter().skip(known).map(|call| call.method).collect();

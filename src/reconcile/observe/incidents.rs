@@ -35,6 +35,9 @@ use crate::{
     reconcile::scope::Scope,
 };
 
+/// What each is asked about once: a group, and whether the answer has to be fresh.
+pub(super) type AskedOnce = Mutex<BTreeMap<(Group, bool), Arc<OnceCell<()>>>>;
+
 /// Asks for the incidents of many services.
 pub(super) struct Incidents<'g> {
     pub(super) question: &'g Question,
@@ -46,8 +49,8 @@ pub(super) struct Incidents<'g> {
     pub(super) people: mpsc::UnboundedSender<UserId>,
     /// Where the addresses go of those whose account is wanted.
     pub(super) accounts: mpsc::UnboundedSender<Email>,
-    /// The groups that are asked about, each once for an answer that is trusted and once for a fresh one.
-    pub(super) members_asked: Mutex<BTreeMap<(Group, bool), Arc<OnceCell<()>>>>,
+    /// The groups that are asked about.
+    pub(super) members_asked: AskedOnce,
 }
 
 impl Incidents<'_> {
@@ -74,7 +77,7 @@ impl Incidents<'_> {
         for rule in &self.question.settings.rules {
             match &rule.people {
                 PeopleSelector::Incidents(selector) if is_about(selector) => {
-                    groups.extend(&selector.eligible)
+                    groups.extend(&selector.eligible);
                 }
                 _ => {}
             }

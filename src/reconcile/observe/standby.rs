@@ -29,7 +29,7 @@ const MOST: usize = 2_000;
 
 /// Looks up everybody whom an incident of the rules' services may pull in. Costs no call while earlier answers are trusted.
 pub(super) async fn prepare(question: &Question) {
-    if timeout(LONGEST, prepare_all(question)).await.is_err() {
+    if timeout(LONGEST, Box::pin(prepare_all(question))).await.is_err() {
         tracing::debug!("those whom incidents may pull in could not be looked up in time");
     }
 }
@@ -133,8 +133,8 @@ async fn members(question: &Question, groups: BTreeSet<&Group>) -> BTreeSet<Emai
     for user in missing {
         match &listed {
             Some(listed) => {
-                if let Some(address) = listed.get(user) {
-                    cache.people.put(user.clone(), address.clone(), *now);
+                if let Some(known) = listed.get(user) {
+                    cache.people.put(user.clone(), known.email.clone(), *now);
                 }
             }
             // One that cannot be seen is asked for again when somebody's access depends on it.

@@ -112,7 +112,7 @@ fn live_through(really: SecondGrant) {
 }
 
 fn most_people(seed: u64) -> usize {
-    if seed % 2 == 0 { PEOPLE } else { 2 }
+    if seed.is_multiple_of(2) { PEOPLE } else { 2 }
 }
 
 fn user(person: usize) -> UserId {
