@@ -223,7 +223,7 @@ async fn take_over(new: &SharedStore, lease: &Lease, entry: LedgerEntry) -> anyh
                 trigger: "command".to_owned(),
                 pass_id: String::new(),
             };
-            new.settle_created(row, id, grant.window, &audit).await?;
+            new.settle_created(row, id, &grant.terms(), &audit).await?;
             if state == State::Revoking {
                 new.intend_revoke(lease, row).await?;
             }

@@ -5,7 +5,12 @@ mod incidents;
 use std::collections::BTreeMap;
 
 use super::{Place, reader::Section, values::no_control};
-use crate::model::{PeopleSelector, ResourceSelector, Rule};
+use crate::model::{KubernetesGroups, PeopleSelector, ResourceSelector, Rule};
+
+/// How long the name of a Kubernetes group may be, and how many of them a rule may name: far more than anybody has, and
+/// little enough for a message to strongDM.
+const LONGEST_GROUP: usize = 253;
+const MOST_GROUPS: usize = 100;
 
 pub(super) fn read(root: &Section<'_>) -> Vec<Rule> {
     let Some(value) = root.get("rules") else {
@@ -31,6 +36,7 @@ fn rule(section: &Section<'_>, names: &mut BTreeMap<String, Place>) -> Rule {
         name: name(section, names),
         people,
         resources: resources(section),
+        kubernetes_groups: kubernetes_groups(section),
         start_early,
         end_late: section.time_delta("end_late", end_late, "0s"..="90d"),
     }
@@ -125,6 +131,30 @@ fn resources(section: &Section<'_>) -> Vec<ResourceSelector> {
     let filters = section.texts("resource_filters", "a strongDM filter expression", no_control);
     let names = names.into_iter().map(ResourceSelector::Name);
     names.chain(filters.into_iter().map(ResourceSelector::Filter)).collect()
+}
+
+fn kubernetes_groups(section: &Section<'_>) -> KubernetesGroups {
+    let groups = section.texts("kubernetes_groups", "the name of a Kubernetes group", kubernetes_group);
+    if let Some(value) = section.get("kubernetes_groups").filter(|_| groups.len() > MOST_GROUPS) {
+        value.mistake(format!("names {} groups; at most {MOST_GROUPS} are possible", groups.len()));
+    }
+    groups.into_iter().collect()
+}
+
+/// Groups are named by whoever writes role bindings, such as `system:masters`; Kubernetes compares them exactly.
+fn kubernetes_group(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is empty; name a group as role bindings of the cluster do".to_owned());
+    }
+    if text.trim() != text {
+        return Err("begins or ends with a blank, as no group does; remove it".to_owned());
+    }
+    if text.len() > LONGEST_GROUP {
+        return Err(format!(
+            "is longer than {LONGEST_GROUP} bytes; name a group as role bindings of the cluster do"
+        ));
+    }
+    no_control(text)
 }
 
 /// Identifiers are opaque, of any length and in any case; but what holds blanks, slashes or the like is an address or a

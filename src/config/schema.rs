@@ -49,6 +49,7 @@ pub(super) const TABLES: [(&str, &[&str]); 11] = [
             "incidents",
             "resources",
             "resource_filters",
+            "kubernetes_groups",
             "start_early",
             "end_late",
         ],

@@ -7,7 +7,9 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{
     evidence::SigningKey,
-    model::{Group, IncidentSelector, IncidentUrgency, PeopleSelector, ResourceSelector, Role},
+    model::{
+        Group, IncidentSelector, IncidentUrgency, KubernetesGroups, PeopleSelector, ResourceSelector, Role,
+    },
     tls::ClientAuth,
 };
 
@@ -149,6 +151,7 @@ fn the_sound_file_is_read_with_its_defaults() {
             name: "prod database".into(),
             people: PeopleSelector::Schedules(vec!["PI7DH85".into()]),
             resources: vec![ResourceSelector::Name("prod-postgres".into())],
+            kubernetes_groups: KubernetesGroups::default(),
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         },
@@ -160,6 +163,7 @@ fn the_sound_file_is_read_with_its_defaults() {
                 include_always_on_call: false,
             },
             resources: vec![ResourceSelector::Filter("tags:env=prod".into())],
+            kubernetes_groups: KubernetesGroups::default(),
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         },

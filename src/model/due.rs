@@ -57,6 +57,9 @@ pub struct DueRevocation {
     pub since: DateTime<Utc>,
     /// The access that goes with it, as all these looks agree.
     pub lost: Vec<Window>,
+    /// By name, when a Kubernetes group goes while the access stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_groups: BTreeMap<String, Vec<Window>>,
     /// Whether the guard holds it.
     #[serde(default)]
     pub held: bool,

@@ -6,7 +6,10 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Cause, Email, Fault, GrantId, Name, Names, ResourceId, Window, names::name_and_id};
+use super::{
+    AccountId, Cause, Email, Fault, GrantId, KubernetesGroups, Name, Names, ResourceId, Terms, Window,
+    names::name_and_id,
+};
 
 /// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
 pub const FOREVER: DateTime<Utc> =
@@ -87,6 +90,9 @@ pub struct Grant {
     /// When it is in force, in UTC.
     #[serde(flatten)]
     pub window: Window,
+    /// The Kubernetes groups that it carries; left out without any.
+    #[serde(default, skip_serializing_if = "KubernetesGroups::is_empty")]
+    pub kubernetes_groups: KubernetesGroups,
     /// Names of the rules that want it.
     pub rules: Vec<String>,
 }
@@ -108,6 +114,11 @@ impl Grant {
         Pair { account: self.account_id.clone(), resource: self.resource_id.clone() }
     }
 
+    /// When it gives access, and with which groups.
+    pub fn terms(&self) -> Terms {
+        Terms { window: self.window, groups: self.kubernetes_groups.clone() }
+    }
+
     /// Whether it joins this account and this resource.
     pub fn joins(&self, pair: &Pair) -> bool {
         self.account_id == pair.account && self.resource_id == pair.resource
@@ -116,8 +127,18 @@ impl Grant {
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, email: _, name: _, account_id: _, resource, resource_id: _, window, rules } = self;
-        write!(f, "{} on {resource} {window} (rules: {})", self.whose(), rules.join(", "))
+        let Self {
+            id: _,
+            email: _,
+            name: _,
+            account_id: _,
+            resource,
+            resource_id: _,
+            window,
+            kubernetes_groups,
+            rules,
+        } = self;
+        write!(f, "{} on {resource}{kubernetes_groups} {window} (rules: {})", self.whose(), rules.join(", "))
     }
 }
 
@@ -167,6 +188,8 @@ pub struct ForeignGrant {
     pub pair: Pair,
     /// Its window; one without an end reaches to [`FOREVER`].
     pub window: Window,
+    /// The Kubernetes groups that it carries.
+    pub groups: KubernetesGroups,
 }
 
 /// What strongDM does with a second grant for the same account and resource. Its documentation does not say, so

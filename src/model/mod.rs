@@ -23,6 +23,7 @@ mod on_call;
 mod retry;
 mod rule;
 mod skipped;
+mod terms;
 mod unknown;
 mod window;
 pub(crate) mod word;
@@ -56,6 +57,7 @@ pub use self::{
     retry::{FollowUps, Retries, Retry},
     rule::{PeopleSelector, ResourceSelector, Rule},
     skipped::{SkipReason, Skipped, Subject},
+    terms::{KubernetesGroups, Terms},
     unknown::{Asked, StrongDmList, Unknown},
     window::{Window, Windows, later},
 };

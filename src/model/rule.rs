@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::{IncidentSelector, OnCall, PolicyId, ScheduleId, Source};
+use super::{IncidentSelector, KubernetesGroups, OnCall, PolicyId, ScheduleId, Source};
 
 /// The configuration's word on who gets access to which resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Rule {
     pub people: PeopleSelector,
     /// Which resources they get.
     pub resources: Vec<ResourceSelector>,
+    /// The Kubernetes groups in which they may act there.
+    pub kubernetes_groups: KubernetesGroups,
     /// Access starts this much before the shift; never before somebody's part in an incident.
     pub start_early: TimeDelta,
     /// Access ends this much after the shift, or after the part in the incident.

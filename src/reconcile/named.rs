@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{PeopleSelector, ResourceSelector},
+        model::{KubernetesGroups, PeopleSelector, ResourceSelector},
         reconcile::plan::tests::incident_selector,
     };
 
@@ -75,6 +75,7 @@ mod tests {
             name: name.to_owned(),
             people,
             resources: vec![ResourceSelector::Name("db".to_owned())],
+            kubernetes_groups: KubernetesGroups::default(),
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         };

@@ -181,11 +181,15 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::{model::PeopleSelector, reconcile::plan::tests::incident_selector};
+    use crate::{
+        model::{KubernetesGroups, PeopleSelector},
+        reconcile::plan::tests::incident_selector,
+    };
 
     fn rule(people: PeopleSelector) -> Rule {
         let (start_early, end_late) = (TimeDelta::zero(), TimeDelta::zero());
-        Rule { name: "r".into(), people, resources: Vec::new(), start_early, end_late }
+        let kubernetes_groups = KubernetesGroups::default();
+        Rule { name: "r".into(), people, resources: Vec::new(), kubernetes_groups, start_early, end_late }
     }
 
     fn rules() -> Vec<Rule> {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
+use crate::model::KubernetesGroups;
 
 /// A text that both databases can hold and find again: PostgreSQL knows no zero character.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
@@ -27,4 +28,13 @@ pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> 
 
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always serialises")
+}
+
+/// Groups as they are stored: sorted, so that equal ones are equal texts; nothing without any.
+pub(super) fn write_groups(groups: &KubernetesGroups) -> Option<String> {
+    (!groups.is_empty()).then(|| to_json(groups))
+}
+
+pub(super) fn read_groups(text: Option<&str>) -> Result<KubernetesGroups, Error> {
+    text.map_or(Ok(KubernetesGroups::default()), |text| from_json("list of Kubernetes groups", text))
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Error, Lease,
-    column::{from_ms, from_seconds},
+    column::{from_ms, from_seconds, read_groups},
     names::StoredName,
     row::row,
 };
@@ -108,8 +108,7 @@ pub trait Knowledge {
     async fn set_names(&self, names: &[SeenName], now: DateTime<Utc>) -> Result<(), Error>;
 }
 
-pub(super) const FOREIGN_GRANTS: &str =
-    "SELECT grant_id, account_id, resource_id, start_at, end_at, first_seen_ms FROM foreign_grants";
+pub(super) const FOREIGN_GRANTS: &str = "SELECT grant_id, account_id, resource_id, start_at, end_at, first_seen_ms, kubernetes_groups FROM foreign_grants";
 
 pub(super) const FORGET_FOREIGN: &str = "DELETE FROM foreign_grants WHERE grant_id = $1";
 
@@ -229,6 +228,7 @@ row! {
         start_at: i64,
         end_at: i64,
         first_seen_ms: i64,
+        kubernetes_groups: Option<String>,
     }
 }
 
@@ -239,6 +239,7 @@ impl ForeignRow {
             id: GrantId::from(self.grant_id),
             pair: Pair { account: self.account_id.into(), resource: self.resource_id.into() },
             window,
+            groups: read_groups(self.kubernetes_groups.as_deref()).ok()?,
         };
         Some((foreign, from_ms(self.first_seen_ms)))
     }

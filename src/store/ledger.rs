@@ -12,11 +12,11 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row};
 
 use super::{
     AuditEntry, Error, Lease,
-    column::{from_json, from_ms, from_seconds},
+    column::{from_json, from_ms, from_seconds, read_groups},
     row::row,
 };
 use crate::model::{
-    AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, ResourceId, Window,
+    AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, ResourceId, Terms, Window,
 };
 
 /// What our calls to strongDM came to. It says nothing about time: a row is over once its window has ended, whatever its
@@ -208,25 +208,25 @@ pub trait Ledger {
     /// [`State::Live`]: then nobody here may revoke it.
     async fn intend_revoke(&self, lease: &Lease, row: LedgerRow) -> Result<bool, Error>;
 
-    /// Records that strongDM has the grant under this ID, with this window: we made it, or found it again. It is ours from
+    /// Records that strongDM has the grant under this ID, on these terms: we made it, or found it again. It is ours from
     /// now on, also if the row was given to another grant meanwhile; then a copy of the row gets it. False, and nothing is
     /// written, if the ID is known already, also as that of an ended grant.
     async fn settle_created(
         &self,
         row: LedgerRow,
         id: &GrantId,
-        window: Window,
+        terms: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error>;
 
-    /// Records that strongDM has a live grant of ours with another window than we knew. False, and nothing is written, if
-    /// the lease is lost, or the row is not live with the window `known` any more.
-    async fn settle_window(
+    /// Records that strongDM has a live grant of ours on other terms than we knew. False, and nothing is written, if the lease
+    /// is lost, or the row is not live on the terms `known` any more.
+    async fn settle_terms(
         &self,
         lease: &Lease,
         row: LedgerRow,
-        known: Window,
-        found: Window,
+        known: &Terms,
+        found: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error>;
 
@@ -259,7 +259,8 @@ pub trait Ledger {
 /// The columns of [`GrantRow`].
 macro_rules! grant_columns {
     () => {
-        "seq, state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms"
+        "seq, state, grant_id, account_id, email, resource_id, resource, start_at, end_at, kubernetes_groups, causes, \
+         intended_ms"
     };
 }
 
@@ -296,21 +297,23 @@ pub(super) const OPEN_GRANTS: &str = concat!(
 
 pub(super) const IS_OURS: &str = "SELECT 1 FROM grants WHERE grant_id = $1 LIMIT 1";
 
-/// Gives the row `$1` the grant `$2` from `$3` to `$4`, if it still waits for one.
+/// Gives the row `$1` the grant `$2` from `$3` to `$4` with the groups `$5`, if it still waits for one.
 pub(super) const MAKE_LIVE: &str = "
-    UPDATE grants SET state = 'live', grant_id = $2, start_at = $3, end_at = $4
+    UPDATE grants SET state = 'live', grant_id = $2, start_at = $3, end_at = $4, kubernetes_groups = $5
     WHERE seq = $1 AND state IN ('creating', 'lost')";
 
-/// Gives a copy of the row `$1` the grant `$2` from `$3` to `$4`.
+/// Gives a copy of the row `$1` the grant `$2` from `$3` to `$4` with the groups `$5`.
 pub(super) const COPY_LIVE: &str = "INSERT INTO grants
-       (state, grant_id, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
-     SELECT 'live', $2, account_id, email, resource_id, resource, $3, $4, causes, intended_ms
+       (state, grant_id, account_id, email, resource_id, resource, start_at, end_at, kubernetes_groups, causes,
+        intended_ms)
+     SELECT 'live', $2, account_id, email, resource_id, resource, $3, $4, $5, causes, intended_ms
      FROM grants WHERE seq = $1";
 
-/// Gives the row `$1`, which is live from `$2` to `$3`, the window from `$4` to `$5`.
-pub(super) const SETTLE_WINDOW: &str = "
-    UPDATE grants SET start_at = $4, end_at = $5
-    WHERE seq = $1 AND state = 'live' AND start_at = $2 AND end_at = $3";
+/// Gives the row `$1`, which is live from `$2` to `$3` with the groups `$4`, the window from `$5` to `$6` and the groups `$7`.
+pub(super) const SETTLE_TERMS: &str = "
+    UPDATE grants SET start_at = $5, end_at = $6, kubernetes_groups = $7
+    WHERE seq = $1 AND state = 'live' AND start_at = $2 AND end_at = $3
+      AND coalesce(kubernetes_groups, '') = coalesce($4, '')";
 
 pub(super) const SETTLE_REFUSED: &str = "DELETE FROM grants WHERE seq = $1 AND grant_id IS NULL";
 
@@ -346,6 +349,7 @@ row! {
         resource: String,
         start_at: i64,
         end_at: i64,
+        kubernetes_groups: Option<String>,
         causes: String,
         intended_ms: i64,
     }
@@ -409,6 +413,7 @@ impl GrantRow {
             resource: self.resource,
             resource_id: ResourceId::from(self.resource_id),
             window,
+            kubernetes_groups: read_groups(self.kubernetes_groups.as_deref())?,
             rules,
         };
         Ok(LedgerEntry {

@@ -16,6 +16,7 @@ pub(super) fn sqlite() -> Migrator {
         step(7, "overview", include_str!("migrations/sqlite/0007_overview.sql")),
         step(8, "altered", include_str!("migrations/sqlite/0008_altered.sql")),
         step(9, "incident_parts", include_str!("migrations/sqlite/0009_incident_parts.sql")),
+        step(10, "kubernetes_groups", include_str!("migrations/sqlite/0010_kubernetes_groups.sql")),
         step(11, "names", include_str!("migrations/sqlite/0011_names.sql")),
         step(12, "decision_log", include_str!("migrations/sqlite/0012_decision_log.sql")),
     ])
@@ -32,6 +33,7 @@ pub(super) fn postgres() -> Migrator {
         step(6, "overview", include_str!("migrations/postgres/0006_overview.sql")),
         step(7, "altered", include_str!("migrations/postgres/0007_altered.sql")),
         step(8, "incident_parts", include_str!("migrations/postgres/0008_incident_parts.sql")),
+        step(9, "kubernetes_groups", include_str!("migrations/postgres/0009_kubernetes_groups.sql")),
         step(10, "names", include_str!("migrations/postgres/0010_names.sql")),
         step(11, "decision_log", include_str!("migrations/postgres/0011_decision_log.sql")),
     ]);

@@ -7,7 +7,7 @@ use secrecy::{SecretSlice, SecretString};
 use url::Url;
 
 use super::{
-    convert,
+    access_rule, convert,
     error::{Error, tidy},
     filter,
     grant::RemoteGrant,
@@ -23,7 +23,7 @@ use super::{
         AccountGrantListResponse, AccountListResponse, ResourceListResponse,
     },
 };
-use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Window};
+use crate::model::{Account, AccountId, Email, GrantId, Resource, ResourceId, Terms};
 
 /// What a page of accounts or of all grants is asked to have: they are small, and strongDM sends as many as it will. Its
 /// maximum is not documented.
@@ -129,14 +129,14 @@ impl Client {
         self.caller.list_at_most::<ResourceListResponse, _, _>(most, filter, resource).await
     }
 
-    /// Creates a grant; it ends when the [`Window`] does.
+    /// Creates a grant; it ends when the window of its [`Terms`] does.
     ///
     /// After [`Error::Unclear`] it may exist: list with [`Client::grants_of`] before trying again.
     pub(crate) async fn create_grant(
         &self,
         account: &AccountId,
         resource: &ResourceId,
-        window: Window,
+        Terms { window, groups }: &Terms,
     ) -> Result<RemoteGrant, Error> {
         refuse_empty("account", account.as_str())?;
         refuse_empty("resource", resource.as_str())?;
@@ -148,7 +148,7 @@ impl Client {
                 account_id: account.to_string(),
                 start_from: Some(convert::timestamp(window.start())),
                 valid_until: Some(convert::timestamp(window.end())),
-                access_rule: "{}".to_owned(),
+                access_rule: access_rule::write(groups),
             }),
         };
         let answer: AccountGrantCreateResponse = self.caller.call(Operation::CreateGrant, &request).await?;

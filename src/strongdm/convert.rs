@@ -5,6 +5,7 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use super::{
+    access_rule,
     error::Error,
     grant::RemoteGrant,
     proto::{self, AccountGrant, ResourceFields, User, account},
@@ -85,13 +86,14 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 /// A grant as strongDM lists it.
 pub(super) fn grant(grant: AccountGrant) -> Result<RemoteGrant, Error> {
-    let AccountGrant { id, resource_id, account_id, start_from, valid_until, access_rule: _ } = grant;
+    let AccountGrant { id, resource_id, account_id, start_from, valid_until, access_rule } = grant;
     Ok(RemoteGrant {
         id: GrantId::from(identifier("account grant", id)?),
         account: AccountId::from(account_id),
         resource: ResourceId::from(resource_id),
         start: instant(start_from),
         end: instant(valid_until),
+        groups: access_rule::read(&access_rule),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{AccountId, GrantId, ResourceId};
+use crate::model::{AccountId, GrantId, KubernetesGroups, ResourceId};
 
 /// An account grant as strongDM lists it, whoever created it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,4 +17,6 @@ pub(crate) struct RemoteGrant {
     pub(crate) start: Option<DateTime<Utc>>,
     /// Until when, in whole seconds; none if it never ends.
     pub(crate) end: Option<DateTime<Utc>>,
+    /// With which Kubernetes groups; none if its access rule cannot be read.
+    pub(crate) groups: Option<KubernetesGroups>,
 }

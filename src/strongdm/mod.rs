@@ -4,6 +4,7 @@
 //! Reading order: `client` (the calls), `error` (how they fail), `filter` and `convert` (our types to messages and back),
 //! then `grpc` (how a call is signed, sent and retried).
 
+mod access_rule;
 mod client;
 mod error;
 mod grant;

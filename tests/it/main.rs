@@ -26,6 +26,7 @@ mod import;
 mod incident_views;
 mod incidents;
 mod intake;
+mod kubernetes_groups;
 mod listings;
 mod metrics;
 mod names;

@@ -62,7 +62,7 @@ async fn entries_are_numbered_without_a_gap_and_hashed(store: SharedStore) {
     // What is not written gets no number: the grant is known already.
     let row = crate::intended(&store, &lease).await;
     let Grant { window, .. } = new_grant().grant;
-    assert!(!store.settle_created(row, &"ag-1".into(), window, &entry(3, "again")).await.unwrap());
+    assert!(!store.settle_created(row, &"ag-1".into(), &window.into(), &entry(3, "again")).await.unwrap());
     store.settle_refused(row, Some(&entry(4, "refused"))).await.unwrap();
     let told = entries(&store).await;
     let reasons = told.iter().map(|(number, reason)| (*number, reason.trim_end_matches(['\0', '\u{fffd}'])));

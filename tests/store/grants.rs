@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use oncall_grants::{
-    model::{Grant, GrantId, Window},
+    model::{Grant, GrantId, KubernetesGroups, Terms, Window},
     store::{GrantQuery, SharedStore, State},
 };
 
@@ -21,6 +21,7 @@ on_both! {
     a_late_refusal_does_not_forget_a_grant_that_was_found,
     what_is_not_live_is_not_revoked,
     a_grant_has_the_window_that_strongdm_gave_it,
+    a_grant_has_the_groups_that_it_was_made_with,
 }
 
 async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
@@ -30,7 +31,7 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     let ledger = store.ledger(at(10)).await.unwrap();
     assert_eq!((ledger[0].state, &ledger[0].own.causes), (State::Creating, &new.causes));
     let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
-    store.settle_created(row, &GrantId::from("ag-1"), grant.window, &audit(&grant)).await.unwrap();
+    store.settle_created(row, &GrantId::from("ag-1"), &grant.window.into(), &audit(&grant)).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
     assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
     assert!(store.intend_revoke(&lease, row).await.unwrap());
@@ -104,7 +105,7 @@ async fn a_late_creation_is_ours_whatever_became_of_its_row(store: SharedStore) 
     for id in ["ag-1", "ag-2"] {
         let grant = new_grant().grant;
         let audit = audit(&grant);
-        assert!(store.settle_created(row, &GrantId::from(id), grant.window, &audit).await.unwrap());
+        assert!(store.settle_created(row, &GrantId::from(id), &grant.window.into(), &audit).await.unwrap());
     }
     let ids: Vec<_> =
         store.ledger(at(1)).await.unwrap().into_iter().map(|entry| entry.own.grant.id).collect();
@@ -116,7 +117,7 @@ async fn a_creation_that_was_settled_already_is_not_settled_again(store: SharedS
     let row = live(&store, &lease, "ag-1").await;
     let settle = async |row| {
         let (id, grant) = (GrantId::from("ag-1"), new_grant().grant);
-        store.settle_created(row, &id, grant.window, &audit(&grant)).await.unwrap()
+        store.settle_created(row, &id, &grant.window.into(), &audit(&grant)).await.unwrap()
     };
     assert!(!settle(row).await, "adopted meanwhile");
     let other = intended(&store, &lease).await;
@@ -184,20 +185,48 @@ async fn a_grant_has_the_window_that_strongdm_gave_it(store: SharedStore) {
     let known = async || store.ledger(at(1)).await.unwrap()[0].own.grant.window;
     let row = intended(&store, &lease).await;
     let audit = audit(&new_grant().grant);
-    assert!(store.settle_created(row, &GrantId::from("ag-1"), window(1, 50), &audit).await.unwrap());
+    assert!(store.settle_created(row, &GrantId::from("ag-1"), &window(1, 50).into(), &audit).await.unwrap());
     assert_eq!(known().await, window(1, 50), "not what was asked for");
     let other = intended(&store, &lease).await;
     for (id, end) in [("ag-2", 60), ("ag-3", 70)] {
-        assert!(store.settle_created(other, &GrantId::from(id), window(0, end), &audit).await.unwrap());
+        assert!(
+            store.settle_created(other, &GrantId::from(id), &window(0, end).into(), &audit).await.unwrap()
+        );
     }
     let ends: Vec<_> =
         store.ledger(at(1)).await.unwrap().iter().map(|it| it.own.grant.window.end()).collect();
     assert_eq!(ends, [at(50), at(60), at(70)], "the copy as well");
 
-    let changed = async |known, found| store.settle_window(&lease, row, known, found, &audit).await.unwrap();
+    let changed = async |known: Window, found: Window| {
+        store.settle_terms(&lease, row, &known.into(), &found.into(), &audit).await.unwrap()
+    };
     assert!(!changed(window(0, 100), window(1, 90)).await, "that is not what was known");
     assert!(changed(window(1, 50), window(1, 90)).await);
     assert_eq!(known().await, window(1, 90));
     assert!(store.intend_revoke(&lease, row).await.unwrap());
     assert!(!changed(window(1, 90), window(1, 95)).await, "it is about to go");
+}
+
+async fn a_grant_has_the_groups_that_it_was_made_with(store: SharedStore) {
+    let lease = lease(&store).await;
+    let groups = |names: &[&str]| -> KubernetesGroups { names.iter().copied().collect() };
+    let of = async |row: usize| store.ledger(at(1)).await.unwrap()[row].own.grant.terms();
+    let mut new = new_grant();
+    new.grant.kubernetes_groups = groups(&["viewer", "ad\"min"]);
+    let row = store.intend_create(&lease, &new, at(0)).await.unwrap().unwrap();
+    assert_eq!(of(0).await, new.grant.terms());
+    let audit = audit(&new.grant);
+    let fewer = Terms { groups: groups(&["viewer"]), ..new.grant.terms() };
+    assert!(store.settle_created(row, &GrantId::from("ag-1"), &fewer, &audit).await.unwrap());
+    assert!(store.settle_created(row, &GrantId::from("ag-2"), &new.grant.terms(), &audit).await.unwrap());
+    assert_eq!([of(0).await, of(1).await], [fewer.clone(), new.grant.terms()], "the copy as well");
+
+    let (none, all) = (Terms::from(new.grant.window), new.grant.terms());
+    let changed = async |known, found| store.settle_terms(&lease, row, known, found, &audit).await.unwrap();
+    assert!(!changed(&none, &all).await, "that is not what was known");
+    assert!(changed(&fewer, &none).await);
+    assert_eq!(of(0).await, none);
+    assert!(changed(&none, &fewer).await);
+    let listed = store.grants(at(1), &GrantQuery::default()).await.unwrap();
+    assert_eq!(listed[0].kubernetes_groups, fewer.groups);
 }

@@ -2,8 +2,8 @@
 
 use oncall_grants::{
     model::{
-        Altered, Fault, ForeignGrant, IncidentId, IncidentRef, Links, Name, Pair, RememberedPart, Role,
-        SecondGrant, SeenName, Thing, Window,
+        Altered, Fault, ForeignGrant, IncidentId, IncidentRef, KubernetesGroups, Links, Name, Pair,
+        RememberedPart, Role, SecondGrant, SeenName, Thing, Window,
     },
     store::{AskAgain, Fact, SharedStore},
 };
@@ -145,6 +145,7 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
         id: id.into(),
         pair: Pair { account: account.into(), resource: "rs-1".into() },
         window: Window::new(at(0), at(100)).unwrap(),
+        groups: KubernetesGroups::default(),
     };
     store.set_foreign_grants(&lease, None, &[foreign("x", "a-1"), foreign("y", "a-2")], at(1)).await.unwrap();
     let pair = foreign("x", "a-1").pair;
@@ -155,6 +156,11 @@ async fn foreign_grants_keep_the_moment_they_were_first_seen(store: SharedStore)
         .unwrap();
     let seen: Vec<_> = store.foreign_grants().await.unwrap();
     assert!(seen.iter().any(|(foreign, _)| *foreign == longer), "somebody made it longer: {seen:?}");
+    let wider = ForeignGrant { groups: ["admin"].into_iter().collect(), ..longer };
+    let others = [wider.clone(), foreign("z", "a-1")];
+    store.set_foreign_grants(&lease, Some(&pair), &others, at(6)).await.unwrap();
+    let seen: Vec<_> = store.foreign_grants().await.unwrap();
+    assert!(seen.iter().any(|(foreign, _)| *foreign == wider), "somebody gave it a group: {seen:?}");
     let mut seen: Vec<_> =
         seen.iter().map(|(foreign, first)| (foreign.id.as_str(), (*first - at(0)).num_seconds())).collect();
     seen.sort_unstable();

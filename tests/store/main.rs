@@ -19,8 +19,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use oncall_grants::{
     model::{
-        AccountId, AuditAction, AuditOutcome, Cause, Grant, GrantId, LedgerRow, Mark, NewGrant, ResourceId,
-        Source, Window,
+        AccountId, AuditAction, AuditOutcome, Cause, Grant, GrantId, KubernetesGroups, LedgerRow, Mark,
+        NewGrant, ResourceId, Source, Window,
     },
     store::{
         Accepted, AuditEntry, Delivery, DirtyMark, Duty, Error, Lease, SharedStore, postgres::Postgres,
@@ -115,6 +115,7 @@ fn new_grant() -> NewGrant {
         resource: "db".to_owned(),
         resource_id: ResourceId::from("rs-1"),
         window: Window::new(at(0), at(100)).unwrap(),
+        kubernetes_groups: KubernetesGroups::default(),
         rules: vec!["r".to_owned()],
     };
     NewGrant { grant, causes: vec![cause] }
@@ -129,7 +130,7 @@ async fn intended(store: &SharedStore, lease: &Lease) -> LedgerRow {
 async fn live(store: &SharedStore, lease: &Lease, id: &str) -> LedgerRow {
     let row = intended(store, lease).await;
     let grant = new_grant().grant;
-    store.settle_created(row, &GrantId::from(id), grant.window, &audit(&grant)).await.unwrap();
+    store.settle_created(row, &GrantId::from(id), &grant.window.into(), &audit(&grant)).await.unwrap();
     row
 }
 

@@ -23,7 +23,7 @@ async fn granted(store: &SharedStore, lease: &Lease, email: &str, resource: &str
     new.grant.window = Window::new(at(window.0), at(window.1)).unwrap();
     let row = store.intend_create(lease, &new, at(0)).await.unwrap().unwrap();
     let id = GrantId::from(format!("ag-{}", row.number()));
-    assert!(store.settle_created(row, &id, new.grant.window, &audit(&new.grant)).await.unwrap());
+    assert!(store.settle_created(row, &id, &new.grant.window.into(), &audit(&new.grant)).await.unwrap());
 }
 
 fn view(from: i64, until: i64, search: &str) -> View {

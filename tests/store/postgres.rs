@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use oncall_grants::{
-    model::{ForeignGrant, GrantId, Mark, Pair, Window},
+    model::{ForeignGrant, GrantId, KubernetesGroups, Mark, Pair, Window},
     store::{Accepted, Duty, Error, Lease, SharedStore, State, Timetable, postgres::Postgres},
 };
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -95,8 +95,12 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
         assert!(!one.set_timetable(lost, &Timetable { failures: 9, ..Timetable::default() }).await.unwrap());
         assert!(!one.clear_dirty(lost, &seen, at(1), "pass-1").await.unwrap());
         let window = Window::new(at(0), at(9)).unwrap();
-        let foreign =
-            ForeignGrant { id: "x".into(), pair: Pair { account: "a".into(), resource: "r".into() }, window };
+        let foreign = ForeignGrant {
+            id: "x".into(),
+            pair: Pair { account: "a".into(), resource: "r".into() },
+            window,
+            groups: KubernetesGroups::default(),
+        };
         one.set_foreign_grants(lost, None, &[foreign], at(0)).await.unwrap();
     };
     refuses(&lost).await;
@@ -111,9 +115,14 @@ async fn who_lost_the_lease_begins_no_write_but_settles_those_begun() {
     };
     assert_eq!(state(going).await, Some(State::Revoking), "another replica may be at it");
 
-    one.settle_created(begun, &GrantId::from("ag-2"), new_grant().grant.window, &audit(&new_grant().grant))
-        .await
-        .unwrap();
+    one.settle_created(
+        begun,
+        &GrantId::from("ag-2"),
+        &new_grant().grant.window.into(),
+        &audit(&new_grant().grant),
+    )
+    .await
+    .unwrap();
     assert!(other.is_ours(&GrantId::from("ag-2")).await.unwrap());
 }
 

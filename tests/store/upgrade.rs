@@ -121,7 +121,9 @@ async fn it_goes_on(store: &SharedStore) {
     let ledger = store.ledger(at(2)).await.unwrap();
     let creating = ledger.iter().find(|entry| entry.state == State::Creating).unwrap().own.row;
     let grant = new_grant().grant;
-    assert!(store.settle_created(creating, &"ag-new".into(), grant.window, &audit(&grant)).await.unwrap());
+    assert!(
+        store.settle_created(creating, &"ag-new".into(), &grant.window.into(), &audit(&grant)).await.unwrap()
+    );
     assert!(store.intend_revoke(&lease, ledger[0].own.row).await.unwrap());
     let gone = GrantId::from("ag-gone");
     assert_eq!(store.reopen(&gone, at(2)).await.unwrap().and_then(|grant| grant.id), Some(gone));

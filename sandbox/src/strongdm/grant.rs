@@ -1,9 +1,11 @@
 //! Grants, as the organization remembers them.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{timestamp, v1};
+use super::{access_rule, timestamp, v1};
 
 /// The fields that a list of grants can be filtered by.
 pub(super) const FIELDS: [&str; 3] = ["id", "accountid", "resourceid"];
@@ -50,6 +52,11 @@ impl Grant {
         self.start.max(self.created_at) <= at
             && self.end.is_none_or(|end| at < end)
             && self.deleted_at.is_none_or(|deleted| at < deleted)
+    }
+
+    /// The Kubernetes groups that it gives.
+    pub fn kubernetes_groups(&self) -> BTreeSet<String> {
+        access_rule::groups(&self.access_rule)
     }
 
     pub(super) fn overlaps(&self, other: &Self) -> bool {

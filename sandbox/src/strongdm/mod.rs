@@ -3,6 +3,7 @@
 //! This file is the handle that tests hold. `organization` is the data behind it, `services` serves the data, `guard`
 //! checks what arrives, and `control` lets people look at the data and change it with curl.
 
+mod access_rule;
 mod account;
 mod call;
 mod control;
@@ -38,6 +39,7 @@ use crate::faults::Faults;
 use crate::server::Server;
 use state::Shared;
 
+pub use access_rule::{PrivilegesNeed, StoredGroups};
 pub use account::SuspendedIn;
 pub use call::Call;
 pub use filter::SeveralIds;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::access_rule::{PrivilegesNeed, StoredGroups};
 use super::filter::SeveralIds;
 use crate::credentials;
 
@@ -22,7 +23,11 @@ pub struct Settings {
     pub stored_end: StoredEnd,
     /// What becomes of the start.
     pub stored_start: StoredStart,
-    /// Answers a creation with the window that was asked for, whatever was stored.
+    /// What becomes of the Kubernetes groups.
+    pub stored_groups: StoredGroups,
+    /// What an access rule with privileges needs beside them.
+    pub privileges_need: PrivilegesNeed,
+    /// Answers a creation with what was asked for, whatever was stored.
     pub answer_as_asked: bool,
     /// Refuses a start that lies more than a minute in the past.
     pub refuse_past_start: bool,
@@ -161,6 +166,8 @@ impl Default for Settings {
             second_grant: SecondGrant::default(),
             stored_end: StoredEnd::default(),
             stored_start: StoredStart::default(),
+            stored_groups: StoredGroups::default(),
+            privileges_need: PrivilegesNeed::default(),
             answer_as_asked: false,
             refuse_past_start: false,
             refuse_suspended: false,

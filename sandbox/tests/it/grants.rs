@@ -1,7 +1,7 @@
 //! What becomes of grants.
 
 use chrono::TimeDelta;
-use sandbox::strongdm::{SecondGrant, StoredEnd, StoredStart, SuspendedIn, v1};
+use sandbox::strongdm::{PrivilegesNeed, SecondGrant, StoredEnd, StoredGroups, StoredStart, SuspendedIn, v1};
 use tonic::Code;
 
 use crate::support::{Both, both, signed};
@@ -142,6 +142,46 @@ async fn the_three_answers_to_a_second_grant() {
         assert_eq!(both.code(ANA, DB, Some(900), Some(1200)).await, adjoining, "{mode:?}");
         assert_eq!(both.code(ANA, "prod-web-1", None, Some(600)).await, Code::Ok);
     }
+}
+
+#[tokio::test]
+async fn an_access_rule_is_read_as_strictly_as_the_official_clients_do() {
+    use PrivilegesNeed::{Ids, Nothing};
+    use StoredGroups::{AsAsked, Dropped, With};
+    let both = both().await;
+    let stored = async |asked: &str, groups: StoredGroups, need: PrivilegesNeed| {
+        both.strongdm
+            .configure(|settings| (settings.stored_groups, settings.privileges_need) = (groups, need));
+        let answer = both.create_with(ANA, DB, asked).await.map_err(|status| status.code())?;
+        let [grant] = both.strongdm.grants().try_into().expect("one grant");
+        assert!(both.strongdm.remove_grant(&grant.id));
+        assert_eq!(answer.access_rule, grant.access_rule);
+        Ok(answer.access_rule)
+    };
+    let (viewer, refused) = (r#"{"privileges":{"k8s":{"groups":["viewer"]}}}"#, Err(Code::InvalidArgument));
+    let with_ids = r#"{"ids":["rs-1"],"privileges":{"k8s":{"groups":["viewer"]}}}"#;
+    for rule in
+        ["{}", viewer, with_ids, r#"{"type":"k8s","tags":{"env":"prod"}}"#, r#"{"query":"env = 'prod'"}"#]
+    {
+        assert_eq!(stored(rule, AsAsked, Nothing).await.as_deref(), Ok(rule));
+    }
+    assert_eq!(stored("", AsAsked, Nothing).await.as_deref(), Ok("{}"));
+    for rule in [
+        "[]",
+        "no JSON",
+        r#"{"colour":"red"}"#,
+        r#"{"privileges":{"k8s":{"groups":"viewer"}}}"#,
+        r#"{"privileges":{"k9s":{"groups":[]}}}"#,
+        r#"{"privileges":{"k8s":{"group":[]}}}"#,
+        r#"{"query":"x","ids":[]}"#,
+    ] {
+        assert_eq!(stored(rule, AsAsked, Nothing).await, refused, "{rule}");
+    }
+    assert_eq!(stored(viewer, Dropped, Nothing).await.as_deref(), Ok("{}"));
+    let more = stored(viewer, With("root".into()), Nothing).await.unwrap();
+    assert_eq!(more, r#"{"privileges":{"k8s":{"groups":["viewer","root"]}}}"#);
+    assert_eq!(stored(viewer, AsAsked, Ids).await, refused);
+    assert_eq!(stored(with_ids, AsAsked, Ids).await.as_deref(), Ok(with_ids));
 }
 
 #[tokio::test]

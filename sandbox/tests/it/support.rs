@@ -84,6 +84,26 @@ impl Both {
         Ok(answer.into_inner().account_grant.unwrap())
     }
 
+    /// Asks for a grant for a minute from now on with this access rule.
+    pub(crate) async fn create_with(
+        &self,
+        email: &str,
+        resource: &str,
+        access_rule: &str,
+    ) -> Result<v1::AccountGrant, Status> {
+        let end = prost_types::Timestamp { seconds: self.now.timestamp() + 60, nanos: 0 };
+        let grant = v1::AccountGrant {
+            account_id: self.strongdm.account_id(email).unwrap_or_default(),
+            resource_id: self.strongdm.resource_id(resource).unwrap_or_default(),
+            valid_until: Some(end),
+            access_rule: access_rule.into(),
+            ..Default::default()
+        };
+        let message = v1::AccountGrantCreateRequest { meta: None, account_grant: Some(grant) };
+        let answer = self.grants().create(signed("AccountGrants.Create", message)).await?;
+        Ok(answer.into_inner().account_grant.unwrap())
+    }
+
     /// The IDs of the grants that the API lists.
     pub(crate) async fn listed(&self) -> Vec<String> {
         let message = v1::AccountGrantListRequest::default();

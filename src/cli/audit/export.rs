@@ -94,11 +94,11 @@ async fn print_all(store: &SharedStore, since: DateTime<Utc>, format: Format) ->
 fn line_of(row: &AuditRow) -> anyhow::Result<String> {
     let AuditRow { seq: _, at, action, outcome, grant, reason, trigger, pass_id } = row;
     let grant: Grant = serde_json::from_str(grant.get())?;
-    let (whose, Grant { id, resource, window, .. }) = (grant.whose(), grant);
+    let (whose, Grant { id, resource, window, kubernetes_groups, .. }) = (grant.whose(), grant);
     let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let id = id.map(|id| format!(" [{id}]")).unwrap_or_default();
     let text = format!(
-        "{at}  {action} {outcome}  {whose} on {resource} {window}{id}: {reason} ({trigger} pass \
+        "{at}  {action} {outcome}  {whose} on {resource}{kubernetes_groups} {window}{id}: {reason} ({trigger} pass \
          {pass_id})"
     );
     // One line per entry, whatever a remote error says.

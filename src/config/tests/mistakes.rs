@@ -59,7 +59,7 @@ fn unknown_keys_are_refused_in_every_table() {
         &[(
             "schedules = [\"PI7DH85\"]\n\"odd key\" = 1",
             &[
-                r#"22: rules[0]."odd key": unknown key; allowed here: name, schedules, escalation_policies, escalation_levels, include_always_on_call, incidents, resources, resource_filters, start_early, end_late"#,
+                r#"22: rules[0]."odd key": unknown key; allowed here: name, schedules, escalation_policies, escalation_levels, include_always_on_call, incidents, resources, resource_filters, kubernetes_groups, start_early, end_late"#,
             ],
         )],
     );
@@ -701,6 +701,33 @@ fn mistakes_of_the_rules() {
                 ],
             ),
             ("resources = [\"a\"]\nend_late = \"91d\"", &["23: rules[0].end_late: must be from 0s to 90d"]),
+        ],
+    );
+    check(
+        r#"resources = ["prod-postgres"]"#,
+        &[
+            (
+                "resources = [\"db\"]\nkubernetes_groups = []",
+                &[
+                    "23: rules[0].kubernetes_groups: must not be empty; list at least one item, the name of a Kubernetes group",
+                ],
+            ),
+            (
+                "resources = [\"db\"]\nkubernetes_groups = [\"viewer\", \" \", \" admin\", \"a\\tb\", \"viewer\", 1]",
+                &[
+                    "23: rules[0].kubernetes_groups[1]: must not be empty; write the name of a Kubernetes group",
+                    "23: rules[0].kubernetes_groups[2]: begins or ends with a blank, as no group does; remove it",
+                    "23: rules[0].kubernetes_groups[3]: must not contain control characters such as line breaks",
+                    "23: rules[0].kubernetes_groups[4]: \"viewer\" is listed twice; name it once",
+                    "23: rules[0].kubernetes_groups[5]: must be the name of a Kubernetes group, not a number",
+                ],
+            ),
+            (
+                "resources = [\"db\"]\nkubernetes_groups = \"viewer\"",
+                &[
+                    "23: rules[0].kubernetes_groups: must be a list, each item the name of a Kubernetes group, not text",
+                ],
+            ),
         ],
     );
     check(

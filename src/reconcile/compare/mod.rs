@@ -29,7 +29,7 @@ use self::{
     doubts::{Witnesses, existing},
     listing::Listed,
 };
-use super::execute::{Context, adopt, as_foreign, has_other_window, is_too_late, settle_window};
+use super::execute::{Context, adopt, as_foreign, has_other_terms, is_too_late, settle_terms};
 use crate::{
     clock,
     model::{AuditAction, AuditOutcome, ForeignGrant, GrantId, OwnGrant, Pair},
@@ -83,7 +83,7 @@ impl From<strongdm::Error> for CompareError {
 pub(super) struct Findings {
     /// Before anything was asked for by its ID.
     at: DateTime<Utc>,
-    /// Live grants that strongDM has with another window than the ledger.
+    /// Live grants that strongDM has on other terms than the ledger.
     altered: Vec<(OwnGrant, RemoteGrant)>,
     /// Live grants that it has no longer.
     gone: Vec<OwnGrant>,
@@ -126,7 +126,7 @@ impl Comparer {
         let mut differing: BTreeMap<&GrantId, &OwnGrant> = BTreeMap::new();
         for LedgerEntry { own, state, intended_at: _ } in &ledger {
             if let (Some(id), State::Live) = (&own.grant.id, state)
-                && listed.get(id).is_none_or(|found| has_other_window(own, found, at))
+                && listed.get(id).is_none_or(|found| has_other_terms(own, found, at))
             {
                 differing.insert(id, own);
             }
@@ -175,7 +175,7 @@ impl Comparer {
     }
 
     /// Records what was found, while no write is under way. A grant that vanished is recorded as ended, and made anew by
-    /// the next plan that wants it. One with another window than we knew is recorded so. One that turned up late, or was
+    /// the next plan that wants it. One on other terms than we knew is recorded so. One that turned up late, or was
     /// recorded as ended too early, is ours to look after again. Everything else in the list is somebody else's. True if
     /// that may change what is decided.
     pub(super) async fn record(
@@ -190,7 +190,7 @@ impl Comparer {
             is_news = true;
         }
         for (own, found) in &altered {
-            is_news |= settle_window(&self.store, context, own, found).await?;
+            is_news |= settle_terms(&self.store, context, own, found).await?;
         }
         for own in &gone {
             is_news |= self.end(context, own).await?;
@@ -203,8 +203,10 @@ impl Comparer {
         let ours = self.store.ours_among(&ids).await?;
         let foreign: Vec<_> = foreign.into_iter().filter(|grant| !ours.contains(&grant.id)).collect();
         let known = self.store.foreign_grants().await?;
-        let known: BTreeSet<_> = known.iter().map(|(grant, _)| (&grant.id, grant.window)).collect();
-        let seen: BTreeSet<_> = foreign.iter().map(|grant| (&grant.id, grant.window)).collect();
+        let known: BTreeSet<_> =
+            known.iter().map(|(grant, _)| (&grant.id, grant.window, &grant.groups)).collect();
+        let seen: BTreeSet<_> =
+            foreign.iter().map(|grant| (&grant.id, grant.window, &grant.groups)).collect();
         is_news |= known != seen;
         self.store.set_foreign_grants(context.proof(), None, &foreign, context.now).await?;
         *self.kept.lock() = None;

@@ -1,4 +1,4 @@
-//! Records what strongDM made of a creation: the window that it stored, whatever was asked for. What gives access that
+//! Records what strongDM made of a creation: the window and the groups that it stored, whatever was asked for. What gives access that
 //! nobody asked for is taken back.
 
 use std::fmt;
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     clock,
-    model::{AuditAction, AuditOutcome, Fault, Grant, LedgerRow, OwnGrant, Window},
+    model::{AuditAction, AuditOutcome, Fault, Grant, LedgerRow, OwnGrant, Terms},
     store::{self, AskAgain, SharedStore},
     strongdm::{Client, RemoteGrant},
 };
 
-const REMEDY: &str = "find out what changes the windows of account grants in strongDM, such as a policy or a program \
+const REMEDY: &str = "find out what changes account grants in strongDM, such as a policy or a program \
                       between it and us, and exempt the API key from that; nobody gets this access before";
 
 /// A creation that strongDM has carried out.
@@ -50,20 +50,22 @@ pub(super) async fn settle(
 ) -> Result<Made, store::Error> {
     let Creation { row, asked, action, reason } = creation;
     let now = clock::now();
-    let Stored { window, fit } = Stored::of(remote, asked.window, now);
-    let grant = Grant { id: Some(remote.id.clone()), window, ..asked.clone() };
-    let difference = Difference { stored: remote, asked: asked.window };
+    let Stored { terms, fit } = Stored::of(remote, &asked.terms(), now);
+    let grant = Grant { id: Some(remote.id.clone()), ..on(asked, terms.clone()) };
+    let difference = Difference { stored: remote, asked: &asked.terms() };
     let told = if fit == Fit::Same { reason.to_owned() } else { format!("{reason}; {difference}") };
     let audit = context.audit(action, AuditOutcome::Done, &grant, &told);
-    if !store.settle_created(row, &remote.id, window, &audit).await? {
-        // Whoever recorded it has looked at its window.
+    if !store.settle_created(row, &remote.id, &terms, &audit).await? {
+        // Whoever recorded it has looked at its terms.
         return Ok(Made::Whole(grant));
     }
     let (pair, Grant { email, resource, .. }) = (grant.pair(), &grant);
     if action == AuditAction::Adopt {
         tracing::info!("found the grant of a lost answer again: {}", context.tell(&grant.to_string()));
     } else {
-        let told = format!("granted {email} access to {resource} {window}, because of {reason}");
+        let Grant { window, kubernetes_groups, .. } = &grant;
+        let told =
+            format!("granted {email} access to {resource}{kubernetes_groups} {window}, because of {reason}");
         tracing::info!(grant.id = %remote.id, "{}", context.tell(&told));
     }
     match fit {
@@ -92,28 +94,34 @@ pub(super) async fn settle(
     }
 }
 
-/// Whether strongDM has a grant of ours with another window than we know.
-pub(crate) fn has_other_window(own: &OwnGrant, remote: &RemoteGrant, now: DateTime<Utc>) -> bool {
-    Stored::of(remote, own.grant.window, now).window != own.grant.window
+/// The same grant on these terms.
+fn on(grant: &Grant, Terms { window, groups: kubernetes_groups }: Terms) -> Grant {
+    Grant { window, kubernetes_groups, ..grant.clone() }
 }
 
-/// Records that strongDM has a grant of ours with another window than we knew. What is missing of that is asked for later.
+/// Whether strongDM has a grant of ours on other terms than we know.
+pub(crate) fn has_other_terms(own: &OwnGrant, remote: &RemoteGrant, now: DateTime<Utc>) -> bool {
+    let known = own.grant.terms();
+    Stored::of(remote, &known, now).terms != known
+}
+
+/// Records that strongDM has a grant of ours on other terms than we knew. What is missing of that is asked for later.
 /// What is too much is left to the next plan, which makes the right grant before it takes this one back.
-pub(crate) async fn settle_window(
+pub(crate) async fn settle_terms(
     store: &SharedStore,
     context: &Context<'_>,
     own: &OwnGrant,
     remote: &RemoteGrant,
 ) -> Result<bool, store::Error> {
-    let (now, known) = (clock::now(), own.grant.window);
-    let Stored { window, fit } = Stored::of(remote, known, now);
-    if window == known {
+    let (now, known) = (clock::now(), own.grant.terms());
+    let Stored { terms, fit } = Stored::of(remote, &known, now);
+    if terms == known {
         return Ok(false);
     }
-    let difference = Difference { stored: remote, asked: known }.to_string();
-    let grant = Grant { window, ..own.grant.clone() };
+    let difference = Difference { stored: remote, asked: &known }.to_string();
+    let grant = on(&own.grant, terms.clone());
     let audit = context.audit(AuditAction::Alter, AuditOutcome::Done, &grant, &difference);
-    if !store.settle_window(context.proof(), own.row, known, window, &audit).await? {
+    if !store.settle_terms(context.proof(), own.row, &known, &terms, &audit).await? {
         return Ok(false);
     }
     let pair = grant.pair();
@@ -130,14 +138,14 @@ pub(crate) async fn settle_window(
             let fault = Fault { error: difference, remedy: REMEDY.to_owned() };
             tracing::error!("{fault}: {}", context.tell(&grant.to_string()));
             // If the next one becomes like it, that is no better: this one is then revoked once nobody wants it.
-            let again = AskAgain::OnceMoreOrAt(known.end());
-            store.remember_altered(&pair, known, again, Some(&fault), now).await?;
+            let again = AskAgain::OnceMoreOrAt(known.window.end());
+            store.remember_altered(&pair, known.window, again, Some(&fault), now).await?;
         }
     }
     Ok(true)
 }
 
-/// A grant with a wrong window must not stay. If it cannot be removed now, the next plan sees its window and decides.
+/// A grant on wrong terms must not stay. If it cannot be removed now, the next plan sees its window and decides.
 async fn take_back(
     store: &SharedStore,
     strongdm: &Client,
@@ -168,17 +176,22 @@ async fn take_back(
 /// What strongDM stored instead of what was asked for, in words.
 struct Difference<'d> {
     stored: &'d RemoteGrant,
-    asked: Window,
+    asked: &'d Terms,
 }
 
 impl fmt::Display for Difference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stored: RemoteGrant { id, start, end, .. }, asked } = self;
-        let start = start.unwrap_or(asked.start()).format("%FT%TZ");
+        let Self { stored: RemoteGrant { id, start, end, groups, .. }, asked } = self;
+        let start = start.unwrap_or(asked.window.start()).format("%FT%TZ");
         write!(f, "strongDM stored {id} from {start} ")?;
         match end {
             Some(end) => write!(f, "until {}", end.format("%FT%TZ"))?,
             None => f.write_str("without an end")?,
+        }
+        match groups {
+            Some(groups) if groups.is_empty() && !asked.groups.is_empty() => f.write_str(" in no group")?,
+            Some(groups) => write!(f, "{groups}")?,
+            None => {}
         }
         write!(f, " instead of {asked}")
     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     context::Context,
-    made::{has_other_window, settle_window},
+    made::{has_other_terms, settle_terms},
     round::{Executed, Round},
     settle::{Found, adopt, as_foreign, is_too_late},
 };
@@ -247,12 +247,12 @@ impl Executor {
         round: &Round,
         new: &NewGrant,
     ) -> Result<Written, store::Error> {
-        let Grant { account_id, resource_id, window, .. } = &new.grant;
+        let Grant { account_id, resource_id, .. } = &new.grant;
         let reason = new.causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let Some(row) = self.store.intend_create(context.proof(), new, context.now).await? else {
             return Ok(Written::Failed(TAKEN_OVER.into()));
         };
-        let made = self.strongdm.create_grant(account_id, resource_id, *window).await;
+        let made = self.strongdm.create_grant(account_id, resource_id, &new.grant.terms()).await;
         if made.is_err() {
             self.brake.record(Attempt::Create, new.grant.pair(), &made);
         }
@@ -345,10 +345,11 @@ impl Executor {
                 let why = revocation.audit_reason();
                 let audit = context.audit(AuditAction::Revoke, AuditOutcome::Done, grant, &why);
                 self.store.settle_ended(*row, context.now, &audit).await?;
-                let Grant { email, resource, window, rules, .. } = grant;
+                let Grant { email, resource, window, kubernetes_groups, rules, .. } = grant;
                 let rules = rules.join(", ");
-                let told =
-                    format!("revoked access of {email} to {resource} {window} (rules: {rules}): {why}");
+                let told = format!(
+                    "revoked access of {email} to {resource}{kubernetes_groups} {window} (rules: {rules}): {why}"
+                );
                 tracing::info!(grant.id = %id, "{}", context.tell(&told));
                 Ok(Written::Done(grant.clone()))
             }

@@ -51,7 +51,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::Pair;
+    use crate::model::{KubernetesGroups, Pair};
 
     fn window(from: i64, to: i64) -> Window {
         let at = |hour: i64| DateTime::from_timestamp(1_800_000_000 + hour * 3600, 0).unwrap();
@@ -60,7 +60,7 @@ mod tests {
 
     fn grant(window: Window) -> ForeignGrant {
         let pair = Pair { account: "a-day".into(), resource: "rs-db".into() };
-        ForeignGrant { id: "ag-1".into(), pair, window }
+        ForeignGrant { id: "ag-1".into(), pair, window, groups: KubernetesGroups::default() }
     }
 
     /// The lesson of a refusal from 8 to 20 o'clock.

@@ -198,7 +198,7 @@ enum Likeness {
 
 impl Likeness {
     fn of(found: &RemoteGrant, entry: &LedgerEntry) -> Option<Self> {
-        let RemoteGrant { id: _, account, resource, start, end } = found;
+        let RemoteGrant { id: _, account, resource, start, end, groups } = found;
         let LedgerEntry { own, state: _, intended_at } = entry;
         let (grant, asked) = (&own.grant, own.grant.window);
         if *account != grant.account_id || *resource != grant.resource_id {
@@ -208,7 +208,10 @@ impl Likeness {
         let is_moved = asked.start() <= *intended_at
             && start.is_some_and(|start| asked.start() <= start && start - intended_at <= MOVED);
         let is_our_second = is_start && asked.start() == intended_at.trunc_subsecs(0);
+        // Whoever else makes a grant for the same window hardly makes it with our groups.
+        let has_groups = groups.as_ref().is_none_or(|groups| *groups == grant.kubernetes_groups);
         match (is_start, is_end) {
+            _ if !has_groups && (is_start || is_moved) => Some(Self::Vague),
             (true, true) => Some(Self::Exact),
             (false, true) if is_moved => Some(Self::Certain),
             (true, false) if is_our_second && end.is_some() => Some(Self::Certain),
@@ -236,15 +239,22 @@ fn perhaps(found: &RemoteGrant) -> Fault {
 
 /// A listed grant as somebody else's, if it has not ended; one without an end reaches to [`FOREVER`].
 pub(crate) fn as_foreign(found: &RemoteGrant, now: DateTime<Utc>) -> Option<ForeignGrant> {
-    let RemoteGrant { id, account, resource, start, end } = found.clone();
+    let RemoteGrant { id, account, resource, start, end, groups } = found.clone();
     let window = Window::new(start.unwrap_or(now), end.unwrap_or(FOREVER))?;
-    (window.end() > now).then_some(ForeignGrant { id, pair: Pair { account, resource }, window })
+    (window.end() > now).then_some(ForeignGrant {
+        id,
+        pair: Pair { account, resource },
+        window,
+        groups: groups.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
-    use crate::model::OwnGrant;
+    use crate::model::{KubernetesGroups, OwnGrant};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
@@ -260,6 +270,7 @@ mod tests {
             resource: "db".to_owned(),
             resource_id: "rs-1".into(),
             window: Window::new(at(start), at(end)).unwrap(),
+            kubernetes_groups: KubernetesGroups::default(),
             rules: Vec::new(),
         };
         let own = OwnGrant { row: 1.into(), grant, causes: Vec::new() };
@@ -277,10 +288,12 @@ mod tests {
     #[test]
     fn only_what_nobody_else_would_have_made_is_taken_for_ours() {
         use Likeness::{Certain, Exact, Vague};
+        let in_groups = Cell::new(false);
         let like = |asked: (i64, i64), start, end: Option<i64>| {
             let (account, resource) = ("a-1".into(), "rs-1".into());
             let (start, end) = (Some(at(start)), end.map(at));
-            let found = RemoteGrant { id: "ag-1".into(), account, resource, start, end };
+            let groups = Some(in_groups.get().then_some("admin").into_iter().collect());
+            let found = RemoteGrant { id: "ag-1".into(), account, resource, start, end, groups };
             Likeness::of(&found, &entry(State::Creating, asked.0, asked.1))
         };
         let now = (0, 3600);
@@ -301,5 +314,7 @@ mod tests {
         assert_eq!(like(later, 600, None), Some(Vague));
         assert_eq!(like(later, 20, Some(3600)), None, "no start in the past was asked for");
         assert_eq!(like((-30, 3600), -30, Some(60)), Some(Vague), "not the second in which we asked");
+        in_groups.replace(true);
+        assert_eq!(like(now, 0, Some(3600)), Some(Vague), "in groups that we did not ask for");
     }
 }

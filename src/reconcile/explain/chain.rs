@@ -98,9 +98,12 @@ pub(super) fn follow(
         return chain;
     }
     if let Some(window) = window {
-        chain.add(Link::holds(LinkKind::Window, format!("that gives access {}", stretch(Some(window)))));
+        chain.add(Link::holds(
+            LinkKind::Window,
+            format!("that gives access{} {}", rule.kubernetes_groups, stretch(Some(window))),
+        ));
     }
-    if chain.add(coverage.link(at, known)) {
+    if chain.add(coverage.link(at, known, rule)) {
         let message = format!("PagerDuty and strongDM were asked at {}", to_second(known.now));
         chain.add(Link::holds(LinkKind::Check, message));
     }

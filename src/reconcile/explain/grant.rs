@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     model::{
-        Asked, AuditAction, AuditOutcome, ForeignGrant, Grant, GrantId, Pair, ResourceId, Unknown,
-        instant::to_second, later,
+        Asked, AuditAction, AuditOutcome, ForeignGrant, Grant, GrantId, KubernetesGroups, Pair, ResourceId,
+        Rule, Unknown, instant::to_second, later,
     },
     reconcile::plan::Action,
     store::{LedgerEntry, State},
@@ -58,11 +58,21 @@ impl<'k> Coverage<'k> {
     }
 
     /// The last link of a chain: whoever comes so far is entitled to a grant.
-    pub(super) fn link(&self, at: DateTime<Utc>, known: &Known<'_>) -> Link {
+    pub(super) fn link(&self, at: DateTime<Utc>, known: &Known<'_>, rule: &Rule) -> Link {
         let kind = LinkKind::Grant;
         if let Some(grant) = self.ours {
             let id = grant.id.as_ref().map(ToString::to_string).unwrap_or_default();
-            return Link::holds(kind, format!("grant {id} {}", stretch(Some(grant.window))));
+            let groups = &grant.kubernetes_groups;
+            if at >= known.now && !groups.include(&rule.kubernetes_groups) {
+                let (has, wanted) = (in_groups(groups), in_groups(&rule.kubernetes_groups));
+                let message = format!("grant {id} gives access{has}, not{wanted} as the rule says");
+                return Link::missing(
+                    kind,
+                    message,
+                    "the next pass makes a grant with these groups; POST /sync runs one now",
+                );
+            }
+            return Link::holds(kind, format!("grant {id}{groups} {}", stretch(Some(grant.window))));
         }
         if let Some(foreign) = self.foreign {
             let message = format!("somebody else's grant {} covers it", foreign.id);
@@ -161,6 +171,10 @@ impl<'k> Coverage<'k> {
             format!("; the last attempt at {} {}: {}", to_second(past.at), past.outcome, past.reason)
         })
     }
+}
+
+fn in_groups(groups: &KubernetesGroups) -> String {
+    if groups.is_empty() { " in no Kubernetes group".to_owned() } else { groups.to_string() }
 }
 
 /// Whether the audit says that this grant was not there any more, or not yet.

@@ -13,8 +13,9 @@ use super::{
 use crate::{
     model::{
         Account, AuditAction, AuditOutcome, Email, Fault, ForeignGrant, Grant, GrantId, Group, Incident,
-        IncidentRef, IncidentSelector, IncidentState, Observed, OnCall, OwnGrant, Pair, Part, PeopleSelector,
-        Recorded, RememberedPart, Resource, ResourceSelector, Role, Rule, SecondGrant, Source, Window, later,
+        IncidentRef, IncidentSelector, IncidentState, KubernetesGroups, Observed, OnCall, OwnGrant, Pair,
+        Part, PeopleSelector, Recorded, RememberedPart, Resource, ResourceSelector, Role, Rule, SecondGrant,
+        Source, Window, later,
     },
     reconcile::{
         plan::{Released, Settings, Standing, foresee, standings, tests::incident_selector},
@@ -61,6 +62,7 @@ fn grant(start: i64, end: i64) -> Grant {
         resource: "db".to_owned(),
         resource_id: "rs-db".into(),
         window: Window::new(at(start), at(end)).unwrap(),
+        kubernetes_groups: KubernetesGroups::default(),
         rules: vec!["r".to_owned()],
     }
 }
@@ -75,6 +77,7 @@ impl Story {
             name: "r".to_owned(),
             people: PeopleSelector::Schedules(vec!["PS".into()]),
             resources: vec![name_of_db()],
+            kubernetes_groups: KubernetesGroups::default(),
             start_early: TimeDelta::zero(),
             end_late: TimeDelta::zero(),
         };
@@ -236,7 +239,12 @@ fn somebody_elses_grant_counts_as_access() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
     let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
-    story.world.recorded.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
+    story.world.recorded.foreign.push(ForeignGrant {
+        id: "ag-x".into(),
+        pair,
+        window,
+        groups: KubernetesGroups::default(),
+    });
     assert_eq!(story.tells("bo@example.com", 0, "ag-x, which somebody else made"), (Access::Yes, None));
 }
 
@@ -245,7 +253,12 @@ fn what_is_not_ours_or_carries_no_shift_is_told_with_what_to_do() {
     let mut story = Story::new();
     let window = Window::new(at(-1), at(9)).unwrap();
     let pair = Pair { account: "a-bo".into(), resource: "rs-db".into() };
-    story.world.recorded.foreign.push(ForeignGrant { id: "ag-x".into(), pair, window });
+    story.world.recorded.foreign.push(ForeignGrant {
+        id: "ag-x".into(),
+        pair,
+        window,
+        groups: KubernetesGroups::default(),
+    });
     let remedy = story.ask("bo@example.com", Some("db"), 0).resources.remove(0).remedy;
     assert!(remedy.contains("remove it in strongDM by hand"), "{remedy}");
 

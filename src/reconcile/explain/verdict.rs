@@ -67,7 +67,8 @@ pub(super) fn verdict(
     match (there, whole) {
         (true, Some(chain)) => {
             let has = if at < known.now { "had" } else { "has" };
-            Verdict::yes(format!("{has} access to {name} by rule {:?}", chain.rule), "")
+            let groups = coverage.ours.map(|grant| grant.kubernetes_groups.to_string()).unwrap_or_default();
+            Verdict::yes(format!("{has} access to {name}{groups} by rule {:?}", chain.rule), "")
         }
         (true, None) => unwanted(coverage, at, known, name, chains),
         (false, None) if coverage.unsettled.is_some() && at >= known.now => {

@@ -9,7 +9,7 @@ use super::{
     question::Past,
     verdict::Access,
 };
-use crate::model::instant::to_second;
+use crate::model::{Grant, instant::to_second};
 
 impl Access {
     /// The word for it.
@@ -65,7 +65,7 @@ impl Answer {
             answer.message.replace(&answer.resource, "")
                 + answer.chains.first().map_or("", |chain| &chain.rule)
         };
-        let grant = |answer: &Self| answer.grant.as_ref().map(|grant| grant.window);
+        let grant = |answer: &Self| answer.grant.as_ref().map(Grant::terms);
         self.access == other.access
             && self.remedy == other.remedy
             && grant(self) == grant(other)

@@ -123,10 +123,24 @@ pub(crate) enum RevocationReason {
     OtherAddress,
     /// A rule wants only a part of it, which is granted anew.
     TooLong,
+    /// All of it is wanted, but with other Kubernetes groups: some that it carries are wanted no more.
+    OtherGroups,
+    /// All that it gives is wanted, and more Kubernetes groups beside.
+    MoreGroups,
     /// Another grant of ours covers all of it.
     Duplicate,
     /// strongDM takes one grant only, and an earlier window is wanted.
     InTheWay,
+}
+
+impl RevocationReason {
+    /// Whether what is right of the grant is granted anew.
+    pub(crate) fn is_replaced(self) -> bool {
+        match self {
+            Self::TooLong | Self::OtherGroups | Self::MoreGroups => true,
+            Self::NotWanted | Self::OtherAddress | Self::Duplicate | Self::InTheWay => false,
+        }
+    }
 }
 
 /// A wanted window that strongDM would refuse now.

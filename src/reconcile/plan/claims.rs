@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     model::{
-        Asked, Cause, Email, FOREVER, IncidentCause, IncidentSelector, Observed, OnCall, OwnGrant, Pair,
-        PeopleSelector, RememberedPart, Resource, ResourceSelector, Rule, SkipReason, Skipped, Source,
-        Subject, Unknown, UserId, Window, later,
+        Asked, Cause, Email, FOREVER, IncidentCause, IncidentSelector, KubernetesGroups, Observed, OnCall,
+        OwnGrant, Pair, PeopleSelector, RememberedPart, Resource, ResourceSelector, Rule, SkipReason,
+        Skipped, Source, Subject, Unknown, UserId, Window, later,
     },
     reconcile::world::{ResourceMatch, World},
 };
@@ -31,11 +31,12 @@ pub(super) struct Claim {
     /// From now on; an open end reaches to [`FOREVER`].
     pub(super) window: Window,
     pub(super) cause: Cause,
+    pub(super) groups: KubernetesGroups,
 }
 
 impl From<&Claim> for Wanted {
     fn from(claim: &Claim) -> Self {
-        let Claim { pair: _, resource, email, window, cause } = claim.clone();
+        let Claim { pair: _, resource, email, window, cause, groups: _ } = claim.clone();
         // The claim is cut at the moment of the plan; people want to see when the shift began.
         let start = cause.shift_start.map_or(window.start(), |start| start.min(window.start()));
         let end = (window.end() < FOREVER).then(|| window.end());
@@ -212,6 +213,7 @@ impl Claims {
                     email: email.clone(),
                     window,
                     cause: cause.clone(),
+                    groups: rule.kubernetes_groups.clone(),
                 }));
             }
             Identity::Suspended(account, email) => {

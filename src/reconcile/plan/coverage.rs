@@ -1,6 +1,9 @@
 //! The decision about one account and one resource: which of our grants stay, which go, and what is missing.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -8,12 +11,15 @@ use super::{
     Deferred, Revocation, RevocationReason,
     pairs::{Decision, PairFacts},
     second_grant,
+    timeline::Timeline,
 };
-use crate::model::{FOREVER, LedgerRow, OwnGrant, SecondGrant, Window, Windows, later};
+use crate::model::{
+    FOREVER, KubernetesGroups, LedgerRow, OwnGrant, SecondGrant, Terms, Window, Windows, later,
+};
 
-/// What becomes of a grant of which only a part is wanted.
+/// What becomes of a grant of which only a part is wanted, or which has other groups than are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TooLong {
+enum Unfit {
     Replace,
     Keep,
 }
@@ -23,27 +29,26 @@ pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> D
     if facts.unsettled {
         return Decision { kept: facts.ours.len(), ..Decision::default() };
     }
-    let decision = decide_retaining(facts, retained, TooLong::Replace);
+    let decision = decide_retaining(facts, retained, Unfit::Replace);
     if !second_grant::leaves_a_gap(facts, &decision) {
         return decision;
     }
     // Access for too long does less harm than a responder without access.
     let retry = decision.deferred.iter().filter_map(|deferred| deferred.until).min();
-    let safe = decide_retaining(facts, retained, TooLong::Keep);
+    let safe = decide_retaining(facts, retained, Unfit::Keep);
     Decision { look_again: retry.into_iter().chain(safe.look_again).min(), ..safe }
 }
 
-fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_long: TooLong) -> Decision {
-    let wanted = &facts.wanted;
+fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit: Unfit) -> Decision {
     let stays = |own: &OwnGrant| retained.contains(&own.row);
-    let (mut kept, mut revoke) = keep_or_revoke(facts, wanted, stays, too_long);
-    let (mut missing, mut look_again) = missing(facts, wanted, &kept);
+    let (mut kept, mut revoke) = keep_or_revoke(facts, stays, unfit);
+    let (mut missing, mut look_again) = missing(facts, &kept);
     if facts.second_grant == SecondGrant::Refused
         && !kept.iter().any(|own| stays(own))
-        && second_grant::make_way(facts, &kept, wanted, &missing)
+        && second_grant::make_way(facts, &kept, &missing)
     {
         revoke.extend(kept.drain(..).map(|own| revocation(own, RevocationReason::InTheWay)));
-        (missing, look_again) = self::missing(facts, wanted, &kept);
+        (missing, look_again) = self::missing(facts, &kept);
     }
     let (create, deferred) = second_grant::create_or_defer(facts, missing, &kept);
     if !deferred.is_empty() {
@@ -51,10 +56,10 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_l
         look_again = second_grant::first_end(facts, &kept).into_iter().chain(look_again).min();
     }
     Decision {
-        create: create.into_iter().map(|window| facts.new_grant(window)).collect(),
+        create: create.into_iter().map(|terms| facts.new_grant(terms)).collect(),
         deferred: deferred
             .into_iter()
-            .map(|(window, until, wait)| Deferred { grant: facts.new_grant(window).grant, until, wait })
+            .map(|(terms, until, wait)| Deferred { grant: facts.new_grant(terms).grant, until, wait })
             .collect(),
         relabelled: kept.iter().filter_map(|own| facts.relabel(own)).collect(),
         kept: kept.len(),
@@ -67,20 +72,25 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, too_l
 /// Tells the grants that stay from those that are due for revocation.
 fn keep_or_revoke<'a>(
     facts: &PairFacts<'a>,
-    wanted: &Windows,
     stays: impl Fn(&OwnGrant) -> bool,
-    too_long: TooLong,
+    unfit: Unfit,
 ) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
     let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
     for own in &facts.ours {
-        match reason_to_revoke(facts, own, wanted) {
-            Some(RevocationReason::TooLong) if too_long == TooLong::Keep => kept.push(own),
+        match reason_to_revoke(facts, own) {
+            Some(reason) if reason.is_replaced() && unfit == Unfit::Keep => kept.push(own),
             Some(reason) if !stays(own) => revoke.push(revocation(own, reason)),
             Some(_) | None => kept.push(own),
         }
     }
-    let is_certain = |own: &&OwnGrant| facts.in_view(own).is_some_and(|in_view| wanted.cover(in_view));
-    let certain = Containers::new(facts.now, kept.iter().copied().filter(is_certain));
+    let is_certain =
+        |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| facts.terms.include(&on(own, view)));
+    let mut by_groups: BTreeMap<&KubernetesGroups, Vec<&OwnGrant>> = BTreeMap::new();
+    for own in kept.iter().copied().filter(is_certain) {
+        by_groups.entry(&own.grant.kubernetes_groups).or_default().push(own);
+    }
+    let certain: BTreeMap<&KubernetesGroups, Containers> =
+        by_groups.into_iter().map(|(groups, ours)| (groups, Containers::new(facts.now, &ours))).collect();
     kept.retain(|own| {
         let duplicate = !stays(own) && is_duplicate(facts, own, &certain);
         if duplicate {
@@ -93,9 +103,14 @@ fn keep_or_revoke<'a>(
 
 /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is
 /// known or suspected to want.
-fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows) -> Option<RevocationReason> {
-    let in_view = facts.in_view(own)?;
-    if wanted.cover(in_view) || facts.may_be_wanted(own, in_view) {
+fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant) -> Option<RevocationReason> {
+    let (wanted, in_view) = (&facts.wanted, facts.in_view(own)?);
+    if facts.terms.are(&on(own, in_view)) {
+        return None;
+    }
+    // What is certainly wanted with more groups comes back with all that it has; everything else may be somebody's.
+    let comes_back = own.grant.window.from(facts.now).is_some_and(|rest| facts.terms.include(&on(own, rest)));
+    if !comes_back && facts.may_be_wanted(own, in_view) {
         return None;
     }
     let useful = wanted.first_overlapping(in_view).is_some();
@@ -104,16 +119,27 @@ fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant, wanted: &Windows) -> 
         return None;
     }
     Some(match useful {
+        true if facts.terms.include(&on(own, in_view)) => RevocationReason::MoreGroups,
+        true if wanted.cover(in_view) => RevocationReason::OtherGroups,
         true => RevocationReason::TooLong,
         false if facts.all_claims.has_other_address(own) => RevocationReason::OtherAddress,
         false => RevocationReason::NotWanted,
     })
 }
 
+/// What the grant gives in this part of its window.
+fn on(own: &OwnGrant, window: Window) -> Terms {
+    own.grant.terms().over(window)
+}
+
 /// Whether coverage stays the same without this grant, because a grant that certainly stays contains it; of
 /// equal ones the oldest stays.
-fn is_duplicate(facts: &PairFacts<'_>, own: &OwnGrant, certain: &Containers) -> bool {
-    certain.contain(facts.now, own)
+fn is_duplicate(
+    facts: &PairFacts<'_>,
+    own: &OwnGrant,
+    certain: &BTreeMap<&KubernetesGroups, Containers>,
+) -> bool {
+    certain.get(&own.grant.kubernetes_groups).is_some_and(|certain| certain.contain(facts.now, own))
         && facts.in_view(own).is_some_and(|in_view| !facts.may_be_wanted(own, in_view))
 }
 
@@ -128,8 +154,8 @@ struct Containers {
 type Place = (DateTime<Utc>, Reverse<DateTime<Utc>>, LedgerRow);
 
 impl Containers {
-    fn new<'g>(now: DateTime<Utc>, grants: impl Iterator<Item = &'g OwnGrant>) -> Self {
-        let mut order: Vec<Place> = grants.filter_map(|own| Self::place(now, own)).collect();
+    fn new(now: DateTime<Utc>, grants: &[&OwnGrant]) -> Self {
+        let mut order: Vec<Place> = grants.iter().filter_map(|own| Self::place(now, own)).collect();
         order.sort_unstable();
         let mut last = now;
         let ends = order.iter().map(|(_, Reverse(end), _)| {
@@ -153,35 +179,35 @@ impl Containers {
     }
 }
 
-/// What is wanted and not covered by `kept`, and when a rolling grant is to be renewed.
-fn missing(
-    facts: &PairFacts<'_>,
-    wanted: &Windows,
-    kept: &[&OwnGrant],
-) -> (Vec<Window>, Option<DateTime<Utc>>) {
+/// What is wanted and not given by `kept`, in order of time, and when a rolling grant is to be renewed.
+fn missing(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> (Vec<Terms>, Option<DateTime<Utc>>) {
     let PairFacts { now, horizon, .. } = *facts;
-    let covered: Windows = kept.iter().map(|own| own.grant.window).collect();
+    let kept = Timeline::new(kept.iter().map(|own| (own.grant.window, *own)));
     let (mut missing, mut renew_at) = (Vec::new(), None);
     // Shifts that end are granted whole at once, also where an on-call without an end goes on after them.
     let ends = facts.claims.iter().map(|(window, _)| window.end()).filter(|end| *end < FOREVER);
     let last_end = ends.max().unwrap_or(now);
-    for window in wanted.iter() {
+    for wanted in facts.terms.iter() {
+        let window = wanted.window;
+        let given = kept.overlapping(window).into_iter().map(|own| &own.grant);
+        let given = given.filter(|grant| grant.kubernetes_groups.include(&wanted.groups));
+        let covered: Windows = given.map(|grant| grant.window).collect();
         if window.end() < FOREVER {
-            missing.extend(covered.missing_from(*window));
+            missing.extend(covered.missing_from(window).into_iter().map(|gap| wanted.over(gap)));
             continue;
         }
         let Some(rolling) = window.until(later(now, horizon).max(last_end)) else { continue };
-        missing.extend(covered.missing_from(rolling));
-        let tail =
-            missing.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
+        let mut gaps = covered.missing_from(rolling);
+        let tail = gaps.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
         let runs_until = tail.map_or(rolling.end(), Window::start);
         let renew = (runs_until - horizon / 2).trunc_subsecs(0);
         if renew > now && (tail.is_none() || runs_until >= last_end) {
             renew_at = Some(renew);
             if tail.is_some() {
-                missing.pop();
+                gaps.pop();
             }
         }
+        missing.extend(gaps.into_iter().map(|gap| wanted.over(gap)));
     }
     (missing, renew_at)
 }

@@ -69,7 +69,7 @@ fn retain(
     if retained.is_empty() {
         return due;
     }
-    let reviewed: BTreeSet<LedgerRow> = rows(&due, |_| true);
+    let reviewed: BTreeSet<LedgerRow> = rows(&due, |due| needs_second_look(now, due));
     for (facts, decision) in pairs.iter().zip(&mut due) {
         if !facts.ours.iter().any(|own| retained.contains(&own.row)) {
             continue;

@@ -91,6 +91,8 @@ impl fmt::Display for RevocationReason {
                  PagerDuty), so no rule wants this access any more"
             }
             Self::TooLong => "only a part of it is still wanted, and that part is granted anew",
+            Self::OtherGroups => "it carries Kubernetes groups that no rule wants any more; it is granted anew without them",
+            Self::MoreGroups => "more Kubernetes groups are wanted; it is granted anew with them",
             Self::Duplicate => "another grant covers all of it",
             Self::InTheWay => "strongDM takes one grant at a time, and an earlier window is wanted",
         })

@@ -10,6 +10,7 @@
 //! 2. `pairs.rs` brings together what is known of each account and resource, and `coverage.rs` decides about one such
 //!    pair at a time. A grant of ours is due for revocation only if it gives access at an instant between now and the
 //!    horizon that no claim covers **and** no possibility touches it. All else is left alone.
+//!    `wanted.rs` says when which Kubernetes groups are wanted; a grant with other ones is due as well.
 //! 3. What the revoked grant covered rightly is granted anew: before the revocation where strongDM takes a second
 //!    grant, right after it where it does not (`second_grant.rs`). The actions of one pair are one ordered list, and an
 //!    action is not done if an earlier one that overlaps it failed. If something stays in the way of the new grant,
@@ -35,6 +36,7 @@ mod second_grant;
 mod settings;
 mod timeline;
 mod urgency;
+mod wanted;
 
 pub(crate) use self::{
     action::{Action, Deferred, PairActions, Plan, Revocation, RevocationReason, Urgency, Wait, Wanted},

@@ -8,11 +8,12 @@ use super::{
     Deferred, Revocation,
     claims::{Claim, Claims},
     timeline::Timeline,
+    wanted::WantedTerms,
 };
 use crate::{
     model::{
-        Altered, Cause, Email, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Window, Windows,
-        later,
+        Altered, Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Terms,
+        Window, Windows, later,
     },
     reconcile::world::{Recorded, World},
 };
@@ -24,13 +25,15 @@ pub(super) struct PairFacts<'a> {
     /// The resource's name.
     resource: &'a str,
     /// Who is certainly entitled to it, and why.
-    pub(super) claims: Timeline<&'a Cause>,
+    pub(super) claims: Timeline<&'a Claim>,
     /// The same as one set of instants.
     pub(super) wanted: Windows,
+    /// The same with the groups that are wanted then.
+    pub(super) terms: WantedTerms,
     /// Our grants that have not ended, by window, then age.
     pub(super) ours: Vec<&'a OwnGrant>,
-    /// The windows of other people's grants that have not ended.
-    pub(super) foreign: Vec<Window>,
+    /// Other people's grants that have not ended.
+    pub(super) foreign: Timeline<&'a ForeignGrant>,
     /// An earlier write to the pair has an unknown outcome.
     pub(super) unsettled: bool,
     /// strongDM refuses grants for this pair, and will not be asked again before.
@@ -68,9 +71,9 @@ pub(super) fn gather<'a>(
 ) -> Vec<PairFacts<'a>> {
     let mut pairs: BTreeMap<Pair, Found<'a>> = BTreeMap::new();
     for claim in &all_claims.certain {
-        let Claim { pair, resource, email, window, cause } = claim;
+        let Claim { pair, resource, email, window, .. } = claim;
         let of_pair = pairs.entry(pair.clone()).or_insert_with(|| Found::new(email, resource));
-        of_pair.claims.push((*window, cause));
+        of_pair.claims.push((*window, claim));
     }
     let Recorded { ledger, foreign, unsettled, refusals, altered, .. } = &world.recorded;
     for own in ledger.iter().filter(|own| own.grant.window.end() > now) {
@@ -80,7 +83,7 @@ pub(super) fn gather<'a>(
     }
     for foreign in foreign.iter().filter(|foreign| foreign.window.end() > now) {
         if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
-            of_pair.foreign.push(foreign.window);
+            of_pair.foreign.push((foreign.window, foreign));
         }
     }
     for refusal in refusals.iter().filter(|refusal| refusal.until > now) {
@@ -101,9 +104,10 @@ pub(super) fn gather<'a>(
             email,
             resource,
             wanted: claims.iter().map(|(window, _)| *window).collect(),
+            terms: WantedTerms::union(claims.iter().map(|(window, claim)| (*window, &claim.groups))),
             claims: Timeline::new(claims),
             ours,
-            foreign,
+            foreign: Timeline::new(foreign),
             unsettled: unsettled.contains(&pair),
             pair,
             refused_until,
@@ -121,9 +125,9 @@ pub(super) fn gather<'a>(
 struct Found<'a> {
     email: &'a Email,
     resource: &'a str,
-    claims: Vec<(Window, &'a Cause)>,
+    claims: Vec<(Window, &'a Claim)>,
     ours: Vec<&'a OwnGrant>,
-    foreign: Vec<Window>,
+    foreign: Vec<(Window, &'a ForeignGrant)>,
     refused_until: Option<DateTime<Utc>>,
     altered: Vec<&'a Altered>,
 }
@@ -146,7 +150,7 @@ impl PairFacts<'_> {
         self.all_claims.possible.touch(own, window)
     }
 
-    pub(super) fn new_grant(&self, window: Window) -> NewGrant {
+    pub(super) fn new_grant(&self, Terms { window, groups: kubernetes_groups }: Terms) -> NewGrant {
         let causes: Vec<Cause> = self.causes(window).into_iter().cloned().collect();
         let mut rules: Vec<String> = causes.iter().map(|cause| cause.rule.clone()).collect();
         rules.dedup();
@@ -158,6 +162,7 @@ impl PairFacts<'_> {
             resource: self.resource.to_owned(),
             resource_id: self.pair.resource.clone(),
             window,
+            kubernetes_groups,
             rules,
         };
         NewGrant { grant, causes }
@@ -171,7 +176,8 @@ impl PairFacts<'_> {
     }
 
     fn causes(&self, window: Window) -> Vec<&Cause> {
-        let mut causes: Vec<&Cause> = self.claims.overlapping(window).into_iter().copied().collect();
+        let mut causes: Vec<&Cause> =
+            self.claims.overlapping(window).into_iter().map(|claim| &claim.cause).collect();
         causes.sort();
         causes.dedup();
         causes

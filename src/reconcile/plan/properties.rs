@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     model::{
-        DueRevocations, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, PeopleSelector, SecondGrant,
-        Window,
+        DueRevocations, Grant, GrantId, KubernetesGroups, LedgerRow, NewGrant, OwnGrant, Pair,
+        PeopleSelector, SecondGrant, Window,
     },
     reconcile::world::World,
 };
@@ -118,15 +118,18 @@ proptest! {
                 // An on-call without an end is renewed before half of the horizon is left.
                 let promised = certain && hour < HORIZON / 2
                     || oracle.shift(&pair, at_hour, at(HORIZON));
-                let given = twin.ours_gives(&pair, at_hour);
+                // What begins behind the horizon was not looked at.
+                let groups = if hour < HORIZON { oracle.groups(&pair, at_hour) } else { KubernetesGroups::default() };
+                let given = twin.ours_gives_groups(&pair, at_hour, &groups);
                 prop_assert!(given || !promised, "{pair}: access is missing at {at_hour}\n{plan}");
                 let excess = twin.ledger.iter().find(|own| {
                     own.grant.joins(&pair)
                         && own.grant.window.contains(at_hour)
                         && own.grant.id.as_ref().is_none_or(|id| !held.contains(id))
                         && !case.protects(own, 0)
+                        && (!certain || own.grant.kubernetes_groups != groups)
                 });
-                if let Some(excess) = excess.filter(|_| hour < HORIZON && !certain) {
+                if let Some(excess) = excess.filter(|_| hour < HORIZON) {
                     prop_assert!(false, "{excess:?} is in nobody's interest at {at_hour}\n{plan}");
                 }
             }
@@ -162,15 +165,28 @@ proptest! {
             let certain: Vec<bool> =
                 in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
             let possible = own.is_some_and(|own| case.protects(own, 0));
+            let gives_no_more = |at: &DateTime<Utc>| {
+                oracle.certain(&pair, *at) && oracle.groups(&pair, *at).include(&grant.kubernetes_groups)
+            };
+            let comes_back = in_view(grant.window, 0).all(|at| gives_no_more(&at));
             let right = match reason {
                 RevocationReason::NotWanted | RevocationReason::OtherAddress => !possible && !certain.contains(&true) && !certain.is_empty(),
                 RevocationReason::TooLong => !possible && certain.contains(&true) && certain.contains(&false),
+                RevocationReason::OtherGroups => !possible && !certain.contains(&false) && !comes_back,
+                RevocationReason::MoreGroups => {
+                    let rest = (0..LAST).map(at).filter(|at| grant.window.contains(*at));
+                    let same = |at: DateTime<Utc>| oracle.groups(&pair, at) == grant.kubernetes_groups;
+                    comes_back
+                        && !in_view(grant.window, 0).all(same)
+                        && (!possible || rest.into_iter().all(|at| gives_no_more(&at)))
+                }
                 RevocationReason::Duplicate => !possible && case.world.recorded.ledger.iter().any(|other| {
                     let (Some(rest), Some(outer)) =
                         (grant.window.from(at(0)), other.grant.window.from(at(0))) else { return false };
                     let in_the_way = |due: &Revocation| due.row == other.row && due.reason == RevocationReason::InTheWay;
                     (!revoked.contains(&other.row) || revocations(&plan).any(in_the_way))
                         && other.grant.joins(&pair)
+                        && other.grant.kubernetes_groups == grant.kubernetes_groups
                         && outer.start() <= rest.start()
                         && rest.end() <= outer.end()
                 }),
@@ -182,7 +198,7 @@ proptest! {
                     // What is possibly wanted may only go if it is certainly wanted too, and so comes back.
                     replaced
                         && case.world.recorded.second_grant == SecondGrant::Refused
-                        && (!possible || !certain.contains(&false))
+                        && (!possible || comes_back)
                 }
             };
             prop_assert!(right, "{grant} is revoked because {reason}\n{plan}");
@@ -210,17 +226,23 @@ proptest! {
             let pair = grant.pair();
             let unwanted = in_view(grant.window, 0).find(|at| !oracle.certain(&pair, *at));
             prop_assert_eq!(unwanted, None, "{}", grant);
+            let wrong = in_view(grant.window, 0).find(|at| oracle.groups(&pair, *at) != grant.kubernetes_groups);
+            prop_assert_eq!(wrong, None, "{} has other groups", grant);
             prop_assert!(!case.left_alone(&pair), "{grant}");
             let in_pair = |other: &&Grant| other.joins(&pair);
             let others = creations(&plan).enumerate().filter(|(other, _)| *other != index);
             let staying = case.world.recorded.ledger.iter().filter(|own| !revoked.contains(&own.row));
-            let ours = others.map(|(_, new)| &new.grant).chain(staying.map(|own| &own.grant));
-            let ours: Vec<Window> = ours
-                .filter(in_pair)
-                .filter(|other| other.window.end() > at(0))
-                .map(|other| other.window)
-                .collect();
-            prop_assert!(ours.iter().all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
+            let staying: Vec<&Grant> =
+                staying.map(|own| &own.grant).filter(in_pair).filter(|other| other.window.end() > at(0)).collect();
+            let others: Vec<&Grant> = others.map(|(_, new)| &new.grant).filter(in_pair).collect();
+            prop_assert!(others.iter().all(|other| !other.window.overlaps(&grant.window)), "{grant}\n{plan}");
+            // Beside one that lacks groups there may be another, if strongDM takes it.
+            let lacks = |other: &Grant| {
+                case.world.recorded.second_grant == SecondGrant::Taken
+                    && !other.kubernetes_groups.include(&grant.kubernetes_groups)
+            };
+            let mut overlapping = staying.iter().filter(|other| other.window.overlaps(&grant.window));
+            prop_assert!(overlapping.all(|other| lacks(other)), "{grant}\n{plan}");
             let foreign = case.world.recorded.foreign.iter().filter(|other| {
                 other.pair == pair && other.window.end() > at(0)
             });
@@ -231,7 +253,8 @@ proptest! {
                     prop_assert!(foreign.all(|other| !other.overlaps(&grant.window)), "{grant}\n{plan}");
                 }
                 SecondGrant::Refused => {
-                    prop_assert!(foreign.next().is_none() && ours.is_empty(), "{grant}\n{plan}");
+                    let is_alone = staying.is_empty() && others.is_empty();
+                    prop_assert!(foreign.next().is_none() && is_alone, "{grant}\n{plan}");
                 }
             }
         }
@@ -241,7 +264,9 @@ proptest! {
     fn nobody_loses_access_by_one_look(case in any_case()) {
         let plan = case.plan();
         let before = &case.world.recorded.due.due;
-        for Revocation { row, grant, .. } in revocations(&plan).filter(|due| due.grant.window.contains(case.now)) {
+        let takes_away = |due: &&Revocation| due.reason != RevocationReason::MoreGroups;
+        let in_force = |due: &&Revocation| due.grant.window.contains(case.now);
+        for Revocation { row, grant, .. } in revocations(&plan).filter(in_force).filter(takes_away) {
             prop_assert!(before.contains_key(row), "{grant} goes at the first look\n{plan}");
         }
         let ours = case.world.recorded.ledger.iter().filter(|own| own.grant.window.end() > case.now).count();
@@ -414,6 +439,10 @@ fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -
         let had = before.ours_gives(&pair, at(0));
         let has = after.any_gives(&pair, at(0));
         prop_assert!(has || !(certain && had), "{pair}: access was lost\n{plan}");
+        let groups = case.oracle().groups(&pair, at(0));
+        let had = before.ours_gives_groups(&pair, at(0), &groups);
+        let has = after.any_gives_groups(&pair, at(0), &groups);
+        prop_assert!(has || !(certain && had), "{pair}: groups were lost\n{plan}");
     }
     Ok(())
 }
@@ -436,6 +465,20 @@ fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), Tes
         if case.oracle_at(hour).certain(&pair, at_hour) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
             prop_assert!(has || blocked, "{pair}: access is missing at {at_hour}\n{plan}");
+            let groups = case.oracle_at(hour).groups(&pair, at_hour);
+            let blocked = refused != SecondGrant::Taken && (foreign || protected);
+            let has = if refused == SecondGrant::Taken {
+                twin.ours_gives_groups(&pair, at_hour, &groups)
+            } else {
+                twin.any_gives_groups(&pair, at_hour, &groups)
+            };
+            prop_assert!(has || blocked, "{pair}: groups are missing at {at_hour}\n{plan}");
+            let excess = ours().find(|own| {
+                own.grant.window.contains(at_hour)
+                    && own.grant.kubernetes_groups != groups
+                    && !case.protects(own, hour)
+            });
+            prop_assert!(excess.is_none() || blocked, "{pair}: {excess:?} is wrong at {at_hour}\n{plan}");
         } else {
             let excess = ours().find(|own| own.grant.window.contains(at_hour) && !case.protects(own, hour));
             let blocked = refused == SecondGrant::Refused && (foreign || protected);

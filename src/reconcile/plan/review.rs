@@ -13,11 +13,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Released, Revocation, RevocationReason, Settings,
     pairs::{Decision, PairFacts},
+    timeline::Timeline,
 };
 use crate::{
     model::{
-        BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, LedgerRow, OwnGrant, ResourceId, Rule,
-        SecondLook, Source, Window, Windows, later,
+        BETWEEN_LOOKS, DueRevocation, DueRevocations, FirstLooks, Grant, LedgerRow, OwnGrant, ResourceId,
+        Rule, SecondLook, Source, Window, Windows, later,
     },
     reconcile::world::World,
 };
@@ -46,6 +47,8 @@ struct Due<'d> {
     own: &'d OwnGrant,
     /// The access that goes with it.
     lost: Vec<Window>,
+    /// The groups that go while access stays, by name.
+    lost_groups: BTreeMap<String, Vec<Window>>,
     /// Since when all looks agree.
     since: DateTime<Utc>,
     first_looks: FirstLooks,
@@ -59,7 +62,12 @@ struct Due<'d> {
 /// force: whoever is on call now must not wait.
 pub(super) fn needs_second_look(now: DateTime<Utc>, revocation: &Revocation) -> bool {
     match revocation.reason {
-        RevocationReason::NotWanted | RevocationReason::OtherAddress | RevocationReason::TooLong => true,
+        RevocationReason::NotWanted
+        | RevocationReason::OtherAddress
+        | RevocationReason::TooLong
+        | RevocationReason::OtherGroups => true,
+        // All that goes comes back at once.
+        RevocationReason::MoreGroups => false,
         RevocationReason::Duplicate | RevocationReason::InTheWay => revocation.grant.window.contains(now),
     }
 }
@@ -100,7 +108,9 @@ fn find_due<'p>(
     let places = places(pairs, &going);
     let mut due = Vec::new();
     for (facts, decision) in pairs.iter().zip(decisions).filter(|(_, decision)| !decision.revoke.is_empty()) {
-        let stays = facts.ours.iter().filter(|own| !going.contains(&own.row)).map(|own| own.grant.window);
+        let staying = facts.ours.iter().filter(|own| !going.contains(&own.row)).map(|own| &own.grant);
+        let staying = Timeline::new(staying.map(|grant| (grant.window, grant)));
+        let stays = staying.iter().map(|(window, _)| *window);
         let stays: Windows = stays.chain(facts.wanted.iter().copied()).collect();
         let ours: BTreeMap<LedgerRow, &OwnGrant> = facts.ours.iter().map(|own| (own.row, *own)).collect();
         for revocation in decision.revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
@@ -108,11 +118,12 @@ fn find_due<'p>(
             // What is neither wanted nor in another grant of the pair that stays.
             let lost = facts.in_view(own).map(|in_view| stays.missing_from(in_view)).unwrap_or_default();
             let before = world.recorded.due.due.get(&own.row);
+            let lost_groups = lost_groups(facts, &staying, own, &lost);
             let is_handed_over = places
                 .get(&own.grant.resource_id)
                 .is_some_and(|taken| lost.iter().all(|lost| taken.cover(*lost)));
             let lost = to_the_end(facts, own, lost);
-            let agreed = before.filter(|before| agrees(before, &lost));
+            let agreed = before.filter(|before| agrees(before, &lost, &lost_groups));
             let since = agreed.map_or(world.seen_at.max(world.asked_at), |before| before.since);
             let known = &world.recorded.due;
             let first_looks = match known.first_looks.get(&own.row).filter(|_| agreed.is_some()) {
@@ -129,6 +140,7 @@ fn find_due<'p>(
                     && !is_handed_over
                     && !is_replaced(now, revocation, &facts.wanted),
                 lost,
+                lost_groups,
             });
         }
     }
@@ -156,16 +168,45 @@ fn to_the_end(facts: &PairFacts<'_>, own: &OwnGrant, mut lost: Vec<Window>) -> V
     lost
 }
 
+/// When groups of a grant are wanted no more, nor in another grant of the pair that stays, while access goes on.
+fn lost_groups(
+    facts: &PairFacts<'_>,
+    staying: &Timeline<&Grant>,
+    own: &OwnGrant,
+    lost: &[Window],
+) -> BTreeMap<String, Vec<Window>> {
+    let groups = &own.grant.kubernetes_groups;
+    let Some(in_view) = facts.in_view(own).filter(|_| !groups.is_empty()) else { return BTreeMap::new() };
+    let stays = staying.overlapping(in_view);
+    let wanted = facts.terms.overlapping(in_view);
+    let of_group = |group: &str| {
+        let stays =
+            stays.iter().filter(|other| other.kubernetes_groups.contain(group)).map(|other| other.window);
+        let wanted = wanted.iter().filter(|terms| terms.groups.contain(group)).map(|terms| terms.window);
+        let has: Windows = stays.chain(wanted).chain(lost.iter().copied()).collect();
+        to_the_end(facts, own, has.missing_from(in_view))
+    };
+    let all = groups.iter().map(|group| (group.to_owned(), of_group(group)));
+    all.filter(|(_, lost)| !lost.is_empty()).collect()
+}
+
 /// Whether the earlier looks found all of this lost.
-fn agrees(before: &DueRevocation, lost: &[Window]) -> bool {
-    let then: Windows = before.lost.iter().copied().collect();
-    lost.iter().all(|lost| then.cover(*lost))
+fn agrees(before: &DueRevocation, lost: &[Window], lost_groups: &BTreeMap<String, Vec<Window>>) -> bool {
+    let covers = |then: &Windows, lost: &[Window]| lost.iter().all(|lost| then.cover(*lost));
+    covers(&before.lost.iter().copied().collect(), lost)
+        && lost_groups.iter().all(|(group, lost)| {
+            let of_group = before.lost_groups.get(group).into_iter().flatten();
+            covers(&before.lost.iter().chain(of_group).copied().collect(), lost)
+        })
 }
 
 /// Whether a person's own window only makes room for the right one.
 fn is_replaced(now: DateTime<Utc>, revocation: &Revocation, wanted: &Windows) -> bool {
     match revocation.reason {
-        RevocationReason::Duplicate | RevocationReason::InTheWay => true,
+        RevocationReason::Duplicate
+        | RevocationReason::InTheWay
+        | RevocationReason::OtherGroups
+        | RevocationReason::MoreGroups => true,
         RevocationReason::TooLong => {
             let in_force = revocation.grant.window.contains(now);
             !in_force || wanted.contain(now)
@@ -215,13 +256,14 @@ fn lately(now: DateTime<Utc>, world: &World) -> impl Iterator<Item = (LedgerRow,
     counted.filter(move |(row, at)| now - *at < COUNTED_FOR && !due.get(row).is_some_and(|due| due.held))
 }
 
-/// The grants that this look, whole for them, found wanted.
+/// The grants of which this look, whole for them, found everything wanted.
 fn wanted(pairs: &[PairFacts<'_>]) -> BTreeSet<LedgerRow> {
     let settled = pairs.iter().filter(|facts| !facts.unsettled);
     settled
         .flat_map(|facts| {
-            let is_wanted =
-                move |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| facts.wanted.cover(view));
+            let is_wanted = move |own: &&OwnGrant| {
+                facts.in_view(own).is_some_and(|view| facts.terms.include(&own.grant.terms().over(view)))
+            };
             facts.ours.iter().copied().filter(is_wanted).map(|own| own.row)
         })
         .collect()
@@ -273,7 +315,15 @@ fn remember(
     for due in due {
         let held = review.held.contains(&due.own.row);
         after.first_looks.insert(due.own.row, due.first_looks);
-        after.due.insert(due.own.row, DueRevocation { since: due.since, lost: due.lost.clone(), held });
+        after.due.insert(
+            due.own.row,
+            DueRevocation {
+                since: due.since,
+                lost: due.lost.clone(),
+                lost_groups: due.lost_groups.clone(),
+                held,
+            },
+        );
         if due.counts && due.is_agreed && verdict == Verdict::Free {
             after.counted.entry(due.own.row).or_insert(now);
         }
@@ -281,7 +331,8 @@ fn remember(
     if verdict == Verdict::Held {
         // They were part of what came due at once, so they go on counting with the rest.
         for (row, at) in lately(now, world) {
-            let gone = DueRevocation { since: at, lost: Vec::new(), held: true };
+            let gone =
+                DueRevocation { since: at, lost: Vec::new(), lost_groups: BTreeMap::new(), held: true };
             after.due.entry(row).and_modify(|due| due.held = true).or_insert(gone);
         }
     }

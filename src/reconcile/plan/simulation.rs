@@ -3,7 +3,7 @@
 //! `SIMULATION_SEED` sets the first seed (a failure prints its own), `SIMULATION_SEEDS` how many are tried. Even
 //! seeds live through an autumn, odd ones through a spring (the other way round where overlaps are refused).
 //!
-//! In every minute everyone must have exactly the access that is wanted, one second after its start, except
+//! In every minute everyone must have exactly the access and the Kubernetes groups that are wanted, one second after its start, except
 //!
 //! * for a quarter of an hour after a change that nothing announced, or from when it could be seen and acted upon;
 //! * for grants that the guard holds;
@@ -23,7 +23,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use self::{
     rotas::{DAYS, Minute},
     story::{EVERY, Random},
-    upstream::{ACCOUNTS, RESOURCES, Upstream, account, pair, resource_id, settings},
+    upstream::{ACCOUNTS, GROUPS, RESOURCES, Upstream, account, pair, resource_id, settings},
 };
 use super::{
     Plan, Released, Settings, plan,
@@ -70,6 +70,23 @@ struct Access {
     person: usize,
     resource: usize,
     ours: bool,
+    groups: [bool; GROUPS.len()],
+}
+
+/// What somebody has of one resource.
+#[derive(Clone, Copy, Debug, Default)]
+struct Given {
+    access: bool,
+    groups: [bool; GROUPS.len()],
+}
+
+impl Given {
+    fn add(&mut self, access: &Access) {
+        self.access = true;
+        for (has, more) in self.groups.iter_mut().zip(access.groups) {
+            *has |= more;
+        }
+    }
 }
 
 /// How somebody's access differs from what is wanted.
@@ -110,7 +127,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn live_through(really: SecondGrant) {
-    let first: u64 = number("SIMULATION_SEED", 0);
+    let first: u64 = number("SIMULATION_SEED", 1);
     for seed in first..first + number("SIMULATION_SEEDS", 1) {
         let seen = Simulation::new(seed, really).run();
         let Seen { passes, writes, held, deferred, failed, unknown } = &seen;
@@ -271,18 +288,25 @@ impl Simulation {
 
     fn compare(&mut self, minute: Minute) {
         let second = minute * 60 + 1;
-        let mut given = [[(false, false); RESOURCES.len()]; ACCOUNTS];
+        let mut given = [[[Given::default(); 2]; RESOURCES.len()]; ACCOUNTS];
         for access in self.access.iter().filter(|access| access.start <= second && second < access.end) {
-            let (ours, anyone) = &mut given[access.person][access.resource];
-            (*ours, *anyone) = (*ours || access.ours, true);
+            let [ours, anyone] = &mut given[access.person][access.resource];
+            anyone.add(access);
+            if access.ours {
+                ours.add(access);
+            }
         }
         let anyone_counts = self.twin.really != SecondGrant::Taken;
         for (person, given) in given.iter().enumerate() {
-            for (name, (ours, anyone)) in RESOURCES.into_iter().zip(given) {
-                let has = *ours || *anyone && anyone_counts;
+            for (name, [ours, anyone]) in RESOURCES.into_iter().zip(given) {
+                let has = if anyone_counts { anyone } else { ours };
+                let groups = self.upstream.groups(person, name, minute);
+                let lacks = groups.into_iter().zip(has.groups).any(|(wanted, has)| wanted && !has);
+                let too_many = groups.into_iter().zip(ours.groups).any(|(wanted, has)| has && !wanted);
                 let wrong = match self.upstream.wants(person, name, minute) {
-                    true if !has => Wrong::Lacks,
-                    false if *ours => Wrong::StillHas,
+                    true if !has.access || lacks => Wrong::Lacks,
+                    false if ours.access => Wrong::StillHas,
+                    _ if too_many => Wrong::StillHas,
                     true | false => continue,
                 };
                 assert!(
@@ -302,7 +326,7 @@ impl Simulation {
             .ledger
             .iter()
             .filter(|own| own.grant.joins(&id))
-            .map(|own| own.grant.window.to_string())
+            .map(|own| own.grant.terms().to_string())
             .collect();
         format!(
             "SIMULATION_SEED={}: at {} p{person} {} {name}; wrong since {:?}, last unseen at {:?}\n{}\nours: {ours:#?}",
@@ -329,6 +353,7 @@ impl Simulation {
             person: people.iter().position(|id| *id == found.pair.account).unwrap(),
             resource: resources.iter().position(|id| *id == found.pair.resource).unwrap(),
             ours: found.id.as_str().starts_with("ag-"),
+            groups: GROUPS.map(|group| found.groups.contain(group)),
         });
         self.access = access.collect();
     }

@@ -2,6 +2,7 @@
 
 mod altered;
 pub(super) mod builders;
+mod groups;
 mod growth;
 mod guard;
 mod incidents;

@@ -28,6 +28,10 @@ impl<T> Timeline<T> {
         self.items.iter()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// What overlaps `window`, in order.
     pub(super) fn overlapping(&self, window: Window) -> Vec<&T> {
         let mut found = Vec::new();

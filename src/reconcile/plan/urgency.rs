@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{Action, PairActions, Urgency};
+use super::{Action, PairActions, Revocation, RevocationReason, Urgency};
 use crate::model::{Pair, SecondGrant, Window};
 
 /// Splits the writes about one pair into those that must stay together, each with its urgency. They stay in their order.
@@ -50,9 +50,11 @@ fn apart(actions: Vec<Action>) -> Vec<Vec<Action>> {
 
 /// How soon writes are due that belong together: as soon as the first of them.
 fn urgency(now: DateTime<Utc>, actions: &[Action]) -> Urgency {
-    let (mut gives, mut ends) = (false, false);
+    let (mut gives, mut ends, mut replaces) = (false, false, false);
     for action in actions.iter().filter(|action| action.grant().window.contains(now)) {
         match action {
+            // Somebody lacks the groups that the new grant has.
+            Action::Revoke(Revocation { reason: RevocationReason::MoreGroups, .. }) => replaces = true,
             Action::Create(_) => gives = true,
             Action::Revoke(_) => ends = true,
         }
@@ -61,6 +63,7 @@ fn urgency(now: DateTime<Utc>, actions: &[Action]) -> Urgency {
     match first {
         // Whoever gets the right grant for a wrong one has access meanwhile.
         _ if ends => Urgency::Ending,
+        _ if replaces && !gives => Urgency::Ending,
         Some(start) if !gives => Urgency::Coming(start),
         _ => Urgency::Missing,
     }

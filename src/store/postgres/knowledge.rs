@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         AskAgain, Error, Knowledge, Lease, StoredName,
-        column::{plain, to_json},
+        column::{plain, to_json, write_groups},
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
@@ -298,12 +298,15 @@ async fn insert_foreign(
     let column = |value: fn(&ForeignGrant) -> &str| grants.iter().map(value).collect::<Vec<_>>();
     let instants = |value: fn(&ForeignGrant) -> i64| grants.iter().map(value).collect::<Vec<_>>();
     sqlx::query(
-        "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms)
-         SELECT id, account, resource, start_at, end_at, $6
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
-           AS seen (id, account, resource, start_at, end_at)
-         ON CONFLICT (grant_id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at
-         WHERE (foreign_grants.start_at, foreign_grants.end_at) <> (excluded.start_at, excluded.end_at)",
+        "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms,
+            kubernetes_groups)
+         SELECT id, account, resource, start_at, end_at, $6, kubernetes_groups
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $7::text[])
+           AS seen (id, account, resource, start_at, end_at, kubernetes_groups)
+         ON CONFLICT (grant_id) DO UPDATE SET
+           start_at = excluded.start_at, end_at = excluded.end_at, kubernetes_groups = excluded.kubernetes_groups
+         WHERE (foreign_grants.start_at, foreign_grants.end_at, coalesce(foreign_grants.kubernetes_groups, ''))
+           <> (excluded.start_at, excluded.end_at, coalesce(excluded.kubernetes_groups, ''))",
     )
     .bind(column(|grant| grant.id.as_str()))
     .bind(column(|grant| grant.pair.account.as_str()))
@@ -311,6 +314,7 @@ async fn insert_foreign(
     .bind(instants(|grant| grant.window.start().timestamp()))
     .bind(instants(|grant| grant.window.end().timestamp()))
     .bind(now.timestamp_millis())
+    .bind(grants.iter().map(|grant| write_groups(&grant.groups)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

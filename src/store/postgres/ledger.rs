@@ -8,14 +8,14 @@ use sqlx::{PgConnection, Row};
 
 use super::{Postgres, decision_log, is_held, within};
 use crate::{
-    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Terms},
     store::{
         AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
-        column::{plain, to_json},
+        column::{plain, to_json, write_groups},
         knowledge::FORGET_FOREIGN,
         ledger::{
             COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED, SETTLE_WINDOW, read_grants, read_open,
+            SETTLE_REFUSED, SETTLE_TERMS, read_grants, read_open,
         },
     },
 };
@@ -81,16 +81,27 @@ impl Ledger for Postgres {
         new: &NewGrant,
         now: DateTime<Utc>,
     ) -> Result<Option<LedgerRow>, Error> {
-        let Grant { id: _, email, name: _, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        let Grant {
+            id: _,
+            email,
+            name: _,
+            account_id,
+            resource,
+            resource_id,
+            window,
+            kubernetes_groups,
+            rules: _,
+        } = &new.grant;
         within(async {
             let row = sqlx::query(
                 "WITH held AS (
                    SELECT 1 FROM leases
-                   WHERE name = $9 AND token = $10 AND until > clock_timestamp() FOR SHARE
+                   WHERE name = $10 AND token = $11 AND until > clock_timestamp() FOR SHARE
                  )
                  INSERT INTO grants
-                   (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
-                 SELECT 'creating', $1, $2, $3, $4, $5, $6, $7, $8 FROM held RETURNING seq",
+                   (state, account_id, email, resource_id, resource, start_at, end_at, kubernetes_groups, causes,
+                    intended_ms)
+                 SELECT 'creating', $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM held RETURNING seq",
             )
             .bind(account_id.as_str())
             .bind(email.as_str())
@@ -98,6 +109,7 @@ impl Ledger for Postgres {
             .bind(plain(resource))
             .bind(window.start().timestamp())
             .bind(window.end().timestamp())
+            .bind(write_groups(kubernetes_groups))
             .bind(to_json(&new.causes))
             .bind(now.timestamp_millis())
             .bind(lease.duty.as_str())
@@ -128,7 +140,7 @@ impl Ledger for Postgres {
         &self,
         row: LedgerRow,
         id: &GrantId,
-        window: Window,
+        terms: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error> {
         within(async {
@@ -142,7 +154,7 @@ impl Ledger for Postgres {
             if known.is_some() {
                 return Ok(false);
             }
-            become_ours(&mut transaction, row, id, window).await?;
+            become_ours(&mut transaction, row, id, terms).await?;
             decision_log::append(&mut transaction, audit).await?;
             transaction.commit().await?;
             Ok(true)
@@ -150,12 +162,12 @@ impl Ledger for Postgres {
         .await
     }
 
-    async fn settle_window(
+    async fn settle_terms(
         &self,
         lease: &Lease,
         row: LedgerRow,
-        known: Window,
-        found: Window,
+        known: &Terms,
+        found: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error> {
         within(async {
@@ -163,12 +175,14 @@ impl Ledger for Postgres {
             if !is_held(&mut transaction, lease).await? {
                 return Ok(false);
             }
-            let update = sqlx::query(SETTLE_WINDOW)
+            let update = sqlx::query(SETTLE_TERMS)
                 .bind(row.number())
-                .bind(known.start().timestamp())
-                .bind(known.end().timestamp())
-                .bind(found.start().timestamp())
-                .bind(found.end().timestamp());
+                .bind(known.window.start().timestamp())
+                .bind(known.window.end().timestamp())
+                .bind(write_groups(&known.groups))
+                .bind(found.window.start().timestamp())
+                .bind(found.window.end().timestamp())
+                .bind(write_groups(&found.groups));
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
@@ -272,14 +286,15 @@ async fn become_ours(
     connection: &mut PgConnection,
     row: LedgerRow,
     id: &GrantId,
-    window: Window,
+    Terms { window, groups }: &Terms,
 ) -> Result<(), Error> {
     for statement in [MAKE_LIVE, COPY_LIVE] {
         let update = sqlx::query(statement)
             .bind(row.number())
             .bind(id.as_str())
             .bind(window.start().timestamp())
-            .bind(window.end().timestamp());
+            .bind(window.end().timestamp())
+            .bind(write_groups(groups));
         if update.execute(&mut *connection).await?.rows_affected() > 0 {
             break;
         }

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         AskAgain, Error, Knowledge, Lease, StoredName,
-        column::to_json,
+        column::{to_json, write_groups},
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
@@ -231,12 +231,15 @@ async fn insert_foreign(
     grant: &ForeignGrant,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let ForeignGrant { id, pair, window } = grant;
+    let ForeignGrant { id, pair, window, groups } = grant;
     sqlx::query(
-        "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (grant_id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at
-         WHERE (foreign_grants.start_at, foreign_grants.end_at) <> (excluded.start_at, excluded.end_at)",
+        "INSERT INTO foreign_grants (grant_id, account_id, resource_id, start_at, end_at, first_seen_ms,
+            kubernetes_groups)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (grant_id) DO UPDATE SET
+           start_at = excluded.start_at, end_at = excluded.end_at, kubernetes_groups = excluded.kubernetes_groups
+         WHERE (foreign_grants.start_at, foreign_grants.end_at, coalesce(foreign_grants.kubernetes_groups, ''))
+           <> (excluded.start_at, excluded.end_at, coalesce(excluded.kubernetes_groups, ''))",
     )
     .bind(id.as_str())
     .bind(pair.account.as_str())
@@ -244,6 +247,7 @@ async fn insert_foreign(
     .bind(window.start().timestamp())
     .bind(window.end().timestamp())
     .bind(now.timestamp_millis())
+    .bind(write_groups(groups))
     .execute(connection)
     .await?;
     Ok(())

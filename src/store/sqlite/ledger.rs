@@ -8,14 +8,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{Sqlite, decision_log};
 use crate::{
-    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Window},
+    model::{Cause, Grant, GrantId, LedgerRow, NewGrant, Terms},
     store::{
         AuditEntry, Error, GrantCursor, GrantPage, GrantQuery, Lease, Ledger, OpenRows,
-        column::to_json,
+        column::{to_json, write_groups},
         knowledge::FORGET_FOREIGN,
         ledger::{
             COPY_LIVE, GRANTS, IS_OURS, MAKE_LIVE, OPEN_GRANTS, OPEN_ROWS, REOPEN, SETTLE_ENDED, SETTLE_LOST,
-            SETTLE_REFUSED, SETTLE_WINDOW, read_grants, read_open,
+            SETTLE_REFUSED, SETTLE_TERMS, read_grants, read_open,
         },
     },
 };
@@ -69,11 +69,22 @@ impl Ledger for Sqlite {
         new: &NewGrant,
         now: DateTime<Utc>,
     ) -> Result<Option<LedgerRow>, Error> {
-        let Grant { id: _, email, name: _, account_id, resource, resource_id, window, rules: _ } = &new.grant;
+        let Grant {
+            id: _,
+            email,
+            name: _,
+            account_id,
+            resource,
+            resource_id,
+            window,
+            kubernetes_groups,
+            rules: _,
+        } = &new.grant;
         let row = sqlx::query(
             "INSERT INTO grants
-               (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
-             VALUES ('creating', $1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
+               (state, account_id, email, resource_id, resource, start_at, end_at, kubernetes_groups, causes,
+                intended_ms)
+             VALUES ('creating', $1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq",
         )
         .bind(account_id.as_str())
         .bind(email.as_str())
@@ -81,6 +92,7 @@ impl Ledger for Sqlite {
         .bind(resource)
         .bind(window.start().timestamp())
         .bind(window.end().timestamp())
+        .bind(write_groups(kubernetes_groups))
         .bind(to_json(&new.causes))
         .bind(now.timestamp_millis())
         .fetch_one(&self.writer)
@@ -97,7 +109,7 @@ impl Ledger for Sqlite {
         &self,
         row: LedgerRow,
         id: &GrantId,
-        window: Window,
+        terms: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -105,27 +117,29 @@ impl Ledger for Sqlite {
         if known.is_some() {
             return Ok(false);
         }
-        become_ours(&mut transaction, row, id, window).await?;
+        become_ours(&mut transaction, row, id, terms).await?;
         decision_log::append(&mut transaction, audit).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    async fn settle_window(
+    async fn settle_terms(
         &self,
         _: &Lease,
         row: LedgerRow,
-        known: Window,
-        found: Window,
+        known: &Terms,
+        found: &Terms,
         audit: &AuditEntry,
     ) -> Result<bool, Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let update = sqlx::query(SETTLE_WINDOW)
+        let update = sqlx::query(SETTLE_TERMS)
             .bind(row.number())
-            .bind(known.start().timestamp())
-            .bind(known.end().timestamp())
-            .bind(found.start().timestamp())
-            .bind(found.end().timestamp());
+            .bind(known.window.start().timestamp())
+            .bind(known.window.end().timestamp())
+            .bind(write_groups(&known.groups))
+            .bind(found.window.start().timestamp())
+            .bind(found.window.end().timestamp())
+            .bind(write_groups(&found.groups));
         if update.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -199,14 +213,15 @@ async fn become_ours(
     connection: &mut SqliteConnection,
     row: LedgerRow,
     id: &GrantId,
-    window: Window,
+    Terms { window, groups }: &Terms,
 ) -> Result<(), Error> {
     for statement in [MAKE_LIVE, COPY_LIVE] {
         let update = sqlx::query(statement)
             .bind(row.number())
             .bind(id.as_str())
             .bind(window.start().timestamp())
-            .bind(window.end().timestamp());
+            .bind(window.end().timestamp())
+            .bind(write_groups(groups));
         if update.execute(&mut *connection).await?.rows_affected() > 0 {
             break;
         }

@@ -28,7 +28,7 @@ use super::{
         AccountListResponse, ListResponseMetadata, RateLimitMetadata, User, account,
     },
 };
-use crate::model::{AccountId, GrantId, ResourceId, Window};
+use crate::model::{AccountId, GrantId, KubernetesGroups, ResourceId, Terms, Window};
 
 mod fake;
 
@@ -80,8 +80,8 @@ fn resource() -> ResourceId {
     "rs-1".into()
 }
 
-fn window() -> Window {
-    Window::new(at(0), at(60)).unwrap()
+fn terms() -> Terms {
+    Window::new(at(0), at(60)).unwrap().into()
 }
 
 fn wire_grant(id: &str) -> AccountGrant {
@@ -102,6 +102,7 @@ fn grant(id: &str) -> RemoteGrant {
         resource: resource(),
         start: Some(at(0)),
         end: Some(at(60)),
+        groups: Some(KubernetesGroups::default()),
     }
 }
 
@@ -130,7 +131,7 @@ async fn a_grant_is_sent_signed_with_both_ends() {
     let fake = Fake::start([created(wire_grant("ag-1"))]).await;
     let (client, codes) = client(&fake.url);
     let before = crate::clock::now();
-    let made = client.create_grant(&account(), &resource(), window()).await;
+    let made = client.create_grant(&account(), &resource(), &terms()).await;
     let after = crate::clock::now();
     assert_eq!(made, Ok(grant("ag-1")));
     assert_eq!(*codes.lock().unwrap(), ["OK"]);
@@ -169,12 +170,12 @@ async fn a_create_is_repeated_only_if_it_was_surely_not_done() {
     ] {
         let fake = Fake::start(replies).await;
         let (client, _) = client(&fake.url);
-        let result = client.create_grant(&account(), &resource(), window()).await;
+        let result = client.create_grant(&account(), &resource(), &terms()).await;
         assert_eq!(result, expected);
         assert_eq!(fake.received().len(), requests, "{expected:?}");
     }
     let fake = Fake::start([Reply::Say(vec![0xff])]).await;
-    let result = client(&fake.url).0.create_grant(&account(), &resource(), window()).await;
+    let result = client(&fake.url).0.create_grant(&account(), &resource(), &terms()).await;
     assert!(matches!(result, Err(Error::Unclear(_))), "{result:?}");
 }
 
@@ -321,7 +322,7 @@ async fn what_must_not_be_asked_is_not_sent() {
     refused(client.resources_by_name("").await.err());
     refused(client.resources_by_filter(" ").await.err());
     refused(client.grants_of(&"".into(), &resource()).await.err());
-    refused(client.create_grant(&account(), &"".into(), window()).await.err());
+    refused(client.create_grant(&account(), &"".into(), &terms()).await.err());
     refused(client.get_grant(&"".into()).await.err());
     refused(client.delete_grant(&"".into()).await.err());
     assert!(codes.lock().unwrap().is_empty());
@@ -343,9 +344,9 @@ async fn writes_wait_for_the_rate_limit_but_not_for_long() {
     };
     let fake = Fake::start([low(), low()]).await;
     let (client, _) = client(&fake.url);
-    client.create_grant(&account(), &resource(), window()).await.unwrap();
+    client.create_grant(&account(), &resource(), &terms()).await.unwrap();
     let started = Instant::now();
-    client.create_grant(&account(), &resource(), window()).await.unwrap();
+    client.create_grant(&account(), &resource(), &terms()).await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(400));
 }
 
@@ -367,7 +368,7 @@ async fn no_more_than_four_writes_are_under_way() {
 async fn without_a_connection_nothing_was_done() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (client, codes) = client(&format!("http://{gone}"));
-    let result = client.create_grant(&account(), &resource(), window()).await;
+    let result = client.create_grant(&account(), &resource(), &terms()).await;
     assert!(matches!(&result, Err(Error::Unavailable(text)) if text.contains("refused")), "{result:?}");
     assert_eq!(*codes.lock().unwrap(), ["CONNECT"; 3]);
 }
@@ -377,7 +378,7 @@ async fn a_peer_that_never_finishes_tls_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (client, codes) = client(&format!("https://{}", silent.local_addr().unwrap()));
     let started = Instant::now();
-    let result = client.create_grant(&account(), &resource(), window()).await;
+    let result = client.create_grant(&account(), &resource(), &terms()).await;
     assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
     assert!(started.elapsed() < Duration::from_secs(3));
     assert_eq!(*codes.lock().unwrap(), ["CONNECT"; 3]);
@@ -394,7 +395,7 @@ async fn a_connection_that_breaks_leaves_a_create_unclear() {
             stream.readable().await.unwrap();
         }
     });
-    let result = client.create_grant(&account(), &resource(), window()).await;
+    let result = client.create_grant(&account(), &resource(), &terms()).await;
     assert!(matches!(result, Err(Error::Unclear(_))), "{result:?}");
     assert_eq!(*codes.lock().unwrap(), ["TRANSPORT"]);
     breaking.await.unwrap();
@@ -418,11 +419,11 @@ async fn a_connection_that_was_lost_while_idle_harms_nothing() {
             }
         }
     });
-    assert_eq!(client.create_grant(&account(), &resource(), window()).await, Ok(grant("ag-1")));
+    assert_eq!(client.create_grant(&account(), &resource(), &terms()).await, Ok(grant("ag-1")));
     cut.notify_one();
     // Until the end of the connection has come through.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(client.create_grant(&account(), &resource(), window()).await, Ok(grant("ag-2")));
+    assert_eq!(client.create_grant(&account(), &resource(), &terms()).await, Ok(grant("ag-2")));
     assert_eq!(*codes.lock().unwrap(), ["OK", "OK"]);
 }
 
@@ -435,5 +436,5 @@ async fn a_status_that_tonic_chokes_on_is_only_a_failed_call() {
     let router = Router::new().fallback(async move || headers);
     tokio::spawn(async { axum::serve(listener, router).await });
     assert!(matches!(all_grants(&client).await, Err(Error::Unavailable(_))));
-    assert!(matches!(client.create_grant(&account(), &resource(), window()).await, Err(Error::Unclear(_))));
+    assert!(matches!(client.create_grant(&account(), &resource(), &terms()).await, Err(Error::Unclear(_))));
 }

@@ -74,7 +74,7 @@ pub(super) fn grants(facts: &Facts<'_>, shown: &Shown) -> Markup {
 fn grant_row(now: DateTime<Utc>, grant: &Grant, (tone, word): (Tone, &str)) -> Markup {
     html! {
         tr {
-            th scope="row" { (grant.email) } td { (grant.resource) } td { (chip(tone, word)) }
+            th scope="row" { (grant.email) } td { (grant.resource) (grant.kubernetes_groups) } td { (chip(tone, word)) }
             td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) } td { (few(&grant.rules, NAMED)) }
             td { (why(grant.email.as_str(), &grant.resource)) }
         }
@@ -192,7 +192,7 @@ fn rule_row(now: DateTime<Utc>, view: &RuleView<'_>) -> Markup {
                 }
             }
             td { (looks_at(rule)) }
-            td { (few(&rule.resources, NAMED)) }
+            td { (few(&rule.resources, NAMED)) (rule.kubernetes_groups) }
             td { @match seen { Some(at) => { (time(now, *at)) br; span.quiet { (distance(now, *at)) } } None => { "never" } } }
             @for number in [unknown.len(), counts.held, counts.deferred, counts.skipped] { td.num { (number) } }
         }

@@ -12,7 +12,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, python, rule, stderr, stdout};
+use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, python, stderr, stdout};
 
 const READER_KEY: &str = "auth-00000000000reader";
 /// More people than fit into the largest page.
@@ -30,8 +30,11 @@ async fn the_client_of_pagerduty_sees_whom_the_service_let_in() {
 
 /// All of production for whoever is on call; Cem, whose turn comes, is suspended.
 async fn scene() -> Scene {
-    let rule = rule("production", &[SCHEDULE], &[DB]) + "resource_filters = [\"tags:env=prod\"]\n";
-    let mut scene = Scene::prepared(Config::with_rules([rule])).await;
+    let rule =
+        crate::support::rule("production", &[SCHEDULE], &[DB]) + "resource_filters = [\"tags:env=prod\"]\n";
+    let cluster = crate::support::rule("cluster", &[SCHEDULE], &["prod-cluster"]);
+    let cluster = cluster + "kubernetes_groups = [\"viewer\", \"on-call\"]\n";
+    let mut scene = Scene::prepared(Config::with_rules([rule, cluster])).await;
     for number in 0..EXTRAS {
         let (id, email) = (format!("PX{number:05}"), format!("person-{number}@example.com"));
         scene.pagerduty.add_user(User::new(&id, &format!("Person {number}"), &email));

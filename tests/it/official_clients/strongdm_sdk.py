@@ -12,13 +12,23 @@ def client(access_key=GIVEN["access_key"], secret_key=GIVEN["secret_key"], **opt
     return strongdm.Client(access_key, secret_key, host=GIVEN["strongdm"], insecure=True, **options)
 
 
+def groups_of(grant):
+    """The Kubernetes groups of a grant as the SDK lists it."""
+    rule = grant.access_rule or {}
+    assert set(rule) <= {"privileges"} and set(rule.get("privileges", {})) <= {"k8s"}, grant.access_rule
+    return tuple(rule.get("privileges", {}).get("k8s", {}).get("groups", []))
+
+
 def facts(grant):
-    return (grant.id, grant.account_id, grant.resource_id, grant.start_from, grant.valid_until)
+    return (
+        grant.id, grant.account_id, grant.resource_id, grant.start_from, grant.valid_until, groups_of(grant)
+    )
 
 
 def told(grant):
     return (
-        grant["id"], grant["account_id"], grant["resource_id"], instant(grant["start"]), instant(grant["end"])
+        grant["id"], grant["account_id"], grant["resource_id"], instant(grant["start"]), instant(grant["end"]),
+        tuple(grant.get("kubernetes_groups", []))
     )
 
 
@@ -102,6 +112,30 @@ def writes(sdk, account):
     refused("removing it again", errors.NotFoundError, sdk.account_grants.delete, made.id)
 
 
+def groups(sdk, account):
+    """The service's groups are in its grants, and what the SDK writes is read by the service."""
+    cluster, = sdk.resources.list("name:?", "prod-cluster")
+    ours = [grant for grant in sdk.account_grants.list("resource_id:?", cluster.id)]
+    same("groups on the cluster", {groups_of(grant) for grant in ours}, {("on-call", "viewer")})
+    others = {groups_of(g) for g in sdk.account_grants.list("") if g.resource_id != cluster.id}
+    same("groups elsewhere", others, {()})
+
+    # Somebody else puts another grant in the place of one of ours: in these groups and more, then in one of them only.
+    first = min((grant for grant in ours if grant.account_id == account), key=lambda grant: grant.start_from)
+    window = {"start_from": first.start_from, "valid_until": first.valid_until}
+    place = {"account_id": account, "resource_id": cluster.id, **window}
+    sdk.account_grants.delete(first.id)
+    for names, waiting in [(["viewer", "on-call", "more"], 0), (["viewer"], 1)]:
+        rule = {"privileges": {"k8s": {"groups": names}}}
+        made = sdk.account_grants.create(strongdm.AccountGrant(access_rule=rule, **place)).account_grant
+        same("the access rule that the SDK wrote", [made.access_rule], [rule])
+        about = [grant["kubernetes_groups"] for grant in ask("/sync", method="POST")["deferred"]]
+        same(f"grants that wait behind {names}", about, [["on-call", "viewer"]] * waiting)
+        sdk.account_grants.delete(made.id)
+    refused("an access rule with an unknown key", errors.BadRequestError, sdk.account_grants.create,
+            strongdm.AccountGrant(access_rule={"colour": "red"}, **place))
+
+
 def keys(account):
     wrong_secret = client(secret_key="d3JvbmcgYnV0IGJhc2U2NA==")
     refused("a wrong secret", errors.AuthenticationError, list, wrong_secret.accounts.list(""))
@@ -117,6 +151,7 @@ def main():
     resources(sdk, grants)
     grants_agree(sdk, grants)
     writes(sdk, ana)
+    groups(sdk, ana)
     keys(ana)
     print("all agreed")
 

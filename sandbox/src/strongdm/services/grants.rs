@@ -8,7 +8,7 @@ use crate::strongdm::grant::{self, Grant};
 use crate::strongdm::rate_limit::Bucket;
 use crate::strongdm::settings::SecondGrant;
 use crate::strongdm::state::State;
-use crate::strongdm::{account, timestamp, v1};
+use crate::strongdm::{access_rule, account, timestamp, v1};
 
 /// How far a start may lie in the past when a past start is refused, since clocks differ.
 const PAST_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
@@ -31,6 +31,7 @@ impl v1::account_grants_server::AccountGrants for Api {
         let mut answer = state.organization.add_grant(grant).message();
         if state.settings.answer_as_asked {
             (answer.start_from, answer.valid_until) = (asked.start_from, asked.valid_until);
+            answer.access_rule = asked.access_rule;
         }
         Ok(Response::new(v1::AccountGrantCreateResponse {
             meta: Some(v1::CreateResponseMetadata {}),
@@ -94,10 +95,9 @@ fn checked(state: &State, wanted: v1::AccountGrant, now: DateTime<Utc>) -> Resul
         return Err(state.invalid("account is suspended"));
     }
     let (start, end) = checked_window(state, &wanted, now)?;
-    let access_rule = if wanted.access_rule.is_empty() { "{}".into() } else { wanted.access_rule };
-    if !serde_json::from_str(&access_rule).is_ok_and(|rule: serde_json::Value| rule.is_object()) {
-        return Err(state.invalid("access_rule is not valid"));
-    }
+    let access_rule =
+        access_rule::stored(&wanted.access_rule, &settings.stored_groups, settings.privileges_need)
+            .map_err(|error| state.invalid(error))?;
     let grant = Grant {
         id: String::new(),
         account_id: wanted.account_id,

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use super::incidents::{Entitled, entitled};
 use crate::{
     model::{
-        AccountId, Email, IncidentSelector, Observed, OnCall, OwnGrant, Pair, PeopleSelector, ResourceId,
-        ResourceSelector, Rule, UserId,
+        AccountId, Email, IncidentSelector, KubernetesGroups, Observed, OnCall, OwnGrant, Pair,
+        PeopleSelector, ResourceId, ResourceSelector, Rule, UserId,
     },
     reconcile::{
         plan::Settings,
@@ -42,6 +42,12 @@ impl Oracle<'_> {
         self.wanted(pair, at, |_, _| true)
     }
 
+    /// The Kubernetes groups that go with it.
+    pub(super) fn groups(&self, pair: &Pair, at: DateTime<Utc>) -> KubernetesGroups {
+        let rules = self.settings.rules.iter().filter(|rule| self.rule_wants(rule, pair, at, &|_, _| true));
+        rules.flat_map(|rule| rule.kubernetes_groups.iter()).collect()
+    }
+
     /// The same, because of a shift that ends and that gives access before `horizon`.
     pub(super) fn shift(&self, pair: &Pair, at: DateTime<Utc>, horizon: DateTime<Utc>) -> bool {
         self.wanted(pair, at, |rule, on_call| {
@@ -49,28 +55,31 @@ impl Oracle<'_> {
         })
     }
 
-    fn wanted(
+    fn wanted(&self, pair: &Pair, at: DateTime<Utc>, counts: impl Fn(&Rule, &OnCall) -> bool) -> bool {
+        self.settings.rules.iter().any(|rule| self.rule_wants(rule, pair, at, &counts))
+    }
+
+    fn rule_wants(
         &self,
+        rule: &Rule,
         Pair { account, resource }: &Pair,
         at: DateTime<Utc>,
-        counts: impl Fn(&Rule, &OnCall) -> bool,
+        counts: &impl Fn(&Rule, &OnCall) -> bool,
     ) -> bool {
         let known = |user: &UserId| matches!(self.who(user), Identity::Certain(id) if id == *account);
-        self.settings.rules.iter().any(|rule| {
-            if let PeopleSelector::Incidents(selector) = &rule.people {
-                let mut entitled = self.entitled(rule, selector, at).into_iter();
-                return self.names(rule, resource) && entitled.any(|one| one.is_certain && known(one.user));
-            }
-            self.names(rule, resource)
-                && rule.sources().iter().any(|source| {
-                    let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else {
-                        return false;
-                    };
-                    on_calls.iter().any(|on_call| {
-                        on_duty(rule, on_call, at) && known(&on_call.user) && counts(rule, on_call)
-                    })
+        if let PeopleSelector::Incidents(selector) = &rule.people {
+            let mut entitled = self.entitled(rule, selector, at).into_iter();
+            return self.names(rule, resource) && entitled.any(|one| one.is_certain && known(one.user));
+        }
+        self.names(rule, resource)
+            && rule.sources().iter().any(|source| {
+                let Some(Observed::Known(on_calls)) = self.world.on_calls.get(source) else {
+                    return false;
+                };
+                on_calls.iter().any(|on_call| {
+                    on_duty(rule, on_call, at) && known(&on_call.user) && counts(rule, on_call)
                 })
-        })
+            })
     }
 
     /// Whether somebody may, for all we know, be entitled to our grant at that instant.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{LedgerRow, Pair, SecondGrant, Window},
-    reconcile::plan::{Action, PairActions, Plan, Queue, Urgency},
+    reconcile::plan::{Action, PairActions, Plan, Queue, RevocationReason, Urgency},
 };
 
 /// What identifies a write.
@@ -43,17 +43,19 @@ proptest! {
         for PairActions { urgency, actions, .. } in &plan.pairs {
             prop_assert!(!actions.is_empty());
             let in_force = |action: &&Action| action.grant().window.contains(case.now);
-            let ends = |action: &Action| matches!(action, Action::Revoke(_));
+            // Whoever gets more groups for fewer lacks them until then.
+            let ends = |action: &Action| matches!(action, Action::Revoke(due) if due.reason != RevocationReason::MoreGroups);
+            let gives = |action: &Action| matches!(action, Action::Create(_));
             let right = match urgency {
-                Urgency::Missing => actions.iter().any(|action| in_force(&action) && !ends(action)),
-                Urgency::Ending => actions.iter().any(|action| in_force(&action) && ends(action)),
+                Urgency::Missing => actions.iter().any(|action| in_force(&action) && gives(action)),
+                Urgency::Ending => actions.iter().any(|action| in_force(&action) && !gives(action)),
                 Urgency::Coming(start) => actions.iter().all(|action| {
                     action.grant().window.start() >= *start && !in_force(&action)
                 }),
             };
             prop_assert!(right, "{urgency:?}: {actions:?}");
             // Who gets the right grant for a wrong one has access meanwhile, and nobody else may wait.
-            let lacks = actions.iter().any(|action| in_force(&action) && !ends(action));
+            let lacks = actions.iter().any(|action| in_force(&action) && gives(action));
             let has = actions.iter().any(|action| in_force(&action) && ends(action));
             prop_assert_eq!(*urgency == Urgency::Missing, lacks && !has);
         }

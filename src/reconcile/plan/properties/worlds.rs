@@ -6,8 +6,9 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use super::incidents::{selector, told};
 use crate::{
     model::{
-        Account, AccountId, Aliases, Email, ForeignGrant, Grant, Observed, OnCall, OwnGrant, Pair,
-        PeopleSelector, PolicyId, Refusal, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
+        Account, AccountId, Aliases, Email, ForeignGrant, Grant, KubernetesGroups, Observed, OnCall,
+        OwnGrant, Pair, PeopleSelector, PolicyId, Refusal, ResourceSelector, Rule, ScheduleId, SecondGrant,
+        Source, UserId,
     },
     reconcile::{
         plan::{
@@ -130,15 +131,22 @@ fn rule() -> impl Strategy<Value = Rule> {
         },
     );
     let resources = subsequence(vec![named("r0"), named("r1"), filter("f")], 1..=3);
-    (prop_oneof![of_schedules, of_policies, selector()], resources, 0..3_i64, 0..3_i64).prop_map(
-        |(people, resources, early, late)| Rule {
+    (prop_oneof![of_schedules, of_policies, selector()], resources, groups(), 0..3_i64, 0..3_i64).prop_map(
+        |(people, resources, kubernetes_groups, early, late)| Rule {
             name: String::new(),
             people,
             resources,
+            kubernetes_groups,
             start_early: TimeDelta::hours(early),
             end_late: TimeDelta::hours(late),
         },
     )
+}
+
+/// Half of all things are about none.
+fn groups() -> impl Strategy<Value = KubernetesGroups> {
+    let some = subsequence(vec!["a", "b", "c"], 0..=2);
+    prop_oneof![Just(Vec::new()), some].prop_map(|groups| groups.into_iter().collect())
 }
 
 /// The answer, or none, or (in a world with doubts) that it is not known.
@@ -245,23 +253,24 @@ fn account_of(person: usize) -> AccountId {
 
 fn ledger() -> impl Strategy<Value = (Vec<OwnGrant>, Vec<ForeignGrant>)> {
     let start = || prop_oneof![-6..0_i64, -6..12_i64];
-    let grant = || (0..PEOPLE.len(), 0..RESOURCES.len(), start(), 1..14_i64);
+    let grant = || (0..PEOPLE.len(), 0..RESOURCES.len(), start(), 1..14_i64, groups());
     // Every other world has one of our grants twice.
     let ours = (vec(grant(), 0..7), any::<bool>()).prop_map(|(mut ours, twice)| {
-        ours.extend(ours.first().copied().filter(|_| twice));
+        ours.extend(ours.first().cloned().filter(|_| twice));
         ours
     });
     (ours, vec(grant(), 0..3)).prop_map(|(ours, others)| {
-        let ours = (1..).zip(ours).map(|(row, (who, what, start, length))| {
+        let ours = (1..).zip(ours).map(|(row, (who, what, start, length, kubernetes_groups))| {
             let OwnGrant { row, grant, causes } = own(row, PEOPLE[who], start, start + length);
             let found = resource(RESOURCES[what]);
             let (account_id, resource_id, resource) = (account_of(who), found.id, found.name);
-            OwnGrant { row, grant: Grant { account_id, resource, resource_id, ..grant }, causes }
+            let grant = Grant { account_id, resource, resource_id, kubernetes_groups, ..grant };
+            OwnGrant { row, grant, causes }
         });
-        let others = others.into_iter().enumerate().map(|(index, (who, what, start, length))| {
+        let others = others.into_iter().enumerate().map(|(index, (who, what, start, length, groups))| {
             let foreign = foreign(&format!("fg-{index}"), "nobody", span(start, start + length));
             let pair = Pair { account: account_of(who), resource: resource(RESOURCES[what]).id };
-            ForeignGrant { pair, ..foreign }
+            ForeignGrant { pair, groups, ..foreign }
         });
         (ours.collect(), others.collect())
     })

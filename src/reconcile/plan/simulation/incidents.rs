@@ -15,7 +15,8 @@ use super::number;
 use crate::{
     model::{
         Account, AccountId, Aliases, Group, Incident, IncidentId, IncidentRef, IncidentSelector,
-        IncidentState, IncidentUrgency, Observed, Pair, PeopleSelector, Role, Rule, SecondGrant, UserId,
+        IncidentState, IncidentUrgency, KubernetesGroups, Observed, Pair, PeopleSelector, Role, Rule,
+        SecondGrant, UserId,
     },
     reconcile::{
         plan::{
@@ -147,6 +148,7 @@ impl Story {
             name: "db".to_owned(),
             people: PeopleSelector::Incidents(selector),
             resources: vec![named("db")],
+            kubernetes_groups: KubernetesGroups::default(),
             start_early: TimeDelta::zero(),
             end_late: AFTERWARDS,
         };

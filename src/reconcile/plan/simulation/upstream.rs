@@ -27,6 +27,8 @@ pub(super) const PEOPLE: usize = 6;
 /// The last person has no strongDM account.
 pub(super) const ACCOUNTS: usize = PEOPLE - 1;
 pub(super) const RESOURCES: [&str; 3] = ["db", "web", "files"];
+/// The Kubernetes groups that rules give.
+pub(super) const GROUPS: [&str; 3] = ["daily", "second", "first"];
 pub(super) const SCHEDULES: [&str; 3] = ["NEWYORK", "BERLIN", "HOWE"];
 const POLICY: &str = "POLICY";
 const FILTER: &str = "tags:env=prod";
@@ -39,12 +41,21 @@ pub(super) fn settings() -> Settings {
             Rule { resources: resources(&["db"]), ..schedule_rule("weekly", &["NEWYORK"]) },
             Rule {
                 resources: resources(&["db", "web"]),
+                kubernetes_groups: [GROUPS[0]].into_iter().collect(),
                 start_early: early,
                 end_late: late,
                 ..schedule_rule("daily", &["BERLIN", "HOWE"])
             },
-            Rule { resources: resources(&["files"]), ..policy_rule_with_always("first", POLICY, &[1, 3]) },
-            Rule { resources: vec![filter(FILTER)], ..policy_rule("second", POLICY, &[2]) },
+            Rule {
+                resources: resources(&["files"]),
+                kubernetes_groups: GROUPS[1..].iter().copied().collect(),
+                ..policy_rule_with_always("first", POLICY, &[1, 3])
+            },
+            Rule {
+                resources: vec![filter(FILTER)],
+                kubernetes_groups: [GROUPS[1]].into_iter().collect(),
+                ..policy_rule("second", POLICY, &[2])
+            },
         ],
         aliases: Aliases::from_iter([(email("p1"), email("one"))]),
         horizon: TimeDelta::days(7),
@@ -100,6 +111,20 @@ impl Upstream {
             _ => {
                 weekly.on_call(person, now, now) || self.always == Some(person) || self.wide && policy_second
             }
+        }
+    }
+
+    /// Which of [`GROUPS`] should go with it.
+    pub(super) fn groups(&self, person: usize, resource: &str, now: Minute) -> [bool; GROUPS.len()] {
+        let [weekly, daily, half_daily] = &self.rotas;
+        let (first, last) = (now - LATE, now + EARLY);
+        let by_daily = daily.on_call(person, first, last) || half_daily.on_call(person, first, last);
+        let by_second = daily.on_call(person, now, now);
+        let by_first = weekly.on_call(person, now, now) || self.always == Some(person);
+        match resource {
+            "db" => [by_daily, false, false],
+            "web" => [by_daily, by_second, false],
+            _ => [false, by_first || self.wide && by_second, by_first],
         }
     }
 

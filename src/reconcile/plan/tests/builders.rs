@@ -1,13 +1,16 @@
 //! Words for building worlds and settings. Everything is known and healthy until a test says otherwise, and hours
 //! are counted from a midnight.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
         Account, AccountId, Aliases, Cause, DueRevocation, DueRevocations, Email, FOREVER, ForeignGrant,
-        Grant, GrantId, Observed, OnCall, OwnGrant, Pair, PeopleSelector, PolicyId, Refusal, Resource,
-        ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId, Window,
+        Grant, GrantId, KubernetesGroups, Observed, OnCall, OwnGrant, Pair, PeopleSelector, PolicyId,
+        Refusal, Resource, ResourceId, ResourceSelector, Rule, ScheduleId, SecondGrant, Source, UserId,
+        Window,
     },
     reconcile::{
         plan::{Plan, Released, Settings, plan},
@@ -80,9 +83,21 @@ pub(in crate::reconcile::plan) fn schedule_rule(name: &str, schedules: &[&str]) 
         name: name.to_owned(),
         people: PeopleSelector::Schedules(ids),
         resources: vec![named("db")],
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
     }
+}
+
+/// The same rule with these Kubernetes groups.
+pub(in crate::reconcile::plan) fn with_groups(groups: &[&str], rule: Rule) -> Rule {
+    Rule { kubernetes_groups: groups.iter().copied().collect(), ..rule }
+}
+
+/// The same grant with these Kubernetes groups.
+pub(in crate::reconcile::plan) fn in_groups(groups: &[&str], own: OwnGrant) -> OwnGrant {
+    let kubernetes_groups = groups.iter().copied().collect();
+    OwnGrant { grant: Grant { kubernetes_groups, ..own.grant }, ..own }
 }
 
 /// A rule about one policy that gives access to the resource `db`.
@@ -109,7 +124,7 @@ pub(in crate::reconcile::plan) fn on_db(who: &str) -> Pair {
 }
 
 pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -> ForeignGrant {
-    ForeignGrant { id: GrantId::from(id), pair: on_db(who), window }
+    ForeignGrant { id: GrantId::from(id), pair: on_db(who), window, groups: KubernetesGroups::default() }
 }
 
 /// A grant of ours on `db`.
@@ -122,6 +137,7 @@ pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64)
         resource: "db".to_owned(),
         resource_id: ResourceId::from("rs-db"),
         window: span(start, end),
+        kubernetes_groups: KubernetesGroups::default(),
         rules: vec!["db".to_owned()],
     };
     OwnGrant { row: row.into(), grant, causes: Vec::<Cause>::new() }
@@ -275,7 +291,8 @@ impl Scene {
 /// An earlier look found everything due that is not remembered otherwise.
 pub(in crate::reconcile::plan) fn agree(due: &mut DueRevocations, ours: &[OwnGrant], now: DateTime<Utc>) {
     let since = now - TimeDelta::hours(1);
-    let all = DueRevocation { since, lost: Window::new(since, FOREVER).into_iter().collect(), held: false };
+    let lost = Window::new(since, FOREVER).into_iter().collect();
+    let all = DueRevocation { since, lost, lost_groups: BTreeMap::new(), held: false };
     for own in ours {
         due.due.entry(own.row).or_insert_with(|| all.clone());
     }

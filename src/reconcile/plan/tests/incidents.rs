@@ -8,8 +8,8 @@ use super::builders::{Scene, at, named};
 use crate::{
     model::{
         Asked, Grant, GrantId, Group, Incident, IncidentRef, IncidentSelector, IncidentState,
-        IncidentUrgency, NewGrant, Observed, OwnGrant, Part, PeopleSelector, RememberedPart, Role, Rule,
-        SkipReason, UserId,
+        IncidentUrgency, KubernetesGroups, NewGrant, Observed, OwnGrant, Part, PeopleSelector,
+        RememberedPart, Role, Rule, SkipReason, UserId,
     },
     reconcile::plan::{Action, Plan},
 };
@@ -34,6 +34,7 @@ fn rule(selector: IncidentSelector) -> Rule {
         name: "db".to_owned(),
         people: PeopleSelector::Incidents(selector),
         resources: vec![named("db")],
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::minutes(15),
     }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::builders::{Scene, agree, at, email, named, own, resource, schedule, schedule_rule, shift};
+use super::builders::{
+    Scene, agree, at, email, named, own, resource, schedule, schedule_rule, shift, with_groups,
+};
 use crate::{
     model::{
         Account, AccountId, Grant, LedgerRow, Observed, OwnGrant, Pair, Refusal, Rule, SecondGrant, UserId,
@@ -39,10 +41,12 @@ pub(crate) enum Large {
     OnePairReplaced,
     /// The same; somebody else's grants are in the way of half of them.
     OnePairInTheWay,
+    /// The same; every other one overlaps the next by another rule with other groups, and each is granted without any.
+    OnePairInGroups,
 }
 
 impl Large {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::FirstPass,
         Self::NothingChanged,
         Self::NobodyIsWanted,
@@ -50,6 +54,7 @@ impl Large {
         Self::OnePair,
         Self::OnePairReplaced,
         Self::OnePairInTheWay,
+        Self::OnePairInGroups,
     ];
 
     /// A decision about so many windows.
@@ -86,6 +91,7 @@ impl Large {
                 decision.world.recorded.second_grant = SecondGrant::RefusedIfOverlapping;
                 decision
             }
+            Self::OnePairInGroups => in_groups(windows).seen_twice(),
         }
     }
 }
@@ -151,6 +157,17 @@ fn large(Scene { settings, world, .. }: Scene) -> Decision {
 /// Day is on call for three hours of every four.
 fn one_pair(windows: usize) -> Decision {
     large(Scene::with_shifts((0..number(windows)).map(|n| shift("day", 4 * n, 4 * n + 3 - n % 2))))
+}
+
+/// Day is on call all the time, by one rule for five hours of every eight, by another for five that overlap them.
+fn in_groups(windows: usize) -> Decision {
+    let rules =
+        [("a", "SA"), ("b", "SB")].map(|(group, id)| with_groups(&[group], schedule_rule(group, &[id])));
+    let shifts =
+        |first: i64| (0..number(windows) / 2).map(move |n| shift("day", 8 * n + first, 8 * n + first + 5));
+    let ours = (0..number(windows)).map(|n| own(n + 1, "day", 4 * n, 4 * n + 4));
+    let scene = Scene::new(rules).on_call(schedule("SA"), shifts(0)).on_call(schedule("SB"), shifts(4));
+    large(scene.ours(ours))
 }
 
 /// Schedules whose people take turns of twelve hours, on two resources each.

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{
-        BETWEEN_LOOKS, DueRevocations, ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair,
-        Refusal, RememberedPart, SecondGrant, Window,
+        BETWEEN_LOOKS, DueRevocations, ForeignGrant, Grant, GrantId, KubernetesGroups, LedgerRow, NewGrant,
+        OwnGrant, Pair, Refusal, RememberedPart, SecondGrant, Window,
     },
     reconcile::{
         plan::{Action, PairActions, Plan, Released, Settings, plan},
@@ -237,7 +237,7 @@ impl Twin {
     pub(in crate::reconcile::plan) fn add(&mut self, now: DateTime<Utc>, pair: Pair, window: Window) -> bool {
         let id = GrantId::from(format!("fg-{}", self.next));
         self.next += 1;
-        let foreign = ForeignGrant { id, pair, window };
+        let foreign = ForeignGrant { id, pair, window, groups: KubernetesGroups::default() };
         let free = !self.refuses(now, &foreign);
         self.remote.extend(free.then_some(foreign));
         free
@@ -319,6 +319,27 @@ impl Twin {
         self.giving(pair, at).next().is_some()
     }
 
+    /// The same with all these groups.
+    pub(in crate::reconcile::plan) fn any_gives_groups(
+        &self,
+        pair: &Pair,
+        at: DateTime<Utc>,
+        groups: &KubernetesGroups,
+    ) -> bool {
+        self.giving(pair, at).any(|found| found.groups.include(groups))
+    }
+
+    /// Whether strongDM has a grant of ours that gives access with all these groups.
+    pub(in crate::reconcile::plan) fn ours_gives_groups(
+        &self,
+        pair: &Pair,
+        at: DateTime<Utc>,
+        groups: &KubernetesGroups,
+    ) -> bool {
+        self.giving(pair, at)
+            .any(|found| found.id.as_str().starts_with("ag-") && found.groups.include(groups))
+    }
+
     /// Whether strongDM has a grant of ours that gives access.
     pub(in crate::reconcile::plan) fn ours_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
         self.giving(pair, at).any(|found| found.id.as_str().starts_with("ag-"))
@@ -334,5 +355,6 @@ fn remote(grant: &Grant) -> ForeignGrant {
         id: grant.id.clone().unwrap_or_else(|| GrantId::from("none yet")),
         pair: grant.pair(),
         window: grant.window,
+        groups: grant.kubernetes_groups.clone(),
     }
 }

@@ -5,7 +5,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     model::{
-        Account, Email, Incident, IncidentSelector, IncidentState, IncidentUrgency, Observed, Part, Rule,
+        Account, Email, Incident, IncidentSelector, IncidentState, IncidentUrgency, KubernetesGroups,
+        Observed, Part, Rule,
     },
     reconcile::world::AccountMatch,
 };
@@ -28,6 +29,7 @@ fn rule() -> Rule {
         name: "r".to_owned(),
         people: PeopleSelector::Incidents(selector),
         resources: Vec::new(),
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
     }

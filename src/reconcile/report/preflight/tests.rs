@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    model::{Aliases, Resource, Severity},
+    model::{Aliases, KubernetesGroups, Resource, Severity},
     reconcile::{
         plan::{Released, plan},
         world::AccountMatch,
@@ -32,6 +32,7 @@ fn settings(people: PeopleSelector, selector: ResourceSelector) -> Settings {
         name: "r".to_owned(),
         people,
         resources: vec![selector],
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
     };

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    model::{FindingKind, PeopleSelector, Severity, SkipReason, Subject, Window},
+    model::{FindingKind, KubernetesGroups, PeopleSelector, Severity, SkipReason, Subject, Window},
     reconcile::report::{Trigger, preflight::Ahead},
 };
 
@@ -27,6 +27,7 @@ fn rules(names: &[&str]) -> Vec<Rule> {
         name: (*name).to_owned(),
         people: PeopleSelector::Schedules(vec![format!("P-{name}").into()]),
         resources: Vec::new(),
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
     };

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    model::OwnGrant,
+    model::{KubernetesGroups, OwnGrant},
     reconcile::report::snapshot::SourceStatus,
     store::{LedgerEntry, State},
 };
@@ -22,6 +22,7 @@ fn rule() -> Rule {
         name: "r".to_owned(),
         people: crate::model::PeopleSelector::Schedules(vec!["P1".into()]),
         resources: Vec::new(),
+        kubernetes_groups: KubernetesGroups::default(),
         start_early: TimeDelta::zero(),
         end_late: TimeDelta::zero(),
     }
@@ -36,6 +37,7 @@ fn entry(email: &str, from: i64, to: i64) -> LedgerEntry {
         resource: "db".to_owned(),
         resource_id: "rs-1".into(),
         window: Window::new(at(from), at(to)).unwrap(),
+        kubernetes_groups: KubernetesGroups::default(),
         rules: vec!["r".to_owned()],
     };
     LedgerEntry {
