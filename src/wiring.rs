@@ -129,14 +129,23 @@ pub(crate) async fn reconciler_with(
 
 /// An observer of both upstreams, for whoever only looks.
 pub(crate) fn observer(config: &Config, clients: Clients) -> Observer {
+    observer_of(settings(config), clients)
+}
+
+/// The same for some of the rules.
+pub(crate) fn observer_of(settings: Settings, clients: Clients) -> Observer {
     let Clients { pagerduty, strongdm } = clients;
-    let settings = Settings {
+    Observer::new(settings, pagerduty, strongdm)
+}
+
+/// The operator's part of the decision.
+pub(crate) fn settings(config: &Config) -> Settings {
+    Settings {
         rules: config.rules.clone(),
         aliases: config.aliases.clone(),
         horizon: config.sync.horizon,
         max_revocations: config.sync.max_revocations,
-    };
-    Observer::new(settings, pagerduty, strongdm)
+    }
 }
 
 fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {

@@ -8,6 +8,7 @@ mod import;
 mod local;
 mod manual;
 mod output;
+mod simulate;
 mod sync;
 mod webhook;
 mod webhook_events;
@@ -67,6 +68,11 @@ enum Command {
         after_help = "Example: oncall-grants explain --email ana@example.com --resource prod-postgres --at +2h"
     )]
     Explain(explain::Options),
+    /// Tells what the rules would do over a stretch of time, from an empty ledger; writes nothing
+    #[command(
+        after_help = "Example: oncall-grants simulate --until +30d --rule \"prod database\" --format html > month.html"
+    )]
+    Simulate(simulate::Options),
     /// Manages the subscription that makes PagerDuty send webhooks
     #[command(
         after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
@@ -148,6 +154,9 @@ async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<
         }
         Command::Explain(options) => {
             with_config(file, async |config| explain::explain(&config, options).await).await
+        }
+        Command::Simulate(options) => {
+            with_config(file, async |config| Box::pin(simulate::simulate(&config, options)).await).await
         }
         Command::Webhook(options) => {
             with_config(file, async |config| webhook::webhook(&config, options).await).await

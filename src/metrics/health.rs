@@ -1,6 +1,9 @@
 //! Each upstream's last success, last error and clock.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -13,6 +16,7 @@ use crate::clock;
 pub(crate) struct Health {
     view: Arc<Mutex<HealthView>>,
     clocks: Arc<Mutex<Option<Clocks>>>,
+    calls: Arc<AtomicU64>,
 }
 
 /// What two clocks showed at the same moment.
@@ -45,6 +49,7 @@ pub(crate) struct LastError {
 impl Health {
     /// Records the outcome of a request.
     pub(crate) fn record(&self, outcome: Result<(), String>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let mut health = self.view.lock();
         match outcome {
             Ok(()) => health.last_success = Some(clock::now()),
@@ -62,6 +67,11 @@ impl Health {
     /// What both clocks showed when the upstream last answered.
     pub(crate) fn clocks(&self) -> Option<Clocks> {
         *self.clocks.lock()
+    }
+
+    /// How many requests it was sent.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Its last success and its last error.

@@ -16,7 +16,7 @@ pub const FOREVER: DateTime<Utc> =
     NaiveDate::from_ymd_opt(9999, 1, 1).expect("a valid date").and_time(NaiveTime::MIN).and_utc();
 
 /// A strongDM user account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Its identifier.
     pub id: AccountId,
@@ -25,7 +25,7 @@ pub struct Account {
 }
 
 /// A strongDM resource: a database, a server, a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Resource {
     /// Its identifier.
     pub id: ResourceId,

@@ -77,7 +77,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Something of PagerDuty that has a name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Thing {
     /// A schedule.
     Schedule(ScheduleId),
@@ -134,7 +135,7 @@ impl From<&Source> for Thing {
 }
 
 /// A name that an answer carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenName {
     /// Whose.
     pub thing: Thing,

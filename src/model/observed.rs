@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What was seen, or why it could not be seen. Unknown is never read as empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Observed<T> {
     /// The answer.
     Known(T),

@@ -32,7 +32,7 @@ impl fmt::Display for Source {
 }
 
 /// One user on call for a stretch of time, as PagerDuty answered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OnCall {
     /// Who is on call.
     pub user: UserId,

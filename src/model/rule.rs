@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::TimeDelta;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{IncidentSelector, KubernetesGroups, OnCall, PolicyId, ScheduleId, Source};
 
@@ -69,7 +69,7 @@ impl Rule {
 }
 
 /// How a rule names resources.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceSelector {
     /// The one resource of exactly this name.

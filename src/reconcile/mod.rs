@@ -98,6 +98,7 @@ mod reconciler;
 pub(crate) mod report;
 mod run;
 pub(crate) mod scope;
+pub(crate) mod simulate;
 mod timetable;
 mod turns;
 pub(crate) mod world;

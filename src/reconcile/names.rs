@@ -85,6 +85,11 @@ impl NameDirectory {
         }
     }
 
+    /// All names that are known now, each with what it names.
+    pub(crate) fn seen(&self) -> Vec<SeenName> {
+        self.known.lock().entries.values().map(|entry| entry.seen.clone()).collect()
+    }
+
     /// The names as they are known now.
     pub(crate) fn book(&self) -> Arc<Names> {
         let mut known = self.known.lock();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Account, Altered, DueRevocations, Email, Fault, ForeignGrant, Group, Incident, IncidentId, Links,
@@ -194,7 +195,8 @@ pub(crate) struct Recorded {
 }
 
 /// What the look-up of one e-mail address gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum AccountMatch {
     /// Exactly one user account has this address.
     One(Account),
@@ -216,7 +218,8 @@ impl ResourceMatch {
 }
 
 /// What the look-up of one resource selector gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ResourceMatch {
     /// The resources: one for a name, any number for a filter.
     Found(Vec<Resource>),

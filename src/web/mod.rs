@@ -16,6 +16,7 @@ mod store_check;
 mod tokens;
 mod webhook;
 
+pub(crate) use self::page::picture::{draw_html, draw_svg};
 pub use self::router::layered;
 pub(crate) use self::{
     router::router,

@@ -40,6 +40,7 @@ mod replicas;
 mod report;
 mod schemathesis;
 mod second_grant;
+mod simulate;
 mod slow_parts;
 mod sources;
 mod standby;

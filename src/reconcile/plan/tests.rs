@@ -1,7 +1,7 @@
 //! The decision in examples, and what the tests of the decision share.
 
 mod altered;
-pub(super) mod builders;
+pub(in crate::reconcile) mod builders;
 mod groups;
 mod growth;
 mod guard;

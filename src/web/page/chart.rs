@@ -17,7 +17,7 @@ use super::{
 const LACKING: usize = 10;
 
 /// The patterns that all lanes refer to.
-fn patterns() -> Markup {
+pub(super) fn patterns() -> Markup {
     html! {
         svg.patterns aria-hidden="true" width="0" height="0" {
             defs {
@@ -158,7 +158,7 @@ fn nobody(span: &Span, gaps: &[(String, Vec<Bar>)], query: &PageQuery) -> Markup
                                 }
                             }
                             ul.sr { @for bar in bars { li { (in_words(span.now, bar)) } } }
-                            (track(span, bars, "./#findings"))
+                            (track(span, bars, Some("./#findings")))
                         }
                     }
                 }
@@ -181,15 +181,18 @@ fn iso(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn axis(span: &Span) -> Markup {
+pub(super) fn axis(span: &Span) -> Markup {
+    html! { div.axis aria-hidden="true" { (scale(span)) } }
+}
+
+/// The labels of the grid.
+pub(super) fn scale(span: &Span) -> Markup {
     html! {
-        div.axis aria-hidden="true" {
-            svg width="100%" height="22" {
-                @for (number, tick) in span.ticks().iter().enumerate() {
-                    @let words = tick.at.format(if tick.midnight { "%a %-d" } else { "%H:%M" });
-                    @let class = if tick.midnight { "day" } else if number % 2 == 0 { "even" } else { "odd" };
-                    text class=(class) x=(pc(tick.x)) y="15" data-at=(iso(tick.at)) data-form="%" { (words) }
-                }
+        svg width="100%" height="22" {
+            @for (number, tick) in span.ticks().iter().enumerate() {
+                @let words = tick.at.format(if tick.midnight { "%a %-d" } else { "%H:%M" });
+                @let class = if tick.midnight { "day" } else if number % 2 == 0 { "even" } else { "odd" };
+                text class=(class) x=(pc(tick.x)) y="15" data-at=(iso(tick.at)) data-form="%" { (words) }
             }
         }
     }
@@ -221,13 +224,14 @@ fn row(span: &Span, resource: &str, email: &str, called: Called, lane: &Lane) ->
             ul.sr {
                 @for bar in &lane.bars { li { (in_words(span.now, bar)) } }
             }
-            (track(span, &lane.bars, &why))
+            (track(span, &lane.bars, Some(&why)))
             @if lane.more > 0 { p.after { "and " (count(lane.more, "more grant")) " in view" } }
         }
     }
 }
 
-fn track(span: &Span, bars: &[Bar], why: &str) -> Markup {
+/// The bars of a lane; `why` is where they lead.
+pub(super) fn track(span: &Span, bars: &[Bar], why: Option<&str>) -> Markup {
     html! {
         svg.track aria-hidden="true" focusable="false" width="100%" height="40" {
             @for tick in span.ticks() {
@@ -239,7 +243,7 @@ fn track(span: &Span, bars: &[Bar], why: &str) -> Markup {
     }
 }
 
-fn draw(now: DateTime<Utc>, bar: &Bar, why: &str) -> Markup {
+fn draw(now: DateTime<Utc>, bar: &Bar, why: Option<&str>) -> Markup {
     let Bar { kind, start, end, place } = bar;
     let (x, width) = (pc(place.x), pc(place.width));
     match kind {
@@ -258,15 +262,17 @@ fn draw(now: DateTime<Utc>, bar: &Bar, why: &str) -> Markup {
             };
             let at = at.unwrap_or(*start);
             let label = words.replace('%', &moment(now, at));
-            html! {
-                a href=(why) tabindex="-1" {
-                    svg x=(x) width=(width) y="13" height="23" {
-                        rect class=(kind.class()) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                        text class={ (kind.class()) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
-                            (label)
-                        }
+            let drawn = html! {
+                svg x=(x) width=(width) y="13" height="23" {
+                    rect class=(kind.class()) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
+                    text class={ (kind.class()) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                        (label)
                     }
                 }
+            };
+            match why {
+                Some(why) => html! { a href=(why) tabindex="-1" { (drawn) } },
+                None => drawn,
             }
         }
     }

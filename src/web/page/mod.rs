@@ -16,6 +16,7 @@ mod incidents;
 mod layout;
 mod notice;
 mod paging;
+pub(crate) mod picture;
 mod query;
 mod summary;
 mod tables;

@@ -16,6 +16,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
         "cli",
         &[
             "serve",
+            // What a simulation shows is drawn like the status page.
+            "web",
             "subscription",
             "wiring",
             "reconcile",

@@ -27,7 +27,7 @@ pub(in crate::reconcile::plan) fn span(start: i64, end: i64) -> Window {
     Window::new(at(start), at(end)).unwrap()
 }
 
-pub(in crate::reconcile::plan) fn email(who: &str) -> Email {
+pub(in crate::reconcile) fn email(who: &str) -> Email {
     format!("{who}@corp.example").parse().unwrap()
 }
 
@@ -64,7 +64,7 @@ pub(in crate::reconcile::plan) fn always(who: &str) -> OnCall {
     OnCall { start: None, end: None, ..shift(who, 0, 0) }
 }
 
-pub(in crate::reconcile::plan) fn named(name: &str) -> ResourceSelector {
+pub(in crate::reconcile) fn named(name: &str) -> ResourceSelector {
     ResourceSelector::Name(name.to_owned())
 }
 
@@ -72,7 +72,7 @@ pub(in crate::reconcile::plan) fn filter(filter: &str) -> ResourceSelector {
     ResourceSelector::Filter(filter.to_owned())
 }
 
-pub(in crate::reconcile::plan) fn resource(name: &str) -> Resource {
+pub(in crate::reconcile) fn resource(name: &str) -> Resource {
     Resource { id: ResourceId::from(format!("rs-{name}")), name: name.to_owned() }
 }
 
