@@ -50,7 +50,7 @@ pub use self::{
     },
     mark::{Links, Mark},
     name::{Name, SeenName, Thing},
-    names::{Names, NamesBeside},
+    names::{Names, NamesBeside, name_and_id},
     net::{connection_in_words, is_loopback},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},

@@ -45,6 +45,17 @@ pub struct NamesBeside {
     pub service_name: Option<Name>,
 }
 
+impl NamesBeside {
+    /// The name of this source, if it stands beside.
+    pub fn of(&self, source: &Source) -> Option<&Name> {
+        match source {
+            Source::Schedule(_) => self.schedule_name.as_ref(),
+            Source::Policy(_) => self.escalation_policy_name.as_ref(),
+            Source::Service(_) => self.service_name.as_ref(),
+        }
+    }
+}
+
 impl Names {
     /// Adds a name; a person's as well under these addresses.
     pub fn add(&mut self, seen: SeenName, mapped: Option<&str>) {
@@ -85,6 +96,12 @@ impl Names {
     pub fn id_text(&self, thing: impl Into<Thing>) -> String {
         let thing = thing.into();
         name_and_id(self.things.get(&thing), thing.id())
+    }
+
+    /// The same for an ID whose kind is not told.
+    pub fn any_id_text(&self, id: &str) -> String {
+        let things = [Thing::Schedule(id.into()), Thing::Policy(id.into()), Thing::Service(id.into())];
+        name_and_id(things.iter().find_map(|thing| self.things.get(thing)), id)
     }
 
     /// The name of a source, under its key in JSON.
@@ -142,7 +159,7 @@ impl Names {
 }
 
 /// A name and an ID as people read them.
-pub(super) fn name_and_id(name: Option<&Name>, id: &str) -> String {
+pub fn name_and_id(name: Option<&Name>, id: &str) -> String {
     match name {
         Some(name) if name.as_str() != id => format!("{name} ({id})"),
         Some(_) | None => id.to_owned(),
@@ -200,7 +217,8 @@ fn is_of_word(c: char) -> bool {
 
 fn what<'t>(kind: &str, word: &'t str) -> Option<What<'t>> {
     if word.contains('@') {
-        return Some(What::Address(word));
+        // Where the address itself is meant, and not the person.
+        return (!matches!(kind, "address" | "maps")).then_some(What::Address(word));
     }
     let kind = match kind {
         "schedule" | "service" | "user" => kind,
@@ -250,6 +268,7 @@ mod tests {
                 "rule \"schedule P1\": add \"ana@corp.example\"; schedule Payments primary (P1)",
             ),
             ("explain --email=ana@corp.example", "explain --email=ana@corp.example"),
+            ("nobody has the address ana@corp.example", "nobody has the address ana@corp.example"),
             (
                 "a \"quote without an end\nschedule P1",
                 "a \"quote without an end\nschedule Payments primary (P1)",

@@ -21,13 +21,29 @@ pub enum Source {
     Service(ServiceId),
 }
 
+impl Source {
+    /// The words for its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Schedule(_) => "schedule",
+            Self::Policy(_) => "escalation policy",
+            Self::Service(_) => "service",
+        }
+    }
+
+    /// Its ID, as PagerDuty has it.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Schedule(id) => id.as_str(),
+            Self::Policy(id) => id.as_str(),
+            Self::Service(id) => id.as_str(),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Schedule(id) => write!(f, "schedule {id}"),
-            Self::Policy(id) => write!(f, "escalation policy {id}"),
-            Self::Service(id) => write!(f, "service {id}"),
-        }
+        write!(f, "{} {}", self.kind(), self.id())
     }
 }
 

@@ -136,8 +136,8 @@ async fn of_two_people_who_would_be_one_account_the_mapped_one_gets_nothing_new_
     assert_eq!(answer.json()["skipped"][0]["reason"], "ambiguous_account", "{}", answer.text);
     assert_eq!(scene.access(ANA, DB), [(0, 120)]);
 
-    let told = "Ana@Old.Example and ana@example.com are two people in PagerDuty, who would become the one strongDM \
-                account";
+    let told = "Ana Lima (Ana@Old.Example) and Ana Lima (ana@example.com) are two people in PagerDuty, who would become \
+                the one strongDM account";
     let output = stdout(&scene.run(&["explain", "--email", "ana@old.example", "--resource", DB]).await);
     assert!(output.contains(told) && output.contains("ambiguous_account"), "{output}");
     let output = stdout(&scene.run(&["explain", "--email", ANA.1, "--resource", WEB]).await);

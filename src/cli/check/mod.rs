@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     model::{Finding, FindingKind, Severity, Unknown},
     reconcile::{
-        Survey,
+        Observer, Survey,
         report::preflight::{ahead, preflight},
     },
     wiring::{self, Clients},
@@ -89,6 +89,8 @@ async fn check_upstreams(
 ) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let clients = wiring::clients(config, &metrics)?;
+    let observer = wiring::observer(config, clients.clone());
+    let clients = Clients { pagerduty: observer.pagerduty().clone(), ..clients };
     let mut probed = probe(config, &clients).await;
     let of_scopes = scopes::findings(config, &clients.pagerduty).await;
     scopes::without_repetition(&mut probed.findings, &of_scopes);
@@ -101,13 +103,16 @@ async fn check_upstreams(
     }
     report.findings.extend(clocks::findings(&metrics));
     if probed.pagerduty_answers {
-        let more = clients.clone();
-        survey(config, clients, &probed, report).await;
-        let of_aliases = domain_aliases::findings(config, &more.pagerduty, &report.findings);
+        survey(&observer, &probed, report).await;
+        let of_aliases = domain_aliases::findings(config, &clients.pagerduty, &report.findings);
         report.findings.extend(wait_for("PagerDuty", of_aliases).await);
     }
     report.findings.extend(probed.findings);
     report.findings.extend(of_subscription);
+    report.names = match opened {
+        Some(OpenStore { store, .. }) => observer.names().refreshed(store).await,
+        None => observer.names().book(),
+    };
     Ok(())
 }
 
@@ -128,8 +133,7 @@ async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
 }
 
 /// Observes and plans as a pass without a ledger would, and reports what that shows.
-async fn survey(config: &Config, clients: Clients, probed: &ProbeResults, report: &mut Report) {
-    let observer = wiring::observer(config, clients);
+async fn survey(observer: &Observer, probed: &ProbeResults, report: &mut Report) {
     let survey = wait_for("PagerDuty and strongDM", observer.survey()).await;
     report.findings.extend(unobserved(&survey, probed));
     let Survey { at, world, plan } = &survey;

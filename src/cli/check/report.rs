@@ -3,16 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    sync::Arc,
 };
 
 use anstyle::AnsiColor;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     cli::counted,
     config::Config,
-    model::{Finding, Severity, instant::to_second},
+    model::{Finding, Names, NamesBeside, Severity, instant::to_second},
     reconcile::plan::{Action, Plan},
 };
 
@@ -34,6 +36,16 @@ pub(super) struct Report {
     pub(super) findings: Vec<Finding>,
     on_calls: usize,
     access: BTreeMap<String, Access>,
+    pub(super) names: Arc<Names>,
+}
+
+/// A finding as JSON shows it.
+#[derive(Debug, Serialize)]
+struct NamedFinding<'f> {
+    #[serde(flatten)]
+    finding: &'f Finding,
+    #[serde(flatten)]
+    names: NamesBeside,
 }
 
 /// What one person gets within the horizon.
@@ -54,6 +66,7 @@ impl Report {
             findings: Vec::new(),
             on_calls: 0,
             access: BTreeMap::new(),
+            names: Arc::default(),
         }
     }
 
@@ -79,6 +92,7 @@ impl Report {
             let Access { resources, from, until, windows } = access;
             json!({
                 "email": email,
+                "name": self.names.person(email),
                 "resources": resources,
                 "from": from.map(to_second),
                 "until": until.map(to_second),
@@ -93,9 +107,14 @@ impl Report {
             "warnings": self.count(Severity::Warning),
             "notes": self.count(Severity::Note),
             "oncalls": self.on_calls,
-            "findings": self.findings,
+            "findings": self.findings.iter().map(|finding| self.finding(finding)).collect::<Vec<_>>(),
             "access": access.collect::<Vec<_>>(),
         })
+    }
+
+    /// A finding with names beside the IDs that it is about.
+    fn finding<'f>(&self, finding: &'f Finding) -> NamedFinding<'f> {
+        NamedFinding { finding, names: self.names.beside_text(&finding.subject) }
     }
 
     /// Coloured, for [`print`](super::print).
@@ -110,8 +129,10 @@ impl Report {
         }
         if !self.access.is_empty() {
             let _ = writeln!(text, "\n{}", bold("Access within the horizon", AnsiColor::Green));
-            let width = self.access.keys().map(|email| email.chars().count()).max().unwrap_or(0);
-            for (email, access) in &self.access {
+            let people = self.access.iter().map(|(email, access)| (self.names.person_text(email), access));
+            let people: Vec<_> = people.collect();
+            let width = people.iter().map(|(email, _)| email.chars().count()).max().unwrap_or(0);
+            for (email, access) in people {
                 let _ = writeln!(text, "  {email:width$}  {}", access.summary());
             }
         }
@@ -130,14 +151,16 @@ impl Report {
     }
 
     fn write_group(&self, text: &mut String, severity: Severity, title: &str) {
-        let group: Vec<&Finding> =
-            self.findings.iter().filter(|finding| finding.severity == severity).collect();
+        let group = self.findings.iter().filter(|finding| finding.severity == severity);
+        let told = |text: &str| self.names.tell(text);
+        let group: Vec<(String, &Finding)> = group.map(|finding| (told(&finding.subject), finding)).collect();
         if group.is_empty() {
             return;
         }
-        let width = group.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0).min(40);
+        let width = group.iter().map(|(subject, _)| subject.chars().count()).max().unwrap_or(0).min(40);
         let _ = writeln!(text, "\n{title}");
-        for Finding { subject, message, remedy, .. } in group {
+        for (subject, Finding { message, remedy, .. }) in group {
+            let message = told(message);
             let _ = writeln!(text, "  {subject:width$}  {message}");
             if !remedy.is_empty() {
                 let _ = writeln!(text, "  {:width$}  -> {remedy}", "");

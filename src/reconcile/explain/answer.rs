@@ -15,7 +15,7 @@ use super::{
     subject::{Subject, subjects},
     verdict::{Access, Verdict, verdict},
 };
-use crate::model::{Email, Grant, ResourceId, ResourceSelector, Rule};
+use crate::model::{Email, Grant, Name, Names, ResourceId, ResourceSelector, Rule};
 
 /// So much of the past is told.
 const TOLD: usize = 20;
@@ -28,6 +28,10 @@ const NAMES: usize = 20;
 pub(crate) struct Explanation {
     /// Whom it is about, as asked.
     pub(crate) email: Email,
+    /// The person's name in PagerDuty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) name: Option<Name>,
     /// The address in strongDM.
     pub(crate) account_email: Email,
     /// The instant it is about, in UTC.
@@ -66,6 +70,28 @@ pub(crate) struct Answer {
     pub(crate) chains: Vec<Chain>,
 }
 
+impl Explanation {
+    /// The same with names beside its IDs, for whoever reads it.
+    pub(super) fn named(self, names: &Names) -> Self {
+        let name = names.person(self.account_email.as_str()).or_else(|| names.person(self.email.as_str()));
+        let resources = self.resources.into_iter().map(|answer| answer.named(names)).collect();
+        let past = |past: Past| Past { reason: names.tell(&past.reason), ..past };
+        let history = self.history.into_iter().map(past).collect();
+        Self { name: name.cloned(), resources, history, ..self }
+    }
+}
+
+impl Answer {
+    fn named(self, names: &Names) -> Self {
+        Self {
+            message: names.tell(&self.message),
+            grant: self.grant.map(|grant| grant.named(names)),
+            chains: self.chains.into_iter().map(|chain| chain.named(names)).collect(),
+            ..self
+        }
+    }
+}
+
 /// Answers from what is known.
 pub(crate) fn explain(question: &Question, known: &Known<'_>) -> Explanation {
     let Question { email, resource, at } = question;
@@ -84,6 +110,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> Explanation {
     };
     Explanation {
         email: email.clone(),
+        name: None,
         account_email: person.account_email.clone(),
         at: *at,
         checked_at: known.now,

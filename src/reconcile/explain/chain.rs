@@ -14,7 +14,10 @@ use super::{
     subject::{Meant, Subject},
 };
 use crate::{
-    model::{Observed, PeopleSelector, ResourceSelector, Rule, SkipReason, Source, instant::to_second},
+    model::{
+        Names, NamesBeside, Observed, PeopleSelector, ResourceSelector, Rule, SkipReason, Source,
+        instant::to_second,
+    },
     reconcile::world::ResourceMatch,
 };
 
@@ -26,6 +29,9 @@ pub(crate) struct Chain {
     /// The schedule, policy or service.
     #[serde(flatten)]
     pub(crate) source: Source,
+    /// What that is called.
+    #[serde(flatten)]
+    pub(crate) names: NamesBeside,
     /// The links in their order; only the last one may not hold.
     pub(crate) links: Vec<Link>,
 }
@@ -39,6 +45,13 @@ impl Chain {
     /// How far it comes. What could not be seen counts less than what is certain.
     pub(super) fn length(&self) -> (usize, bool) {
         (self.links.len(), self.broken().is_none_or(|link| link.state != LinkState::Unknown))
+    }
+
+    /// The same with names beside its IDs, for whoever reads it.
+    pub(super) fn named(self, names: &Names) -> Self {
+        let link = |link: Link| Link { message: names.tell(&link.message), ..link };
+        let links = self.links.into_iter().map(link).collect();
+        Self { names: names.beside(&self.source), links, ..self }
     }
 
     /// Adds the link to what PagerDuty answered about a source; nothing if there is no answer.
@@ -73,7 +86,12 @@ pub(super) fn follow(
     rule: &Rule,
     source: &Source,
 ) -> Chain {
-    let mut chain = Chain { rule: rule.name.clone(), source: source.clone(), links: Vec::new() };
+    let mut chain = Chain {
+        rule: rule.name.clone(),
+        source: source.clone(),
+        names: NamesBeside::default(),
+        links: Vec::new(),
+    };
     let name = subject.name();
     chain.add(Link::holds(LinkKind::Rule, format!("rule {:?} is about {name}", rule.name)));
     if !chain.add(resource(known, subject)) {

@@ -67,7 +67,8 @@ pub(crate) async fn explain_now(
     let (world, plan, ledger, made) = (&world, &plan, ledger.as_slice(), made.as_slice());
     let known =
         Known { now, asked, settings, world, plan, standings: &standings, ledger, made, history: &history };
-    Ok(explain(question, &known))
+    let names = observer.names().refreshed(store).await;
+    Ok(explain(question, &known).named(&names))
 }
 
 /// Users who were asked to help with an incident and have not joined it, whose address no pass needs.

@@ -9,7 +9,7 @@ use super::{
     question::Past,
     verdict::Access,
 };
-use crate::model::{Grant, instant::to_second};
+use crate::model::{Grant, instant::to_second, name_and_id};
 
 impl Access {
     /// The word for it.
@@ -25,8 +25,9 @@ impl Access {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { email, account_email, at, checked_at: _, account, access: _, resources, history } = self;
-        write!(f, "{email} at {}", to_second(*at))?;
+        let Self { email, name, account_email, at, checked_at: _, account, access: _, resources, history } =
+            self;
+        write!(f, "{} at {}", name_and_id(name.as_ref(), email.as_str()), to_second(*at))?;
         if email != account_email {
             write!(f, " (in strongDM: {account_email})")?;
         }
@@ -88,7 +89,8 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  by rule {:?} and {}:", self.rule, self.source)?;
+        let source = name_and_id(self.names.of(&self.source), self.source.id());
+        writeln!(f, "  by rule {:?} and {} {source}:", self.rule, self.source.kind())?;
         for link in &self.links {
             let mark = match link.state {
                 LinkState::Ok => "ok",

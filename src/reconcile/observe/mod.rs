@@ -106,6 +106,11 @@ impl Observer {
         &self.settings
     }
 
+    /// The client for PagerDuty, which also tells what things are called.
+    pub(crate) fn pagerduty(&self) -> &pagerduty::Client {
+        &self.pagerduty
+    }
+
     /// The client for strongDM.
     pub(super) fn strongdm(&self) -> &strongdm::Client {
         &self.strongdm

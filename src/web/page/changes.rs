@@ -33,7 +33,7 @@ pub(super) fn changes(facts: &Facts<'_>, query: &PageQuery, changes: &Changes) -
                                 @let (boundary, grant) = change;
                                 tr {
                                     td { (time(now, at(change))) " " span.quiet { (distance(now, at(change))) } }
-                                    th scope="row" { (grant.email) }
+                                    th scope="row" { (facts.names.person_text(grant.email.as_str())) }
                                     td { @match boundary {
                                         Boundary::Start => { (chip(Tone::Info, "begins")) }
                                         Boundary::End => { (chip(Tone::Quiet, "ends")) }

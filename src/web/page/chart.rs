@@ -12,6 +12,7 @@ use super::{
     query::{PageQuery, Show, cursor},
     timeline::{self, Bar, Kind, Lane, LaneState, Span},
 };
+use crate::{model::Names, store::Access};
 
 /// The lanes of those without a grant, and of rules without anyone, that are shown.
 const LACKING: usize = 10;
@@ -55,9 +56,9 @@ pub(super) fn access(facts: &Facts<'_>, span: &Span, query: &PageQuery, shown: &
             (legend())
             (patterns())
             (nobody(span, &gaps, query))
-            (lacking(span, &shown.lacking))
+            (lacking(span, &facts.names, &shown.lacking))
             @if shown.lanes.is_empty() { (nothing(query, shown.show)) }
-            @for (resource, people) in &shown.lanes { (group(span, resource, people)) }
+            @for (resource, people) in &shown.lanes { (group(span, &facts.names, resource, people)) }
             (pages(query, shown))
         }
     }
@@ -101,7 +102,7 @@ fn pages(query: &PageQuery, shown: &Shown) -> Markup {
 }
 
 /// The lanes of those who are on call without a grant, or wait.
-fn lacking(span: &Span, lanes: &[(crate::store::Access, Lane)]) -> Markup {
+fn lacking(span: &Span, names: &Names, lanes: &[(Access, Lane)]) -> Markup {
     html! {
         @if !lanes.is_empty() {
             section.group {
@@ -112,7 +113,7 @@ fn lacking(span: &Span, lanes: &[(crate::store::Access, Lane)]) -> Markup {
                 (axis(span))
                 ol.lanes {
                     @for (access, lane) in lanes.iter().take(LACKING) {
-                        (row(span, &access.resource, &access.email, Called::PersonAndResource, lane))
+                        (row(span, names, access, Called::PersonAndResource, lane))
                     }
                 }
             }
@@ -121,7 +122,7 @@ fn lacking(span: &Span, lanes: &[(crate::store::Access, Lane)]) -> Markup {
 }
 
 /// The lanes of one resource.
-fn group(span: &Span, resource: &str, people: &[(String, Lane)]) -> Markup {
+fn group(span: &Span, names: &Names, resource: &str, people: &[(String, Lane)]) -> Markup {
     html! {
         section.group {
             div.group-head {
@@ -129,9 +130,13 @@ fn group(span: &Span, resource: &str, people: &[(String, Lane)]) -> Markup {
                 p { (count(people.len(), "lane")) }
             }
             (axis(span))
-            ol.lanes { @for (email, lane) in people { (row(span, resource, email, Called::Person, lane)) } }
+            ol.lanes { @for (email, lane) in people { (row(span, names, &access_of(resource, email), Called::Person, lane)) } }
         }
     }
+}
+
+fn access_of(resource: &str, email: &str) -> Access {
+    Access { resource: resource.to_owned(), email: email.to_owned() }
 }
 
 /// A lane for each rule that has nobody for a while.
@@ -207,13 +212,14 @@ enum Called {
     PersonAndResource,
 }
 
-fn row(span: &Span, resource: &str, email: &str, called: Called, lane: &Lane) -> Markup {
+fn row(span: &Span, names: &Names, access: &Access, called: Called, lane: &Lane) -> Markup {
+    let Access { resource, email } = access;
     let why = format!("why?{}", query_string(&[("email", email), ("resource", resource)]));
     html! {
         li.lane {
             div.who {
                 a href=(why) {
-                    (email)
+                    (names.person_text(email))
                     @match called {
                         Called::Person => span.sr { " on " (resource) ": why" },
                         Called::PersonAndResource => { " on " (resource) span.sr { ": why" } }

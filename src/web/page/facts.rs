@@ -12,7 +12,7 @@ use super::timeline::Known;
 use crate::{
     clock,
     metrics::HealthView,
-    model::{Finding, LedgerRow, Rule, Source},
+    model::{Finding, LedgerRow, Names, Rule, Source},
     reconcile::report::{
         PassReport,
         snapshot::{SourceStatus, StatusSnapshot, WrongSecret},
@@ -36,6 +36,8 @@ pub(super) struct Facts<'a> {
     /// The grants that the guard keeps from being revoked.
     pub(super) held: BTreeSet<LedgerRow>,
     pub(super) snapshot: StatusSnapshot,
+    /// What things and people are called.
+    pub(super) names: Arc<Names>,
     pub(super) passes: Vec<PassReport>,
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
@@ -73,6 +75,7 @@ impl<'a> Facts<'a> {
             in_force: state.store.count_accesses(&in_force).await?,
             held: state.reconciler.snapshots().held().await?,
             snapshot,
+            names: state.reconciler.names().await,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),
             wrong_secret: wrong_secret.filter(|wrong| !is_mended(wrong, &events, &state.subscription)),

@@ -14,7 +14,7 @@ use super::{
     query::PageQuery,
 };
 use crate::{
-    model::{Finding, Rule, Severity, SkipReason, Skipped, Subject},
+    model::{Finding, Names, Rule, Severity, SkipReason, Skipped, Subject},
     reconcile::report::{
         preflight::FILL,
         snapshot::{Gap, RuleFinding},
@@ -121,7 +121,7 @@ pub(super) fn findings(facts: &Facts<'_>, query: &PageQuery) -> Markup {
                     @else { "Somebody is on call for every rule until the horizon, everybody has an account, and every resource was found." }
                 }
             }
-            ul.cards.findings { @for entry in part.items { (card(&entry.item(facts))) } }
+            ul.cards.findings { @for entry in part.items { (card(&entry.item(facts), &facts.names)) } }
             (pages(query, &part, "findings", "findings", entries.len()))
             @if beyond > 0 {
                 p.after {
@@ -144,15 +144,15 @@ pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Ma
         facts.snapshot.skipped.iter().filter(is_this).map(|skipped| left_out(facts.now, skipped)).collect();
     let told = html! {
         h2 { "To be mended" }
-        ul.cards.findings { @for item in &items { (card(item)) } }
+        ul.cards.findings { @for item in &items { (card(item, &facts.names)) } }
     };
     (!items.is_empty()).then_some(told)
 }
 
-fn card(item: &Item) -> Markup {
+fn card(item: &Item, names: &Names) -> Markup {
     html! {
         li class={ "card " (item.urgency.0.tone()) } {
-            h3 { (chip(item.urgency.0.tone(), &item.word)) " " (item.about) }
+            h3 { (chip(item.urgency.0.tone(), &item.word)) " " (names.tell(&item.about)) }
             div { (item.what) }
             @if !item.remedy.is_empty() { p { strong { "What mends it: " } (item.remedy) "." } }
             @if !item.rules.is_empty() { p.quiet { "Rules: " (item.rules) } }
@@ -169,7 +169,7 @@ fn entries<'f>(facts: &'f Facts<'_>, search: &str) -> Vec<Entry<'f>> {
     let mut entries: Vec<Entry<'_>> = nobody.collect();
     entries.extend(snapshot.skipped.iter().map(Entry::LeftOut));
     entries.extend(snapshot.findings.iter().map(Entry::OfRule));
-    entries.retain(|entry| entry.is_named(search));
+    entries.retain(|entry| entry.is_named(search, &facts.names));
     entries.sort_by_cached_key(|entry| (entry.urgency(facts.now), entry.about()));
     entries
 }
@@ -194,9 +194,9 @@ impl Entry<'_> {
         }
     }
 
-    fn is_named(&self, text: &str) -> bool {
+    fn is_named(&self, text: &str, names: &Names) -> bool {
         let within = |name: &str| name.to_lowercase().contains(text);
-        within(&self.about())
+        within(&names.tell(&self.about()))
             || match self {
                 Self::Nobody(rule, _) => rule.resources.iter().any(|resource| within(&resource.to_string())),
                 Self::LeftOut(skipped) => skipped.rules.iter().any(|rule| within(rule)),
@@ -208,7 +208,7 @@ impl Entry<'_> {
         match self {
             Self::Nobody(rule, gaps) => nobody(facts, rule, gaps, self.about()),
             Self::LeftOut(skipped) => left_out(facts.now, skipped),
-            Self::OfRule(known) => of_rule(known),
+            Self::OfRule(known) => of_rule(facts, known),
         }
     }
 }
@@ -221,7 +221,7 @@ fn nobody(facts: &Facts<'_>, rule: &Rule, gaps: &[&Gap], about: String) -> Item 
     let counted = facts.snapshot.rules.get(&rule.name).map_or(0, |counts| counts.gaps);
     let more = counted.max(gaps.len()) - gaps.len().min(STRETCHES);
     let what = html! {
-        p { "Nobody is on call for " (few(rule.sources(), NAMED)) ", so nobody gets " (few(&rule.resources, NAMED)) ":" }
+        p { "Nobody is on call for " (facts.names.tell(&few(rule.sources(), NAMED))) ", so nobody gets " (few(&rule.resources, NAMED)) ":" }
         ul {
             @for gap in gaps.iter().take(STRETCHES) { li { (stretch(facts, gap)) } }
             @if more > 0 { li { "and " (count(more, "more time")) } }
@@ -277,14 +277,14 @@ fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
     }
 }
 
-fn of_rule(RuleFinding { rule, finding }: &RuleFinding) -> Item {
+fn of_rule(facts: &Facts<'_>, RuleFinding { rule, finding }: &RuleFinding) -> Item {
     let Finding { severity: _, kind: _, subject, message, remedy, stretches: _ } = finding;
     let (urgency, word) = severity_of(finding);
     Item {
         urgency: (urgency, None),
         word: word.to_owned(),
         about: subject.clone(),
-        what: html! { p { (message) } },
+        what: html! { p { (facts.names.tell(message)) } },
         remedy: remedy.clone(),
         rules: rule.clone(),
     }

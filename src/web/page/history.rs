@@ -40,7 +40,7 @@ pub(super) fn passes(facts: &Facts<'_>, query: &PageQuery) -> Markup {
                         span { (pass.trigger) }
                         span.sums { (sums(pass)) }
                     }
-                    (report(now, pass, query))
+                    (report(facts, pass, query))
                 }
             }
         }
@@ -79,20 +79,33 @@ fn sums(pass: &PassReport) -> String {
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
-fn report(now: DateTime<Utc>, pass: &PassReport, query: &PageQuery) -> Markup {
+fn report(facts: &Facts<'_>, pass: &PassReport, query: &PageQuery) -> Markup {
+    let (now, names) = (facts.now, &facts.names);
     let took = (pass.finished_at - pass.started_at).num_milliseconds();
     let is_open = query.opens(&pass.pass_id);
     let at_most = if is_open { LONGEST } else { BRIEF };
     let left_out = &pass.left_out;
     let lists = [
-        list("Granted", &pass.created, left_out.created, at_most, |grant| access(now, grant)),
-        list("Revoked", &pass.revoked, left_out.revoked, at_most, |grant| access(now, grant)),
-        list("Held", &pass.held, left_out.held, at_most, |grant| access(now, grant)),
-        list("Deferred", &pass.deferred, left_out.deferred, at_most, |grant| access(now, grant)),
-        list("Skipped", &pass.skipped, left_out.skipped, at_most, |skipped| html! { (skipped) }),
-        list("Unknown", &pass.unknown, left_out.unknown, at_most, |unknown| html! { (unknown) }),
+        list("Granted", &pass.created, left_out.created, at_most, |grant| access(facts, grant)),
+        list("Revoked", &pass.revoked, left_out.revoked, at_most, |grant| access(facts, grant)),
+        list("Held", &pass.held, left_out.held, at_most, |grant| access(facts, grant)),
+        list("Deferred", &pass.deferred, left_out.deferred, at_most, |grant| access(facts, grant)),
+        list(
+            "Skipped",
+            &pass.skipped,
+            left_out.skipped,
+            at_most,
+            |skipped| html! { (skipped.clone().named(names)) },
+        ),
+        list(
+            "Unknown",
+            &pass.unknown,
+            left_out.unknown,
+            at_most,
+            |unknown| html! { (names.tell(&unknown.to_string())) },
+        ),
         list("Failed", &pass.failed, left_out.failed, at_most, |Failure { action, grant, error }| {
-            html! { (action) " " (grant.email) " on " (grant.resource) ": " (error) }
+            html! { (action) " " (names.person_text(grant.email.as_str())) " on " (grant.resource) ": " (names.tell(&error.to_string())) }
         }),
     ];
     let is_cut = lists.iter().any(|list| list.is_cut);
@@ -139,9 +152,10 @@ fn list<T>(
     List { markup, is_cut: more > 0 }
 }
 
-fn access(now: DateTime<Utc>, grant: &Grant) -> Markup {
+fn access(facts: &Facts<'_>, grant: &Grant) -> Markup {
+    let now = facts.now;
     html! {
-        (grant.email) " on " (grant.resource) ", "
+        (facts.names.person_text(grant.email.as_str())) " on " (grant.resource) ", "
         (time(now, grant.window.start())) " to " (time(now, grant.window.end()))
     }
 }
@@ -191,7 +205,7 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
                 @if events.len() > 1 { " " span.times { "× " (events.len()) } }
             }
             td { (chip(tone, &newest.status)) }
-            td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (few(&newest.schedules, NAMED)) } }
+            td { @if newest.schedules.iter().any(|id| id == "*") { "everything" } @else { (few(newest.schedules.iter().map(|id| facts.names.any_id_text(id)), NAMED)) } }
             td { @match &newest.pass_id {
                 Some(id) => {
                     @match facts.passes.iter().find(|pass| pass.pass_id == *id) {

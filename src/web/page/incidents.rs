@@ -1,6 +1,5 @@
 //! The open incidents that rules are about: who is in and until when, and who is left out and why.
 
-use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
@@ -8,7 +7,7 @@ use super::{
     layout::{Tone, chip, count, distance, few, time},
 };
 use crate::{
-    model::{PeopleSelector, Role},
+    model::{PeopleSelector, Role, Thing, name_and_id},
     reconcile::report::open_incidents::{OpenIncident, Participant, ParticipantAccess},
 };
 
@@ -53,15 +52,15 @@ pub(super) fn incidents(facts: &Facts<'_>) -> Markup {
             }
             @if open.is_empty() { p.empty { "No incident is open that a rule is about." } }
             @else {
-                ul.cards { @for incident in open.iter().take(SHOWN) { (card(facts.now, incident)) } }
+                ul.cards { @for incident in open.iter().take(SHOWN) { (card(facts, incident)) } }
             }
             @if number > open.len().min(SHOWN) { p.after { "And " (count(number - open.len().min(SHOWN), "older incident")) "." } }
         }
     }
 }
 
-fn card(now: DateTime<Utc>, incident: &OpenIncident) -> Markup {
-    let OpenIncident { about, title, service, service_name: _, urgency, rules, people, beyond } = incident;
+fn card(facts: &Facts<'_>, incident: &OpenIncident) -> Markup {
+    let OpenIncident { about, title, service, service_name, urgency, rules, people, beyond } = incident;
     let number = about.number.map_or_else(|| about.id.to_string(), |number| format!("#{number}"));
     let tone = if urgency == "high" { Tone::Bad } else { Tone::Info };
     let more = people.len().saturating_sub(PEOPLE) + beyond;
@@ -75,16 +74,17 @@ fn card(now: DateTime<Utc>, incident: &OpenIncident) -> Markup {
                 }
             }
             @if !title.is_empty() { p { (title) } }
-            p.quiet { "Service " code { (service) } " · rules: " (few(rules, NAMED)) }
+            p.quiet { "Service " (name_and_id(facts.names.of(Thing::Service(service.clone())).or(service_name.as_ref()), service.as_str())) " · rules: " (few(rules, NAMED)) }
             @if people.is_empty() && more == 0 { p.empty { "Nobody whom a rule counts works on it." } }
-            ul { @for person in people.iter().take(PEOPLE) { li { (participant(now, person, rules.len() > 1)) } } }
+            ul { @for person in people.iter().take(PEOPLE) { li { (participant(facts, person, rules.len() > 1)) } } }
             @if more > 0 { p.after { "And " (more) " more." } }
         }
     }
 }
 
-fn participant(now: DateTime<Utc>, person: &Participant, names_rule: bool) -> Markup {
-    let Participant { who, name: _, rule, role, since, access, until, reason } = person;
+fn participant(facts: &Facts<'_>, person: &Participant, names_rule: bool) -> Markup {
+    let now = facts.now;
+    let Participant { who, name, rule, role, since, access, until, reason } = person;
     let (tone, word) = match access {
         ParticipantAccess::In => (Tone::Good, "in"),
         ParticipantAccess::Leaving => (Tone::Info, "leaving"),
@@ -93,7 +93,7 @@ fn participant(now: DateTime<Utc>, person: &Participant, names_rule: bool) -> Ma
         ParticipantAccess::Over => (Tone::Quiet, "no more"),
     };
     html! {
-        (chip(tone, word)) " " strong { (who) } ", " (part(*role)) " since " (time(now, *since))
+        (chip(tone, word)) " " strong { (name_and_id(facts.names.person(who).or(name.as_ref()), who)) } ", " (part(*role)) " since " (time(now, *since))
         @if let Some(until) = until { ", until " (time(now, *until)) " at the latest (" (distance(now, *until)) ")" }
         @match (access, reason) {
             (_, Some(reason)) => { ": " (reason) }

@@ -83,7 +83,7 @@ fn notices(facts: &Facts<'_>) -> Vec<Notice> {
             tone: Tone::Bad,
             title: format!("{} could not be observed", count(number, "thing")),
             text: html! {
-                (unseen.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; "))
+                (facts.names.tell(&unseen.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ")))
                 @if number > NAMED { "; and " (number - NAMED) " more" }
                 ". What depends on it keeps its grants until they end. What is gone for good must be taken out of its rule. " a href="#rules" { "The rules" } " say more."
             },
@@ -105,7 +105,7 @@ fn shortcomings(facts: &Facts<'_>) -> Vec<Notice> {
             tone: Tone::Bad,
             title: format!("{} failed", count(failed, "write")),
             text: html! {
-                (snapshot.failed.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; "))
+                (facts.names.tell(&snapshot.failed.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ")))
                 @if failed > NAMED { "; and " (failed - NAMED) " more" }
                 ". It is tried again."
             },

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     metrics::HealthView,
-    model::{Grant, IncidentSelector, PeopleSelector, Rule, Source, instant::span},
+    model::{Grant, IncidentSelector, Names, PeopleSelector, Rule, Source, instant::span},
     reconcile::report::snapshot::{Gap, RuleCounts, SourceStatus},
     store::SeenGrant,
 };
@@ -55,26 +55,27 @@ pub(super) fn grants(facts: &Facts<'_>, shown: &Shown) -> Markup {
                             @let grant = &entry.own.grant;
                             @let state = if facts.held.contains(&entry.own.row) { (Tone::Warn, "held") }
                                 else if grant.window.start() <= now { (Tone::Good, "access") } else { (Tone::Info, "to come") };
-                            (grant_row(now, grant, state))
+                            (grant_row(facts, grant, state))
                         }
                         @for waiting in facts.snapshot.deferred.iter().filter(is_shown).take(ROWS / 2) {
-                            (grant_row(now, waiting, (Tone::Warn, "deferred")))
+                            (grant_row(facts, waiting, (Tone::Warn, "deferred")))
                         }
                     }
                 }
             }
             @if shown.grants.len() > ROWS { p.after { "And " (count(shown.grants.len() - ROWS, "more grant")) "." } }
             @for (access, lane) in shown.lacking.iter().filter(|(_, lane)| lane.state(now) == LaneState::Missing).take(ROWS / 2) {
-                p { (access.email) " on " (access.resource) ": " (lane_state(now, lane.state(now))) }
+                p { (facts.names.person_text(&access.email)) " on " (access.resource) ": " (lane_state(now, lane.state(now))) }
             }
         }
     }
 }
 
-fn grant_row(now: DateTime<Utc>, grant: &Grant, (tone, word): (Tone, &str)) -> Markup {
+fn grant_row(facts: &Facts<'_>, grant: &Grant, (tone, word): (Tone, &str)) -> Markup {
+    let now = facts.now;
     html! {
         tr {
-            th scope="row" { (grant.email) } td { (grant.resource) (grant.kubernetes_groups) } td { (chip(tone, word)) }
+            th scope="row" { (facts.names.person_text(grant.email.as_str())) } td { (grant.resource) (grant.kubernetes_groups) } td { (chip(tone, word)) }
             td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) } td { (few(&grant.rules, NAMED)) }
             td { (why(grant.email.as_str(), &grant.resource)) }
         }
@@ -109,7 +110,7 @@ pub(super) fn rules(facts: &Facts<'_>, query: &PageQuery) -> Markup {
     let mut views: Vec<RuleView<'_>> = facts
         .rules
         .iter()
-        .filter(|rule| is_named(rule, &search))
+        .filter(|rule| is_named(rule, &search, &facts.names))
         .map(|rule| {
             view(facts, rule, &sources, gaps.get(rule.name.as_str()).and_then(|gaps| gaps.first().copied()))
         })
@@ -136,7 +137,7 @@ pub(super) fn rules(facts: &Facts<'_>, query: &PageQuery) -> Markup {
                             th.num scope="col" { "Unknown" } th.num scope="col" { "Held" }
                             th.num scope="col" { "Deferred" } th.num scope="col" { "Skipped" }
                         } }
-                        tbody { @for view in part.items { (rule_row(facts.now, view)) } }
+                        tbody { @for view in part.items { (rule_row(facts, view)) } }
                     }
                 }
             }
@@ -146,11 +147,11 @@ pub(super) fn rules(facts: &Facts<'_>, query: &PageQuery) -> Markup {
 }
 
 /// Whether the text, in lower case, stands in a name of the rule, of what it looks at or of what it gives.
-fn is_named(rule: &Rule, text: &str) -> bool {
+fn is_named(rule: &Rule, text: &str, names: &Names) -> bool {
     let within = |name: &str| name.to_lowercase().contains(text);
     within(&rule.name)
         || rule.resources.iter().any(|resource| within(&resource.to_string()))
-        || rule.sources().iter().any(|source| within(&source.to_string()))
+        || rule.sources().iter().any(|source| within(&names.tell(&source.to_string())))
 }
 
 fn view<'f>(
@@ -179,19 +180,20 @@ fn view<'f>(
     RuleView { rule, seen, unknown, counts, gap, tone, word }
 }
 
-fn rule_row(now: DateTime<Utc>, view: &RuleView<'_>) -> Markup {
+fn rule_row(facts: &Facts<'_>, view: &RuleView<'_>) -> Markup {
+    let now = facts.now;
     let RuleView { rule, seen, unknown, counts, gap, tone, word } = view;
     html! {
         tr {
             th scope="row" { (rule.name) }
             td { (chip(*tone, word))
-                @for status in unknown.iter().take(NAMED) { p.error { (status.source) ": " (status.error.as_deref().unwrap_or_default()) } }
+                @for status in unknown.iter().take(NAMED) { p.error { (facts.names.tell(&format!("{}: {}", status.source, status.error.as_deref().unwrap_or_default()))) } }
                 @if unknown.len() > NAMED { p.error { "and " (unknown.len() - NAMED) " more" } }
                 @if let Some(gap) = gap {
                     p.quiet { "nobody " @if gap.holds(now) { "since " (time(now, gap.start)) } @else { (distance(now, gap.start)) } }
                 }
             }
-            td { (looks_at(rule)) }
+            td { (looks_at(rule, &facts.names)) }
             td { (few(&rule.resources, NAMED)) (rule.kubernetes_groups) }
             td { @match seen { Some(at) => { (time(now, *at)) br; span.quiet { (distance(now, *at)) } } None => { "never" } } }
             @for number in [unknown.len(), counts.held, counts.deferred, counts.skipped] { td.num { (number) } }
@@ -199,13 +201,8 @@ fn rule_row(now: DateTime<Utc>, view: &RuleView<'_>) -> Markup {
     }
 }
 
-fn looks_at(rule: &Rule) -> Markup {
-    let ids = rule.sources().into_iter().map(|source| match source {
-        Source::Schedule(id) => id.to_string(),
-        Source::Policy(id) => id.to_string(),
-        Source::Service(id) => id.to_string(),
-    });
-    let ids = few(ids, NAMED);
+fn looks_at(rule: &Rule, names: &Names) -> Markup {
+    let ids = few(rule.sources().iter().map(|source| names.id_text(source)), NAMED);
     html! {
         @match &rule.people {
             PeopleSelector::Schedules(_) => { "schedules " (ids) }
@@ -219,7 +216,7 @@ fn looks_at(rule: &Rule) -> Markup {
                 ", urgency " (few(urgencies.iter().map(|urgency| urgency.as_str()), NAMED))
                 @if !priorities.is_empty() { ", priority " (few(priorities, NAMED)) }
                 ": each " (few(roles.iter().map(|role| role.as_str()), NAMED))
-                @if !eligible.is_empty() { ", by hand only of " (few(eligible, NAMED)) }
+                @if !eligible.is_empty() { ", by hand only of " (names.tell(&few(eligible, NAMED))) }
                 ", at most " (max_people) " people, " (span(*max_duration)) " each"
             }
         }

@@ -70,7 +70,7 @@ pub(crate) async fn why(
     let faults = findings::about(&facts, email, resource);
     let main = html! {
         p { a href="./" { "← Everything" } }
-        h1 { (email) " on " (resource) }
+        h1 { (facts.names.person_text(email)) " on " (resource) }
         p.lead {
             @match lane {
                 Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
@@ -84,10 +84,15 @@ pub(crate) async fn why(
         @for seen in &grants { (grant(&facts, &seen.entry)) }
         @if more > 0 { p.after { "And " (count(more, "later grant")) "." } }
         (deferred_and_missing(&facts, is_this))
-        (what_was_done(facts.now, &audit, is_this))
+        (what_was_done(&facts, &audit, is_this))
         p { a href={ "api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "Ask PagerDuty and strongDM now" } ": what is wanted, what is missing, and what would mend it, for machines." }
     };
-    Ok(layout::page(StatusCode::OK, &format!("{email} on {resource}"), Place::Top, &main))
+    Ok(layout::page(
+        StatusCode::OK,
+        &format!("{} on {resource}", facts.names.person_text(email)),
+        Place::Top,
+        &main,
+    ))
 }
 
 fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
@@ -118,16 +123,17 @@ fn grant(facts: &Facts<'_>, entry: &LedgerEntry) -> Markup {
 fn chain(facts: &Facts<'_>, cause: &Cause) -> Markup {
     let Cause { rule, source, user, address: _, through, policy: _, level, shift_start, shift_end, incident } =
         cause;
+    let names = &facts.names;
     let status = facts.snapshot.sources.iter().find(|status| status.source == *source);
     html! {
-        "Rule " strong { (rule) } " → " (source)
+        "Rule " strong { (rule) } " → " (names.tell(&source.to_string()))
         @if let Source::Policy(_) = source {
             @if let Some(level) = level { ", level " (level) }
-            @if let Some(schedule) = through { " → schedule " (schedule) }
+            @if let Some(schedule) = through { " → " (names.tell(&format!("schedule {schedule}"))) }
         }
         @if let Some(incident) = incident { (part(facts, incident, user, *shift_start)) }
         @else {
-            " → user " code { (user) } " is on call"
+            " → " (names.tell(&format!("user {user}"))) " is on call"
             @match (shift_start, shift_end) {
                 (Some(start), Some(end)) => { " from " (time(facts.now, *start)) " to " (time(facts.now, *end)) }
                 (Some(start), None) => { " from " (time(facts.now, *start)) ", without an end" }
@@ -153,7 +159,7 @@ fn part(facts: &Facts<'_>, cause: &IncidentCause, user: &UserId, since: Option<D
         " → incident "
         @match &about.html_url { Some(url) => { a href=(url) rel="noreferrer" { (number) } } None => { (number) } }
         @if let Some(open) = open.filter(|open| !open.title.is_empty()) { ", “" (open.title) "”" }
-        " → user " code { (user) } " is " (role.as_str())
+        " → " (facts.names.tell(&format!("user {user}"))) " is " (role.as_str())
         @if let Some(since) = since { " since " (time(facts.now, since)) }
     }
 }
@@ -176,7 +182,7 @@ fn deferred_and_missing(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool)
             h2 { "Wanted, without a grant of ours" }
             ul { @for wanted in missing {
                 li {
-                    "Rule " strong { (wanted.rule) } " through " (wanted.source) ", from " (time(facts.now, wanted.start))
+                    "Rule " strong { (wanted.rule) } " through " (facts.names.tell(&wanted.source.to_string())) ", from " (time(facts.now, wanted.start))
                     @match wanted.end { Some(end) => { " to " (time(facts.now, end)) } None => { ", without an end" } }
                 }
             } }
@@ -184,7 +190,8 @@ fn deferred_and_missing(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool)
     }
 }
 
-fn what_was_done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
+fn what_was_done(facts: &Facts<'_>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
+    let now = facts.now;
     let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
     let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
     let rows: Vec<_> =
@@ -195,7 +202,7 @@ fn what_was_done(now: DateTime<Utc>, audit: &[AuditRow], is_this: impl Fn(&str, 
         ul { @for (row, grant) in rows {
             li {
                 (time(now, row.at)) ": " (row.action) " " (row.outcome) ", " (time(now, grant.window.start())) " to "
-                (time(now, grant.window.end())) ", because " (row.reason) " (" (row.trigger) ")"
+                (time(now, grant.window.end())) ", because " (facts.names.tell(&row.reason)) " (" (row.trigger) ")"
             }
         } }
     }

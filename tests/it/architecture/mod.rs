@@ -213,3 +213,15 @@ fn decisions_need_no_clock_and_no_network() {
         }
     }
 }
+
+#[test]
+fn decisions_know_no_names() {
+    let sources = Sources::read();
+    let decisions = sources.0.iter().filter(|source| lies_in("reconcile/plan", &source.file));
+    for source in decisions {
+        let mut words = source.code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let found =
+            words.find(|word| matches!(*word, "Names" | "NamesBeside" | "SeenName" | "NameDirectory"));
+        assert_eq!(found, None, "{}: names are other people's data", source.file);
+    }
+}

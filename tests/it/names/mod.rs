@@ -1,5 +1,7 @@
 //! People read names beside IDs: those that PagerDuty's answers carry anyway, as they were last seen.
 
+mod views;
+
 use chrono::TimeDelta;
 use oncall_grants::PassReport;
 use sandbox::{

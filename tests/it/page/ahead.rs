@@ -38,7 +38,7 @@ async fn gaps_are_told_with_their_times_and_what_mends_them() {
     assert_eq!(notices(&browser).await, ["warn: Nobody is on call now for payments"]);
     for expected in [
         "Nobody on call for payments",
-        "Nobody is on call for schedule PI7DH85, so nobody gets resource \"prod-postgres\"",
+        "Nobody is on call for schedule Payments primary (PI7DH85), so nobody gets resource \"prod-postgres\"",
         "since ",
         "(in 6 h",
         "What mends it: fill the schedule in PagerDuty, unless that is meant.",

@@ -264,5 +264,5 @@ async fn hostile_names_do_no_harm() {
         .expect("a link");
     is_sound(&browser, "hostile-why").await;
     fits(&browser, "hostile-why").await;
-    assert!(text(&browser).await.contains(&format!("{PERSON} on {RESOURCE}")));
+    assert!(text(&browser).await.contains(&format!("<u>Bo</u> ({PERSON}) on {RESOURCE}")));
 }

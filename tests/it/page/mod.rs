@@ -182,7 +182,13 @@ async fn an_empty_world_and_a_seeded_one() {
     browser.open(&why).await;
     is_sound(&browser, "why").await;
     let said = text(&browser).await;
-    assert!(said.contains(&format!("Rule payments → schedule {SCHEDULE} → user {}", ANA.0)), "{said}");
+    assert!(
+        said.contains(&format!(
+            "Rule payments → schedule Payments primary ({SCHEDULE}) → user Ana Lima ({})",
+            ANA.0
+        )),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +260,7 @@ async fn what_is_wrong_comes_first() {
     scene.pagerduty.delete_schedule(V3_SCHEDULE);
     assert_eq!(scene.sync().await.status, 502);
     let said = looked_at(&scene, &browser, "unknown-schedule").await;
-    assert!(said.contains(&format!("schedule {V3_SCHEDULE}")), "{said}");
+    assert!(said.contains(&format!("schedule Data platform ({V3_SCHEDULE})")), "{said}");
 
     let mut scene = Scene::prepared(rules()).await;
     scene.strongdm.configure(|settings| settings.second_grant = SecondGrant::RefusesAny);
@@ -290,7 +296,7 @@ async fn held_revocations_are_previewed_and_confirmed_with_the_keyboard_alone() 
     browser.appears(".confirm").await;
     browser.dark(false).await;
     is_sound(&browser, "preview").await;
-    assert!(text(&browser).await.contains("ana@example.com on prod-postgres"));
+    assert!(text(&browser).await.contains("Ana Lima (ana@example.com) on prod-postgres"));
     tab_to(&browser, "allow_mass_revocation").await;
     browser.press(SPACE).await;
     tab_to(&browser, "Sync now").await;
