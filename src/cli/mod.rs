@@ -186,7 +186,7 @@ async fn run_if_valid<T>(
     match loaded {
         Ok(config) => command(config).await,
         Err(error) => {
-            print_to_stderr(&error.to_string());
+            print_to_stderr(&config::guide(&error));
             Ok(ExitStatus::Misused)
         }
     }

@@ -65,6 +65,19 @@ impl Error {
         Self { file: None, mistakes: vec![Mistake { place: Place::Nowhere, message }] }
     }
 
+    /// The file, if there is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Each mistake with the line that tells it.
+    pub(super) fn told(&self) -> impl Iterator<Item = (&Mistake, String)> {
+        self.mistakes.iter().map(|mistake| {
+            let one = Self { file: self.file.clone(), mistakes: vec![mistake.clone()] };
+            (mistake, one.to_string())
+        })
+    }
+
     /// The mistakes in the order of the file.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes

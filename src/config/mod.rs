@@ -22,6 +22,7 @@ use crate::{
     tls::Tls,
 };
 
+pub(crate) use self::example::guide;
 pub use self::{
     error::{Error, Mistake, Place},
     secret::is_placeholder,
@@ -31,6 +32,7 @@ pub use self::{
 mod accounts;
 mod audit;
 mod error;
+mod example;
 mod pagerduty;
 mod reader;
 mod rules;
@@ -49,6 +51,11 @@ pub const FILE_VARIABLE: &str = "ONCALL_GRANTS_CONFIG";
 
 /// Where the file is looked for when neither `--config` nor [`FILE_VARIABLE`] names it.
 const SEARCHED: [&str; 2] = ["oncall-grants.toml", "/etc/oncall-grants/oncall-grants.toml"];
+
+/// Whether the file is found without being named.
+pub(crate) fn is_found_by_itself(file: &Path) -> bool {
+    SEARCHED.iter().any(|searched| Path::new(searched) == file)
+}
 
 /// Everything an operator decides. Its `Debug` output shows no secret.
 #[derive(Debug)]

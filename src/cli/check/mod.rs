@@ -3,6 +3,7 @@
 mod clocks;
 mod configuration;
 mod domain_aliases;
+mod guide;
 mod incidents;
 mod pagerduty_rights;
 mod probe_results;
@@ -64,10 +65,11 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
     Ok(if problem { ExitStatus::Incomplete } else { ExitStatus::Done })
 }
 
-async fn check_store_and_upstreams(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+async fn check_store_and_upstreams(config: &Config, report: &mut Report<'_>) -> anyhow::Result<()> {
     let opened = match wait_for("the store", store::open(config)).await {
         Ok(opened) => {
             report.findings.extend(store::unfinished_work(&opened.snapshot));
+            report.passes_run = opened.snapshot.full_at.is_some();
             Some(opened)
         }
         Err(finding) => {
@@ -84,7 +86,7 @@ async fn check_store_and_upstreams(config: &Config, report: &mut Report) -> anyh
 
 async fn check_upstreams(
     config: &Config,
-    report: &mut Report,
+    report: &mut Report<'_>,
     opened: Option<&OpenStore>,
 ) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
@@ -133,7 +135,7 @@ async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
 }
 
 /// Observes and plans as a pass without a ledger would, and reports what that shows.
-async fn survey(observer: &Observer, probed: &ProbeResults, report: &mut Report) {
+async fn survey(observer: &Observer, probed: &ProbeResults, report: &mut Report<'_>) {
     let survey = wait_for("PagerDuty and strongDM", observer.survey()).await;
     report.findings.extend(unobserved(&survey, probed));
     let Survey { at, world, plan } = &survey;

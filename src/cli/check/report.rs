@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::guide::{Guide, Step};
 use crate::{
     cli::counted,
     config::Config,
@@ -28,8 +29,8 @@ pub(super) enum Mode {
 }
 
 /// Everything that `check` found.
-#[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct Report<'c> {
+    guide: Guide<'c>,
     file: String,
     rules: usize,
     mode: Mode,
@@ -37,6 +38,8 @@ pub(super) struct Report {
     on_calls: usize,
     access: BTreeMap<String, Access>,
     pub(super) names: Arc<Names>,
+    /// Whether a service, or a `sync`, has run passes on the store.
+    pub(super) passes_run: bool,
 }
 
 /// A finding as JSON shows it.
@@ -46,6 +49,8 @@ struct NamedFinding<'f> {
     finding: &'f Finding,
     #[serde(flatten)]
     names: NamesBeside,
+    /// What to write and to run.
+    steps: Vec<Step>,
 }
 
 /// What one person gets within the horizon.
@@ -57,9 +62,10 @@ struct Access {
     windows: usize,
 }
 
-impl Report {
-    pub(super) fn new(config: &Config, mode: Mode) -> Self {
+impl<'c> Report<'c> {
+    pub(super) fn new(config: &'c Config, mode: Mode) -> Self {
         Self {
+            guide: Guide::new(config),
             file: config.file.display().to_string(),
             rules: config.rules.len(),
             mode,
@@ -67,6 +73,7 @@ impl Report {
             on_calls: 0,
             access: BTreeMap::new(),
             names: Arc::default(),
+            passes_run: false,
         }
     }
 
@@ -109,12 +116,14 @@ impl Report {
             "oncalls": self.on_calls,
             "findings": self.findings.iter().map(|finding| self.finding(finding)).collect::<Vec<_>>(),
             "access": access.collect::<Vec<_>>(),
+            "next": self.next(),
         })
     }
 
     /// A finding with names beside the IDs that it is about.
     fn finding<'f>(&self, finding: &'f Finding) -> NamedFinding<'f> {
-        NamedFinding { finding, names: self.names.beside_text(&finding.subject) }
+        let names = self.names.beside_text(&finding.subject);
+        NamedFinding { finding, names, steps: self.guide.steps(finding) }
     }
 
     /// Coloured, for [`print`](super::print).
@@ -147,7 +156,22 @@ impl Report {
             }
             Mode::Offline => text.push_str("; nobody was asked (--offline)"),
         }
+        let is_mended = self.count(Severity::Problem) == 0;
+        let when = if is_mended { "Next" } else { "Next, when the problems are mended" };
+        let _ = write!(text, "\n{when}: {}", self.next());
         text
+    }
+
+    /// The command to run next.
+    fn next(&self) -> String {
+        if self.count(Severity::Problem) > 0 {
+            return self.guide.command(if self.mode == Mode::Offline { "check --offline" } else { "check" });
+        }
+        match (self.mode, self.passes_run, self.access.keys().next()) {
+            (Mode::Offline, ..) => self.guide.command("check"),
+            (Mode::Online, true, Some(email)) => self.guide.command(&format!("explain --email {email}")),
+            (Mode::Online, ..) => self.guide.command("sync --dry-run"),
+        }
     }
 
     fn write_group(&self, text: &mut String, severity: Severity, title: &str) {
@@ -159,11 +183,15 @@ impl Report {
         }
         let width = group.iter().map(|(subject, _)| subject.chars().count()).max().unwrap_or(0).min(40);
         let _ = writeln!(text, "\n{title}");
-        for (subject, Finding { message, remedy, .. }) in group {
+        for (subject, finding) in group {
+            let Finding { message, remedy, .. } = finding;
             let message = told(message);
             let _ = writeln!(text, "  {subject:width$}  {message}");
             if !remedy.is_empty() {
                 let _ = writeln!(text, "  {:width$}  -> {remedy}", "");
+            }
+            for step in self.guide.steps(finding) {
+                let _ = writeln!(text, "  {:width$}     {step}", "");
             }
         }
     }

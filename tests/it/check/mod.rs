@@ -1,5 +1,6 @@
 //! `oncall-grants check`: one thing is broken at a time, and it says which, and how to mend it.
 
+mod guide;
 mod on_calls;
 mod rules;
 mod service;
@@ -12,6 +13,22 @@ use sandbox::world::SCHEDULE;
 use serde_json::Value;
 
 use crate::support::{ANA, BO, Config, Scene, stderr};
+
+/// What no line and no command mends: it is put right in PagerDuty, in strongDM or with its key.
+const MENDED_ELSEWHERE: [&str; 4] = ["invalid_email", "no_email", "not_tried", "store_new"];
+
+/// Asserts that a step is a line that the file takes, or a command.
+fn assert_can_be_done(step: &Value) {
+    match (step["write"].as_str(), step["run"].as_str()) {
+        (Some(line), None) => {
+            let read: Result<toml::Table, _> = line.parse();
+            assert!(read.is_ok_and(|read| read.len() == 1), "{line}");
+            assert!(step["under"].as_str().is_some_and(|table| table.starts_with('[')), "{step}");
+        }
+        (None, Some(command)) => assert!(!command.is_empty() && !command.contains('\n'), "{command}"),
+        _ => panic!("{step}"),
+    }
+}
 
 /// What `check --format json` printed, and its exit code.
 struct Checked {
@@ -31,6 +48,13 @@ impl Checked {
         assert_eq!(found.len(), 1, "{kind} in {:#}", self.report);
         let text = |key: &str| found[0][key].as_str().expect("a text").to_owned();
         assert!(!text("remedy").is_empty(), "{kind} says how to mend it");
+        let steps = found[0]["steps"].as_array().expect("a list");
+        let is_ticked_there = kind == "right_missing" && text("subject").starts_with("strongDM");
+        let is_mended_elsewhere = is_ticked_there || MENDED_ELSEWHERE.contains(&kind);
+        assert_eq!(steps.is_empty(), is_mended_elsewhere, "{kind}: {steps:?}");
+        for step in steps {
+            assert_can_be_done(step);
+        }
         (text("severity"), text("subject"), text("message"))
     }
 
