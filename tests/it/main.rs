@@ -16,6 +16,7 @@ mod deliveries;
 mod deployment;
 mod evidence;
 mod explain;
+mod first_day;
 mod full_disk;
 mod generated;
 mod grants;
