@@ -14,7 +14,7 @@ use super::{
     query::PageQuery,
 };
 use crate::{
-    model::{Finding, Names, Rule, Severity, SkipReason, Skipped, Subject},
+    model::{Finding, Names, PeopleSelector, Rule, Severity, SkipReason, Skipped, Subject},
     reconcile::report::{
         preflight::FILL,
         snapshot::{Gap, RuleFinding},
@@ -141,7 +141,7 @@ pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Ma
         Subject::User(_) | Subject::Filter(_) => false,
     };
     let items: Vec<Item> =
-        facts.snapshot.skipped.iter().filter(is_this).map(|skipped| left_out(facts.now, skipped)).collect();
+        facts.snapshot.skipped.iter().filter(is_this).map(|skipped| left_out(facts, skipped)).collect();
     let told = html! {
         h2 { "To be mended" }
         ul.cards.findings { @for item in &items { (card(item, &facts.names)) } }
@@ -207,7 +207,7 @@ impl Entry<'_> {
     fn item(&self, facts: &Facts<'_>) -> Item {
         match self {
             Self::Nobody(rule, gaps) => nobody(facts, rule, gaps, self.about()),
-            Self::LeftOut(skipped) => left_out(facts.now, skipped),
+            Self::LeftOut(skipped) => left_out(facts, skipped),
             Self::OfRule(known) => of_rule(facts, known),
         }
     }
@@ -259,9 +259,16 @@ fn severity_of(finding: &Finding) -> (Urgency, &'static str) {
     }
 }
 
-fn left_out(now: DateTime<Utc>, skipped: &Skipped) -> Item {
+fn left_out(facts: &Facts<'_>, skipped: &Skipped) -> Item {
+    let now = facts.now;
     let Skipped { subject, name: _, reason, rules, first_shift } = skipped;
+    let about =
+        |rule: &&Rule| matches!(rule.people, PeopleSelector::Incidents(_)) && rules.contains(&rule.name);
+    let is_in_incident = !rules.is_empty() && facts.rules.iter().filter(about).count() == rules.len();
     let (word, when) = match first_shift {
+        Some(at) if is_in_incident && *at <= now => {
+            ("in an incident".to_owned(), html! { ", in an incident since " (time(now, *at)) })
+        }
         Some(at) if *at <= now => ("on call now".to_owned(), html! { ", on call since " (time(now, *at)) }),
         Some(at) => (distance(now, *at), html! { ", on call from " (time(now, *at)) }),
         None if is_meant(*reason) => ("left out".to_owned(), html! {}),
@@ -357,8 +364,8 @@ fn left_out_notice(facts: &Facts<'_>) -> Option<Notice> {
         text: html! {
             @match without {
                 0 => {}
-                1 => { "1 of them is about somebody who is on call now without access. " }
-                _ => { (without) " of them are about people who are on call now without access. " }
+                1 => { "1 of them is about somebody who is on call, or in an incident, without access now. " }
+                _ => { (without) " of them are about people who are on call, or in an incident, without access now. " }
             }
             a href="#findings" { "See what is wrong, and what mends it" } "."
         },

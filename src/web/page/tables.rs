@@ -217,7 +217,8 @@ fn looks_at(rule: &Rule, names: &Names) -> Markup {
                 @if !priorities.is_empty() { ", priority " (few(priorities, NAMED)) }
                 ": each " (few(roles.iter().map(|role| role.as_str()), NAMED))
                 @if !eligible.is_empty() { ", by hand only of " (names.tell(&few(eligible, NAMED))) }
-                ", at most " (max_people) " people, " (span(*max_duration)) " each"
+                @if *max_people == 1 { ", at most 1 person, " } @else { ", at most " (max_people) " people, " }
+                (span(*max_duration)) " each"
             }
         }
     }

@@ -209,9 +209,12 @@ async fn open_incidents_are_a_link_away_and_readable_on_every_screen() {
     scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[DENIZ.0]));
     scene.start().await;
     let said = looked_at(&scene, &browser, "incidents").await;
-    for expected in
-        ["2 incidents that rules are about are open", "ela@example.com", "left out", "<b>card</b>"]
-    {
+    for expected in [
+        "2 incidents that rules are about are open",
+        "ela@example.com",
+        "in an incident since",
+        "<b>card</b>",
+    ] {
         assert!(said.contains(expected), "{expected} is missing in {said}");
     }
     tab_to(&browser, "2 incidents").await;
