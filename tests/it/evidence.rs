@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use sqlx::Executor;
@@ -58,6 +60,39 @@ async fn programs_of_others_check_a_checkpoint_by_the_key_and_the_export_alone()
         assert!(verifier.starts_with(&format!("{origin}+")) && origin.starts_with("oncall-grants/"));
         assert_eq!((size, root), ("4", &*STANDARD.encode(tree.root().as_bytes())));
     }
+}
+
+#[tokio::test]
+async fn collectors_of_events_get_one_for_each_entry() {
+    let scene = Scene::running(Config::default()).await;
+    scene.cem_takes_over();
+    scene.synced().await;
+    let output = stdout(&scene.run(&["audit", "--format", "ocsf"]).await);
+    let mut activities = Vec::new();
+    for (line, entry) in output.lines().zip(scene.audit().await.into_iter().rev()) {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        // What the schema requires of every event, and of this class.
+        for (field, value) in [("category_uid", 3), ("class_uid", 3007)] {
+            assert_eq!(event[field], value, "{event}");
+        }
+        let activity = event["activity_id"].as_i64().expect("a number");
+        assert_eq!(event["type_uid"], 300_700 + activity);
+        activities.push(activity);
+        let at: DateTime<Utc> = entry["at"].as_str().expect("a text").parse().expect("an instant");
+        assert_eq!(event["time"], at.timestamp_millis());
+        assert_eq!((&event["severity_id"], &event["status_id"]), (&json!(1), &json!(1)));
+        assert_eq!(event["metadata"]["version"], "1.9.0");
+        for key in ["name", "vendor_name"] {
+            assert_eq!(event["metadata"]["product"][key], "oncall-grants");
+        }
+        assert_eq!(event["user"]["email_addr"], entry["grant"]["email"]);
+        assert_eq!(event["resource"]["name"], entry["grant"]["resource"]);
+        assert_eq!(event["privileges"], json!(["access to prod-postgres"]));
+        assert_eq!(event["unmapped"]["end"], entry["grant"]["end"]);
+        assert_eq!(event["message"], entry["reason"]);
+    }
+    activities.sort_unstable();
+    assert_eq!(activities, [14, 14, 14, 15]);
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 
-use super::open;
+use super::{ocsf, open};
 use crate::{
     cli::{ExitStatus, print_part},
     clock,
     config::Store,
+    evidence::origin,
     model::Grant,
     store::{AuditRow, LOG_PAGE, SharedStore},
 };
@@ -30,6 +31,8 @@ enum Format {
     Text,
     /// A JSON object per line: the texts that the hashes of the audit are made of, each with its number.
     Jsonl,
+    /// An event of the Open Cybersecurity Schema Framework per line: class 3007, user management.
+    Ocsf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,7 @@ pub(super) async fn export(store: &Store, options: Selection) -> anyhow::Result<
 }
 
 async fn print_all(store: &SharedStore, since: DateTime<Utc>, format: Format) -> anyhow::Result<()> {
+    let log = origin(&store.log_head().await?.store_id);
     let mut next = 0;
     loop {
         let entries = store.log_entries(LOG_PAGE, next, since).await?;
@@ -82,6 +86,7 @@ async fn print_all(store: &SharedStore, since: DateTime<Utc>, format: Format) ->
             let line = match format {
                 Format::Text => line_of(&entry.read()?)?,
                 Format::Jsonl => entry.text,
+                Format::Ocsf => ocsf::event(&log, entry.number, &entry.read()?),
             };
             if print_part(&line).is_break() {
                 return Ok(());

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod export;
 mod keygen;
+mod ocsf;
 mod verify;
 
 use std::path::Path;
