@@ -44,6 +44,7 @@ pub mod model;
 pub mod clock;
 pub mod config;
 pub(crate) mod metrics;
+pub(crate) mod notices;
 pub(crate) mod reload;
 pub mod telemetry;
 pub(crate) mod tls;

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use url::Url;
 
 pub(crate) use self::proxy::proxy_for;
 use self::scopes::Purpose;
 
 use crate::{
-    config::{Config, Credentials, OAuthApp},
+    config::{Config, Credentials, Endpoint, OAuthApp},
     metrics::{ByCall, ByUpstream, Metrics},
+    notices::{self, Sender},
     pagerduty::{self, Auth},
     reconcile::{Intervals, Observer, Reconciler, plan::Settings},
     store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
@@ -104,6 +106,18 @@ fn tokens(app: &OAuthApp, config: &Config, purpose: Purpose) -> anyhow::Result<A
         scopes: scopes::asked_for(config, purpose),
     };
     Ok(pagerduty::Tokens::new(app, connection))
+}
+
+/// What sends notices to each configured endpoint.
+pub(crate) fn notice_senders(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Sender>> {
+    let sender = |endpoint: &Endpoint| {
+        // It was read as an address before.
+        let url = Url::parse(endpoint.url.expose_secret()).context("an endpoint without an address")?;
+        let client = notices::client(tls::client_config()?, proxy_for(&url)?.as_ref())
+            .context("cannot make an HTTP client")?;
+        Ok(Sender { endpoint: Arc::new(endpoint.clone()), client, metrics: Arc::clone(metrics) })
+    };
+    config.notices.iter().map(sender).collect()
 }
 
 /// A reconciler on `store`, with clients for both upstreams that report to `metrics`.

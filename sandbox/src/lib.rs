@@ -45,6 +45,7 @@
 //! * **The network.** [`server::Server`] cuts connections, stops and restarts.
 //! * **Webhooks.** PagerDuty signs and delivers v3 events, once (`deliver`) or through subscriptions, with retries
 //!   (`emit`).
+//! * **Notices.** [`notices::Receiver`] takes what the service tells others, checks signatures, and fails as its faults say.
 //!
 //! Both record the calls that they receive and the largest number of calls under way at once. strongDM verifies the
 //! signature of every request.
@@ -90,6 +91,7 @@ mod control;
 mod credentials;
 mod crypto;
 pub mod faults;
+pub mod notices;
 pub mod pagerduty;
 pub mod server;
 pub mod strongdm;

@@ -7,6 +7,7 @@ mod healthcheck;
 mod import;
 mod local;
 mod manual;
+mod notices;
 mod output;
 mod simulate;
 mod sync;
@@ -78,6 +79,9 @@ enum Command {
         after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
     )]
     Webhook(webhook::Options),
+    /// Tries the endpoints that are told of changes of access
+    #[command(after_help = "Example: oncall-grants notices test")]
+    Notices(notices::Options),
     /// Asks a running service on this machine whether it lives; for container health checks
     #[command(after_help = "Example: oncall-grants healthcheck --url http://127.0.0.1:8080")]
     Healthcheck(healthcheck::Options),
@@ -157,6 +161,9 @@ async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<
         }
         Command::Simulate(options) => {
             with_config(file, async |config| Box::pin(simulate::simulate(&config, options)).await).await
+        }
+        Command::Notices(options) => {
+            with_config(file, async |config| notices::notices(&config, options).await).await
         }
         Command::Webhook(options) => {
             with_config(file, async |config| webhook::webhook(&config, options).await).await

@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     model::ScheduleId,
+    notices,
     reconcile::{PassRequest, Scope, report::Trigger},
     store::{Address, OpenError},
     wiring,
@@ -52,12 +53,21 @@ pub(super) async fn sync(config: &Config, options: Options) -> anyhow::Result<Ex
             other => other?,
         }
     };
-    let reconciler = wiring::reconciler(config, store.clone(), Arc::new(Metrics::new())).await?;
+    let metrics = Arc::new(Metrics::new());
+    let senders = wiring::notice_senders(config, &metrics)?;
+    if !dry_run {
+        notices::begin(&store, &senders).await?;
+    }
+    let reconciler = wiring::reconciler(config, store.clone(), metrics).await?;
     let request = PassRequest { scope, dry_run, guard: allow_mass_revocation.into() };
     let report = reconciler.sync_here(Trigger::Command, request).await?;
     match format {
         Format::Text => print(&report.to_string()),
         Format::Json => print(&serde_json::to_string_pretty(&*report).context("cannot print the report")?),
+    }
+    if !dry_run {
+        // What is not taken now is sent by the service, or after the next pass.
+        notices::once(&store, &senders, &*reconciler.names().await).await?;
     }
     store.close().await;
     Ok(if report.is_complete() && report.held.is_empty() { ExitStatus::Done } else { ExitStatus::Incomplete })

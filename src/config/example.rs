@@ -3,10 +3,20 @@
 use super::{Error, Mistake, Place, is_found_by_itself, schema, suggest};
 
 /// For each table, a line for every key of it. A secret is best kept in a file of its own.
-const LINES: [(&str, &[&str]); 11] = [
+const LINES: [(&str, &[&str]); 12] = [
     (
         "",
-        &["[server]", "[pagerduty]", "[strongdm]", "[store]", "[sync]", "[[rules]]", "[accounts]", "[audit]"],
+        &[
+            "[server]",
+            "[pagerduty]",
+            "[strongdm]",
+            "[store]",
+            "[sync]",
+            "[[rules]]",
+            "[accounts]",
+            "[audit]",
+            "[[notices]]",
+        ],
     ),
     (
         "server",
@@ -101,6 +111,18 @@ const LINES: [(&str, &[&str]); 11] = [
         ],
     ),
     ("audit", &["signing_key_file = \"audit-key\""]),
+    (
+        "notices",
+        &[
+            "name = \"security channel\"",
+            "url = \"https://hooks.example.com/x\"",
+            "url_file = \"notices-url\"",
+            "format = \"slack\"",
+            "secret = \"whsec_SIGNING-SECRET\"",
+            "secret_file = \"notices-secret\"",
+            "events = [\"access.granted\", \"access.revoked\"]",
+        ],
+    ),
 ];
 
 /// The shortest file that works, for whoever has none.
@@ -171,7 +193,7 @@ fn split(path: &str) -> Option<(String, String)> {
 fn heading(table: &str) -> Option<String> {
     match table {
         "" => None,
-        "rules" => Some("[[rules]]".to_owned()),
+        "rules" | "notices" => Some(format!("[[{table}]]")),
         table => Some(format!("[{table}]")),
     }
 }

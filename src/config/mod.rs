@@ -4,6 +4,7 @@
 //! line and key. Key paths in messages count from zero: `rules[2]` is the third rule.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use url::Url;
 use self::reader::{Reader, Section};
 use crate::{
     evidence::SigningKey,
-    model::{Aliases, Rule},
+    model::{Aliases, NoticeKind, Rule},
     store::Address,
     tls::Tls,
 };
@@ -33,6 +34,7 @@ mod accounts;
 mod audit;
 mod error;
 mod example;
+mod notices;
 mod pagerduty;
 mod reader;
 mod rules;
@@ -78,6 +80,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// `[audit]`: who vouches for the decision log.
     pub audit: Audit,
+    /// `[[notices]]`: who is told of changes of access; names are unique. Default: nobody.
+    pub notices: Vec<Endpoint>,
 }
 
 /// How others reach this service.
@@ -160,6 +164,28 @@ pub struct Store {
 pub struct Audit {
     /// `signing_key_file`: signs checkpoints. Default: nobody does.
     pub signing_key: Option<SigningKey>,
+}
+
+/// Who is told of changes of access. Its `Debug` output shows no secret.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its name, for people. Required.
+    pub name: String,
+    /// Where notices are posted to: `https`, or `http` to this machine. Required.
+    pub url: SecretString,
+    /// How notices are written. Default: Standard Webhooks.
+    pub format: NoticeFormat,
+    /// What it is told of. Default: everything.
+    pub events: Option<BTreeSet<NoticeKind>>,
+}
+
+/// How notices are written.
+#[derive(Clone, Debug)]
+pub enum NoticeFormat {
+    /// Standard Webhooks 1.0, signed with each of these keys. At least one.
+    Standard(Vec<SecretSlice<u8>>),
+    /// As Slack's incoming webhooks take them.
+    Slack,
 }
 
 /// What commands need that work with the store alone.
@@ -251,6 +277,7 @@ fn parse(
         rules: rules::read(root),
         aliases: accounts::read(&root.table("accounts")),
         audit: audit::read(&root.table("audit")),
+        notices: notices::read(root),
     })
 }
 

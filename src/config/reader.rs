@@ -222,6 +222,11 @@ impl<'a> Value<'a> {
         number
     }
 
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.content, DeValue::Array(_))
+    }
+
     /// Reads it as a list that is not empty; `expected` tells what each item should be.
     pub(super) fn list(&self, expected: &str) -> Vec<Value<'a>> {
         let DeValue::Array(items) = self.content else {

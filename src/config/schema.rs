@@ -1,8 +1,8 @@
 //! Every key that the file may hold, by table. What is not here is refused.
 
 /// The keys of each table, in the order of the example file; the first table is the file itself.
-pub(super) const TABLES: [(&str, &[&str]); 11] = [
-    ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts", "audit"]),
+pub(super) const TABLES: [(&str, &[&str]); 12] = [
+    ("", &["server", "pagerduty", "strongdm", "store", "sync", "rules", "accounts", "audit", "notices"]),
     (
         "server",
         &[
@@ -61,6 +61,7 @@ pub(super) const TABLES: [(&str, &[&str]); 11] = [
     ("rules.incidents.eligible", &["teams", "schedules", "escalation_policies"]),
     ("accounts", &["aliases", "domain_aliases"]),
     ("audit", &["signing_key_file"]),
+    ("notices", &["name", "url", "url_file", "format", "secret", "secret_file", "events"]),
 ];
 
 /// The keys of one table.

@@ -51,6 +51,13 @@ impl Section<'_> {
         if both { Found::Faulty } else { found }
     }
 
+    /// The same without an environment variable.
+    pub(super) fn setting_of_file(&self, key: &str) -> Found<Setting> {
+        let both = self.given_twice(key);
+        let found = self.inline(key).or_else(|| self.own_file(key));
+        if both { Found::Faulty } else { found }
+    }
+
     /// The same for one that there must be; none if that was reported.
     pub(super) fn required(&self, key: &str, variable: &'static str) -> Option<Setting> {
         match self.setting(key, variable) {

@@ -127,7 +127,7 @@ fn is_file(config: &Config, name: &str) -> bool {
 #[test]
 fn the_sound_file_is_read_with_its_defaults() {
     let config = World::default().parse(SOUND).unwrap();
-    let Config { file, server, pagerduty, strongdm, store, sync, rules, aliases, audit } = &config;
+    let Config { file, server, pagerduty, strongdm, store, sync, rules, aliases, audit, notices } = &config;
     assert_eq!(file, Path::new("etc/grants.toml"));
     assert_eq!(server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(server.admin_token.expose_secret(), "hush-admin");
@@ -145,7 +145,7 @@ fn the_sound_file_is_read_with_its_defaults() {
     assert_eq!(sync.horizon, TimeDelta::days(7));
     assert_eq!(sync.verify_interval, TimeDelta::minutes(15));
     assert_eq!((sync.max_revocations, sync.max_filter_matches), (20, 1000));
-    assert!(audit.signing_key.is_none());
+    assert!(audit.signing_key.is_none() && notices.is_empty());
     let expected = [
         Rule {
             name: "prod database".into(),
@@ -298,8 +298,8 @@ fn the_example_shows_every_key_and_is_sound_but_for_its_placeholders() {
     let mut shown = BTreeSet::new();
     let mut table = "";
     for line in EXAMPLE.lines() {
-        if line.starts_with('[') {
-            table = line.trim_matches(['[', ']']);
+        if line.trim_start_matches("# ").starts_with('[') {
+            table = line.trim_start_matches("# ").trim_matches(['[', ']']);
             shown.insert(table.rsplit_once('.').unwrap_or(("", table)));
         } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
             shown.insert((table, key));
@@ -325,7 +325,8 @@ fn the_alternatives_in_the_example_are_sound() {
         if lines.get(index + 1).is_some_and(|next| next.starts_with("# ") && next.contains("_file = ")) {
             continue;
         }
-        let alternative = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
+        let alternative =
+            line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('['));
         text.push_str(alternative.unwrap_or(line));
         text.push('\n');
     }
@@ -337,6 +338,8 @@ fn the_alternatives_in_the_example_are_sound() {
         .file("/run/secrets/pagerduty-client-secret", "c2VjcmV0\n")
         .file("/run/secrets/pagerduty-webhook", "c2VjcmV0\n")
         .file("/var/lib/oncall-grants/audit-key", SigningKey::generate().unwrap())
+        .file("/run/secrets/notices-url", "https://hooks.example.com/x\n")
+        .file("/run/secrets/notices-secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=\n")
         .file("/run/secrets/sdm-access-key", "c2VjcmV0\n")
         .file("/run/secrets/sdm-secret-key", "c2VjcmV0\n")
         .file("/run/secrets/store-url", "postgres://user:password@db.example.com/grants\n");
@@ -345,7 +348,7 @@ fn the_alternatives_in_the_example_are_sound() {
     assert!(matches!(config.pagerduty.credentials, Credentials::App(_)));
     assert_eq!(config.server.admin_token.expose_secret(), "c2VjcmV0");
     assert!(matches!(config.store.address, Address::Postgres { .. }));
-    assert!(config.audit.signing_key.is_some());
+    assert!(config.audit.signing_key.is_some() && config.notices.len() == 1);
 }
 
 /// A known key that nothing reads would be ignored in silence.
@@ -355,7 +358,9 @@ fn every_known_key_is_read_and_refuses_a_date() {
         for key in keys {
             let (text, path) = match table {
                 "" => (format!("{key} = 2020-01-01"), (*key).to_owned()),
-                "rules" => (format!("[[rules]]\n{key} = 2020-01-01"), format!("rules[0].{key}")),
+                "rules" | "notices" => {
+                    (format!("[[{table}]]\n{key} = 2020-01-01"), format!("{table}[0].{key}"))
+                }
                 "rules.incidents" | "rules.incidents.eligible" => (
                     format!("[[rules]]\n[{table}]\n{key} = 2020-01-01"),
                     format!("{}.{key}", table.replacen("rules", "rules[0]", 1)),
@@ -668,7 +673,7 @@ fn a_secret_pasted_anywhere_is_not_shown() {
     ]) {
         let head = match table {
             "" => String::new(),
-            "rules" => "[[rules]]\n".to_owned(),
+            "rules" | "notices" => format!("[[{table}]]\n"),
             _ => format!("[{table}]\n"),
         };
         for secret in SECRETS {

@@ -75,6 +75,8 @@ pub(crate) struct Metrics {
     pub(crate) wrong_secret: Family<ByCertainty, Counter>,
     /// Unsigned requests to look, by what they were answered.
     pub(crate) triggers: Family<ByResult, Counter>,
+    /// Notices by what came of sending them.
+    pub(crate) notices: Family<ByResult, Counter>,
     /// Requests to a route that asks for a token without the right one.
     pub(crate) admin_refused: Family<ByResult, Counter>,
     /// How far each upstream's clock was ahead of ours in its last answer.
@@ -198,6 +200,11 @@ impl Metrics {
                 new(),
             ),
             triggers: names.add("triggers", "Requests to look that carried a token, by answer", new()),
+            notices: names.add(
+                "notices",
+                "Notices to endpoints: sent, attempts that failed, and those that were dropped after a day of them",
+                new(),
+            ),
             admin_refused: names.add(
                 "admin_requests_refused",
                 "Requests without the admin or trigger token that their route asks for, or with a wrong one",
@@ -249,6 +256,9 @@ impl Metrics {
             self.tls_handshakes.get_or_create(&ByResult { result }).inc_by(0);
         }
         self.triggers.get_or_create(&ByResult { result: "unavailable" }).inc_by(0);
+        for result in ["sent", "failed", "dropped"] {
+            self.notices.get_or_create(&ByResult { result }).inc_by(0);
+        }
         for result in ["no_token", "wrong_token"] {
             self.admin_refused.get_or_create(&ByResult { result }).inc_by(0);
         }

@@ -18,6 +18,7 @@ mod mark;
 mod name;
 mod names;
 mod net;
+mod notice;
 mod observed;
 mod on_call;
 mod retry;
@@ -52,6 +53,7 @@ pub use self::{
     name::{Name, SeenName, Thing},
     names::{Names, NamesBeside, name_and_id},
     net::{connection_in_words, is_loopback},
+    notice::{NewNotice, NoticeKind},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},
     retry::{FollowUps, Retries, Retry},

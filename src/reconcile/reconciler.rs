@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,10 +18,11 @@ use super::{
     timetable::Intervals,
 };
 use crate::{
+    clock,
     metrics::Metrics,
-    model::{Mark, Names},
+    model::{Mark, Names, NewNotice, NoticeKind},
     pagerduty::Hint,
-    store::{self, SharedStore},
+    store::{self, SharedStore, Told},
 };
 
 /// Makes strongDM's grants match PagerDuty's on-calls.
@@ -85,6 +87,26 @@ impl Reconciler {
     /// What things are called, as this replica or another saw it last.
     pub(crate) async fn names(&self) -> Arc<Names> {
         self.runner.observer.names().refreshed(&self.runner.store).await
+    }
+
+    /// Tells others once that PagerDuty switched these subscriptions off; once none of them is, it may be told again.
+    pub(crate) async fn tell_subscriptions_off(&self, ids: &[String]) -> Result<(), store::Error> {
+        let told = |id: &String| Told {
+            subjects: BTreeSet::from([id.clone()]),
+            notice: NewNotice {
+                kind: NoticeKind::SubscriptionDisabled,
+                at: clock::now(),
+                data: json!({"subscription": id}),
+                text: format!(
+                    "PagerDuty switched off the webhook subscription {id}, because deliveries to oncall-grants were refused. It \
+                     is switched on again if the key may do so; until then, changes of who is on call are noticed by the timer \
+                     alone. See the log for why deliveries were refused."
+                ),
+            },
+        };
+        let told: Vec<Told> = ids.iter().map(told).collect();
+        let lasting = ids.iter().cloned().collect();
+        self.runner.store.tell_findings(NoticeKind::SubscriptionDisabled, &told, Some(&lasting)).await
     }
 
     /// What the newest passes saw, for people.

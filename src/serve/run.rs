@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     evidence::Evidence,
     metrics::Metrics,
+    notices::{self, NameSource},
     pagerduty,
     subscription::{self, SecretStatus, Watcher},
     tls,
@@ -116,6 +117,7 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let asks_for_names = config.server.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let senders = if asks_for_names { Senders::Named } else { Senders::Anybody };
     let evidence = Evidence::new(store.clone(), config.audit.signing_key.clone());
+    notices::begin(&store, &wiring::notice_senders(config, &metrics)?).await?;
     let state = AppState::new(store, Arc::new(reconciler), evidence, metrics, secrets, tokens, senders)
         .reached_at(config.server.public_url.as_ref());
     Ok((Arc::new(state), pagerduty))
@@ -159,6 +161,20 @@ fn run_background(
     background.spawn("housekeeping", "old rows stay in the store", move |shutdown| {
         keep_house(store.clone(), Arc::clone(&metrics), keep, shutdown)
     });
+    match wiring::notice_senders(config, &state.metrics) {
+        Ok(senders) if senders.is_empty() => {}
+        Ok(senders) => {
+            let (store, senders, state) = (state.store.clone(), Arc::new(senders), Arc::clone(state));
+            let names: NameSource = Arc::new(move || {
+                let reconciler = Arc::clone(&state.reconciler);
+                async move { reconciler.names().await }.boxed()
+            });
+            background.spawn("sending notices", "nobody is told of changes", move |shutdown| {
+                notices::run(store.clone(), Arc::clone(&senders), Arc::clone(&names), shutdown)
+            });
+        }
+        Err(error) => tracing::error!("nobody is told of changes: {error:#}"),
+    }
     let (store, evidence) = (state.store.clone(), state.evidence.clone());
     background.spawn("making checkpoints", "nothing vouches for new entries of the audit", move |shutdown| {
         make_checkpoints(store.clone(), evidence.clone(), shutdown)

@@ -7,7 +7,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     journal::StoredAudit,
     row::row,
 };
+use crate::model::{NewNotice, NoticeKind};
 
 /// A hash of the tree.
 pub type Hash = [u8; 32];
@@ -357,6 +358,19 @@ row! {
 impl From<CheckpointRow> for StoredCheckpoint {
     fn from(CheckpointRow { size, at_ms, note, edge }: CheckpointRow) -> Self {
         Self { size, at: from_ms(at_ms), note, edge }
+    }
+}
+
+/// How a checkpoint is told to others.
+pub(super) fn told(checkpoint: &StoredCheckpoint) -> NewNotice {
+    let StoredCheckpoint { size, at, note, edge: _ } = checkpoint;
+    NewNotice {
+        kind: NoticeKind::Checkpoint,
+        at: *at,
+        data: json!({"size": size, "checkpoint": note}),
+        text: format!(
+            "The audit of access has {size} entries. To prove later what they were, keep this:\n```\n{note}```"
+        ),
     }
 }
 

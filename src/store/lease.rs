@@ -9,6 +9,8 @@ pub enum Duty {
     Housekeeping,
     /// Making checkpoints of the decision log.
     Evidence,
+    /// Sending notices.
+    Notices,
 }
 
 impl Duty {
@@ -17,6 +19,7 @@ impl Duty {
             Self::Passes => "passes",
             Self::Housekeeping => "housekeeping",
             Self::Evidence => "evidence",
+            Self::Notices => "notices",
         }
     }
 }

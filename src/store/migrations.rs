@@ -19,6 +19,7 @@ pub(super) fn sqlite() -> Migrator {
         step(10, "kubernetes_groups", include_str!("migrations/sqlite/0010_kubernetes_groups.sql")),
         step(11, "names", include_str!("migrations/sqlite/0011_names.sql")),
         step(12, "decision_log", include_str!("migrations/sqlite/0012_decision_log.sql")),
+        step(13, "notices", include_str!("migrations/sqlite/0013_notices.sql")),
     ])
 }
 
@@ -36,6 +37,7 @@ pub(super) fn postgres() -> Migrator {
         step(9, "kubernetes_groups", include_str!("migrations/postgres/0009_kubernetes_groups.sql")),
         step(10, "names", include_str!("migrations/postgres/0010_names.sql")),
         step(11, "decision_log", include_str!("migrations/postgres/0011_decision_log.sql")),
+        step(12, "notices", include_str!("migrations/postgres/0012_notices.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

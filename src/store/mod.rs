@@ -31,6 +31,7 @@ mod lease;
 mod ledger;
 mod migrations;
 mod names;
+mod notices;
 mod overview;
 pub mod postgres;
 mod prune;
@@ -57,13 +58,14 @@ pub use self::{
     lease::{Duty, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
     names::StoredName,
+    notices::{EndpointState, Notices, StoredNotice, Told},
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},
 };
 
 /// The store, whichever database it is in.
 #[async_trait]
 pub trait Store:
-    Coordination + DecisionLog + Inbox + Journal + Knowledge + Ledger + Overview + Debug + Send + Sync
+    Coordination + DecisionLog + Inbox + Journal + Knowledge + Ledger + Notices + Overview + Debug + Send + Sync
 {
     /// Whether the store takes writes at `now`. It writes, since only that shows a full disk.
     async fn check_writable(&self, now: DateTime<Utc>) -> Result<(), Error>;

@@ -10,6 +10,7 @@ use super::{
     knowledge::{PRUNE_ALTERED, PRUNE_REFUSALS},
     ledger::PRUNE_GRANTS,
     names::PRUNE_NAMES,
+    notices::PRUNE_NOTICES,
 };
 
 /// How many rows of a table one step removes at most; the statements name the same number.
@@ -17,7 +18,7 @@ pub(super) const STEP: u64 = 500;
 
 /// One step: statements, each with the instant before which rows go. None looks at more rows than it may remove: they take
 /// the lowest entries of an index. Of refusals and altered windows there are few.
-pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 12] {
+pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'static str, i64); 13] {
     let ms = before.timestamp_millis();
     [
         (PRUNE_EVENT_KEYS, keys_before.timestamp_millis()),
@@ -31,6 +32,8 @@ pub(super) fn step(before: DateTime<Utc>, keys_before: DateTime<Utc>) -> [(&'sta
         (PRUNE_REFUSALS, before.timestamp()),
         (PRUNE_ALTERED, before.timestamp()),
         (PRUNE_INCIDENT_PARTS, ms),
+        // They are sent for a day, however little is kept.
+        (PRUNE_NOTICES, keys_before.timestamp_millis()),
         // No earlier, since who sees one writes that down once a day only.
         (PRUNE_NAMES, keys_before.timestamp_millis()),
     ]

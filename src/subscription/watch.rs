@@ -118,6 +118,12 @@ impl Watcher {
         loop {
             let mut listed = self.client.subscriptions().await;
             let off = self.record(&listed).await;
+            if listed.is_ok()
+                && let Err(error) = self.reconciler.tell_subscriptions_off(&off).await
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot tell others about the webhook subscription");
+            }
             self.blame_secret(&off).await;
             if self.enable(&off).await {
                 let pass = self.reconciler.sync_here(Trigger::Subscription, PassRequest::default()).await;

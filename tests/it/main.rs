@@ -32,6 +32,7 @@ mod listings;
 mod metrics;
 mod names;
 mod network;
+mod notices;
 mod oauth;
 mod official_clients;
 mod page;

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 5] = [
     &["budget", "calls", "clock", "credentials", "crypto", "server"],
     &["faults"],
     &["control"],
-    &["pagerduty", "strongdm"],
+    &["notices", "pagerduty", "strongdm"],
     &["world"],
 ];
 

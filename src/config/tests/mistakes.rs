@@ -41,7 +41,7 @@ fn unknown_keys_are_refused_in_every_table() {
         &[(
             "[stores]",
             &[
-                "13: stores: unknown key; did you mean store? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit",
+                "13: stores: unknown key; did you mean store? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit, notices",
             ],
         )],
     );
@@ -230,7 +230,7 @@ fn mistakes_of_the_server_table() {
                 "server = \"x\"\n[servers]",
                 &[
                     "1: server: must be a table, not text",
-                    "2: servers: unknown key; did you mean server? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit",
+                    "2: servers: unknown key; did you mean server? allowed here: server, pagerduty, strongdm, store, sync, rules, accounts, audit, notices",
                 ],
             ),
             ("[[server]]", &["1: server: must be a table, not a list"]),
@@ -877,6 +877,55 @@ fn mistakes_of_domain_aliases() {
                     r#"33: accounts.domain_aliases."PD.Example": is the domain of line 32 in other letters; case does not count"#,
                 ],
             ),
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_notices() {
+    let good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+    let told = |lines: &str| {
+        let text = format!("{}\n[[notices]]\n{lines}", super::SOUND);
+        let mistakes = World::default().mistakes(&text);
+        let lines =
+            mistakes.lines().map(|line| line.split_once(": ").map_or("", |(_, said)| said).to_owned());
+        lines.collect::<Vec<String>>()
+    };
+    let url = "url = \"https://hooks.example.com/x\"";
+    let case = |lines: &str, expected: &[&str]| assert_eq!(told(lines), expected, "{lines}");
+    case(
+        "",
+        &[
+            "notices[0].name: is missing; give the endpoint a name of its own",
+            "notices[0].secret: is missing: the format \"standard\" is signed; write whsec_ and the base64 of 32 random bytes, here or in a file (secret_file)",
+            "notices[0].url: is missing; give it here or as url_file (a path)",
+        ],
+    );
+    case(
+        &format!("name = \"a\"\nurl = \"http://hooks.example.com/x\"\nsecret = \"{good}\""),
+        &[
+            "notices[0].url: must be https: plain http would send names in the clear; it is allowed to localhost, 127.0.0.0/8 and [::1] only",
+        ],
+    );
+    case(
+        &format!("name = \"a\"\n{url}\nsecret = [\"{good}\", \"whsec_AAAA\"]"),
+        &["notices[0].secret[1]: must be whsec_ and the base64 of 24 to 64 bytes"],
+    );
+    case(
+        &format!("name = \"a\"\n{url}\nformat = \"slack\"\nsecret = \"{good}\""),
+        &["notices[0].secret: belongs to the format \"standard\": Slack knows no signatures; remove it"],
+    );
+    case(
+        &format!("name = \"a\"\n{url}\nformat = \"teams\"\nsecret = \"{good}\""),
+        &["notices[0].format: must be \"standard\" (Standard Webhooks) or \"slack\""],
+    );
+    case(
+        &format!(
+            "name = \"a\"\n{url}\nformat = \"slack\"\nevents = [\"access.given\"]\n[[notices]]\nname = \"a\"\n{url}\nformat = \"slack\""
+        ),
+        &[
+            "notices[0].events[0]: is no event; there are access.granted, access.revoked, access.failed, revocations.held, person.without_account, subscription.disabled, audit.checkpoint",
+            "notices[1].name: is already the name of the endpoint in line 34; names must be unique",
         ],
     );
 }

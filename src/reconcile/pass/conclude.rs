@@ -11,6 +11,7 @@ use crate::{
         report::{
             Failure, PassReport,
             pass_log::{is_eventful, summarize},
+            told::findings,
         },
         scope::Scope,
         timetable::{self, Passed},
@@ -62,6 +63,9 @@ impl PassRunner {
                 .retain(|wanted| !self.newest_looks.is_outdated(&pass.decided_by, &wanted.source));
             self.record(&pass, &scope).await?;
             turn.log.tell(&pass.report, &scope, &names.book());
+            for (kind, told, lasting) in findings(&pass.report, &scope, &names.book()) {
+                self.store.tell_findings(kind, &told, lasting.as_ref()).await?;
+            }
         }
         let Pass { report, began, .. } = pass;
         if is_eventful(&report) {

@@ -10,6 +10,7 @@ mod pass_report;
 pub(crate) mod preflight;
 pub(crate) mod snapshot;
 pub(crate) mod snapshot_store;
+pub(crate) mod told;
 
 pub use self::pass_report::PassReport;
 pub(crate) use self::pass_report::{Attempt, Failure, OUT_OF_TIME, Trigger};

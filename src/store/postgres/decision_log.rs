@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{Postgres, within};
+use super::{Postgres, notices, within};
 use crate::store::{
     AuditEntry, DecisionLog, Error, Leaf, LogEntry, LogHead, LogPage, StoredCheckpoint,
     column::{from_ms, plain, to_json},
     decision_log::{
         ADD_CHECKPOINT, CARRY_ENTRY, CARRY_HEAD, Canonical, CheckpointRow, EntryRow, HeadRow, LEAVES,
         LOG_ENTRIES, LOG_HEAD, LeafRow, NEWEST_CHECKPOINT, PAGE, PRUNED, SET_SIZE, STRAY_ENTRY, UNNUMBERED,
-        can_carry, leaf_hash, page,
+        can_carry, leaf_hash, page, told,
     },
     journal::StoredAudit,
 };
@@ -165,7 +165,13 @@ impl DecisionLog for Postgres {
             let StoredCheckpoint { size, at, note, edge } = checkpoint;
             let insert =
                 sqlx::query(ADD_CHECKPOINT).bind(size).bind(at.timestamp_millis()).bind(note).bind(edge);
-            Ok(insert.execute(&self.pool).await?.rows_affected() > 0)
+            let mut transaction = self.pool.begin().await?;
+            let is_new = insert.execute(&mut *transaction).await?.rows_affected() > 0;
+            if is_new {
+                notices::add(&mut transaction, &told(checkpoint)).await?;
+            }
+            transaction.commit().await?;
+            Ok(is_new)
         })
         .await
     }

@@ -14,6 +14,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod notices;
 mod notify;
 mod overview;
 mod session;

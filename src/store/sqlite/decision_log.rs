@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::Sqlite;
+use super::{Sqlite, notices};
 use crate::store::{
     AuditEntry, DecisionLog, Error, Leaf, LogEntry, LogHead, LogPage, StoredCheckpoint,
     column::to_json,
     decision_log::{
         ADD_CHECKPOINT, CARRY_ENTRY, CARRY_HEAD, Canonical, CheckpointRow, EntryRow, HeadRow, INSERT_LEAF,
         LEAVES, LOG_ENTRIES, LOG_HEAD, LeafRow, NEWEST_CHECKPOINT, PAGE, PRUNED, SET_SIZE, STRAY_ENTRY,
-        UNNUMBERED, can_carry, leaf_hash, page,
+        UNNUMBERED, can_carry, leaf_hash, page, told,
     },
     journal::StoredAudit,
 };
@@ -134,7 +134,13 @@ impl DecisionLog for Sqlite {
     async fn add_checkpoint(&self, checkpoint: &StoredCheckpoint) -> Result<bool, Error> {
         let StoredCheckpoint { size, at, note, edge } = checkpoint;
         let insert = sqlx::query(ADD_CHECKPOINT).bind(size).bind(at.timestamp_millis()).bind(note).bind(edge);
-        Ok(insert.execute(&self.writer).await?.rows_affected() > 0)
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let is_new = insert.execute(&mut *transaction).await?.rows_affected() > 0;
+        if is_new {
+            notices::add(&mut transaction, &told(checkpoint)).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_new)
     }
 
     async fn carry(&self, from: &LogHead, part: &LogPage) -> Result<bool, Error> {

@@ -10,6 +10,7 @@ mod inbox;
 mod journal;
 mod knowledge;
 mod ledger;
+mod notices;
 mod overview;
 mod place;
 

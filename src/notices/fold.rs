@@ -1,0 +1,137 @@
+//! Makes notices of entries of the decision log: one for each person, pass and kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::words;
+use crate::{
+    model::{AuditAction, AuditOutcome, Grant, Names, NewNotice, NoticeKind},
+    store::{AuditRow, Error, SharedStore},
+};
+
+/// So many entries are looked at together; a pass rarely writes more.
+const ENTRIES: u32 = 5_000;
+/// A pass that has not ended by then was killed.
+const LONGEST_PASS: TimeDelta = TimeDelta::minutes(2);
+/// What is older is no news, as after a long time in which nobody was told anything.
+pub(super) const NEWS_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// Makes notices of all entries whose pass is over.
+pub(super) async fn fold(store: &SharedStore, names: &Names, now: DateTime<Utc>) -> Result<(), Error> {
+    loop {
+        let from = store.folded().await?;
+        let entries = store.log_entries(ENTRIES, from, now - NEWS_FOR).await?;
+        let full = entries.len() >= ENTRIES as usize;
+        let Some(last) = entries.last() else { return skip_old(store, from).await };
+        let mut end = last.number + 1;
+        let mut rows = Vec::new();
+        for entry in entries {
+            let number = entry.number;
+            // One that cannot be read hides no other.
+            rows.extend(entry.read().ok().map(|row| (number, row)));
+        }
+        let passes: BTreeSet<&String> = rows.iter().map(|(_, row)| &row.pass_id).collect();
+        let over = store.passes_over(&passes.into_iter().cloned().collect::<Vec<_>>()).await?;
+        let is_under_way = |row: &AuditRow| {
+            !row.pass_id.is_empty() && !over.contains(&row.pass_id) && now - row.at < LONGEST_PASS
+        };
+        if let Some((number, _)) = rows.iter().find(|(_, row)| is_under_way(row)) {
+            end = *number;
+        }
+        rows.retain(|(number, _)| *number < end);
+        if end == from {
+            return Ok(());
+        }
+        let rows: Vec<AuditRow> = rows.into_iter().map(|(_, row)| row).collect();
+        if !store.add_folded(from, end, &notices(&rows, names)).await? || !full {
+            return Ok(());
+        }
+    }
+}
+
+/// Moves on past entries that are no news.
+async fn skip_old(store: &SharedStore, from: i64) -> Result<(), Error> {
+    let size = store.log_head().await?.size;
+    if size > from
+        && let Some(last) = store.log_entries(1, from, DateTime::<Utc>::MIN_UTC).await?.last()
+    {
+        store.add_folded(from, last.number + 1, &[]).await?;
+    }
+    Ok(())
+}
+
+/// What one notice is about.
+type Key = (String, NoticeKind, String);
+
+/// The notices of these entries, in the order of the first entry of each.
+fn notices(rows: &[AuditRow], names: &Names) -> Vec<NewNotice> {
+    let mut order: Vec<Key> = Vec::new();
+    let mut groups: BTreeMap<Key, Vec<(&AuditRow, Grant)>> = BTreeMap::new();
+    for row in rows {
+        let (Some(kind), Ok(grant)) = (kind_of(row), serde_json::from_str::<Grant>(row.grant.get())) else {
+            continue;
+        };
+        let key = (row.pass_id.clone(), kind, grant.email.to_string());
+        if !groups.contains_key(&key) {
+            order.push(key.clone());
+        }
+        groups.entry(key).or_default().push((row, grant));
+    }
+    let mut notices = Vec::new();
+    for key in order {
+        let (pass, kind, email) = &key;
+        let given = groups.get(&(pass.clone(), NoticeKind::Granted, email.clone()));
+        let is_replaced = |grant: &Grant| {
+            let mut given = given.into_iter().flatten();
+            given.any(|(_, other)| other.joins(&grant.pair()) && other.window.overlaps(&grant.window))
+        };
+        let mut group: Vec<&(&AuditRow, Grant)> = groups[&key].iter().collect();
+        if *kind == NoticeKind::Revoked {
+            // Whoever gets another window instead has lost nothing.
+            group.retain(|(_, grant)| !is_replaced(grant));
+        }
+        notices.extend(notice(*kind, &group, names));
+    }
+    notices
+}
+
+fn kind_of(row: &AuditRow) -> Option<NoticeKind> {
+    // What was imported from another store changes nobody's access.
+    if row.pass_id.is_empty() || !row.outcome.is(AuditOutcome::Done) {
+        return None;
+    }
+    match row.action.known()? {
+        AuditAction::Create | AuditAction::Adopt | AuditAction::Alter => Some(NoticeKind::Granted),
+        AuditAction::Revoke | AuditAction::Vanish => Some(NoticeKind::Revoked),
+    }
+}
+
+fn notice(kind: NoticeKind, group: &[&(&AuditRow, Grant)], names: &Names) -> Option<NewNotice> {
+    let (first, grant) = group.first()?;
+    let grants: Vec<&Grant> = group.iter().map(|(_, grant)| grant).collect();
+    let rules: BTreeSet<&String> = grants.iter().flat_map(|grant| &grant.rules).collect();
+    let mut reasons: Vec<&str> = Vec::new();
+    for (row, _) in group {
+        if !reasons.contains(&row.reason.as_str()) {
+            reasons.push(&row.reason);
+        }
+    }
+    let reason = reasons.join("; ");
+    let text = match kind {
+        NoticeKind::Granted => words::granted(names, &grants, &reason, first.at),
+        _ => words::revoked(names, &grants, &reason, first.at),
+    };
+    let name = grant.name.as_ref().or_else(|| names.person(grant.email.as_str()));
+    let data = json!({
+        "email": grant.email,
+        "name": name,
+        "resources": words::resources(&grants),
+        "rules": rules,
+        "reason": reason,
+        "trigger": first.trigger,
+        "pass_id": first.pass_id,
+    });
+    Some(NewNotice { kind, at: first.at, data, text })
+}

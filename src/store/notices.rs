@@ -1,0 +1,161 @@
+//! Notices: an outbox for endpoints that are told of changes.
+//!
+//! A change of access is told because of its entry in the decision log, which is written in the transaction of the change;
+//! entries become notices once their pass is over. What is told for other reasons is written together with what remembers
+//! that it was told. All endpoints read the same notices, each at its own pace.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{Error, column::from_ms, row::row};
+use crate::model::{NewNotice, NoticeKind};
+
+/// A notice in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNotice {
+    /// Its place: later ones have larger numbers.
+    pub seq: i64,
+    /// What it is about; one that another version wrote may be unknown.
+    pub kind: NoticeKind,
+    /// When that was.
+    pub at: DateTime<Utc>,
+    /// JSON for programs.
+    pub data: String,
+    /// For people.
+    pub text: String,
+}
+
+/// How far an endpoint has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointState {
+    /// The next notice for it.
+    pub next: i64,
+    /// How often that one was tried.
+    pub attempts: u32,
+    /// When it is due.
+    pub due: DateTime<Utc>,
+    /// The endpoint said that it is gone; it is left alone until a service starts.
+    pub stopped: bool,
+}
+
+/// Findings that last, and how they are told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What they are about. A notice that tells of none that is new is not written.
+    pub subjects: BTreeSet<String>,
+    /// How they are told.
+    pub notice: NewNotice,
+}
+
+/// Writes notices, and remembers how far each endpoint has come.
+#[async_trait]
+pub trait Notices {
+    /// The number of the first entry of the decision log that has not become a notice.
+    async fn folded(&self) -> Result<i64, Error>;
+
+    /// Which of these passes are over, as far as it was written down.
+    async fn passes_over(&self, ids: &[String]) -> Result<BTreeSet<String>, Error>;
+
+    /// Adds the notices that the entries from the number `from` up to `to` have become. False, and nothing is written, if
+    /// somebody else has done so.
+    async fn add_folded(&self, from: i64, to: i64, notices: &[NewNotice]) -> Result<bool, Error>;
+
+    /// Adds notices of findings of this kind that were not told yet. Findings that are not among `lasting` may be told again
+    /// when they come back; without it, all known ones last.
+    async fn tell_findings(
+        &self,
+        kind: NoticeKind,
+        told: &[Told],
+        lasting: Option<&BTreeSet<String>>,
+    ) -> Result<(), Error>;
+
+    /// The next notice from this place on.
+    async fn next_notice(&self, from: i64) -> Result<Option<StoredNotice>, Error>;
+
+    /// How far the endpoint of this name has come. One that was not known begins with what comes now.
+    async fn endpoint(&self, name: &str) -> Result<EndpointState, Error>;
+
+    /// Remembers how far the endpoint of this name has come.
+    async fn set_endpoint(&self, name: &str, state: &EndpointState) -> Result<(), Error>;
+
+    /// Lets endpoints that were gone be tried again.
+    async fn begin_endpoints(&self) -> Result<(), Error>;
+}
+
+pub(super) const FOLDED: &str = "SELECT folded FROM notice_log";
+
+/// Says that the entries from `$1` up to `$2` have become notices.
+pub(super) const SET_FOLDED: &str = "UPDATE notice_log SET folded = $2 WHERE folded = $1";
+
+/// The place of the next notice; nobody else gets one before the transaction ends.
+pub(super) const NEXT_PLACE: &str = "UPDATE notice_log SET size = size + 1 RETURNING size - 1";
+
+pub(super) const INSERT_NOTICE: &str =
+    "INSERT INTO notices (seq, kind, at_ms, data, text) VALUES ($1, $2, $3, $4, $5)";
+
+pub(super) const NEXT_NOTICE: &str =
+    "SELECT seq, kind, at_ms, data, text FROM notices WHERE seq >= $1 ORDER BY seq LIMIT 1";
+
+pub(super) const ENDPOINT: &str =
+    "SELECT next_seq, attempts, due_ms, stopped FROM notice_endpoints WHERE name = $1";
+
+/// Where nobody was told anything so far, what happened before does not become notices.
+pub(super) const BEGIN_NOW: &str = "UPDATE notice_log SET folded = (SELECT size FROM decision_log)
+     WHERE NOT EXISTS (SELECT 1 FROM notice_endpoints)";
+
+pub(super) const ADD_ENDPOINT: &str =
+    "INSERT INTO notice_endpoints (name, next_seq, attempts, due_ms, stopped)
+     SELECT $1, size, 0, 0, 0 FROM notice_log WHERE true ON CONFLICT DO NOTHING";
+
+pub(super) const SET_ENDPOINT: &str =
+    "UPDATE notice_endpoints SET next_seq = $2, attempts = $3, due_ms = $4, stopped = $5 WHERE name = $1";
+
+pub(super) const BEGIN_ENDPOINTS: &str = "UPDATE notice_endpoints SET stopped = 0 WHERE stopped <> 0";
+
+pub(super) const ADD_FINDING: &str =
+    "INSERT INTO notice_findings (kind, subject) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+pub(super) const FINDINGS: &str = "SELECT subject FROM notice_findings WHERE kind = $1";
+
+pub(super) const FORGET_FINDING: &str = "DELETE FROM notice_findings WHERE kind = $1 AND subject = $2";
+
+/// Removes notices of what was before `$1`.
+pub(super) const PRUNE_NOTICES: &str =
+    "DELETE FROM notices WHERE seq IN (SELECT seq FROM notices WHERE at_ms < $1 ORDER BY at_ms LIMIT 500)";
+
+row! {
+    /// A notice as it is stored.
+    pub(super) struct NoticeRow {
+        seq: i64,
+        kind: String,
+        at_ms: i64,
+        data: String,
+        text: String,
+    }
+}
+
+impl From<NoticeRow> for StoredNotice {
+    fn from(NoticeRow { seq, kind, at_ms, data, text }: NoticeRow) -> Self {
+        let kind = NoticeKind::of(&kind).unwrap_or(NoticeKind::Other);
+        Self { seq, kind, at: from_ms(at_ms), data, text }
+    }
+}
+
+row! {
+    /// The state of an endpoint as it is stored.
+    pub(super) struct EndpointRow {
+        next_seq: i64,
+        attempts: i64,
+        due_ms: i64,
+        stopped: i64,
+    }
+}
+
+impl From<EndpointRow> for EndpointState {
+    fn from(EndpointRow { next_seq, attempts, due_ms, stopped }: EndpointRow) -> Self {
+        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+        Self { next: next_seq, attempts, due: from_ms(due_ms), stopped: stopped != 0 }
+    }
+}
