@@ -9,6 +9,7 @@ mod local;
 mod manual;
 mod notices;
 mod output;
+mod probe;
 mod simulate;
 mod sync;
 mod webhook;
@@ -74,6 +75,11 @@ enum Command {
         after_help = "Example: oncall-grants simulate --until +30d --rule \"prod database\" --format html > month.html"
     )]
     Simulate(simulate::Options),
+    /// Learns on the real account what strongDM does not document, and removes what it made for that
+    #[command(
+        after_help = "Example: oncall-grants probe --email test@example.com --resource staging-mysql --yes"
+    )]
+    Probe(probe::Options),
     /// Manages the subscription that makes PagerDuty send webhooks
     #[command(
         after_help = "Example: oncall-grants webhook create --secret-file /etc/oncall-grants/webhook-secrets"
@@ -164,6 +170,9 @@ async fn run_command(file: Option<PathBuf>, command: Command) -> anyhow::Result<
         }
         Command::Notices(options) => {
             with_config(file, async |config| notices::notices(&config, options).await).await
+        }
+        Command::Probe(options) => {
+            with_config(file, async |config| probe::probe(&config, options).await).await
         }
         Command::Webhook(options) => {
             with_config(file, async |config| webhook::webhook(&config, options).await).await

@@ -72,6 +72,8 @@ words!(
         NoAccount = "no_account",
         /// Somebody on call has no e-mail address.
         NoEmail = "no_email",
+        /// What a probe learned of strongDM.
+        Probed = "probed",
         /// `server.public_url` is not set.
         NoPublicUrl = "no_public_url",
         /// No webhook secret is configured.

@@ -94,6 +94,7 @@ mod observe;
 pub(crate) mod on_demand;
 mod pass;
 pub(crate) mod plan;
+pub(crate) mod probe;
 mod reconciler;
 pub(crate) mod report;
 mod run;

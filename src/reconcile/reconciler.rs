@@ -12,6 +12,7 @@ use super::{
     on_demand::{OnDemand, Outcome, SyncError},
     pass::PassRunner,
     plan::Settings,
+    probe::Prober,
     report::{PassReport, Trigger, snapshot_store::Snapshots},
     run::PassLoop,
     scope::{PassRequest, marks_for},
@@ -49,9 +50,16 @@ impl Reconciler {
         self.runner.observer.settings()
     }
 
-    /// Runs passes when they are due, until `shutdown`; the pass under way is finished first.
+    /// Runs passes when they are due, until `shutdown`; the pass under way is finished first. Beside that it removes what a
+    /// probe left that was killed.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
-        PassLoop::new(Arc::clone(&self.runner)).run(shutdown).await;
+        let prober = Prober {
+            store: self.runner.store.clone(),
+            strongdm: self.runner.observer.strongdm().clone(),
+            metrics: Arc::clone(&self.runner.metrics),
+        };
+        let passes = PassLoop::new(Arc::clone(&self.runner)).run(shutdown.clone());
+        tokio::join!(passes, shutdown.run_until_cancelled(prober.remove_leftovers()));
     }
 
     /// Runs a pass for somebody who waits for its report, or joins one that was asked to do the same, here or on

@@ -7,6 +7,8 @@ pub enum Duty {
     Passes,
     /// Removing old rows.
     Housekeeping,
+    /// Probing strongDM.
+    Probing,
     /// Making checkpoints of the decision log.
     Evidence,
     /// Sending notices.
@@ -18,6 +20,7 @@ impl Duty {
         match self {
             Self::Passes => "passes",
             Self::Housekeeping => "housekeeping",
+            Self::Probing => "probing",
             Self::Evidence => "evidence",
             Self::Notices => "notices",
         }

@@ -8,6 +8,8 @@ use crate::model::KubernetesGroups;
 /// What we send, and what we read of an answer: others may give resources, tags and groups of other kinds as well.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct AccessRule {
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    ids: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     privileges: Option<Privileges>,
 }
@@ -24,11 +26,12 @@ struct Kubernetes {
     groups: Option<KubernetesGroups>,
 }
 
-/// The access rule of a grant with these groups, as the official clients write it: `{}` without any.
-pub(super) fn write(groups: &KubernetesGroups) -> String {
+/// The access rule of a grant with these groups, as the official clients write it: `{}` without any. `ids` are the resources
+/// that it names, if it does.
+pub(super) fn write(groups: &KubernetesGroups, ids: Option<Vec<String>>) -> String {
     let k8s = || Kubernetes { groups: Some(groups.clone()) };
     let privileges = (!groups.is_empty()).then(|| Privileges { k8s: Some(k8s()) });
-    serde_json::to_string(&AccessRule { privileges }).expect("plain data always serialises")
+    serde_json::to_string(&AccessRule { ids, privileges }).expect("plain data always serialises")
 }
 
 /// The groups of an access rule; none if it is no such JSON. An empty text is what old grants have.
@@ -37,7 +40,7 @@ pub(super) fn read(rule: &str) -> Option<KubernetesGroups> {
         return Some(KubernetesGroups::default());
     }
     let object: Map<String, Value> = serde_json::from_str(rule).ok()?;
-    let AccessRule { privileges } = serde_json::from_value(Value::Object(object)).ok()?;
+    let AccessRule { privileges, .. } = serde_json::from_value(Value::Object(object)).ok()?;
     let kubernetes = privileges.and_then(|privileges| privileges.k8s);
     Some(kubernetes.and_then(|kubernetes| kubernetes.groups).unwrap_or_default())
 }
@@ -48,10 +51,12 @@ mod tests {
 
     #[test]
     fn groups_are_written_as_the_official_clients_do() {
-        assert_eq!(write(&KubernetesGroups::default()), "{}");
+        assert_eq!(write(&KubernetesGroups::default(), None), "{}");
         let groups = ["viewer", "admin \"x\""].into_iter().collect();
-        assert_eq!(write(&groups), r#"{"privileges":{"k8s":{"groups":["admin \"x\"","viewer"]}}}"#);
-        assert_eq!(read(&write(&groups)), Some(groups));
+        assert_eq!(write(&groups, None), r#"{"privileges":{"k8s":{"groups":["admin \"x\"","viewer"]}}}"#);
+        let naming = write(&groups, Some(vec!["rs-1".to_owned()]));
+        assert_eq!(naming, r#"{"ids":["rs-1"],"privileges":{"k8s":{"groups":["admin \"x\"","viewer"]}}}"#);
+        assert_eq!(read(&naming), Some(groups));
     }
 
     #[test]

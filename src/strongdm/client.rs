@@ -39,6 +39,15 @@ pub(crate) struct Client {
     max_filter_matches: usize,
 }
 
+/// What the access rule of a new grant names beside its groups. What strongDM wants there is not documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Nothing, as the official clients do.
+    Nothing,
+    /// The grant's resource.
+    TheResource,
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
@@ -136,8 +145,23 @@ impl Client {
         &self,
         account: &AccountId,
         resource: &ResourceId,
-        Terms { window, groups }: &Terms,
+        terms: &Terms,
     ) -> Result<RemoteGrant, Error> {
+        self.create_grant_naming(account, resource, terms, Naming::Nothing).await
+    }
+
+    /// The same with an access rule that names something.
+    pub(crate) async fn create_grant_naming(
+        &self,
+        account: &AccountId,
+        resource: &ResourceId,
+        Terms { window, groups }: &Terms,
+        naming: Naming,
+    ) -> Result<RemoteGrant, Error> {
+        let ids = match naming {
+            Naming::Nothing => None,
+            Naming::TheResource => Some(vec![resource.to_string()]),
+        };
         refuse_empty("account", account.as_str())?;
         refuse_empty("resource", resource.as_str())?;
         let request = AccountGrantCreateRequest {
@@ -148,7 +172,7 @@ impl Client {
                 account_id: account.to_string(),
                 start_from: Some(convert::timestamp(window.start())),
                 valid_until: Some(convert::timestamp(window.end())),
-                access_rule: access_rule::write(groups),
+                access_rule: access_rule::write(groups, ids),
             }),
         };
         let answer: AccountGrantCreateResponse = self.caller.call(Operation::CreateGrant, &request).await?;
@@ -221,6 +245,15 @@ impl Client {
             }
             read => read,
         }
+    }
+
+    /// The first page of all grants, if so many are asked for: how many came, and whether there are more.
+    pub(crate) async fn grant_page(&self, limit: i32) -> Result<(usize, bool), Error> {
+        let grant = |item| convert::grant(item).map(|grant| Some((grant.id.clone(), grant)));
+        let mut reading: Reading<GrantId, RemoteGrant> = Reading::new(limit);
+        let is_last =
+            self.caller.next_page::<AccountGrantListResponse, _, _>(&mut reading, "", grant).await?;
+        Ok((reading.found().len(), !is_last))
     }
 
     async fn grants(

@@ -24,7 +24,7 @@ mod proto {
 mod tests;
 
 pub(crate) use self::{
-    client::{Client, GrantList, IDS_AT_ONCE},
+    client::{Client, GrantList, IDS_AT_ONCE, Naming},
     error::{Error, UNFULFILLED},
     grant::RemoteGrant,
     grpc::options::{CallObserver, Options},

@@ -37,6 +37,7 @@ mod oauth;
 mod official_clients;
 mod page;
 mod people;
+mod probe;
 mod process;
 mod replicas;
 mod report;

@@ -63,6 +63,10 @@ impl Grant {
         self.end.is_none_or(|end| other.start < end) && other.end.is_none_or(|end| self.start < end)
     }
 
+    pub(super) fn touches(&self, other: &Self) -> bool {
+        self.overlaps(other) || self.end == Some(other.start) || other.end == Some(self.start)
+    }
+
     /// The values of a filter field.
     pub(super) fn values(&self, field: &str) -> Vec<String> {
         vec![match field {

@@ -29,6 +29,10 @@ pub struct Settings {
     pub privileges_need: PrivilegesNeed,
     /// Answers a creation with what was asked for, whatever was stored.
     pub answer_as_asked: bool,
+    /// Lists grants that have ended, until they are removed.
+    pub list_ended: bool,
+    /// Refuses a list whose page would be larger than the largest; otherwise such a page has as many as the largest.
+    pub refuse_large_pages: bool,
     /// Refuses a start that lies more than a minute in the past.
     pub refuse_past_start: bool,
     /// Refuses a grant to a suspended account.
@@ -66,6 +70,8 @@ pub enum SecondGrant {
     TakesAll,
     /// Answers `ALREADY_EXISTS` if the two overlap.
     RefusesOverlapping,
+    /// Answers `ALREADY_EXISTS` if the two overlap or one begins when the other ends.
+    RefusesTouching,
     /// Answers `ALREADY_EXISTS` until the first one has ended.
     RefusesAny,
 }
@@ -169,6 +175,8 @@ impl Default for Settings {
             stored_groups: StoredGroups::default(),
             privileges_need: PrivilegesNeed::default(),
             answer_as_asked: false,
+            list_ended: false,
+            refuse_large_pages: false,
             refuse_past_start: false,
             refuse_suspended: false,
             keep_nanos: true,

@@ -91,6 +91,10 @@ impl State {
         let parsed = Filter::parse(filter, fields, empty).map_err(|error| self.invalid(&error))?;
         let parsed =
             parsed.with_several_ids(several_ids).ok_or_else(|| self.invalid("several terms for id"))?;
+        let asked = meta.map_or(0, |meta| usize::try_from(meta.limit).unwrap_or(0));
+        if self.settings.refuse_large_pages && asked > max_page {
+            return Err(self.invalid("limit is too large"));
+        }
         let page = Page::read(meta, filter, default_page, max_page).map_err(|error| self.invalid(error))?;
         Ok((parsed, page))
     }

@@ -151,6 +151,7 @@ impl<'c> Guide<'c> {
             | FindingKind::StoreNew
             | FindingKind::NoEmail
             | FindingKind::NotTried
+            | FindingKind::Probed
             | FindingKind::Other
             | FindingKind::AlwaysOnCall
             | FindingKind::AmbiguousAccount

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     pagerduty_rights::Right,
-    probe_results::{ProbeResults, Unreadable},
+    trials::{Trials, Unreadable},
 };
 use crate::{
     config::Config,
@@ -49,7 +49,7 @@ fn who_can_cause_by(rule: &Rule, selector: &IncidentSelector) -> Finding {
 }
 
 /// Tries what only rules about incidents need: the list of incidents, the members of the groups, and the priorities.
-pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeResults) {
+pub(super) async fn try_out(config: &Config, client: &Client, results: &mut Trials) {
     let services: BTreeSet<&ServiceId> =
         selectors(&config.rules).flat_map(|(_, selector)| &selector.services).collect();
     if let Some(service) = services.first() {
@@ -60,11 +60,11 @@ pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeR
             results.unreadable.extend(unreadable);
         }
     }
-    probe_groups(config, client, results).await;
-    probe_priorities(config, client, results).await;
+    try_groups(config, client, results).await;
+    try_priorities(config, client, results).await;
 }
 
-async fn probe_groups(config: &Config, client: &Client, results: &mut ProbeResults) {
+async fn try_groups(config: &Config, client: &Client, results: &mut Trials) {
     let groups: BTreeSet<&Group> =
         selectors(&config.rules).flat_map(|(_, selector)| &selector.eligible).collect();
     for group in groups {
@@ -90,7 +90,7 @@ async fn probe_groups(config: &Config, client: &Client, results: &mut ProbeResul
     }
 }
 
-async fn probe_priorities(config: &Config, client: &Client, results: &mut ProbeResults) {
+async fn try_priorities(config: &Config, client: &Client, results: &mut Trials) {
     let wanted: BTreeSet<&PriorityId> =
         selectors(&config.rules).flat_map(|(_, selector)| &selector.priorities).collect();
     if wanted.is_empty() {

@@ -6,13 +6,13 @@ mod domain_aliases;
 mod guide;
 mod incidents;
 mod pagerduty_rights;
-mod probe_results;
 mod report;
 mod scopes;
 mod sources;
 mod store;
 mod strongdm_rights;
 mod subscription;
+mod trials;
 mod wrong_secret;
 
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use self::{
-    probe_results::ProbeResults,
     report::{Mode, Report},
     store::OpenStore,
+    trials::Trials,
 };
 use super::{ExitStatus, Format, print, wait_for};
 use crate::{
@@ -70,6 +70,7 @@ async fn check_store_and_upstreams(config: &Config, report: &mut Report<'_>) -> 
         Ok(opened) => {
             report.findings.extend(store::unfinished_work(&opened.snapshot));
             report.passes_run = opened.snapshot.full_at.is_some();
+            report.findings.extend(store::learned_by_probe(&opened.store).await);
             Some(opened)
         }
         Err(finding) => {
@@ -93,23 +94,23 @@ async fn check_upstreams(
     let clients = wiring::clients(config, &metrics)?;
     let observer = wiring::observer(config, clients.clone());
     let clients = Clients { pagerduty: observer.pagerduty().clone(), ..clients };
-    let mut probed = probe(config, &clients).await;
+    let mut tried = try_out(config, &clients).await;
     let of_scopes = scopes::findings(config, &clients.pagerduty).await;
-    scopes::without_repetition(&mut probed.findings, &of_scopes);
+    scopes::without_repetition(&mut tried.findings, &of_scopes);
     report.findings.extend(of_scopes);
-    let pagerduty = probed.pagerduty_answers.then_some(&clients.pagerduty);
+    let pagerduty = tried.pagerduty_answers.then_some(&clients.pagerduty);
     let of_subscription = subscription::findings(config, pagerduty, opened).await;
     // It says the same and more, and its remedy is another one.
     if of_subscription.iter().any(|finding| finding.kind == FindingKind::SubscriptionWithoutSecret) {
         report.findings.retain(|finding| finding.kind != FindingKind::NoWebhookSecret);
     }
     report.findings.extend(clocks::findings(&metrics));
-    if probed.pagerduty_answers {
-        survey(&observer, &probed, report).await;
+    if tried.pagerduty_answers {
+        survey(&observer, &tried, report).await;
         let of_aliases = domain_aliases::findings(config, &clients.pagerduty, &report.findings);
         report.findings.extend(wait_for("PagerDuty", of_aliases).await);
     }
-    report.findings.extend(probed.findings);
+    report.findings.extend(tried.findings);
     report.findings.extend(of_subscription);
     report.names = match opened {
         Some(OpenStore { store, .. }) => observer.names().refreshed(store).await,
@@ -119,15 +120,15 @@ async fn check_upstreams(
 }
 
 /// Tries the rights of both keys, and the sources of the rules.
-async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
+async fn try_out(config: &Config, clients: &Clients) -> Trials {
     let Clients { pagerduty, strongdm } = clients;
-    let mut results = ProbeResults::default();
-    wait_for("strongDM", strongdm_rights::probe(config, strongdm, &mut results)).await;
-    match wait_for("PagerDuty", pagerduty_rights::probe(config, pagerduty, &mut results)).await {
+    let mut results = Trials::default();
+    wait_for("strongDM", strongdm_rights::try_out(config, strongdm, &mut results)).await;
+    match wait_for("PagerDuty", pagerduty_rights::try_out(config, pagerduty, &mut results)).await {
         Ok(()) => {
             results.pagerduty_answers = true;
-            wait_for("PagerDuty", sources::probe(config, pagerduty, &mut results)).await;
-            wait_for("PagerDuty", incidents::probe(config, pagerduty, &mut results)).await;
+            wait_for("PagerDuty", sources::try_out(config, pagerduty, &mut results)).await;
+            wait_for("PagerDuty", incidents::try_out(config, pagerduty, &mut results)).await;
         }
         Err(finding) => results.findings.push(finding),
     }
@@ -135,18 +136,18 @@ async fn probe(config: &Config, clients: &Clients) -> ProbeResults {
 }
 
 /// Observes and plans as a pass without a ledger would, and reports what that shows.
-async fn survey(observer: &Observer, probed: &ProbeResults, report: &mut Report<'_>) {
+async fn survey(observer: &Observer, tried: &Trials, report: &mut Report<'_>) {
     let survey = wait_for("PagerDuty and strongDM", observer.survey()).await;
-    report.findings.extend(unobserved(&survey, probed));
+    report.findings.extend(unobserved(&survey, tried));
     let Survey { at, world, plan } = &survey;
     let (at, settings) = (*at, observer.settings());
     report.findings.extend(preflight(at, settings, world, plan, &ahead(at, settings, world)));
     report.record_access(plan);
 }
 
-/// What the survey could not see, unless a probe already said why.
-fn unobserved(survey: &Survey, probed: &ProbeResults) -> Vec<Finding> {
-    let unknown = survey.plan.unknown.iter().filter(|unknown| !probed.explain(&unknown.about));
+/// What the survey could not see, unless a trial already said why.
+fn unobserved(survey: &Survey, tried: &Trials) -> Vec<Finding> {
+    let unknown = survey.plan.unknown.iter().filter(|unknown| !tried.explain(&unknown.about));
     let finding = |unknown: &Unknown| {
         Finding::problem(FindingKind::Unobserved, &unknown.about, &unknown.error)
             .mended_by("nothing is revoked meanwhile; ask again, and see what the message names")

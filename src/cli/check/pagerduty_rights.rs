@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::TimeDelta;
 
-use super::probe_results::{ProbeResults, Unreadable};
+use super::trials::{Trials, Unreadable};
 use crate::{
     clock,
     config::{Config, Credentials},
@@ -61,11 +61,7 @@ impl Right<'_> {
 }
 
 /// Tries the rights that do not depend on the rules. Fails with why there is no use in asking PagerDuty more.
-pub(super) async fn probe(
-    config: &Config,
-    client: &Client,
-    results: &mut ProbeResults,
-) -> Result<(), Finding> {
+pub(super) async fn try_out(config: &Config, client: &Client, results: &mut Trials) -> Result<(), Finding> {
     let sources = || config.rules.iter().flat_map(Rule::sources);
     let one: Vec<Source> = sources().filter(|source| !matches!(source, Source::Service(_))).take(1).collect();
     let now = clock::now();

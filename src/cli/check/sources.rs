@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     pagerduty_rights::Right,
-    probe_results::{ProbeResults, Unreadable},
+    trials::{Trials, Unreadable},
 };
 use crate::{
     cli::counted,
@@ -14,7 +14,7 @@ use crate::{
     pagerduty::{Client, Error, PolicyInfo},
 };
 
-pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeResults) {
+pub(super) async fn try_out(config: &Config, client: &Client, results: &mut Trials) {
     let now = clock::now();
     let window = Window::new(now, later(now, config.sync.horizon)).expect("the horizon is not empty");
     let all: BTreeSet<Source> = config.rules.iter().flat_map(Rule::sources).collect();

@@ -10,7 +10,10 @@ use crate::{
     clock,
     config::Config,
     model::{Finding, FindingKind, Grant, instant::to_second},
-    reconcile::report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot},
+    reconcile::{
+        probe::PROBED,
+        report::snapshot::{STATUS_SNAPSHOT, StatusSnapshot},
+    },
     store::{Address, SharedStore},
     wiring,
 };
@@ -108,6 +111,13 @@ fn not_made_yet(path: &Path) -> Finding {
     let message = "does not exist yet; the service makes it at its start";
     Finding::note(FindingKind::StoreNew, format!("store {}", path.display()), message)
         .mended_by("nothing, unless the service has run before: then store.url names another place")
+}
+
+/// What the last probe learned of strongDM, and when.
+pub(super) async fn learned_by_probe(store: &SharedStore) -> Option<Finding> {
+    let found = PROBED.read(store, clock::now()).await.ok()??;
+    let message = format!("a probe at {} found: {}", to_second(found.at), found.lesson());
+    Some(Finding::note(FindingKind::Probed, "strongDM", message))
 }
 
 /// What the newest passes left undone.

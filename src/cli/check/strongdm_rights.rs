@@ -1,6 +1,6 @@
 //! One harmless question for every right that the service needs of strongDM, so that a refusal can be named.
 
-use super::probe_results::{ProbeResults, Unreadable};
+use super::trials::{Trials, Unreadable};
 use crate::{
     config::Config,
     model::{Email, Finding, FindingKind},
@@ -46,7 +46,7 @@ impl Right {
     }
 }
 
-pub(super) async fn probe(config: &Config, client: &Client, results: &mut ProbeResults) {
+pub(super) async fn try_out(config: &Config, client: &Client, results: &mut Trials) {
     let nobody: Email = NOBODY.parse().expect("an address");
     let accounts = client.accounts_by_email(&nobody).await.map(drop);
     if let Err(error) = &accounts

@@ -29,7 +29,10 @@ use self::{
     doubts::{Witnesses, existing},
     listing::Listed,
 };
-use super::execute::{Context, adopt, as_foreign, has_other_terms, is_too_late, settle_terms};
+use super::{
+    execute::{Context, adopt, as_foreign, has_other_terms, is_too_late, settle_terms},
+    probe,
+};
 use crate::{
     clock,
     model::{AuditAction, AuditOutcome, ForeignGrant, GrantId, OwnGrant, Pair},
@@ -201,7 +204,11 @@ impl Comparer {
         // What was being written until now may have turned out to be ours.
         let ids: Vec<&GrantId> = foreign.iter().map(|grant| &grant.id).collect();
         let ours = self.store.ours_among(&ids).await?;
-        let foreign: Vec<_> = foreign.into_iter().filter(|grant| !ours.contains(&grant.id)).collect();
+        // What a probe makes is removed at once, and is in nobody's way.
+        let probed = probe::intended(&self.store).await?;
+        let is_theirs =
+            |grant: &ForeignGrant| !ours.contains(&grant.id) && !probed.iter().any(|intent| intent.is(grant));
+        let foreign: Vec<_> = foreign.into_iter().filter(is_theirs).collect();
         let known = self.store.foreign_grants().await?;
         let known: BTreeSet<_> =
             known.iter().map(|(grant, _)| (&grant.id, grant.window, &grant.groups)).collect();

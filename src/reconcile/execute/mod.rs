@@ -33,6 +33,7 @@ use super::{
     facts::{LEARNED_FOR, SECOND_GRANT},
     observe::cache::Cache,
     plan::{Action, PairActions, Queue, Revocation, Urgency},
+    probe,
     report::{Attempt, Failure, OUT_OF_TIME, PassReport},
     turns::Turn,
 };
@@ -401,7 +402,7 @@ impl Executor {
             window: grant.window,
             in_the_way: &in_the_way,
             foreign: &foreign,
-            known: SECOND_GRANT.read(&self.store, now).await?.unwrap_or_default(),
+            known: probe::second_grant(&self.store, now).await?,
             planned_with: round.planned_with,
         };
         let lesson = refused.lesson();
@@ -423,9 +424,11 @@ impl Executor {
         now: DateTime<Utc>,
     ) -> Result<Vec<ForeignGrant>, store::Error> {
         let mut foreign = Vec::new();
+        let probed = probe::intended(&self.store).await?;
         for found in remote {
             if !self.store.is_ours(&found.id).await? {
-                foreign.extend(as_foreign(found, now));
+                foreign
+                    .extend(as_foreign(found, now).filter(|other| !probed.iter().any(|one| one.is(other))));
             }
         }
         Ok(foreign)

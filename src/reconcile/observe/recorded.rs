@@ -7,10 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{Asked, Fault, IncidentId, Pair, Unknown},
-    reconcile::{
-        facts::{DUE_REVOCATIONS, SECOND_GRANT},
-        world::Recorded,
-    },
+    reconcile::{facts::DUE_REVOCATIONS, probe, world::Recorded},
     store::{self, SharedStore, State, UnreadableRow},
 };
 
@@ -24,7 +21,7 @@ pub(crate) async fn read(
     let (open, foreign, second_grant, refusals, altered, parts, due) = tokio::try_join!(
         store.open_rows(now),
         store.foreign_grants(),
-        SECOND_GRANT.read(store, now),
+        probe::second_grant(store, now),
         store.refusals(now),
         store.altered(now),
         store.incident_parts(now, incidents),
@@ -43,7 +40,7 @@ pub(crate) async fn read(
         }
     }
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
-    let (second_grant, due) = (second_grant.unwrap_or_default(), due.unwrap_or_default());
+    let due = due.unwrap_or_default();
     let unreadable = open.unreadable.into_iter().map(unreadable).collect();
     Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, altered, parts, due })
 }

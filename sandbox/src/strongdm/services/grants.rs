@@ -79,7 +79,10 @@ impl v1::account_grants_server::AccountGrants for Api {
         let request = request.into_inner();
         let state = self.0.lock();
         let (filter, page) = state.list(request.meta.as_ref(), &request.filter, &grant::FIELDS)?;
-        let rows = state.organization.live(self.0.clock.now());
+        let (now, all) = (self.0.clock.now(), state.organization.grants.iter());
+        let is_listed =
+            |grant: &Grant| grant.live(now) || state.settings.list_ended && grant.deleted_at.is_none();
+        let rows = all.map(|(number, grant)| (*number, grant)).filter(|(_, grant)| is_listed(grant));
         let rows = rows.filter(|(_, grant)| filter.matches(|field| grant.values(field), &[]));
         let (account_grants, meta) = page.take(rows.map(|(number, grant)| (number, grant.message())));
         Ok(Response::new(v1::AccountGrantListResponse { meta: Some(meta), account_grants, rate_limit }))
@@ -113,6 +116,7 @@ fn checked(state: &State, wanted: v1::AccountGrant, now: DateTime<Utc>) -> Resul
         SecondGrant::TakesAll => false,
         SecondGrant::RefusesAny => true,
         SecondGrant::RefusesOverlapping => grant.overlaps(other),
+        SecondGrant::RefusesTouching => grant.touches(other),
     };
     let mut same = organization
         .live(now)

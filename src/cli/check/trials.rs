@@ -1,11 +1,11 @@
-//! What probing both APIs showed: findings, and what they already explain.
+//! What trying both APIs showed: findings, and what they already explain.
 
 use std::collections::BTreeSet;
 
 use crate::model::{Asked, Finding, Source};
 
 #[derive(Debug, Default)]
-pub(super) struct ProbeResults {
+pub(super) struct Trials {
     pub(super) findings: Vec<Finding>,
     /// Whether it makes sense to ask PagerDuty more.
     pub(super) pagerduty_answers: bool,
@@ -24,7 +24,7 @@ pub(super) enum Unreadable {
     Resources,
 }
 
-impl ProbeResults {
+impl Trials {
     /// Whether a finding already says why this could not be seen.
     pub(super) fn explain(&self, about: &Asked) -> bool {
         let unreadable = match about {
