@@ -152,10 +152,11 @@ impl Client {
                 self.fetch(Request::get(Operation::ListServices, url)).await?;
             page.check(offset, services.len())?;
             offset += services.len() as u64;
-            found.extend(services.into_iter().filter_map(|service| {
-                let policy = service.escalation_policy?;
-                Some((ServiceId::from(service.id.0), PolicyId::from(policy.id.0)))
-            }));
+            for Service { id, called, escalation_policy } in services {
+                let id = ServiceId::from(id.0);
+                self.tell_name(Thing::Service(id.clone()), &called);
+                found.extend(escalation_policy.map(|policy| (id, PolicyId::from(policy.id.0))));
+            }
             if !page.more {
                 return Ok(Some(found));
             }
