@@ -72,7 +72,7 @@ enum Command {
     Explain(explain::Options),
     /// Tells what the rules would do over a stretch of time, from an empty ledger; writes nothing
     #[command(
-        after_help = "Example: oncall-grants simulate --until +30d --rule \"prod database\" --format html > month.html"
+        after_help = "Example: oncall-grants simulate --until +30d --rule payments --format html > month.html"
     )]
     Simulate(simulate::Options),
     /// Learns on the real account what strongDM does not document, and removes what it made for that
