@@ -133,6 +133,9 @@ async fn privileges_windows_and_pages_are_told_as_they_are() {
     assert_eq!(as_it_is["pages"][0], json!({"asked": 1000, "came": 0, "more": false, "answer": "taken"}));
     let clock = as_it_is["clock_ahead_seconds"].as_i64().expect("it is told");
     assert!((-5..=5).contains(&clock), "{clock}");
+    let wrong_clock = found(|settings| settings.clock_ahead_secs = 600).await;
+    let clock = wrong_clock["clock_ahead_seconds"].as_i64().expect("it is told");
+    assert!((595..=605).contains(&clock), "{clock}");
     let ids = found(|settings| settings.privileges_need = PrivilegesNeed::Ids).await;
     assert_eq!(
         (&ids["privileges"], &ids["privileges_with_ids"]),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::header::DATE;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -58,10 +59,20 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     if let Some(action) = injection.after.run().await {
         response = end(action, &connection, now, response).await;
     }
+    tell_clock(&shared, now, &mut response);
     let code =
         response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()).into());
     flight.update(|call| call.code = Some(code));
     response
+}
+
+/// Tells a wrong time, if the settings say so; otherwise the server tells the right one.
+fn tell_clock(shared: &Shared, now: DateTime<Utc>, response: &mut Response) {
+    let ahead = TimeDelta::seconds(shared.lock().settings.clock_ahead_secs);
+    let date = (now + ahead).format("%a, %d %b %Y %T GMT").to_string();
+    if let (false, Ok(date)) = (ahead.is_zero(), HeaderValue::from_str(&date)) {
+        response.headers_mut().insert(DATE, date);
+    }
 }
 
 /// Ends a call as a fault says. Only here does a gRPC status get strongDM's details.

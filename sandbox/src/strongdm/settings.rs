@@ -33,6 +33,8 @@ pub struct Settings {
     pub list_ended: bool,
     /// Refuses a list whose page would be larger than the largest; otherwise such a page has as many as the largest.
     pub refuse_large_pages: bool,
+    /// How far the clock that answers tell is ahead of the stand-in's own, in seconds.
+    pub clock_ahead_secs: i64,
     /// Refuses a start that lies more than a minute in the past.
     pub refuse_past_start: bool,
     /// Refuses a grant to a suspended account.
@@ -177,6 +179,7 @@ impl Default for Settings {
             answer_as_asked: false,
             list_ended: false,
             refuse_large_pages: false,
+            clock_ahead_secs: 0,
             refuse_past_start: false,
             refuse_suspended: false,
             keep_nanos: true,
