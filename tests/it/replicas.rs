@@ -333,7 +333,9 @@ async fn commands_work_beside_the_services() {
     swapped(&replicas, &other).await;
     let output = other.run(&["audit", "--format", "jsonl"]).await;
     let lines = stdout(&output);
-    let exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let numbers = exported.iter_mut().filter_map(|line| line.as_object_mut()?.remove("number")?.as_u64());
+    assert_eq!(numbers.collect::<Vec<u64>>(), [0, 1, 2, 3], "the log has no gap");
     let mut listed = other.audit().await;
     listed.reverse();
     assert_eq!((exported.len(), &exported), (4, &listed));
