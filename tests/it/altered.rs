@@ -259,8 +259,8 @@ async fn behind_a_lost_answer_a_grant_without_an_end_is_told_and_left() {
     let endless = wait_for("the answer is lost", async || scene.strongdm.grants_of(CEM.1, DB).pop()).await;
     behave(&scene, StoredStart::AsAsked, StoredEnd::AsAsked);
     scene.has_logged(&[&format!("strongDM has the grant {}", endless.id)]).await;
-    let audit = scene.audit().await;
-    let told = audit.iter().find(|entry| entry["grant"]["id"] == endless.id.as_str()).expect("it is told");
+    let is_told = |entry: &Value| entry["grant"]["id"] == endless.id.as_str();
+    let told = wait_for("it is told", async || scene.audit().await.into_iter().find(is_told)).await;
     let reason = told["reason"].as_str().expect("a reason");
     assert!(reason.contains("has no end") && reason.contains("remove it in strongDM"), "{reason}");
     wait_until("Cem has a grant of ours", async || {
