@@ -297,7 +297,7 @@ async fn pulled_in(
     pull_in: impl Fn(&IncidentHandle<'_>) -> Event,
 ) -> Vec<Row> {
     let mut times = Vec::new();
-    for _ in 0..15 {
+    for _ in 0..9 {
         let (id, opened) = scene.pagerduty.open_incident(NewIncident::on(SERVICE).assigned_to(&[ANA.0]));
         let incident = scene.pagerduty.incident(&id);
         scene.deliver(&opened).await;
