@@ -52,7 +52,7 @@ pub use self::{
     mark::{Links, Mark},
     name::{Name, SeenName, Thing},
     names::{Names, NamesBeside, name_and_id},
-    net::{connection_in_words, is_loopback},
+    net::{connection_in_words, is_loopback, with_causes},
     notice::{NewNotice, NoticeKind},
     observed::{Fault, Observed},
     on_call::{OnCall, Source},

@@ -12,6 +12,12 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// An error with all that caused it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// What it means that no connection to `upstream` came about, where `text` is what the libraries say and `key` gives the
 /// address.
 pub fn connection_in_words(text: String, upstream: &str, key: &str) -> String {

@@ -1,6 +1,6 @@
 //! Sends notices to one endpoint, one after the other.
 
-use std::{error::Error as _, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Client, StatusCode, header::RETRY_AFTER};
@@ -10,7 +10,7 @@ use crate::{
     clock,
     config::Endpoint,
     metrics::{ByResult, Metrics},
-    model::connection_in_words,
+    model::{connection_in_words, with_causes},
     store::{self, EndpointState, SharedStore, StoredNotice},
 };
 
@@ -59,13 +59,7 @@ impl Sender {
     pub(crate) async fn send(&self, store_id: &str, notice: &StoredNotice) -> Result<(), Failure> {
         let sending = request(&self.client, &self.endpoint, store_id, notice, clock::now()).send();
         let answer = sending.await.map_err(|error| {
-            let error = error.without_url();
-            let mut text = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
+            let text = with_causes(&error.without_url());
             let error = connection_in_words(text, "the endpoint", "the address of the notices");
             Failure { error, is_gone: false, wait: None }
         })?;
@@ -84,7 +78,8 @@ impl Sender {
                 format!("it answered {status}")
             },
             is_gone: status == StatusCode::GONE,
-            wait: wait.map(TimeDelta::seconds),
+            // What is no length of time is no wish.
+            wait: wait.and_then(TimeDelta::try_seconds),
         })
     }
 

@@ -22,9 +22,17 @@ pub(super) const NEWS_FOR: TimeDelta = TimeDelta::hours(24);
 pub(super) async fn fold(store: &SharedStore, names: &Names, now: DateTime<Utc>) -> Result<(), Error> {
     loop {
         let from = store.folded().await?;
+        // Asked for first: whatever comes later is no part of what is skipped.
+        let size = store.log_head().await?.size;
         let entries = store.log_entries(ENTRIES, from, now - NEWS_FOR).await?;
         let full = entries.len() >= ENTRIES as usize;
-        let Some(last) = entries.last() else { return skip_old(store, from).await };
+        let Some(last) = entries.last() else {
+            // What is there is no news.
+            if size > from {
+                store.add_folded(from, size, &[]).await?;
+            }
+            return Ok(());
+        };
         let mut end = last.number + 1;
         let mut rows = Vec::new();
         for entry in entries {
@@ -49,17 +57,6 @@ pub(super) async fn fold(store: &SharedStore, names: &Names, now: DateTime<Utc>)
             return Ok(());
         }
     }
-}
-
-/// Moves on past entries that are no news.
-async fn skip_old(store: &SharedStore, from: i64) -> Result<(), Error> {
-    let size = store.log_head().await?.size;
-    if size > from
-        && let Some(last) = store.log_entries(1, from, DateTime::<Utc>::MIN_UTC).await?.last()
-    {
-        store.add_folded(from, last.number + 1, &[]).await?;
-    }
-    Ok(())
 }
 
 /// What one notice is about.

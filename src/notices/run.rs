@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LEASE: Duration = Duration::from_secs(30);
 /// How often the lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// A command sends for so long: less than its lease.
+const LONGEST: Duration = Duration::from_secs(25);
 
 /// What things are called now.
 pub(crate) type NameSource = Arc<dyn Fn() -> BoxFuture<'static, Arc<Names>> + Send + Sync>;
@@ -119,7 +122,8 @@ pub(crate) async fn once(store: &SharedStore, senders: &[Sender], names: &Names)
         while sender.step(store, store_id, When::Now).await? == Next::More {}
         Ok::<(), Error>(())
     });
-    let sent: Result<Vec<()>, Error> = join_all(sending).await.into_iter().collect();
+    // A command must end: what takes longer is left as well.
+    let sent = timeout(LONGEST, join_all(sending)).await.unwrap_or_default();
     store.release(&lease).await?;
-    sent.map(drop)
+    sent.into_iter().collect()
 }

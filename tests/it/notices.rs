@@ -133,6 +133,9 @@ async fn what_fails_is_tried_again_in_order_and_delays_no_other_endpoint() {
     let headers = [("location".to_owned(), format!("{}/elsewhere", receiver.url()))].into();
     let moved = Action::Http { status: 308, body: String::new(), headers };
     receiver.faults().add(Fault::on("POST /moved", moved).until_cleared());
+    let headers = [("retry-after".to_owned(), i64::MAX.to_string())].into();
+    let no_time = Action::Http { status: 429, body: String::new(), headers };
+    receiver.faults().add(Fault::on("POST /well", no_time));
     scene.start().await;
     scene.cem_takes_over();
     scene.synced().await;

@@ -1,6 +1,6 @@
 //! The connection to PagerDuty: how it is made, and that one which does not answer is given up.
 
-use std::{error::Error as _, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use hyper_util::client::proxy::matcher::Intercept;
@@ -8,7 +8,7 @@ use reqwest::{Proxy, redirect};
 use rustls::ClientConfig;
 
 use super::retry::RetryPolicy;
-use crate::model::connection_in_words;
+use crate::model::{connection_in_words, with_causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without data during a request an HTTP/2 ping is sent, and how long its answer may take. Together less than
@@ -77,12 +77,5 @@ impl fmt::Debug for Connection {
 
 /// Why no whole answer came, in words; `key` gives the address that was asked.
 pub(super) fn connection_error(error: reqwest::Error, key: &str) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    connection_in_words(text, "PagerDuty", key)
+    connection_in_words(with_causes(&error.without_url()), "PagerDuty", key)
 }

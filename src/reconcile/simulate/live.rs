@@ -88,9 +88,9 @@ impl<'s> Life<'s> {
             for rule in settings.rules.iter().filter(|rule| rule.sources().contains(source)) {
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     // What begins comes into view before, and ends some time after.
-                    let start = on_call.start.map(|start| start - rule.start_early);
+                    let start = on_call.start.map(|start| later(start, -rule.start_early));
                     let end = on_call.end.map(|end| later(end, rule.end_late));
-                    let in_view = start.map(|start| start - settings.horizon);
+                    let in_view = start.map(|start| later(start, -settings.horizon));
                     [start, end, in_view].into_iter().flatten().for_each(|at| life.look_at(at));
                 }
             }
