@@ -68,3 +68,20 @@ pub(super) const TABLES: [(&str, &[&str]); 12] = [
 pub(super) fn keys_of(table: &str) -> &'static [&'static str] {
     TABLES.iter().find(|(name, _)| *name == table).map_or(&[], |(_, keys)| keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_on_the_page_of_keys() {
+        let page = include_str!("../../docs/configuration.md");
+        for (table, keys) in TABLES {
+            for key in keys {
+                // A `_file` beside each secret is said once.
+                let key = key.strip_suffix("_file").filter(|secret| keys.contains(secret)).unwrap_or(key);
+                assert!(page.contains(key), "docs/configuration.md lacks {key} of [{table}]");
+            }
+        }
+    }
+}

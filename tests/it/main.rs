@@ -14,6 +14,7 @@ mod crash;
 mod database;
 mod deliveries;
 mod deployment;
+mod documents;
 mod evidence;
 mod explain;
 mod first_day;
