@@ -4,6 +4,7 @@
 //! it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in which order passes
 //! get their turns.
 
+mod comparison;
 mod conclude;
 
 use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    compare::{CompareError, Comparer, Listing, ReadFor, Waited},
+    compare::{Compared, Comparer, ReadFor},
     execute::{Context, Executed, Executor, Round},
     facts::DUE_REVOCATIONS,
     lease::PassLease,
@@ -38,7 +39,7 @@ use super::{
 use crate::{
     clock,
     metrics::Metrics,
-    model::{Asked, BETWEEN_LOOKS, Fault, Grant, Mark, SecondLook, StrongDmList, Unknown},
+    model::{Asked, BETWEEN_LOOKS, Grant, Mark, SecondLook, StrongDmList, Unknown},
     store::{self, SharedStore},
 };
 
@@ -98,6 +99,16 @@ pub(super) enum Looks {
     Together,
 }
 
+impl Looks {
+    /// Whoever waits for the report is told how things are now, not how they were when a list was begun.
+    fn read_for(self) -> ReadFor {
+        match self {
+            Self::Apart => ReadFor::Whoever,
+            Self::Together => ReadFor::This,
+        }
+    }
+}
+
 /// A pass under way.
 #[derive(Debug)]
 struct Pass<'p> {
@@ -120,20 +131,6 @@ impl Pass<'_> {
     fn is_short(&self) -> bool {
         self.looks == Looks::Apart && self.request.scope != Scope::All
     }
-}
-
-/// What came of a comparison.
-#[derive(Debug, PartialEq, Eq)]
-enum Compared {
-    NotDue,
-    /// The list is still being read.
-    NoListYet,
-    /// strongDM did not tell in time about what differs.
-    Untold,
-    Failed(Fault),
-    /// Something was found that may change what is decided.
-    WithNews,
-    WithoutNews,
 }
 
 /// What came of a decision and its writes.
@@ -217,13 +214,7 @@ impl PassRunner {
             pass.report.failed.clear();
             self.look(&mut pass).await?;
         }
-        let error = match &compared {
-            Compared::NotDue | Compared::WithNews | Compared::WithoutNews => None,
-            // As long as it gets on, nothing is wrong, unless somebody waits for it.
-            Compared::NoListYet if looks == Looks::Apart => listing.as_ref().and_then(Listing::hindrance),
-            Compared::NoListYet | Compared::Untold => Some("it took too long".into()),
-            Compared::Failed(fault) => Some(fault.clone()),
-        };
+        let error = compared.error(listing.as_ref(), looks.read_for());
         drop(listing);
         if compared == Compared::NoListYet && self.comparer.has_list() {
             // It came too late for this pass; the next one compares with it.
@@ -385,51 +376,6 @@ impl PassRunner {
 
     fn settings(&self) -> &Settings {
         self.observer.settings()
-    }
-
-    /// Finds out what became of unclear writes, and, when it is time, begins to list what strongDM has. A narrow pass looks
-    /// first: somebody waits for it.
-    async fn prepare(&self, pass: &Pass<'_>, until: Instant) -> Result<Option<Listing>, store::Error> {
-        if pass.is_short() {
-            return Ok(None);
-        }
-        let context = &pass.context;
-        let _turn = self.turns.take().await;
-        let timetable = self.store.workload().await?.timetable;
-        let is_due = self.intervals.is_comparison_due(context.now, context.trigger, &timetable);
-        let read_for = if pass.looks == Looks::Together { ReadFor::This } else { ReadFor::Whoever };
-        let listing = is_due.then(|| self.comparer.list(read_for));
-        // What is not settled by then stays as it is, and its pairs are left alone.
-        timeout_at(until, self.executor.settle(context)).await.unwrap_or(Ok(()))?;
-        Ok(listing)
-    }
-
-    /// Compares the ledger with what strongDM lists, if that is there in time.
-    async fn compare(
-        &self,
-        pass: &mut Pass<'_>,
-        listing: Option<&mut Listing>,
-        until: Instant,
-    ) -> Result<Compared, store::Error> {
-        let Some(listing) = listing else { return Ok(Compared::NotDue) };
-        let listed = match listing.whole(until).await {
-            Waited::Whole(listed) => listed,
-            Waited::Failed(fault) => return Ok(Compared::Failed(fault)),
-            Waited::TooLong => return Ok(Compared::NoListYet),
-        };
-        let findings = match timeout_at(until, self.comparer.compare(&listed)).await {
-            Ok(Ok(findings)) => findings,
-            Ok(Err(CompareError::Store(error))) => return Err(error),
-            Ok(Err(CompareError::Strongdm(error))) => return Ok(Compared::Failed((&error).into())),
-            Err(_) => return Ok(Compared::Untold),
-        };
-        let _turn = self.turns.take().await;
-        pass.context.now = clock::now();
-        let recording = self.comparer.record(&pass.context, findings);
-        // What is not recorded by then is found again.
-        let Ok(is_news) = timeout_at(pass.began + STOP, recording).await else { return Ok(Compared::Untold) };
-        pass.compared_at = Some(pass.context.now);
-        Ok(if is_news? { Compared::WithNews } else { Compared::WithoutNews })
     }
 
     /// Takes over into the report, the metrics and the store what was seen and decided.

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{AuditAction, AuditOutcome, ForeignGrant, GrantId, OwnGrant, Pair},
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, GrantId, OwnGrant, Pair},
     store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, RemoteGrant},
 };
@@ -59,6 +59,33 @@ pub(super) enum ReadFor {
     Whoever,
     /// For somebody who wants to know how things are from now on.
     This,
+}
+
+/// What came of a comparison.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    NotDue,
+    /// The list is still being read.
+    NoListYet,
+    /// strongDM did not tell in time about what differs.
+    Untold,
+    Failed(Fault),
+    /// Something was found that may change what is decided.
+    WithNews,
+    WithoutNews,
+}
+
+impl Compared {
+    /// What the report says of a comparison that could not be made.
+    pub(super) fn error(&self, listing: Option<&Listing>, read_for: ReadFor) -> Option<Fault> {
+        match self {
+            Self::NotDue | Self::WithNews | Self::WithoutNews => None,
+            // As long as it gets on, nothing is wrong, unless somebody waits for it.
+            Self::NoListYet if read_for == ReadFor::Whoever => listing.and_then(Listing::hindrance),
+            Self::NoListYet | Self::Untold => Some("it took too long".into()),
+            Self::Failed(fault) => Some(fault.clone()),
+        }
+    }
 }
 
 /// Why a comparison broke off.
