@@ -12,7 +12,7 @@ use super::{Cli, ExitStatus, print};
 /// The sections of the man page that the command line does not know of itself.
 const SECTIONS: &str = r#".SH FILES
 .TP
-./oncall\-grants.toml, /etc/oncall\-grants/oncall\-grants.toml
+\&./oncall\-grants.toml, /etc/oncall\-grants/oncall\-grants.toml
 The configuration, where no other is named. Every key is explained in oncall\-grants.example.toml.
 .SH ENVIRONMENT
 .TP
@@ -128,5 +128,10 @@ mod tests {
         let page = String::from_utf8(page).unwrap();
         assert!(page.starts_with(".ie"), "{page}");
         assert!(page.contains("serve") && page.contains("Example"), "{page}");
+        // A dot at the start of a line makes it a request, and what is none is left out.
+        let requests = SECTIONS.lines().filter(|line| line.starts_with(['.', '\'']));
+        let unknown: Vec<&str> =
+            requests.filter(|line| *line != ".TP" && !line.starts_with(".SH ")).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }
