@@ -1,14 +1,15 @@
 //! A shift is swapped, an incident escalates, signed webhooks arrive, and access follows; on one machine, without any
 //! account.
 //!
-//! Stand-ins for PagerDuty and strongDM run beside the real service. `--once` tells the story and exits: 0 if the right
-//! people have access at the end, 1 if not.
+//! Stand-ins for PagerDuty and strongDM run beside the real service. At a terminal, the reader says when each act begins.
+//! `--once` tells the story and exits: 0 if the right people have access at the end, 1 if not.
 
+mod pace;
 mod screen;
 mod stage;
 mod story;
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -17,9 +18,12 @@ use oncall_grants::{
     serve::serve_until,
     telemetry::{self, LogFormat, LogLevel},
 };
-use tokio::sync::oneshot;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
-use self::{screen::say, stage::Stage};
+use self::{pace::Pace, screen::say, stage::Stage};
 
 /// Shows how a swapped shift and an incident become access, with stand-ins for PagerDuty and strongDM.
 #[derive(Parser)]
@@ -27,6 +31,9 @@ struct Args {
     /// Tells the story and exits: 0 if the right people have access at the end, 1 if not
     #[arg(long)]
     once: bool,
+    /// Waits for Enter before each act, as at a terminal
+    #[arg(long, conflicts_with = "once")]
+    step: bool,
     /// Shows the log of the service
     #[arg(long)]
     verbose: bool,
@@ -68,11 +75,31 @@ async fn demo(args: &Args) -> Result<()> {
         serve_until(&config, listening, stop).await
     });
     let told = tokio::select! {
-        told = story::tell(&stage, listening, args.once) => told,
+        told = play(args, &stage, listening) => told,
         ended = &mut service => return ended?.and_then(|()| bail!("the service ended by itself")),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+        interrupted = interrupted() => interrupted.map(|()| say("\n  The demo ends, and leaves nothing behind.\n")),
     };
     drop(stop);
     service.await??;
     told
+}
+
+/// The story; unless it is told once, the stage then stays for the reader.
+async fn play(args: &Args, stage: &Stage, listening: oneshot::Receiver<SocketAddr>) -> Result<()> {
+    let mut pace = if args.once { Pace::AtOnce } else { Pace::new(args.step) };
+    story::tell(stage, listening, &mut pace).await?;
+    if args.once {
+        return Ok(());
+    }
+    story::try_it(stage);
+    std::future::pending().await
+}
+
+/// Ready when somebody wants the demo to end.
+async fn interrupted() -> Result<()> {
+    let mut asked_to_end = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+        _ = asked_to_end.recv() => Ok(()),
+    }
 }

@@ -21,6 +21,16 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// The first line of an act.
+pub(crate) fn heading(number: u8, what: &str) {
+    say(&paint(BOLD, &format!("\n  {number}. {what}")));
+}
+
+/// What happened, and after how long.
+pub(crate) fn step(after: &str, what: &str) {
+    say(&format!("     {after:>7}  {what}"));
+}
+
 /// Prints a line, in colours where a person looks at it; a reader that went away is no error.
 pub(crate) fn say(text: &str) {
     use std::io::Write;

@@ -2,25 +2,30 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sandbox::{
     clock::Clock,
-    pagerduty::{Event, PagerDuty, Policy, Target},
+    pagerduty::{Event, PagerDuty, Policy, Shift, Target},
     strongdm::StrongDm,
     world,
 };
 
-use crate::screen::{GREEN, clock_time, paint, say, took};
+use crate::screen::{clock_time, took};
 
 /// Longer than the slowest machine needs; what takes longer is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
-pub(crate) const ADMIN_TOKEN: &str = "demo-admin-token";
+pub(crate) const PASSWORD: &str = "demo";
+/// Where everything listens if nobody else does: the service where its documentation says, and the stand-ins where
+/// `cargo run -p sandbox` has them.
+const PAGE_PORT: u16 = 8080;
+const PAGERDUTY_PORT: u16 = 18081;
+const STRONGDM_PORT: u16 = 18082;
 const RESOURCES: [&str; 2] = ["prod-postgres", "prod-cluster"];
 const PEOPLE: [Person; 4] = [ANA, BO, CEM, ELA];
 pub(crate) const ANA: Person = Person { name: "Ana Lima", email: "ana@example.com" };
@@ -37,28 +42,34 @@ pub(crate) struct Person {
     email: &'static str,
 }
 
-/// The two stand-ins, and the directory with the configuration and the store.
+/// The two stand-ins, where the service will listen, and the directory with the configuration and the store.
 pub(crate) struct Stage {
     pub(crate) pagerduty: PagerDuty,
-    pub(crate) strongdm: StrongDm,
-    pub(crate) control: String,
+    strongdm: StrongDm,
+    listen: SocketAddr,
     directory: tempfile::TempDir,
 }
 
 impl Stage {
     pub(crate) async fn set() -> Result<Self> {
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let clock = Clock::new();
-        let pagerduty = PagerDuty::start(any_port, clock.clone()).await?;
-        let strongdm = StrongDm::start(any_port, clock.clone()).await?;
-        let control = strongdm.start_control(any_port).await?;
+        let pagerduty = PagerDuty::start(free(PAGERDUTY_PORT), clock.clone()).await?;
+        let strongdm = StrongDm::start(free(STRONGDM_PORT), clock.clone()).await?;
         world::seed(&pagerduty, &strongdm, clock.now());
         let levels = vec![vec![Target::schedule(world::SCHEDULE)], vec![Target::user(world::ELA)]];
         pagerduty.put_policy(Policy::new(world::POLICY, "Payments", levels));
+        pagerduty.set_shifts(world::V3_SCHEDULE, halves(clock.now()));
         let directory = tempfile::tempdir()?;
-        let stage = Self { pagerduty, strongdm, control, directory };
+        let stage = Self { pagerduty, strongdm, listen: free(PAGE_PORT), directory };
         fs::write(stage.config_file(), stage.config())?;
         Ok(stage)
+    }
+
+    /// What the reader must know if the page is not where it usually is.
+    pub(crate) fn another_port(&self) -> Option<String> {
+        let is_another = self.listen.port() != PAGE_PORT;
+        is_another
+            .then(|| format!("Port {PAGE_PORT} is taken by another program, so the page is at another one."))
     }
 
     pub(crate) fn config_file(&self) -> PathBuf {
@@ -70,8 +81,8 @@ impl Stage {
         let store = self.directory.path().join("demo.db");
         format!(
             r#"[server]
-listen = "127.0.0.1:0"
-admin_token = "{ADMIN_TOKEN}"
+listen = "{listen}"
+admin_token = "{PASSWORD}"
 
 [pagerduty]
 api_url = "{pagerduty}"
@@ -97,6 +108,11 @@ resources = ["prod-postgres"]
 resource_filters = ["tags:team=platform"]
 
 [[rules]]
+name = "data platform"
+schedules = ["{data}"]
+resources = ["staging-mysql"]
+
+[[rules]]
 name = "payments incidents"
 resources = ["prod-postgres"]
 resource_filters = ["tags:team=platform"]
@@ -106,6 +122,7 @@ end_late = "{END_LATE}"
 services = ["{service}"]
 max_duration = "1h"
 "#,
+            listen = self.listen,
             pagerduty = self.pagerduty.url(),
             token = world::TOKEN,
             secret = world::WEBHOOK_SECRET,
@@ -114,6 +131,7 @@ max_duration = "1h"
             secret_key = world::SECRET_KEY,
             store = store.display(),
             schedule = world::SCHEDULE,
+            data = world::V3_SCHEDULE,
             service = world::SERVICE,
         )
     }
@@ -166,19 +184,36 @@ max_duration = "1h"
         Ok(())
     }
 
-    /// Who has access now, as strongDM sees it.
-    pub(crate) fn table(&self) {
-        let [first, second] = RESOURCES;
-        say(&format!("\n      {:<20}{first:<20}{second}", "strongDM lets in"));
-        for person in PEOPLE {
-            let cells = RESOURCES.map(|resource| match self.access(person.email, resource) {
-                Some(end) => format!("until {}", clock_time(end)),
-                None => "-".to_owned(),
-            });
-            let row = format!("      {:<20}{:<20}{}", person.name, cells[0], cells[1]);
-            say(&if self.has_everything(person) { paint(GREEN, &row) } else { row });
-        }
+    /// Whom strongDM lets in now.
+    pub(crate) fn inside(&self) -> String {
+        let inside = PEOPLE.into_iter().filter(|person| self.has_everything(*person));
+        let names: Vec<&str> = inside.map(|person| person.name).collect();
+        names.join(", ")
     }
+
+    /// Until when this person has access.
+    pub(crate) fn end(&self, person: Person) -> String {
+        let end = RESOURCES.iter().filter_map(|resource| self.access(person.email, resource)).min();
+        end.map_or_else(|| "an unknown time".to_owned(), clock_time)
+    }
+}
+
+/// A port that is free: this one, or any other.
+fn free(preferred: u16) -> SocketAddr {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, preferred));
+    let port = if TcpListener::bind(address).is_ok() { preferred } else { 0 };
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Bo and Ela share the days of the data platform.
+fn halves(now: DateTime<Utc>) -> Vec<Shift> {
+    let half = TimeDelta::hours(12);
+    let begin = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now) - TimeDelta::hours(5);
+    let half_day = |number: i32| {
+        let (start, person) = (begin + half * number, [world::BO, world::ELA][usize::from(number % 2 == 1)]);
+        Shift::new(person, start, start + half)
+    };
+    (0..6).map(half_day).collect()
 }
 
 async fn wait_until(what: &str, holds: impl Fn() -> bool) -> Result<()> {

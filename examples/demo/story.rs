@@ -10,170 +10,138 @@ use sandbox::{
 use tokio::sync::oneshot;
 
 use crate::{
-    screen::{BOLD, GREEN, paint, say, took},
-    stage::{ADMIN_TOKEN, ANA, CEM, ELA, END_LATE, Stage},
+    pace::Pace,
+    screen::{BOLD, GREEN, heading, paint, say, step},
+    stage::{ANA, CEM, ELA, END_LATE, PASSWORD, Stage},
 };
 
-/// Tells the whole story; without `once` it never ends.
-pub(crate) async fn tell(stage: &Stage, listening: oneshot::Receiver<SocketAddr>, once: bool) -> Result<()> {
+/// Tells the whole story.
+pub(crate) async fn tell(
+    stage: &Stage,
+    listening: oneshot::Receiver<SocketAddr>,
+    pace: &mut Pace,
+) -> Result<()> {
     let began = Instant::now();
     let address = listening.await.context("the service did not start")?;
-    let service = format!("http://{address}");
-    let webhook = format!("{service}/webhooks/pagerduty");
+    let webhook = format!("http://{address}/webhooks/pagerduty");
     stage.pagerduty.set_endpoint(Endpoint::new(&webhook, world::WEBHOOK_SECRET));
 
-    start(stage, &service, began).await?;
-    swap(stage)?;
-    let (incident, paged) = stage.pagerduty.open_incident(NewIncident::on(world::SERVICE));
-    page(stage, &webhook, &paged).await?;
+    introduce(stage, address);
+    start(stage, began).await?;
+    pace.next_act().await;
+    let incident = swap(stage, &webhook).await?;
     let incident = stage.pagerduty.incident(&incident);
+    pace.next_act().await;
     escalate(stage, incident).await?;
+    pace.next_act().await;
     resolve(stage, incident).await?;
-    if once {
-        say(&paint(GREEN, "\n  Right: the person on call has access, and nobody else.\n"));
-        return Ok(());
-    }
-    try_it(stage, &service);
-    std::future::pending().await
-}
-
-async fn start(stage: &Stage, service: &str, began: Instant) -> Result<()> {
-    say(&paint(BOLD, "\n  1. The service starts"));
-    say(&format!(
-        "     oncall-grants {service}, PagerDuty {}, strongDM {}",
-        stage.pagerduty.url(),
-        stage.strongdm.url()
-    ));
-    say(
-        "     Rule: whoever is on call in \"Payments primary\" gets prod-postgres and what is tagged team=platform.",
-    );
-    say(
-        "     Rule: whoever an incident of \"Payments API\" is assigned to gets the same, for an hour at most.",
-    );
-    let ready = stage.lets_in(ANA, began).await?;
-    say(&format!("     It asked who is on call, and made the grants: ready after {ready}."));
-    stage.table();
+    say(&paint(GREEN, "\n  Right: the person on call has access, and nobody else.\n"));
     Ok(())
 }
 
-/// Cem gets the rest of Ana's shift.
-fn swap(stage: &Stage) -> Result<()> {
-    say(&paint(BOLD, "\n  2. A shift is swapped"));
+/// Where to look, first of all.
+fn introduce(stage: &Stage, address: SocketAddr) {
+    say(&format!("\n  {}", paint(BOLD, "oncall-grants: whoever is on call has access")));
+    say(&format!(
+        "\n  Open {} and log in with any user name and the password {}.",
+        paint(BOLD, &format!("http://{address}")),
+        paint(BOLD, PASSWORD)
+    ));
+    if let Some(why) = stage.another_port() {
+        say(&format!("  {why}"));
+    }
+    say(
+        "  It shows what happens here within ten seconds.\n\n  The service is real; stand-ins play PagerDuty and strongDM. The rules of this demo:\n  \
+         whoever is on call in Payments primary reaches prod-postgres and prod-cluster,\n  \
+         and so does whoever an incident of Payments API is assigned to.",
+    );
+}
+
+async fn start(stage: &Stage, began: Instant) -> Result<()> {
+    heading(1, "The service starts.");
+    let ready = stage.lets_in(ANA, began).await?;
+    step(&ready, &format!("{}, who is on call, has access until {}", ANA.name, stage.end(ANA)));
+    inside(stage);
+    Ok(())
+}
+
+fn inside(stage: &Stage) {
+    say(&format!("     {}", paint(GREEN, &format!("strongDM lets in: {}", stage.inside()))));
+}
+
+/// Cem gets the rest of Ana's shift. The next incident's event makes the service see it; returns its ID.
+async fn swap(stage: &Stage, webhook: &str) -> Result<String> {
+    heading(2, "Ana gives the rest of her shift to Cem Öz. Then an incident pages him.");
     let swapped = stage.pagerduty.swap_shift(world::SCHEDULE, world::CEM, stage.now());
     swapped.context("nobody is on call")?;
-    say(&format!(
-        "     {} gives the rest of this shift to {}. Nobody tells the service.",
-        ANA.name, CEM.name
-    ));
-    Ok(())
+    let (incident, event) = stage
+        .pagerduty
+        .open_incident(NewIncident::on(world::SERVICE).titled("Card payments fail: 5xx above 2 %"));
+    let began = Instant::now();
+    stage.deliver(&event).await?;
+    let answered = crate::screen::took(began);
+    let (gained, lost) = tokio::try_join!(stage.lets_in(CEM, began), stage.keeps_out(ANA, began))?;
+    step(&answered, "PagerDuty's signed webhook is on disk, and answered 202");
+    step(&gained, &format!("{} has access until {}", CEM.name, stage.end(CEM)));
+    step(&lost, &format!("{} has none: to take access away takes two looks", ANA.name));
+    refuse_forged(stage, webhook, &event).await?;
+    inside(stage);
+    stage.only(&[CEM])?;
+    Ok(incident)
 }
 
-/// The next incident's event makes the service see the swap.
-async fn page(stage: &Stage, webhook: &str, event: &Event) -> Result<()> {
-    say(&paint(BOLD, "\n  3. An incident pages the team"));
-    say("     PagerDuty sends a webhook. The service takes from it where to look, never who gets access.");
-    let began = Instant::now();
-    stage.deliver(event).await?;
-    let answered = took(began);
-    let (inside, outside) = tokio::try_join!(stage.lets_in(CEM, began), stage.keeps_out(ANA, began))?;
-    say(&format!("     {answered:>8}  the signed {} is on disk and answered 202", event.event_type));
-    say(&format!("     {inside:>8}  {} has access", CEM.name));
-    say(&format!("     {outside:>8}  {} has none any more: to take access away takes two looks", ANA.name));
+async fn refuse_forged(stage: &Stage, webhook: &str, event: &Event) -> Result<()> {
     let forged = Endpoint::new(webhook, "not-the-secret");
     let refused = stage.pagerduty.deliver_bytes(&forged, event.body(), "forged").await?;
     ensure!(refused.status == 401, "a forged webhook was answered {}", refused.status);
-    say("     The same event with a forged signature: 401, and nothing happens.");
-    stage.only(&[CEM])
+    step("", "A copy of the webhook with a forged signature is answered 401.");
+    Ok(())
 }
 
-/// The incident pulls in Ela, whom no schedule names.
+/// The incident pulls in Ela, whom no schedule of this rule names.
 async fn escalate(stage: &Stage, incident: IncidentHandle<'_>) -> Result<()> {
-    say(&paint(BOLD, "\n  4. The incident escalates"));
-    say(&format!(
-        "     {} does not acknowledge. The policy's level 2 is {}, who is in no schedule.",
-        CEM.name, ELA.name
-    ));
+    heading(3, "Cem does not answer. The incident escalates to Ela Novak, who is not on call for it.");
     let event = incident.escalate();
     let began = Instant::now();
     stage.deliver(&event).await?;
-    let inside = stage.lets_in(ELA, began).await?;
-    say(&format!("     {inside:>8}  {} has access", ELA.name));
-    stage.table();
+    let gained = stage.lets_in(ELA, began).await?;
+    step(&gained, &format!("{} has access as well, for an hour at most", ELA.name));
+    inside(stage);
     stage.only(&[CEM, ELA])
 }
 
 /// The incident is over, and so is Ela's part.
 async fn resolve(stage: &Stage, incident: IncidentHandle<'_>) -> Result<()> {
-    say(&paint(BOLD, "\n  5. The incident is resolved"));
+    heading(4, "The incident is resolved.");
     let event = incident.resolve();
     let began = Instant::now();
     stage.deliver(&event).await?;
-    let outside = stage.keeps_out(ELA, began).await?;
-    say(&format!(
-        "     {outside:>8}  {} has none any more, after an end_late of {END_LATE} and two looks",
-        ELA.name
-    ));
+    let lost = stage.keeps_out(ELA, began).await?;
+    step(
+        &lost,
+        &format!("{} has none any more: her rule leaves her {END_LATE}, then come two looks", ELA.name),
+    );
+    inside(stage);
     stage.only(&[CEM])
 }
 
 /// What the reader can do now.
-fn try_it(stage: &Stage, service: &str) {
-    let (pagerduty, control, schedule) = (stage.pagerduty.url(), &stage.control, world::SCHEDULE);
-    let incidents = format!("{pagerduty}/_sandbox/incidents");
-    let admin = format!("-H 'Authorization: Bearer {ADMIN_TOKEN}'");
-    let json = "-H 'Content-Type: application/json'";
-    say(&paint(BOLD, "\n  6. Your turn (Ctrl-C ends it)"));
+pub(crate) fn try_it(stage: &Stage) {
+    let pagerduty = stage.pagerduty.url();
+    let post = |path: &str, body: &str| format!("curl -s --json '{body}' {pagerduty}/_sandbox/{path}");
+    let swap = format!(r#"{{"schedule":"{}","user":"{}","deliver":true}}"#, world::SCHEDULE, world::BO);
+    let open = format!(
+        r#"{{"incident":{{"id":"Q1","service":"{}","assignees":["{}"]}},"deliver":true}}"#,
+        world::SERVICE,
+        world::ELA
+    );
     let lines = [
-        (
-            "Who has access now, by the service and by strongDM:",
-            vec![
-                format!("curl -s {admin} '{service}/api/grants?active=true'"),
-                format!("curl -s {control}/_sandbox/grants"),
-            ],
-        ),
-        (
-            "Give the shift to Bo, and let PagerDuty send a webhook:",
-            vec![format!(
-                "curl -s {json} {pagerduty}/_sandbox/swap -d '{{\"schedule\":\"{schedule}\",\"user\":\"{}\",\"deliver\":true}}'",
-                world::BO
-            )],
-        ),
-        (
-            "Give it to Ana without a webhook, then ask for a pass yourself:",
-            vec![
-                format!(
-                    "curl -s {json} {pagerduty}/_sandbox/swap -d '{{\"schedule\":\"{schedule}\",\"user\":\"{}\"}}'",
-                    world::ANA
-                ),
-                format!("curl -s {admin} -X POST {service}/sync"),
-            ],
-        ),
-        (
-            "Let an incident pull in Ela, then resolve it:",
-            vec![
-                format!(
-                    "curl -s {json} {incidents} -d '{{\"incident\":{{\"id\":\"Q1\",\"service\":\"{}\",\"assignees\":[\"{}\"]}},\"deliver\":true}}'",
-                    world::SERVICE,
-                    world::ELA
-                ),
-                format!("curl -s {json} {incidents}/Q1 -d '{{\"change\":\"resolve\",\"deliver\":true}}'"),
-            ],
-        ),
-        (
-            "What was done and why, what arrived, how it fares:",
-            vec![
-                format!("curl -s {admin} '{service}/api/audit?limit=5'"),
-                format!("curl -s {admin} {service}/api/events"),
-                format!("curl -s {service}/readyz"),
-                format!("curl -s {service}/metrics"),
-            ],
-        ),
+        ("Bo takes the shift over:", post("swap", &swap)),
+        ("An incident pulls in Ela:", post("incidents", &open)),
+        ("It is resolved:", post("incidents/Q1", r#"{"change":"resolve","deliver":true}"#)),
     ];
-    for (what, commands) in lines {
-        say(&format!("\n     {what}"));
-        for command in commands {
-            say(&format!("       {command}"));
-        }
+    say(&format!("  {} Try this in another terminal; Ctrl-C ends the demo.", paint(BOLD, "Your turn.")));
+    for (what, command) in lines {
+        say(&format!("  {what}\n    {command}"));
     }
-    say(&format!("\n     The configuration of this demo: {}\n", stage.config_file().display()));
 }

@@ -1,7 +1,7 @@
 // Comforts for whoever allows scripts: times in the reader's zone, and a page that keeps itself fresh.
 "use strict";
 (() => {
-  const REFRESH_MS = 30000;
+  const REFRESH_MS = 10000;
   const KEY = "oncall-grants-zone";
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   let local = false;
@@ -78,6 +78,7 @@
     const tryRefresh = () => refresh().catch(() => document.getElementById("as-of")?.classList.add("stale"));
     setInterval(tryRefresh, REFRESH_MS);
     document.addEventListener("visibilitychange", tryRefresh);
+    addEventListener("focus", tryRefresh);
     addEventListener("oncall-grants:refresh", tryRefresh);
   }
 })();
