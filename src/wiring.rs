@@ -14,9 +14,10 @@ use self::scopes::Purpose;
 
 use crate::{
     config::{Config, Credentials, Endpoint, OAuthApp},
-    metrics::{ByCall, ByUpstream, Metrics},
+    metrics::{Budget, ByUpstream, Metrics, Sent, Told},
+    model::Upstream,
     notices::{self, Sender},
-    pagerduty::{self, Auth},
+    pagerduty::{self, Auth, RateLimit},
     reconcile::{Intervals, Observer, Reconciler, plan::Settings},
     store::{Address, SharedStore, postgres::Postgres, sqlite::Sqlite},
     strongdm, tls,
@@ -164,17 +165,17 @@ pub(crate) fn settings(config: &Config) -> Settings {
 
 fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
     Arc::new(move |call| {
+        let upstream = Upstream::PagerDuty;
         let code = call.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
-        let upstream = "pagerduty";
-        let remaining = call.ratelimit_remaining.map(|left| i64::try_from(left).unwrap_or(i64::MAX));
-        metrics.record_request(
-            &ByCall { upstream, operation: call.operation.name(), code },
-            call.seconds,
-            remaining,
-        );
+        let sent = Sent { upstream, operation: call.operation.name(), code, seconds: call.seconds };
+        // The header tells of the limit that is nearest to its end, and names none: the list of on-calls has one of its own.
+        let kind = if call.operation == pagerduty::Operation::OnCalls { "on_calls" } else { "requests" };
+        let told = call.rate_limit.map(|RateLimit { limit, remaining }| Told { limit, remaining });
+        let budget = Budget { upstream, kind, bucket: String::new() };
+        metrics.record_request(sent, told.map(|told| (budget, told)));
         if let Some(date) = call.server_date {
             let ahead = metrics.pagerduty.record_clock(date);
-            metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
+            metrics.clock_ahead.get_or_create(&ByUpstream { upstream: upstream.as_str() }).set(ahead);
         }
         // That something does not exist is an answer like any other.
         metrics.pagerduty.record(match call.error {
@@ -191,12 +192,25 @@ fn observe_pagerduty(metrics: Arc<Metrics>) -> pagerduty::CallObserver {
 fn observe_strongdm(metrics: Arc<Metrics>) -> strongdm::CallObserver {
     Arc::new(move |call| {
         use strongdm::Error;
-        let (upstream, code) = ("strongdm", call.code.to_owned());
-        let request = ByCall { upstream, operation: call.operation.name(), code };
-        metrics.record_request(&request, call.seconds, call.ratelimit_remaining);
+        let upstream = Upstream::StrongDm;
+        let operation = call.operation.name();
+        let sent = Sent { upstream, operation, code: call.code.to_owned(), seconds: call.seconds };
+        let kind = if call.operation.is_write() { "writes" } else { "reads" };
+        let told = call.rate_limit.as_ref().map(|limit| {
+            let number = |count: i64| u64::try_from(count).unwrap_or_default();
+            let told = Told { limit: Some(number(limit.limit)), remaining: number(limit.remaining) };
+            (Budget { upstream, kind, bucket: limit.bucket.clone() }, told)
+        });
+        // What is refused without a word about the limit is used up, whatever it was.
+        let refused = || {
+            let used_up = Told { limit: None, remaining: 0 };
+            matches!(call.result, Err(Error::RateLimited { .. }))
+                .then(|| (Budget { upstream, kind, bucket: String::new() }, used_up))
+        };
+        metrics.record_request(sent, told.or_else(refused));
         if let Some(date) = call.server_date {
             let ahead = metrics.strongdm.record_clock(date);
-            metrics.clock_ahead.get_or_create(&ByUpstream { upstream }).set(ahead);
+            metrics.clock_ahead.get_or_create(&ByUpstream { upstream: upstream.as_str() }).set(ahead);
         }
         metrics.strongdm.record(match call.result {
             Ok(()) | Err(Error::NotFound(_) | Error::AlreadyExists(_) | Error::InvalidArgument(_)) => Ok(()),

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     model::{
-        Window,
+        Upstream, Window,
         instant::{instant, span, to_second},
     },
     reconcile::{
@@ -97,7 +97,7 @@ pub(super) async fn simulate(config: &Config, options: Options) -> anyhow::Resul
         world
     } else {
         let observer = wiring::observer_of(settings.clone(), clients_of(&metrics)?);
-        let calls = || Calls { pagerduty: metrics.pagerduty.calls(), strongdm: metrics.strongdm.calls() };
+        let calls = || calls(&metrics);
         wait_for("PagerDuty and strongDM", capture(&observer, clock::now(), window, calls)).await
     };
     if let Some(file) = &options.save {
@@ -115,6 +115,17 @@ pub(super) async fn simulate(config: &Config, options: Options) -> anyhow::Resul
         Format::Html => print_exact(&draw_html(&simulation, &rules)),
     }
     Ok(if simulation.unknown.is_empty() { ExitStatus::Done } else { ExitStatus::Incomplete })
+}
+
+/// The requests that were made so far, and how many are allowed: by the narrower limit where there are several.
+fn calls(metrics: &Metrics) -> Calls {
+    let limits = metrics.rate_limits();
+    let of_pagerduty = limits.iter().filter(|limit| limit.upstream == Upstream::PagerDuty);
+    Calls {
+        pagerduty: metrics.pagerduty.calls(),
+        strongdm: metrics.strongdm.calls(),
+        pagerduty_limit: of_pagerduty.filter_map(|limit| limit.last.limit).min(),
+    }
 }
 
 /// Keeps the rules of these names; all if none is given.

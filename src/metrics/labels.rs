@@ -67,6 +67,17 @@ pub(crate) struct ByCall {
     pub(crate) operation: &'static str,
     /// The HTTP status or gRPC code, or `error` if none arrived.
     pub(crate) code: String,
+    /// `pass`, `comparison`, `standby`, `question`, `subscription` or `other`.
+    pub(crate) purpose: &'static str,
+}
+
+/// Limits of upstreams.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByBudget {
+    /// `pagerduty` or `strongdm`.
+    pub(crate) upstream: &'static str,
+    /// What it is a limit of: `on_calls`, `requests`, `reads` or `writes`.
+    pub(crate) budget: &'static str,
 }
 
 /// Upstream requests by what was asked.

@@ -4,17 +4,21 @@ mod exposition;
 mod health;
 mod labels;
 mod names;
+mod rate_limits;
 mod registry;
+mod work;
 
 pub(crate) use self::{
     exposition::Exposition,
     health::{Health, HealthView, LastError},
     labels::{
-        ByAction, ByAnswer, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask,
-        ByTrigger, ByUpstream,
+        ByAction, ByAnswer, ByBudget, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState,
+        ByTask, ByTrigger, ByUpstream,
     },
     names::Durations,
-    registry::Metrics,
+    rate_limits::{Budget, LimitView, Told},
+    registry::{Metrics, Sent},
+    work::{Purpose, Work},
 };
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -9,11 +10,16 @@ use prometheus_client::{
 };
 
 use super::{
-    ByAction, ByAnswer, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState, ByTask,
-    ByTrigger, ByUpstream, Durations, Exposition, Health,
+    ByAction, ByAnswer, ByBudget, ByCall, ByCertainty, ByKind, ByOperation, ByResult, ByRule, ByState,
+    ByTask, ByTrigger, ByUpstream, Durations, Exposition, Health,
     names::{Names, new},
+    rate_limits::{Budget, LimitView, RateLimits, Told},
+    work::Work,
 };
-use crate::model::{AuditAction, AuditOutcome, Certainty, PassCounts};
+use crate::{
+    clock,
+    model::{AuditAction, AuditOutcome, Certainty, PassCounts, Upstream},
+};
 
 /// All metrics; names start with `oncall_grants_`.
 #[derive(Debug)]
@@ -57,8 +63,13 @@ pub(crate) struct Metrics {
     pub(crate) requests: Family<ByCall, Counter>,
     /// How long upstream requests took.
     pub(crate) request_seconds: Durations<ByOperation>,
-    /// What the upstream's rate limit had left, as far as it said.
-    pub(crate) rate_limit_remaining: Family<ByUpstream, Gauge>,
+    /// How many requests the upstreams' limits allow, what their last answers left of them, and which part was used lately.
+    rate_limit: Family<ByBudget, Gauge>,
+    rate_limit_remaining: Family<ByBudget, Gauge>,
+    rate_limit_used: Family<ByBudget, Gauge<f64, AtomicU64>>,
+    /// What they are shown from.
+    rate_limits: RateLimits,
+    being_shown: Mutex<()>,
     /// TLS handshakes by how they ended.
     pub(crate) tls_handshakes: Family<ByResult, Counter>,
     /// Changes of the certificate files by whether they could be taken over.
@@ -89,6 +100,19 @@ pub(crate) struct Metrics {
     pub(crate) pagerduty: Health,
     /// strongDM's last success and error.
     pub(crate) strongdm: Health,
+}
+
+/// A request to an upstream that is over.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// Whom it was sent to.
+    pub(crate) upstream: Upstream,
+    /// What it asked for, such as `on_calls` or `AccountGrants.Create`.
+    pub(crate) operation: &'static str,
+    /// The HTTP status or gRPC code, or `error` if none arrived.
+    pub(crate) code: String,
+    /// How long it took.
+    pub(crate) seconds: f64,
 }
 
 impl Metrics {
@@ -173,11 +197,24 @@ impl Metrics {
                 "upstream_request_duration",
                 "Time from a request to PagerDuty or strongDM to its answer",
             ),
-            rate_limit_remaining: names.add(
-                "rate_limit_remaining",
-                "What the upstream's rate limit had left in its last answer",
+            rate_limit: names.add(
+                "rate_limit",
+                "How many requests a limit of the upstream allows, as its last answer told; absent if none told it lately",
                 new(),
             ),
+            rate_limit_remaining: names.add(
+                "rate_limit_remaining",
+                "What a limit of the upstream had left in its last answer; absent if none told it lately",
+                new(),
+            ),
+            rate_limit_used: names.add(
+                "rate_limit_used_ratio",
+                "The largest part of a limit of the upstream that was used in any answer of the last five minutes; absent if \
+                 none told how much is allowed",
+                new(),
+            ),
+            rate_limits: RateLimits::default(),
+            being_shown: Mutex::default(),
             preflight: names.add(
                 "preflight_findings",
                 "What the last full pass found amiss within the horizon, by kind",
@@ -267,13 +304,38 @@ impl Metrics {
         }
     }
 
-    /// Counts one request to an upstream, with its duration and what its rate limit has left.
-    pub(crate) fn record_request(&self, call: &ByCall, seconds: f64, rate_limit_remaining: Option<i64>) {
-        let ByCall { upstream, operation, code: _ } = *call;
+    /// Counts one request to an upstream, and notes what its answer told of a limit.
+    pub(crate) fn record_request(&self, sent: Sent, told: Option<(Budget, Told)>) {
+        let Sent { upstream, operation, code, seconds } = sent;
+        let purpose = Work::count(upstream, operation);
+        let upstream = upstream.as_str();
         self.request_seconds.get_or_create(&ByOperation { upstream, operation }).observe(seconds);
-        self.requests.get_or_create(call).inc();
-        if let Some(remaining) = rate_limit_remaining {
-            self.rate_limit_remaining.get_or_create(&ByUpstream { upstream }).set(remaining);
+        self.requests.get_or_create(&ByCall { upstream, operation, code, purpose }).inc();
+        if let Some((budget, told)) = told {
+            self.rate_limits.record(budget, told, clock::now());
+        }
+    }
+
+    /// The limits of the upstreams, as far as their answers of the last minutes told.
+    pub(crate) fn rate_limits(&self) -> Vec<LimitView> {
+        self.rate_limits.view(clock::now())
+    }
+
+    /// What is not known any more is not shown any more.
+    fn show_rate_limits(&self) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.rate_limit.clear();
+        self.rate_limit_remaining.clear();
+        self.rate_limit_used.clear();
+        for LimitView { upstream, kind, last, used } in self.rate_limits() {
+            let budget = ByBudget { upstream: upstream.as_str(), budget: kind };
+            self.rate_limit_remaining.get_or_create(&budget).set(number(last.remaining));
+            if let Some(limit) = last.limit {
+                self.rate_limit.get_or_create(&budget).set(number(limit));
+            }
+            if let Some(used) = used {
+                self.rate_limit_used.get_or_create(&budget).set(used);
+            }
         }
     }
 
@@ -287,6 +349,9 @@ impl Metrics {
     /// The metrics as text.
     pub(crate) fn text(&self, format: Exposition) -> String {
         let mut text = String::new();
+        // One at a time, so that nobody reads what is not shown again yet.
+        let _shown = self.being_shown.lock();
+        self.show_rate_limits();
         encode(&mut text, &self.registry).expect("a String takes everything");
         format.of(text)
     }

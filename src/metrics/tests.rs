@@ -5,6 +5,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::Upstream;
 
 /// Metrics with at least one sample of each.
 fn sampled() -> String {
@@ -12,8 +13,10 @@ fn sampled() -> String {
     let rule = "payments".to_owned();
     metrics.rule_observed.get_or_create(&ByRule { rule }).set(1);
     metrics.passes.get_or_create(&ByTrigger { trigger: "start", result: "complete" }).inc();
-    let call = ByCall { upstream: "pagerduty", operation: "on_calls", code: "200".to_owned() };
-    metrics.record_request(&call, 0.2, Some(950));
+    let upstream = Upstream::PagerDuty;
+    let sent = Sent { upstream, operation: "on_calls", code: "200".to_owned(), seconds: 0.2 };
+    let budget = Budget { upstream, kind: "on_calls", bucket: String::new() };
+    metrics.record_request(sent, Some((budget, Told { limit: Some(960), remaining: 950 })));
     metrics.set_waiting(Some((1.0, 2.5)));
     metrics.preflight.get_or_create(&ByKind { kind: "no_account" }).set(1);
     metrics.subscription.get_or_create(&ByState { state: "active" }).set(1);

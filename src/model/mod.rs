@@ -4,6 +4,7 @@
 //! strongDM, SQL) is visible here.
 
 mod audit;
+mod calls;
 mod cause;
 mod certainty;
 mod counts;
@@ -29,8 +30,10 @@ mod unknown;
 mod window;
 pub(crate) mod word;
 
+pub(crate) use self::calls::Upstream;
 pub use self::{
     audit::{AuditAction, AuditOutcome, Recorded},
+    calls::Calls,
     cause::{Cause, IncidentCause},
     certainty::Certainty,
     counts::PassCounts,

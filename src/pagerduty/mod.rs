@@ -21,8 +21,9 @@ pub(crate) use self::{
         http::{Connection, http_client},
         incidents::{OpenIncidents, UnreadableIncident},
         oauth::{App, Tokens},
-        observer::CallObserver,
+        observer::{CallObserver, RateLimit},
         on_calls::IDS_AT_ONCE,
+        operation::Operation,
         slots::Precedence,
         subscriptions::{
             COMMON_EVENTS, Filter, INCIDENT_EVENTS, NewSubscription, Subscription, SubscriptionRequest,

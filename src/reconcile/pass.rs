@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     clock,
-    metrics::Metrics,
+    metrics::{Metrics, Purpose, Work},
     model::{Asked, BETWEEN_LOOKS, Grant, Mark, SecondLook, StrongDmList, Unknown},
     store::{self, SharedStore},
 };
@@ -176,6 +176,10 @@ impl PassRunner {
     /// One pass. Only the store's failure is an error; everything else is in the report.
     #[tracing::instrument(skip_all, fields(pass.id = order.pass_id, pass.trigger = %order.trigger))]
     pub(super) async fn run(&self, lease: &PassLease, order: PassOrder) -> Result<PassReport, store::Error> {
+        Work::new(Purpose::Pass).run(Box::pin(self.run_stages(lease, order))).await
+    }
+
+    async fn run_stages(&self, lease: &PassLease, order: PassOrder) -> Result<PassReport, store::Error> {
         let PassOrder { pass_id, trigger, request, released, looks } = order;
         let now = clock::now();
         let report = PassReport::begin(pass_id.clone(), trigger, now);
@@ -358,10 +362,11 @@ impl PassRunner {
         request: &PassRequest,
         released: Released,
     ) -> Result<PassReport, store::Error> {
-        let (began, now) = (Instant::now(), clock::now());
+        let (began, now, work) = (Instant::now(), clock::now(), Work::new(Purpose::Question));
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
         let recorded = recorded::read(&self.store, now, &BTreeSet::new()).await?;
-        let mut world = self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await;
+        let look = async { self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await };
+        let mut world = work.clone().run(look).await;
         world.recorded.parts = self.store.incident_parts(now, &world.incident_ids()).await?;
         let plan = foresee(now, self.settings(), &world, released);
         report.take_decisions(&plan);
@@ -371,6 +376,7 @@ impl PassRunner {
         let names = self.observer.names().refreshed(&self.store).await;
         report.take_names(&names);
         report.finished_at = clock::now();
+        report.calls = work.calls();
         Ok(report)
     }
 

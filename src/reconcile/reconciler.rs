@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock,
-    metrics::Metrics,
+    metrics::{Metrics, Purpose, Work},
     model::{Mark, Names, NewNotice, NoticeKind},
     pagerduty::Hint,
     store::{self, SharedStore, Told},
@@ -79,7 +79,8 @@ impl Reconciler {
 
     /// Why somebody has, or lacks, access. Writes nothing.
     pub(crate) async fn explain(&self, question: &Question) -> Result<Explanation, store::Error> {
-        explain_now(&self.runner.onlooker, &self.runner.store, question).await
+        let explaining = explain_now(&self.runner.onlooker, &self.runner.store, question);
+        Work::new(Purpose::Question).run(explaining).await
     }
 
     /// What must be looked at after an event that says this.

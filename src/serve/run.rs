@@ -22,7 +22,7 @@ use super::{background::Background, checkpoints::make_checkpoints, housekeeping:
 use crate::{
     config::Config,
     evidence::Evidence,
-    metrics::Metrics,
+    metrics::{Metrics, Purpose, Work},
     notices::{self, NameSource},
     pagerduty,
     subscription::{self, SecretStatus, Watcher},
@@ -183,7 +183,7 @@ fn run_background(
         let watcher = Arc::new(watcher);
         let watch = move |shutdown| {
             let watcher = Arc::clone(&watcher);
-            async move { watcher.watch(shutdown).await }
+            Work::new(Purpose::Subscription).run(async move { watcher.watch(shutdown).await })
         };
         background.spawn("watching the webhook subscription", "nobody enables it again", watch);
     }

@@ -60,6 +60,11 @@ impl Operation {
         }
     }
 
+    /// Whether it draws on the budget for writes.
+    pub(crate) fn is_write(self) -> bool {
+        self.kind() != Kind::Read
+    }
+
     /// The right that the API key needs for it, as strongDM's Admin UI calls it.
     pub(super) fn right(self) -> &'static str {
         match self {

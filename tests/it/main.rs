@@ -8,6 +8,7 @@ mod support;
 mod admin;
 mod altered;
 mod architecture;
+mod budget;
 mod check;
 mod comparison;
 mod crash;

@@ -32,6 +32,7 @@ fn assert_keys(report: &Value) {
         "skipped",
         "unknown",
         "failed",
+        "calls",
     ];
     expected.sort_unstable();
     assert_eq!(keys(report), expected, "{report:#}");

@@ -8,6 +8,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use super::observer::RateLimit;
 use crate::{clock, pagerduty::wire::ErrorBody};
 
 /// Answers have at most a few hundred kilobytes; a much larger one is not PagerDuty's.
@@ -50,6 +51,13 @@ impl Head {
             retry_after: headers.get(RETRY_AFTER).and_then(retry_after),
             date: server_date,
         }
+    }
+
+    /// What it says of a limit. Who is refused has nothing left, also where no header says so.
+    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
+        let refused = self.status == Some(StatusCode::TOO_MANY_REQUESTS);
+        let remaining = self.remaining.or_else(|| refused.then_some(0))?;
+        Some(RateLimit { limit: self.limit, remaining })
     }
 }
 

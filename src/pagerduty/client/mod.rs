@@ -36,7 +36,7 @@ pub(super) mod http;
 pub(super) mod incidents;
 pub(super) mod oauth;
 pub(super) mod observer;
-mod operation;
+pub(super) mod operation;
 mod pieces;
 mod request;
 mod retry;

@@ -246,7 +246,7 @@ impl Tokens {
                 status: head.status.map(|status| status.as_u16()),
                 error: result.as_ref().err(),
                 seconds: started.elapsed().as_secs_f64(),
-                ratelimit_remaining: None,
+                rate_limit: None,
                 server_date: head.date,
             });
         }

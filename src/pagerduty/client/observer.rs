@@ -18,10 +18,19 @@ pub(crate) struct CallOutcome<'a> {
     pub(crate) error: Option<&'a Error>,
     /// How long it took.
     pub(crate) seconds: f64,
-    /// How many requests PagerDuty still allows in its current window.
-    pub(crate) ratelimit_remaining: Option<u64>,
+    /// What it told of the limit that is nearest to its end; none if it told nothing.
+    pub(crate) rate_limit: Option<RateLimit>,
     /// The time on PagerDuty's clock.
     pub(crate) server_date: Option<DateTime<Utc>>,
+}
+
+/// How many requests PagerDuty allows within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    /// In all; none if it did not say.
+    pub(crate) limit: Option<u64>,
+    /// How many are left.
+    pub(crate) remaining: u64,
 }
 
 /// Is told of every request, retries included. Must not block.

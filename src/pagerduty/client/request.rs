@@ -269,7 +269,7 @@ impl Client {
                 status: head.status.map(|status| status.as_u16()),
                 error: result.as_ref().err().map(|failure| &failure.error),
                 seconds: started.elapsed().as_secs_f64(),
-                ratelimit_remaining: head.remaining,
+                rate_limit: head.rate_limit(),
                 server_date: head.date,
             });
         }

@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    metrics::{Purpose, Work},
     model::{Fault, GrantId, Mark},
     reconcile::timetable::pause_after,
     store::SharedStore,
@@ -55,9 +56,11 @@ pub(in crate::reconcile) enum Waited {
 impl Listing {
     /// Begins to read. Where nobody has a clone of it but its keeper when it is whole, everything is marked in this store.
     pub(super) fn begin(strongdm: Client, kept_for: Option<SharedStore>) -> Self {
+        // What is read for one pass alone is part of it.
+        let work = if kept_for.is_some() { Work::new(Purpose::Comparison) } else { Work::current() };
         let began = Instant::now();
         let (tell, status) = watch::channel(Status::Reading { pages: 0, at: began, fault: None });
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(work.run(async move {
             let listed = read(&strongdm, &tell).await;
             tell.send_replace(Status::Whole(Arc::new(listed)));
             if let Some(store) = kept_for
@@ -66,7 +69,7 @@ impl Listing {
             {
                 tracing::debug!(%error, "the next full pass compares the ledger");
             }
-        });
+        }));
         Self { status, began, _task: Arc::new(AbortOnDropHandle::new(task)) }
     }
 

@@ -9,7 +9,10 @@ use super::{
     failures::{Failures, Reason, Standing},
     question::Question,
 };
-use crate::model::{Fault, Observed};
+use crate::{
+    metrics::Work,
+    model::{Fault, Observed},
+};
 
 /// What gives no answer within this is left for later.
 const ANSWER: Duration = Duration::from_secs(8);
@@ -54,7 +57,7 @@ where
     };
     let answer = match before {
         None => asked.await,
-        Some(before) => match timeout(BRIEFLY, tokio::spawn(asked)).await {
+        Some(before) => match timeout(BRIEFLY, tokio::spawn(Work::current().run(asked))).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(before),
         },

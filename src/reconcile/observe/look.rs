@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::gather::Gatherer;
-use crate::reconcile::world::{Extent, Recorded, World};
+use crate::{
+    metrics::Work,
+    reconcile::world::{Extent, Recorded, World},
+};
 
 /// A look that is under way. It goes on by itself while what it showed is acted on. Dropping it ends it.
 ///
@@ -26,7 +29,7 @@ impl Look {
     /// Starts looking. Whatever is not seen at `until` stays unknown.
     pub(super) fn start(gatherer: Gatherer, recorded: Recorded, until: Instant) -> Self {
         let (show, shown) = watch::channel(None);
-        Self { recorded, shown, task: tokio::spawn(run(gatherer, show, until)) }
+        Self { recorded, shown, task: tokio::spawn(Work::current().run(run(gatherer, show, until))) }
     }
 
     /// The world as far as it is seen: as soon as everything is, and else each time that there is news and the rest keeps us

@@ -38,6 +38,7 @@ use super::{
 };
 use crate::{
     clock,
+    metrics::{Purpose, Work},
     model::{Email, Observed, Rule, UserId, Window},
     pagerduty::{self, Precedence},
     strongdm,
@@ -195,12 +196,12 @@ impl Observer {
             window,
             Demand::Lasting,
         );
-        tokio::spawn(async move {
+        tokio::spawn(Work::new(Purpose::Standby).run(async move {
             let cache = Arc::clone(&question.cache);
             if let Ok(_under_way) = cache.preparing.try_lock() {
                 standby::prepare(&question).await;
             }
-        });
+        }));
     }
 
     /// Observes everything and plans as if nothing had been done before, for somebody who wants to know what the rules

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Pass, PassRunner};
 use crate::{
     clock,
-    metrics::ByTrigger,
+    metrics::{ByTrigger, Work},
     model::{FOREVER, Mark, Source},
     reconcile::{
         report::{
@@ -52,6 +52,7 @@ impl PassRunner {
     pub(super) async fn conclude(&self, mut pass: Pass<'_>) -> Result<PassReport, store::Error> {
         let mut turn = self.turns.take().await;
         pass.report.finished_at = clock::now();
+        pass.report.calls = Work::current().calls();
         let names = self.observer.names();
         names.save(&self.store).await;
         pass.report.take_names(&names.book());

@@ -28,6 +28,7 @@ impl PassReport {
             skipped: first(&self.skipped, &mut left_out.skipped).into_iter().map(fewer_rules).collect(),
             unknown: first(&self.unknown, &mut left_out.unknown),
             failed: first(&self.failed, &mut left_out.failed),
+            calls: self.calls.clone(),
             left_out,
             unreported: Unreported::default(),
         }

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use super::{open_incidents::OpenIncident, preflight::Ahead};
 use crate::{
     model::{
-        Altered, Asked, Fault, Grant, Names, OwnGrant, Pair, Skipped, Source, Unknown, Window, word::words,
+        Altered, Asked, Calls, Fault, Grant, Names, OwnGrant, Pair, Skipped, Source, Unknown, Window,
+        word::words,
     },
     reconcile::plan::{Action, Plan, Wanted},
 };
@@ -49,6 +50,10 @@ pub struct PassReport {
     pub unknown: Vec<Unknown>,
     /// Writes that were tried and failed.
     pub failed: Vec<Failure>,
+    /// How many requests were sent for it until it was over; empty in a report of a version that did not count them.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub calls: Calls,
     /// How many entries each list lacks. Answers have them all; only what the store keeps of a pass is an excerpt.
     #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
     #[schema(required = false)]
@@ -218,6 +223,7 @@ impl PassReport {
             skipped: Vec::new(),
             unknown: Vec::new(),
             failed: Vec::new(),
+            calls: Calls::default(),
             left_out: LeftOut::default(),
             unreported: Unreported::default(),
         }
@@ -343,6 +349,9 @@ impl fmt::Display for PassReport {
         if !self.dry_run {
             let (created, revoked, failed) = (self.created.len(), self.revoked.len(), self.failed.len());
             writeln!(f, "done: {created} granted, {revoked} revoked, {failed} failed")?;
+        }
+        if !self.calls.is_empty() {
+            writeln!(f, "asked: {}", self.calls)?;
         }
         Ok(())
     }

@@ -6,10 +6,11 @@ use serde::Serialize;
 use super::{Event, Write, saved::Calls};
 use crate::model::Window;
 
-/// PagerDuty's limit for a key or an app: so many requests a minute.
-const PAGERDUTY_A_MINUTE: f64 = 960.0;
-/// strongDM's limit for one user or key: so many writes a minute.
-const STRONGDM_WRITES_A_MINUTE: f64 = 500.0;
+/// PagerDuty's limit for a key or an app, as its documentation tells: so many requests a minute.
+const PAGERDUTY_A_MINUTE: u64 = 960;
+/// strongDM's limit for one user or key, as its documentation tells: so many writes a minute. Answers tell it only to whoever
+/// writes.
+const STRONGDM_WRITES_A_MINUTE: u64 = 500;
 
 /// How often the service looks.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +34,35 @@ pub(crate) struct Forecast {
     pub(crate) comparisons: i64,
     /// Requests to PagerDuty, if every pass asked for as much as the first: at most so many.
     pub(crate) pagerduty_calls: u64,
-    /// The share of PagerDuty's 960 requests a minute that the passes use.
+    /// The share of PagerDuty's limit that the passes use.
     pub(crate) pagerduty_share: f64,
+    /// That limit.
+    pub(crate) pagerduty_limit: Limit,
     /// The most grants written within a minute.
     pub(crate) writes_in_a_minute: usize,
-    /// The share of strongDM's 500 writes a minute that this is.
+    /// The share of strongDM's limit for writes that this is.
     pub(crate) strongdm_share: f64,
+    /// That limit.
+    pub(crate) strongdm_limit: Limit,
+}
+
+/// How many requests an upstream allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Limit {
+    /// Within a minute.
+    pub(crate) a_minute: u64,
+    /// How that is known.
+    pub(crate) told_by: ToldBy,
+}
+
+/// How a limit is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ToldBy {
+    /// Answers told it.
+    Answers,
+    /// No answer told it, and what holds for this account may be another one.
+    Documentation,
 }
 
 impl Forecast {
@@ -48,6 +72,11 @@ impl Forecast {
         let times = |each: TimeDelta| length.num_seconds() / each.num_seconds().max(1) + 1;
         let count = |action| events.iter().filter(|event| event.action == action).count();
         let passes = times(pace.interval);
+        let pagerduty_limit = match look.pagerduty_limit.filter(|limit| *limit > 0) {
+            Some(a_minute) => Limit { a_minute, told_by: ToldBy::Answers },
+            None => Limit { a_minute: PAGERDUTY_A_MINUTE, told_by: ToldBy::Documentation },
+        };
+        let strongdm_limit = Limit { a_minute: STRONGDM_WRITES_A_MINUTE, told_by: ToldBy::Documentation };
         let a_minute = 60.0 / pace.interval.num_seconds().max(1) as f64 * look.pagerduty as f64;
         let busiest = busiest_minute(events);
         Self {
@@ -56,9 +85,11 @@ impl Forecast {
             passes,
             comparisons: times(pace.verify_interval),
             pagerduty_calls: look.pagerduty.saturating_mul(u64::try_from(passes).unwrap_or_default()),
-            pagerduty_share: rounded(a_minute / PAGERDUTY_A_MINUTE),
+            pagerduty_share: rounded(a_minute / pagerduty_limit.a_minute as f64),
+            pagerduty_limit,
             writes_in_a_minute: busiest,
-            strongdm_share: rounded(busiest as f64 / STRONGDM_WRITES_A_MINUTE),
+            strongdm_share: rounded(busiest as f64 / strongdm_limit.a_minute as f64),
+            strongdm_limit,
         }
     }
 }

@@ -41,13 +41,16 @@ struct Answer<Q, A> {
     answer: Observed<A>,
 }
 
-/// Requests to the upstreams.
+/// Requests to the upstreams, and how many they allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Calls {
     /// To PagerDuty.
     pub(crate) pagerduty: u64,
     /// To strongDM.
     pub(crate) strongdm: u64,
+    /// How many requests a minute PagerDuty allows, as its answers told; none if they did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pagerduty_limit: Option<u64>,
 }
 
 /// The file is not what it should be.

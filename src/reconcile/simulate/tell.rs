@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Event, Forecast, Gap, Held, Simulation, Write};
+use super::{
+    Event, Forecast, Gap, Held, Simulation, Write,
+    forecast::{Limit, ToldBy},
+};
 use crate::model::instant::{span, to_second};
 
 impl fmt::Display for Simulation {
@@ -63,18 +66,31 @@ impl fmt::Display for Forecast {
             comparisons,
             pagerduty_calls,
             pagerduty_share,
+            pagerduty_limit,
             writes_in_a_minute,
             strongdm_share,
+            strongdm_limit,
         } = self;
         writeln!(
             f,
-            "{grants_created} grants made, {grants_revoked} taken back before their end; at most {writes_in_a_minute} writes within a minute ({:.1} % of strongDM's limit)",
+            "{grants_created} grants made, {grants_revoked} taken back before their end; at most {writes_in_a_minute} writes within a minute to strongDM ({:.1} % of {strongdm_limit})",
             strongdm_share * 100.0
         )?;
         write!(
             f,
-            "{passes} full passes with at most {pagerduty_calls} requests to PagerDuty ({:.1} % of its limit), {comparisons} comparisons with strongDM's list",
+            "{passes} full passes with at most {pagerduty_calls} requests to PagerDuty ({:.1} % of {pagerduty_limit}), {comparisons} comparisons with strongDM's list",
             pagerduty_share * 100.0
         )
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { a_minute, told_by } = self;
+        let how = match told_by {
+            ToldBy::Answers => "its answers told",
+            ToldBy::Documentation => "its documentation tells",
+        };
+        write!(f, "the {a_minute} a minute that {how}")
     }
 }

@@ -56,7 +56,8 @@ fn berlin() -> (Settings, SavedWorld, Window) {
         name: crate::model::Name::new("Ana Lima").unwrap(),
         address: Some("p0@corp.example".to_owned()),
     }];
-    let world = SavedWorld::new(world, window, names, Calls { pagerduty: 4, strongdm: 9 });
+    let world =
+        SavedWorld::new(world, window, names, Calls { pagerduty: 4, strongdm: 9, pagerduty_limit: None });
     (settings, world, window)
 }
 
@@ -119,5 +120,16 @@ fn what_the_guard_would_hold_is_told_and_what_it_costs() {
     assert_eq!((forecast.passes, forecast.comparisons), (7 * 24 * 60 + 1, 7 * 24 * 4 + 1));
     assert_eq!(forecast.pagerduty_calls, 4 * (7 * 24 * 60 + 1));
     assert!((forecast.pagerduty_share - 0.004).abs() < 0.0005, "{forecast}");
+    assert!(forecast.to_string().contains("of the 960 a minute that its documentation tells"), "{forecast}");
     assert_eq!(forecast.grants_created, simulation.events.len());
+}
+
+#[test]
+fn a_share_is_one_of_the_limit_that_was_told_where_one_was() {
+    let (settings, mut world, window) = berlin();
+    world.calls.pagerduty_limit = Some(40);
+    let world = SavedWorld::read(&world.text().unwrap()).unwrap();
+    let forecast = simulate(settings, &world, window, PACE).forecast;
+    assert!((forecast.pagerduty_share - 0.1).abs() < 0.0005, "{forecast}");
+    assert!(forecast.to_string().contains("of the 40 a minute that its answers told"), "{forecast}");
 }

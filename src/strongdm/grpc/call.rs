@@ -203,9 +203,8 @@ impl Caller {
             Ok(answer) => answer.rate_limit().map(RateLimit::from),
             Err(failure) => failure.limit.clone(),
         };
-        let ratelimit_remaining = limit.as_ref().map(|limit| limit.remaining);
-        if let Some(limit) = limit {
-            self.rate_limits.record(kind, limit, clock::now());
+        if let Some(limit) = &limit {
+            self.rate_limits.record(kind, limit.clone(), clock::now());
         }
         if let Err(Failure { error: Error::RateLimited { until: until @ None, .. }, .. }) = &mut result {
             *until = self.rate_limits.next_reset(kind, clock::now());
@@ -215,7 +214,7 @@ impl Caller {
             result: result.as_ref().map(|_| ()).map_err(|failure| &failure.error),
             code: result.as_ref().map_or_else(|failure| failure.stage.code(), |_| "OK"),
             seconds: started.elapsed().as_secs_f64(),
-            ratelimit_remaining,
+            rate_limit: limit,
             server_date,
         });
         result

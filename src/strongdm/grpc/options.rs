@@ -6,6 +6,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use hyper_util::client::proxy::matcher::Intercept;
 
+use super::rate_limit::RateLimit;
 use crate::strongdm::{error::Error, operation::Operation};
 
 /// How to call the API, whichever the API key is.
@@ -113,8 +114,8 @@ pub(crate) struct CallOutcome<'a> {
     pub(crate) code: &'static str,
     /// How long it took.
     pub(crate) seconds: f64,
-    /// What is left of the rate limit, if the answer said so.
-    pub(crate) ratelimit_remaining: Option<i64>,
+    /// The state of a budget of requests, if the answer told it.
+    pub(crate) rate_limit: Option<RateLimit>,
     /// The time on strongDM's clock, if the answer said so: it refuses signatures of another day than its own.
     pub(crate) server_date: Option<DateTime<Utc>>,
 }

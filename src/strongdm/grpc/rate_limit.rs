@@ -9,13 +9,15 @@ use crate::strongdm::{convert, operation::Kind, proto::RateLimitMetadata};
 
 /// The state of one budget of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     /// Which budget it is: a key may draw on its own and on its organisation's.
-    pub(super) bucket: String,
-    pub(super) limit: i64,
-    pub(super) remaining: i64,
+    pub(crate) bucket: String,
+    /// How many requests it allows.
+    pub(crate) limit: i64,
+    /// How many are left.
+    pub(crate) remaining: i64,
     /// When the budget is refilled; none if strongDM did not say.
-    pub(super) reset_at: Option<DateTime<Utc>>,
+    pub(crate) reset_at: Option<DateTime<Utc>>,
 }
 
 impl From<&RateLimitMetadata> for RateLimit {

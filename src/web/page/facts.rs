@@ -11,7 +11,7 @@ use url::Url;
 use super::timeline::Known;
 use crate::{
     clock,
-    metrics::HealthView,
+    metrics::{HealthView, LimitView},
     model::{Finding, LedgerRow, Names, Rule, Source},
     reconcile::report::{
         PassReport,
@@ -42,6 +42,8 @@ pub(super) struct Facts<'a> {
     pub(super) events: Vec<DeliveryRow>,
     pub(super) pagerduty: HealthView,
     pub(super) strongdm: HealthView,
+    /// As far as answers told this process.
+    pub(super) rate_limits: Vec<LimitView>,
     pub(super) webhooks: Webhooks,
     /// Our subscription signs with a secret that we do not have, as far as is known.
     pub(super) wrong_secret: Option<WrongSecret>,
@@ -82,6 +84,7 @@ impl<'a> Facts<'a> {
             events,
             pagerduty: state.metrics.pagerduty.view(),
             strongdm: state.metrics.strongdm.view(),
+            rate_limits: state.metrics.rate_limits(),
             webhooks: Webhooks {
                 url: state.subscription.url(),
                 state: state.subscription.state(),

@@ -115,6 +115,7 @@ fn report(facts: &Facts<'_>, pass: &PassReport, query: &PageQuery) -> Markup {
                 (count(pass.oncalls, "on-call")) " seen in " (took) " ms, " (distance(now, pass.started_at)) " · pass "
                 code { (pass.pass_id) }
             }
+            @if !pass.calls.is_empty() { p.quiet { "Asked: " (pass.calls) } }
             @for list in &lists { (list.markup) }
             @if is_cut && !is_open {
                 p { a href=(query.link("pass", &pass.pass_id, &format!("pass-{}", pass.pass_id))) { "More of this report" } }

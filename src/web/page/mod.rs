@@ -14,6 +14,7 @@ mod findings;
 mod history;
 mod incidents;
 mod layout;
+mod limits;
 mod notice;
 mod paging;
 pub(crate) mod picture;

@@ -11,6 +11,7 @@ use super::{
     facts::{Facts, answers},
     findings,
     layout::{Tone, chip, count, distance, few, query_string, time},
+    limits,
     paging::pages,
     query::PageQuery,
     timeline::LaneState,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     metrics::HealthView,
-    model::{Grant, IncidentSelector, Names, PeopleSelector, Rule, Source, instant::span},
+    model::{Grant, IncidentSelector, Names, PeopleSelector, Rule, Source, Upstream, instant::span},
     reconcile::report::snapshot::{Gap, RuleCounts, SourceStatus},
     store::SeenGrant,
 };
@@ -230,15 +231,16 @@ pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
         section #upstreams aria-labelledby="upstreams-title" {
             div.section-head { h2 #upstreams-title { "Upstreams" } }
             ul.cards {
-                (upstream(facts.now, "PagerDuty", &facts.pagerduty))
-                (upstream(facts.now, "strongDM", &facts.strongdm))
+                (upstream(facts, Upstream::PagerDuty, &facts.pagerduty))
+                (upstream(facts, Upstream::StrongDm, &facts.strongdm))
                 (webhooks::card(facts))
             }
         }
     }
 }
 
-fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Markup {
+fn upstream(facts: &Facts<'_>, upstream: Upstream, health: &HealthView) -> Markup {
+    let now = facts.now;
     let (tone, word) = match answers(health) {
         None => (Tone::Quiet, "not asked yet"),
         Some(true) => (Tone::Good, "answers"),
@@ -246,13 +248,14 @@ fn upstream(now: DateTime<Utc>, name: &str, health: &HealthView) -> Markup {
     };
     html! {
         li.card {
-            h3 { (name) " " (chip(tone, word)) }
+            h3 { (upstream.name()) " " (chip(tone, word)) }
             p { "Last answer: " @match health.last_success {
                 Some(at) => { (time(now, at)) " (" (distance(now, at)) ")" } None => { "none yet" }
             } }
             @if let Some(error) = &health.last_error {
                 p.quiet { "Last error " (distance(now, error.at)) ": " (error.message) }
             }
+            (limits::of(facts, upstream))
         }
     }
 }

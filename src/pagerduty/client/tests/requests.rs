@@ -327,7 +327,13 @@ async fn the_observer_is_told_of_every_request() {
         let date =
             (call.status == Some(200)).then(|| call.server_date.map(|date| date.to_rfc3339())).flatten();
         let error = call.error.map(ToString::to_string);
-        log.lock().unwrap().push((call.operation.name(), call.status, error, call.ratelimit_remaining, date));
+        log.lock().unwrap().push((
+            call.operation.name(),
+            call.status,
+            error,
+            call.rate_limit.map(|limit| limit.remaining),
+            date,
+        ));
     }));
 
     client.user(&"PB2BOC8".into()).await.unwrap();
