@@ -18,7 +18,7 @@ const COUNTED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// What passes remember of the revocations that were due. A grant that is not named was not due when it was last seen
 /// whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DueRevocations {
     /// What is due, by the grant's row.
@@ -30,7 +30,7 @@ pub struct DueRevocations {
 }
 
 /// How often a first look found a grant due lately. More than one means that a look after the one before said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FirstLooks {
     /// How many there were before the newest.
     pub before: u32,
@@ -51,7 +51,7 @@ impl FirstLooks {
 }
 
 /// A grant that should go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DueRevocation {
     /// When the first of the looks was over that all found it due.
     pub since: DateTime<Utc>,

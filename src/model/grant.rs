@@ -194,7 +194,7 @@ pub struct ForeignGrant {
 
 /// What strongDM does with a second grant for the same account and resource. Its documentation does not say, so
 /// we assume the best and learn from refusals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondGrant {
     /// It takes any number.

@@ -48,9 +48,12 @@ pub(crate) use self::{
     urgency::Queue,
 };
 
-#[cfg(test)]
+// Very many worlds: tried by the crate `assurance`, which is made of these files and built with optimisation.
+#[cfg(all(test, feature = "assurance"))]
 mod properties;
-#[cfg(test)]
+#[cfg(all(test, feature = "assurance"))]
 mod simulation;
+#[cfg(all(test, feature = "assurance"))]
+mod specification;
 #[cfg(test)]
 pub(crate) mod tests;

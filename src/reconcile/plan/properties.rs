@@ -1,8 +1,9 @@
 //! What holds for every decision, tried on arbitrary worlds. `PROPTEST_CASES=100000` tries harder.
 
+mod agreement;
 mod incidents;
-mod oracle;
 mod order;
+mod situations;
 mod worlds;
 
 use std::collections::BTreeSet;
@@ -10,12 +11,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
 
-use self::{
-    oracle::Oracle,
-    worlds::{Case, HORIZON, LAST, any_case, known_case, pairs},
-};
+use self::worlds::{Case, HORIZON, LAST, any_case, known_case, pairs};
 use super::{
     Action, Plan, Released, Revocation, RevocationReason,
+    specification::Specification,
     tests::{
         builders::{at, span},
         twin::{Fault, Twin},
@@ -23,8 +22,7 @@ use super::{
 };
 use crate::{
     model::{
-        DueRevocations, Grant, GrantId, KubernetesGroups, LedgerRow, NewGrant, OwnGrant, Pair,
-        PeopleSelector, SecondGrant, Window,
+        DueRevocations, Grant, LedgerRow, NewGrant, OwnGrant, Pair, PeopleSelector, SecondGrant, Window,
     },
     reconcile::world::World,
 };
@@ -53,13 +51,14 @@ fn in_view(window: Window, from: i64) -> impl Iterator<Item = DateTime<Utc>> {
 }
 
 impl Case {
-    fn oracle(&self) -> Oracle<'_> {
-        self.oracle_at(0)
+    /// Who should have access, as it is seen at once.
+    fn specification(&self) -> Specification<'_> {
+        self.specification_at(0)
     }
 
-    /// Who should have access, as it is seen at that hour.
-    fn oracle_at(&self, hour: i64) -> Oracle<'_> {
-        Oracle { settings: &self.settings, world: &self.world, now: at(hour), noticed: at(0) }
+    /// The same, as it is seen at that hour.
+    fn specification_at(&self, hour: i64) -> Specification<'_> {
+        Specification { settings: &self.settings, world: &self.world, now: at(hour), noticed: at(0) }
     }
 
     fn left_alone(&self, pair: &Pair) -> bool {
@@ -69,7 +68,7 @@ impl Case {
 
     /// Whether a look-up that failed, or a person who cannot be used, protects `grant` at `hour`.
     fn protects(&self, own: &OwnGrant, hour: i64) -> bool {
-        in_view(own.grant.window, hour).any(|at| self.oracle_at(hour).possible(own, at))
+        in_view(own.grant.window, hour).any(|at| self.specification_at(hour).at(at).may_want(own))
     }
 
     /// Removes the grants that strongDM would have refused.
@@ -101,42 +100,6 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn coverage_is_exact_for_everything_known(case in any_case()) {
-        let case = Case { really: SecondGrant::Taken, ..case };
-        let mut case = case;
-        case.world.recorded.second_grant = SecondGrant::Taken;
-        let mut twin = Twin::new(case.really, &case.world);
-        let (plan, _) = twin.pass(case.now, &case.settings, &case.world, case.released, &mut healthy);
-        let held: BTreeSet<&GrantId> = plan.held.iter().filter_map(|grant| grant.id.as_ref()).collect();
-        for pair in pairs() {
-            if case.left_alone(&pair) {
-                continue;
-            }
-            for hour in 0..LAST {
-                let (oracle, at_hour) = (case.oracle(), at(hour));
-                let certain = oracle.certain(&pair, at_hour);
-                // An on-call without an end is renewed before half of the horizon is left.
-                let promised = certain && hour < HORIZON / 2
-                    || oracle.shift(&pair, at_hour, at(HORIZON));
-                // What begins behind the horizon was not looked at.
-                let groups = if hour < HORIZON { oracle.groups(&pair, at_hour) } else { KubernetesGroups::default() };
-                let given = twin.ours_gives_groups(&pair, at_hour, &groups);
-                prop_assert!(given || !promised, "{pair}: access is missing at {at_hour}\n{plan}");
-                let excess = twin.ledger.iter().find(|own| {
-                    own.grant.joins(&pair)
-                        && own.grant.window.contains(at_hour)
-                        && own.grant.id.as_ref().is_none_or(|id| !held.contains(id))
-                        && !case.protects(own, 0)
-                        && (!certain || own.grant.kubernetes_groups != groups)
-                });
-                if let Some(excess) = excess.filter(|_| hour < HORIZON) {
-                    prop_assert!(false, "{excess:?} is in nobody's interest at {at_hour}\n{plan}");
-                }
-            }
-        }
-    }
-
-    #[test]
     fn planning_again_gives_nothing(case in any_case()) {
         let mut twin = Twin::new(case.really, &case.world);
         let (mut first, _) = twin.pass(case.now, &case.settings, &case.world, case.released, &mut healthy);
@@ -154,7 +117,7 @@ proptest! {
     #[test]
     fn nothing_foreign_unknown_or_unchanged_is_revoked(case in any_case()) {
         let plan = case.plan();
-        let oracle = case.oracle();
+        let specification = case.specification();
         let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         for Revocation { row, grant, reason, released: _ } in revocations(&plan) {
             let is_this = |own: &&OwnGrant| own.row == *row && own.grant == *grant;
@@ -163,10 +126,10 @@ proptest! {
             let pair = grant.pair();
             prop_assert!(!case.world.recorded.unsettled.contains(&pair));
             let certain: Vec<bool> =
-                in_view(grant.window, 0).map(|at| oracle.certain(&pair, at)).collect();
+                in_view(grant.window, 0).map(|at| specification.at(at).wants(&pair)).collect();
             let possible = own.is_some_and(|own| case.protects(own, 0));
             let gives_no_more = |at: &DateTime<Utc>| {
-                oracle.certain(&pair, *at) && oracle.groups(&pair, *at).include(&grant.kubernetes_groups)
+                specification.at(*at).wants(&pair) && specification.at(*at).groups(&pair).include(&grant.kubernetes_groups)
             };
             let comes_back = in_view(grant.window, 0).all(|at| gives_no_more(&at));
             let right = match reason {
@@ -175,7 +138,7 @@ proptest! {
                 RevocationReason::OtherGroups => !possible && !certain.contains(&false) && !comes_back,
                 RevocationReason::MoreGroups => {
                     let rest = (0..LAST).map(at).filter(|at| grant.window.contains(*at));
-                    let same = |at: DateTime<Utc>| oracle.groups(&pair, at) == grant.kubernetes_groups;
+                    let same = |at: DateTime<Utc>| specification.at(at).groups(&pair) == grant.kubernetes_groups;
                     comes_back
                         && !in_view(grant.window, 0).all(same)
                         && (!possible || rest.into_iter().all(|at| gives_no_more(&at)))
@@ -208,7 +171,7 @@ proptest! {
     #[test]
     fn creations_are_wanted_bounded_and_free_of_conflict(case in any_case()) {
         let plan = case.plan();
-        let oracle = case.oracle();
+        let specification = case.specification();
         let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         let ends = case.settings.rules.iter().flat_map(|rule| {
             let on_calls = case.world.on_calls.values().flat_map(|answer| match answer {
@@ -224,9 +187,9 @@ proptest! {
             prop_assert!(grant.window.start() >= at(0), "{grant}");
             prop_assert!(!causes.is_empty() && !grant.rules.is_empty() && grant.id.is_none(), "{grant}");
             let pair = grant.pair();
-            let unwanted = in_view(grant.window, 0).find(|at| !oracle.certain(&pair, *at));
+            let unwanted = in_view(grant.window, 0).find(|at| !specification.at(*at).wants(&pair));
             prop_assert_eq!(unwanted, None, "{}", grant);
-            let wrong = in_view(grant.window, 0).find(|at| oracle.groups(&pair, *at) != grant.kubernetes_groups);
+            let wrong = in_view(grant.window, 0).find(|at| specification.at(*at).groups(&pair) != grant.kubernetes_groups);
             prop_assert_eq!(wrong, None, "{} has other groups", grant);
             prop_assert!(!case.left_alone(&pair), "{grant}");
             let in_pair = |other: &&Grant| other.joins(&pair);
@@ -286,7 +249,7 @@ proptest! {
         });
         let locked_out = revocations(&plan).map(|revocation| &revocation.grant).filter(|grant| {
             grant.window.contains(case.now)
-                && !case.oracle().certain(&grant.pair(), at(0))
+                && !case.specification().at(at(0)).wants(&grant.pair())
                 && !has_a_place(grant)
         });
         let most = match case.released {
@@ -435,11 +398,11 @@ fn shuffle<T>(list: &mut [T], by: usize) {
 
 fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -> Result<(), TestCaseError> {
     for pair in pairs() {
-        let certain = case.oracle().certain(&pair, at(0));
+        let certain = case.specification().at(at(0)).wants(&pair);
         let had = before.ours_gives(&pair, at(0));
         let has = after.any_gives(&pair, at(0));
         prop_assert!(has || !(certain && had), "{pair}: access was lost\n{plan}");
-        let groups = case.oracle().groups(&pair, at(0));
+        let groups = case.specification().at(at(0)).groups(&pair);
         let had = before.ours_gives_groups(&pair, at(0), &groups);
         let has = after.any_gives_groups(&pair, at(0), &groups);
         prop_assert!(has || !(certain && had), "{pair}: groups were lost\n{plan}");
@@ -450,6 +413,7 @@ fn nobody_is_locked_out(case: &Case, before: &Twin, after: &Twin, plan: &Plan) -
 /// Compares access at `hour` with what is wanted, in a world where everything is known.
 fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), TestCaseError> {
     let refused = case.really.max(case.world.recorded.second_grant);
+    let moment = case.specification_at(hour).at(at(hour));
     for pair in pairs() {
         let (at_hour, later) = (at(hour), span(hour, i64::from(u16::MAX)));
         let ours = || twin.ledger.iter().filter(|own| own.grant.joins(&pair));
@@ -462,10 +426,10 @@ fn as_wanted(case: &Case, twin: &Twin, hour: i64, plan: &Plan) -> Result<(), Tes
         } else {
             twin.any_gives(&pair, at_hour)
         };
-        if case.oracle_at(hour).certain(&pair, at_hour) {
+        if moment.wants(&pair) {
             let blocked = refused == SecondGrant::Refused && (foreign || protected);
             prop_assert!(has || blocked, "{pair}: access is missing at {at_hour}\n{plan}");
-            let groups = case.oracle_at(hour).groups(&pair, at_hour);
+            let groups = moment.groups(&pair);
             let blocked = refused != SecondGrant::Taken && (foreign || protected);
             let has = if refused == SecondGrant::Taken {
                 twin.ours_gives_groups(&pair, at_hour, &groups)

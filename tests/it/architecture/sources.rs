@@ -105,7 +105,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         let name = entry.file_name().into_string().expect("plain names");
         // Tests may look anywhere, and generated code imports nothing of ours.
-        if path.is_dir() && !["tests", "gen", "properties", "simulation"].contains(&name.as_str()) {
+        let is_apart = ["tests", "gen", "properties", "simulation", "specification", "exhaustive"]
+            .contains(&name.as_str());
+        if path.is_dir() && !is_apart {
             collect(&path, files);
         } else if path.extension().is_some_and(|kind| kind == "rs") && !is_test(&path) {
             files.push(path);
@@ -118,7 +120,9 @@ fn is_test(path: &Path) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).expect("plain names");
     let parent = path.parent().expect("a folder").join("mod.rs");
     let declared = fs::read_to_string(parent).unwrap_or_default();
-    name == "tests" || declared.contains(&format!("#[cfg(test)]\nmod {name};"))
+    let conditions = ["test", "all(test, feature = \"assurance\")"];
+    let is_declared = |condition: &str| declared.contains(&format!("#[cfg({condition})]\nmod {name};"));
+    name == "tests" || conditions.into_iter().any(is_declared)
 }
 
 fn module_of(file: &str) -> String {

@@ -183,45 +183,55 @@ fn upstream(doubt: u32) -> impl Strategy<Value = World> {
     let accounts = vec((observed(doubt, Just(())), 0..16_u32), PEOPLE.len());
     let found = subsequence(RESOURCES.to_vec(), 0..=2);
     let resources = vec((observed(doubt, found), 0..12_u32), 3);
-    (on_calls, people, accounts, resources).prop_map(|(on_calls, people, accounts, resources)| {
-        let mut world = World::default();
-        for (source, answer) in sources().into_iter().zip(on_calls) {
-            world.on_calls.extend(answer.map(|answer| (source, answer)));
-        }
-        for (index, (who, (answer, odd))) in PEOPLE.iter().zip(people).enumerate() {
-            let raw = match odd {
-                0 => None,
-                1 => Some(format!("p{index}*@corp.example")),
-                // Where the domain is mapped, these are two people under one address, unless the neighbour is odd as well.
-                2 => Some(format!("p{}@old.example", (index + 1) % PEOPLE.len())),
-                3 => Some(format!("p{index}@old.example")),
-                _ => Some(format!("P{index}@corp.example")),
-            };
-            let user = UserId::from(format!("P-{who}"));
-            world.people.extend(answer.map(|answer| (user, replace(answer, raw))));
-        }
-        for (index, (who, (answer, odd))) in PEOPLE.iter().zip(accounts).enumerate() {
-            let found = match odd {
-                0 => AccountMatch::None,
-                1 => AccountMatch::Many,
-                _ => AccountMatch::One(Account { id: account_of(index), suspended: odd == 2 }),
-            };
-            world.accounts.extend(answer.map(|answer| (address(who), replace(answer, found))));
-        }
-        let selectors = [named("r0"), named("r1"), filter("f")];
-        for (selector, (answer, odd)) in selectors.into_iter().zip(resources) {
-            let answer = answer.map(|answer| match answer {
-                Observed::Known(names) => Observed::Known(match_of(&selector, &names, odd)),
-                Observed::Unknown(error) => Observed::Unknown(error),
-            });
-            world.resources.extend(answer.map(|answer| (selector, answer)));
-        }
-        world
-    })
+    let doubts = subsequence(all_sources(), 0..=usize::from(doubt > 0));
+    (on_calls, people, accounts, resources, doubts).prop_map(
+        |(on_calls, people, accounts, resources, doubts)| {
+            let mut world = World::default();
+            for (source, answer) in sources().into_iter().zip(on_calls) {
+                world.on_calls.extend(answer.map(|answer| (source, answer)));
+            }
+            world.doubts.extend(doubts.into_iter().map(|source| (source, "a page is missing".into())));
+            for (index, (who, (answer, odd))) in PEOPLE.iter().zip(people).enumerate() {
+                let raw = match odd {
+                    0 => None,
+                    1 => Some(format!("p{index}*@corp.example")),
+                    // Where the domain is mapped, these are two people under one address, unless the neighbour is odd as well.
+                    2 => Some(format!("p{}@old.example", (index + 1) % PEOPLE.len())),
+                    3 => Some(format!("p{index}@old.example")),
+                    _ => Some(format!("P{index}@corp.example")),
+                };
+                let user = UserId::from(format!("P-{who}"));
+                world.people.extend(answer.map(|answer| (user, replace(answer, raw))));
+            }
+            for (index, (who, (answer, odd))) in PEOPLE.iter().zip(accounts).enumerate() {
+                let found = match odd {
+                    0 => AccountMatch::None,
+                    1 => AccountMatch::Many,
+                    _ => AccountMatch::One(Account { id: account_of(index), suspended: odd == 2 }),
+                };
+                world.accounts.extend(answer.map(|answer| (address(who), replace(answer, found))));
+            }
+            let selectors = [named("r0"), named("r1"), filter("f")];
+            for (selector, (answer, odd)) in selectors.into_iter().zip(resources) {
+                let answer = answer.map(|answer| match answer {
+                    Observed::Known(names) => Observed::Known(match_of(&selector, &names, odd)),
+                    Observed::Unknown(error) => Observed::Unknown(error),
+                });
+                world.resources.extend(answer.map(|answer| (selector, answer)));
+            }
+            world
+        },
+    )
 }
 
 fn sources() -> [Source; 4] {
     [schedule("S0"), schedule("S1"), policy("E0"), policy("E1")]
+}
+
+/// Those, and the services.
+fn all_sources() -> Vec<Source> {
+    let services = super::incidents::SERVICES.map(|id| Source::Service(id.into()));
+    sources().into_iter().chain(services).collect()
 }
 
 fn replace<T>(answer: Observed<()>, with: T) -> Observed<T> {

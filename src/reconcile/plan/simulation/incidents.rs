@@ -222,7 +222,7 @@ impl Story {
             5 => add(incident, Role::Acknowledger, person, now),
             6 => incident.parts.retain(|part| part.role != Role::Acknowledger),
             7 => add(incident, Role::Responder, person, now),
-            8 => incident.urgency = if incident.urgency == "high" { "low" } else { "high" }.to_owned(),
+            8 => incident.urgency = String::from(if incident.urgency == "high" { "low" } else { "high" }),
             9 => {
                 let elsewhere = if incident.service.as_str() == SERVICE { "PELSEWHERE" } else { SERVICE };
                 incident.service = elsewhere.into();
