@@ -1,6 +1,7 @@
 //! The direction of the house: what each part may know. Read from the sources, so that a new arrow that points upward,
 //! or a circle, fails here.
 
+mod assurance;
 mod map;
 mod sources;
 
