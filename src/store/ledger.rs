@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fmt, num::ParseIntError, str::FromStr};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::{Stream, TryStreamExt};
 use sqlx::{ColumnIndex, Decode, FromRow, Row};
 
 use super::{
@@ -355,8 +356,11 @@ row! {
     }
 }
 
-/// Reads rows of the ledger, each by itself: one that cannot be read harms no other.
-pub(super) fn read_open<R: Row>(rows: &[R]) -> OpenRows
+/// Reads rows of the ledger, each by itself: one that cannot be read harms no other. They are taken in one by one, since all of
+/// them at once take more memory than what they say.
+pub(super) async fn read_open<R: Row>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin + Send,
+) -> Result<OpenRows, Error>
 where
     for<'r> GrantRow: FromRow<'r, R>,
     for<'r> String: Decode<'r, R::Database>,
@@ -364,8 +368,8 @@ where
     &'static str: ColumnIndex<R>,
 {
     let mut open = OpenRows::default();
-    for row in rows {
-        match read(row) {
+    while let Some(row) = rows.try_next().await? {
+        match read(&row) {
             Ok(entry) => open.entries.push(entry),
             Err(error) => {
                 let text = |column| row.try_get_unchecked::<String, _>(column).unwrap_or_default();
@@ -377,7 +381,7 @@ where
             }
         }
     }
-    open
+    Ok(open)
 }
 
 /// Reads the grants of those rows that can be read.

@@ -23,11 +23,7 @@ use crate::{
 #[async_trait]
 impl Ledger for Postgres {
     async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error> {
-        within(async {
-            let rows = sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.pool).await?;
-            Ok(read_open(&rows))
-        })
-        .await
+        within(read_open(sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch(&self.pool))).await
     }
 
     async fn grant_page(

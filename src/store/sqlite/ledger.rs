@@ -23,8 +23,7 @@ use crate::{
 #[async_trait]
 impl Ledger for Sqlite {
     async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error> {
-        let rows = sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch_all(&self.reader).await?;
-        Ok(read_open(&rows))
+        read_open(sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch(&self.reader)).await
     }
 
     async fn grant_page(
