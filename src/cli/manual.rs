@@ -30,7 +30,7 @@ Done; also after SIGTERM or SIGINT.
 The work failed or is incomplete.
 .TP
 2
-Wrong usage or configuration.
+Wrong usage or configuration, or a store of a later version.
 "#;
 
 pub(super) const COMPLETIONS_EXAMPLE: &str = "\

@@ -23,6 +23,7 @@ use self::output::{counted, print, print_exact, print_part, print_to_stderr, wai
 use crate::{
     config::{self, Config},
     serve,
+    store::OpenError,
     telemetry::{self, LogFormat, LogLevel},
 };
 
@@ -116,7 +117,7 @@ enum ExitStatus {
     Done,
     /// The work failed or is incomplete.
     Incomplete,
-    /// Wrong usage or configuration.
+    /// Wrong usage or configuration, or a store of a later version.
     Misused,
 }
 
@@ -137,7 +138,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     // Boxed, since the future of a whole pass is large.
     let status = Box::pin(run_command(config, command)).await.unwrap_or_else(|error| {
         print_to_stderr(&format!("{error:#}"));
-        ExitStatus::Incomplete
+        // To start this version once more does not mend it.
+        let is_newer = matches!(error.downcast_ref(), Some(OpenError::Newer { .. }));
+        if is_newer { ExitStatus::Misused } else { ExitStatus::Incomplete }
     });
     let Some(error) = output::write_error() else { return ExitCode::from(status.code()) };
     print_to_stderr(&format!("cannot write the result to standard output: {error}"));

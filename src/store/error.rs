@@ -145,6 +145,19 @@ pub enum OpenError {
         /// What the database said.
         reason: sqlx::Error,
     },
+    /// A later version has changed the schema, and this one cannot live with that.
+    #[error(
+        "the store {place} belongs to a later version of oncall-grants: its schema is at step {step}, and this version \
+         knows the steps up to {known}; run the later version, or restore the backup made before the upgrade"
+    )]
+    Newer {
+        /// The file, or the server and database.
+        place: String,
+        /// A step that this version does not know.
+        step: i64,
+        /// The last one that it knows.
+        known: i64,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot bring the store {place} up to date: {}", words(reason))]
     Migration {

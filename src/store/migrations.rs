@@ -1,9 +1,14 @@
 //! How the schema came to be, step by step; the rules for a step are in the parent's documentation.
 
 use sqlx::{
-    SqlSafeStr,
-    migrate::{Migration, MigrationType, Migrator},
+    PgPool, SqlSafeStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
+
+use super::OpenError;
+
+/// How the description of a step begins that no version before it can live with.
+pub(super) const BREAKS: &str = "breaks";
 
 pub(super) fn sqlite() -> Migrator {
     Migrator::with_migrations(vec![
@@ -41,6 +46,28 @@ pub(super) fn postgres() -> Migrator {
     ]);
     migrator.set_ignore_missing(true);
     migrator
+}
+
+/// Why the schema of a store could not be brought up to date.
+pub(super) fn failed(place: String, known: &Migrator, reason: MigrateError) -> OpenError {
+    match reason {
+        MigrateError::VersionMissing(step) if step > newest(known) => {
+            OpenError::Newer { place, step, known: newest(known) }
+        }
+        reason => OpenError::Migration { place, reason },
+    }
+}
+
+/// The first step after those that are known which they do not allow for.
+pub(super) async fn breaking(pool: &PgPool, known: &Migrator) -> Result<Option<i64>, sqlx::Error> {
+    let step =
+        "SELECT min(version) FROM _sqlx_migrations WHERE version > $1 AND starts_with(description, $2)";
+    sqlx::query_scalar(step).bind(newest(known)).bind(BREAKS).fetch_one(pool).await
+}
+
+/// The last step that this version knows.
+pub(super) fn newest(known: &Migrator) -> i64 {
+    known.iter().map(|step| step.version).max().unwrap_or(0)
 }
 
 /// A database keeps version, description and checksum, and refuses to go on where a checksum differs.

@@ -15,7 +15,9 @@
 //! They are never changed and never undone. During a rolling upgrade the previous version goes on working on the new
 //! schema, and may even be started on it, so a migration may only add: tables, indexes, and columns that may be null
 //! or have a default. Something is removed or given another meaning no earlier than one version after the last that
-//! uses it. Statements name their columns (`SELECT *` breaks in running processes when a column is added).
+//! uses it. Where that cannot be kept, the step's description begins with `breaks`: then a version that does not know it
+//! refuses to start. An SQLite file has one process and no rolling upgrade: it is refused after any step that is not known.
+//! Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
 mod address;
 mod column;

@@ -56,6 +56,7 @@ mod turns;
 mod two_looks;
 mod unknown;
 mod unreadable;
+mod upgrade;
 mod upstream_proxy;
 mod urgency;
 mod webhook_command;

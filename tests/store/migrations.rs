@@ -3,8 +3,8 @@
 
 use std::{fs, path::Path};
 
-use oncall_grants::store::{postgres::Postgres, sqlite::Sqlite};
-use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+use oncall_grants::store::{OpenError, postgres::Postgres, sqlite::Sqlite};
+use sqlx::{ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 
 use crate::postgres_server::Database;
 
@@ -72,4 +72,34 @@ async fn the_steps_of_postgres_are_what_they_were() {
                 FROM _sqlx_migrations ORDER BY version";
     let kept: Vec<String> = sqlx::query_scalar(kept).fetch_all(&mut database.connect().await).await.unwrap();
     assert_eq!(kept, IN_POSTGRES);
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grants.db");
+    Sqlite::open(&path).await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9001, 'more', TRUE, x'00', 0)";
+    connection.execute(later).await.unwrap();
+    let refused = Sqlite::open(&path).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Newer { step: 9001, .. }), "{refused}");
+    let known = IN_SQLITE.len();
+    assert!(refused.to_string().contains(&format!("the steps up to {known};")), "{refused}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_goes_on_until_a_step_breaks_with_this_one() {
+    let database = Database::create().await;
+    Postgres::open(database.url.as_str()).await.unwrap();
+    let mut connection = database.connect().await;
+    for (version, description) in [(9001, "more"), (9002, "breaks_everything")] {
+        Postgres::open(database.url.as_str()).await.unwrap();
+        let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                     VALUES ($1, $2, TRUE, '', 0)";
+        sqlx::query(later).bind(version).bind(description).execute(&mut connection).await.unwrap();
+    }
+    let refused = Postgres::open(database.url.as_str()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Newer { step: 9002, .. }), "{refused}");
 }

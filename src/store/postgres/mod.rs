@@ -62,8 +62,12 @@ impl Postgres {
             Ok(migrating) => migrating,
             Err(error) => return Err(failed(cause(options, Session::Migrate, error).await)),
         };
-        let migrated = migrations::postgres().run(&migrating).await;
-        migrated.map_err(|reason| OpenError::Migration { place: place.clone(), reason })?;
+        let steps = migrations::postgres();
+        let migrated = steps.run(&migrating).await;
+        migrated.map_err(|reason| migrations::failed(place.clone(), &steps, reason))?;
+        if let Some(step) = migrations::breaking(&migrating, &steps).await.map_err(failed)? {
+            return Err(OpenError::Newer { place, step, known: migrations::newest(&steps) });
+        }
         migrating.close().await;
         let pool = pool(options.clone(), Session::Work).await.map_err(failed)?;
         let store = Self::on(pool);

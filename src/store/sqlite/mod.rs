@@ -72,10 +72,8 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        migrations::sqlite()
-            .run(&writer)
-            .await
-            .map_err(|reason| OpenError::Migration { place: place(), reason })?;
+        let steps = migrations::sqlite();
+        steps.run(&writer).await.map_err(|reason| migrations::failed(place(), &steps, reason))?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
