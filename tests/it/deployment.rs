@@ -4,9 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use crate::support::{command, stderr, stdout};
 
-const PLACES: [&str; 3] = [
+const PLACES: [&str; 4] = [
     "oncall-grants.example.toml",
     "deploy/compose/oncall-grants.toml",
+    "deploy/deb/oncall-grants.toml",
     "deploy/kubernetes/oncall-grants.toml",
 ];
 
@@ -78,4 +79,20 @@ fn a_deployment_outlives_a_long_outage_and_knows_ipv6() {
     has("Dockerfile", "ENV ONCALL_GRANTS_LISTEN=[::]:8080");
     has("deploy/kubernetes/network-policy.yaml", "cidr: ::/0");
     has("deploy/kubernetes/service.yaml", "ipFamilyPolicy: PreferDualStack");
+}
+
+#[test]
+fn every_script_says_what_it_is_for() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = fs::read_to_string(top.join("docs/development.md")).expect("a page");
+    for script in fs::read_dir(top.join("scripts")).expect("a folder") {
+        let path = script.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        let text = fs::read_to_string(&path).expect("text");
+        let mut lines = text.lines();
+        assert!(lines.next().is_some_and(|line| line.starts_with("#!")), "{name} says what runs it");
+        let told = lines.next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+        assert!(told.split(' ').count() > 4, "{name} says in its second line what it is for: {told:?}");
+        assert!(listed.contains(&format!("scripts/{name}")), "docs/development.md lists {name}");
+    }
 }
