@@ -3,6 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 
 use super::{Checkpoint, Signature, SigningKey, Tree, origin};
 use crate::store::{self, Hash, LOG_PAGE, LogHead, LogPage, SharedStore, leaf_hash};
@@ -16,6 +17,10 @@ pub struct Proof {
     pub root: Hash,
     /// So many entries were pruned: of them, only the hashes were verified.
     pub pruned: i64,
+    /// They were made before.
+    pub pruned_before: DateTime<Utc>,
+    /// The newest checkpoint in the store, to which the entries lead; none if there is none.
+    pub newest: Option<Checkpoint>,
     /// So many entries of an earlier version have no number yet: they are not part of the log.
     pub waiting: i64,
 }
@@ -91,13 +96,15 @@ pub async fn verify(
     let newest = store.newest_checkpoint().await?;
     let head = store.log_head().await?;
     let mut checkpoints = kept.to_vec();
+    let mut stored = None;
     if let Some(newest) = newest {
         let which = format!("the newest checkpoint in the store, of {} entries", newest.size);
         let told: Checkpoint = newest.note.parse().map_err(|_| Flaw::Unreadable(which.clone()))?;
         if told.size != newest.size {
             return Err(Flaw::Unreadable(which));
         }
-        checkpoints.push((which, told));
+        checkpoints.push((which, told.clone()));
+        stored = Some(told);
     }
     let own = origin(&head.store_id);
     for (which, told) in &checkpoints {
@@ -113,7 +120,14 @@ pub async fn verify(
     if let Some(number) = store.stray_entry().await? {
         return Err(Flaw::Inserted(number));
     }
-    Ok(Proof { entries: tree.size(), root: tree.root(), pruned, waiting: head.waiting })
+    Ok(Proof {
+        entries: tree.size(),
+        root: tree.root(),
+        pruned,
+        pruned_before: store.log_head().await?.pruned,
+        newest: stored,
+        waiting: head.waiting,
+    })
 }
 
 /// Builds the tree from the beginning, and compares it with each checkpoint on the way. Says as well how many entries were
@@ -148,6 +162,10 @@ async fn follow(
                 Some(_) => {}
                 None if leaf.at < pruned => missing += 1,
                 None => return Err(Flaw::Missing(number)),
+            }
+            // The database lets nobody number two alike, unless somebody took that from it.
+            if let Some(again) = entries.next_if(|entry| entry.number <= number) {
+                return Err(Flaw::Inserted(again.number));
             }
             tree.push(leaf.hash);
             compare(&tree, checkpoints)?;

@@ -252,8 +252,9 @@ pub(super) const LOG_ENTRIES: &str =
     "SELECT number, canonical, seq, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit
      WHERE number >= $1 AND at_ms >= $2 ORDER BY number LIMIT $3";
 
+/// Numbers begin at 0, so that what has a lower one is in no tree, whatever leaves there are.
 pub(super) const STRAY_ENTRY: &str = "SELECT min(number) FROM audit
-     WHERE NOT EXISTS (SELECT 1 FROM decision_leaves AS leaf WHERE leaf.number = audit.number)";
+     WHERE number < 0 OR NOT EXISTS (SELECT 1 FROM decision_leaves AS leaf WHERE leaf.number = audit.number)";
 
 pub(super) const NEWEST_CHECKPOINT: &str =
     "SELECT size, at_ms, note, edge FROM decision_checkpoints ORDER BY size DESC LIMIT 1";

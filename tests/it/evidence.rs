@@ -122,6 +122,7 @@ async fn a_key_is_for_its_owner_alone_and_never_written_over() {
 #[tokio::test]
 async fn who_kept_a_checkpoint_finds_out_what_was_changed_since() {
     let (mut scene, _) = signing().await;
+    scene.logged(1, "the decision log has 2 entries").await;
     let kept = stdout(&scene.run(&["audit", "checkpoint"]).await);
     scene.write_file("kept", &kept);
     scene.write_file("unsigned", kept.split("\n\n").next().expect("text"));
@@ -133,6 +134,7 @@ async fn who_kept_a_checkpoint_finds_out_what_was_changed_since() {
     assert!(said.starts_with("4 entries, root "), "{said}");
     assert!(said.contains("the checkpoint in kept, of 2 entries, signed by our key"), "{said}");
     assert!(said.contains("in unsigned, of 2 entries, not signed by our key"), "{said}");
+    assert!(said.contains("the newest checkpoint in the store, of 2 entries, signed by our key"), "{said}");
     let (code, said) = verify(&scene, &["forged"]).await;
     assert!(code == 1 && said.starts_with("the checkpoint in forged carries a signature that"), "{said}");
     let (code, said) = verify(&scene, &["oncall-grants.toml"]).await;

@@ -179,7 +179,7 @@ async fn at_the_start(store: &SharedStore) {
 }
 
 /// What somebody does to the store of five entries, and what is said of it. `#` stands for what the database calls its hash.
-const MEDDLED: [(&str, &str); 12] = [
+const MEDDLED: [(&str, &str); 15] = [
     ("UPDATE audit SET reason = 'because she asked' WHERE number = 1", "entry 1 was changed: what listings show"),
     ("UPDATE audit SET granted = '{}' WHERE number = 4", "entry 4 was changed: what listings show"),
     ("UPDATE audit SET canonical = replace(canonical, 'x2', 'y2') WHERE number = 2", "entry 2 was changed: its text"),
@@ -215,6 +215,28 @@ const MEDDLED: [(&str, &str); 12] = [
         "entry 3 is missing, and all after it: a file tells of 5 entries",
     ),
     ("UPDATE decision_log SET size = 4", "entry 4 was inserted"),
+    // Shown in listings, with a leaf of its own, before the first.
+    (
+        "INSERT INTO audit (number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id)
+         SELECT -1, canonical, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit WHERE number = 0;
+         INSERT INTO decision_leaves (number, hash, at_ms) SELECT -1, hash, at_ms FROM decision_leaves WHERE number = 0",
+        "entry -1 was inserted",
+    ),
+    // A number that is given twice, where it is said that anything may have been pruned.
+    (
+        "DROP INDEX audit_number;
+         INSERT INTO audit (number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id)
+         SELECT number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit WHERE number = 1;
+         UPDATE decision_log SET pruned_ms = 4000000000000",
+        "entry 1 was inserted",
+    ),
+    (
+        "DROP INDEX audit_number;
+         INSERT INTO audit (number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id)
+         SELECT number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id FROM audit WHERE number = 4;
+         UPDATE decision_log SET pruned_ms = 4000000000000",
+        "entry 4 was inserted",
+    ),
     ("UPDATE decision_log SET store_id = 'another'", "a file is of another log"),
 ];
 

@@ -10,6 +10,7 @@ use crate::{
     cli::{ExitStatus, counted, print, print_to_stderr},
     config::Records,
     evidence::{self, Checkpoint, Flaw, Proof, Signature, SigningKey},
+    model::instant::to_second,
 };
 
 #[derive(Debug, Args)]
@@ -54,13 +55,18 @@ fn words(proof: &Proof, kept: &[(String, Checkpoint)], key: Option<&SigningKey>)
         text.push('\n');
     };
     if proof.pruned > 0 {
-        add(format!("of {}, the hashes alone: the entries were pruned", proof.pruned));
+        let before = to_second(proof.pruned_before);
+        add(format!(
+            "of {}, the hashes alone: the entries were pruned, as made before {before}",
+            proof.pruned
+        ));
     }
     if proof.waiting > 0 {
         let waiting = usize::try_from(proof.waiting).unwrap_or_default();
         add(format!("not yet part of the log: {} of an earlier version", counted(waiting, "audit row")));
     }
-    for (which, told) in kept {
+    let stored = proof.newest.iter().map(|told| ("the newest checkpoint in the store", told));
+    for (which, told) in stored.chain(kept.iter().map(|(which, told)| (which.as_str(), told))) {
         let signed = match key.map(|key| told.signature_of(key)) {
             Some(Signature::Good) => "signed by our key",
             Some(Signature::Forged | Signature::Missing) => "not signed by our key",
