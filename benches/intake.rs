@@ -46,6 +46,7 @@ use tokio::{
     sync::Mutex,
 };
 
+mod on_disk;
 #[path = "../tests/it/support/postgres.rs"]
 mod postgres;
 
@@ -167,7 +168,7 @@ async fn compare() -> anyhow::Result<()> {
     let load = Load { seconds: Duration::from_secs(seconds), connections: usize::try_from(connections)? };
     let folder = tempfile::tempdir()?;
     let database = postgres::Database::create().await;
-    keep_on_disk(&database).await?;
+    on_disk::keep(&database).await?;
     let stores = [("SQLite", "sqlite:bench.db".to_owned()), ("PostgreSQL", database.url.to_string())];
 
     println!("{:<22}{:>11}{:>9}{:>9}{:>19}", "", "202 per s", "p50 ms", "p99 ms", "p99 ms, half load");
@@ -220,18 +221,6 @@ fn service() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncall-grants"));
     command.arg("serve");
     command
-}
-
-/// The server of the tests does not wait for the disk; here it must.
-async fn keep_on_disk(database: &postgres::Database) -> anyhow::Result<()> {
-    if env::var_os("TEST_POSTGRES_URL").is_some() {
-        return Ok(());
-    }
-    let mut connection = database.connect().await;
-    for statement in ["ALTER SYSTEM SET fsync = on", "SELECT pg_reload_conf()"] {
-        sqlx::query(statement).execute(&mut connection).await?;
-    }
-    Ok(())
 }
 
 fn config(pagerduty: &str, strongdm: &str, store: &str) -> String {
