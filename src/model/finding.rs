@@ -78,6 +78,8 @@ words!(
         NoPublicUrl = "no_public_url",
         /// No webhook secret is configured.
         NoWebhookSecret = "no_webhook_secret",
+        /// Who is told of changes, and whether they take it.
+        Notices = "notices",
         /// Somebody works on an incident, and is in no group of the rule's `eligible`.
         NotEligible = "not_eligible",
         /// A right cannot be tried without writing.

@@ -105,9 +105,10 @@ impl Sender {
         if !is_wanted || is_old {
             if is_wanted {
                 self.count("dropped");
+                state.dropped += 1;
                 tracing::error!("a notice for {name:?} was dropped: it could not be sent for 24 hours");
             }
-            state = EndpointState { next: notice.seq + 1, attempts: 0, due: now, stopped: false };
+            state = EndpointState { next: notice.seq + 1, attempts: 0, due: now, ..state };
             store.set_endpoint(name, &state).await?;
             return Ok(Next::More);
         }
@@ -131,12 +132,14 @@ impl Sender {
                 if state.attempts > 0 {
                     tracing::info!("notices for {name:?} are taken again");
                 }
-                *state = EndpointState { next: notice.seq + 1, attempts: 0, due: now, stopped: false };
+                (state.next, state.attempts, state.due) = (notice.seq + 1, 0, now);
+                state.sent = Some(now);
                 return Next::More;
             }
             Err(failure) => failure,
         };
         self.count("failed");
+        state.failure = Some((now, failure.to_string()));
         if failure.is_gone {
             tracing::error!(
                 "notices for {name:?} are not sent before the next start: the endpoint says that it is gone (410)"

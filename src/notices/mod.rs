@@ -4,6 +4,7 @@
 //! outbox in the store (`store/notices.rs`), by one replica at a time, and each endpoint has a task of its own.
 
 mod deliver;
+mod endpoints;
 mod fold;
 mod request;
 mod run;
@@ -11,6 +12,7 @@ mod words;
 
 pub(crate) use self::{
     deliver::Sender,
+    endpoints::{EndpointView, Standing, views},
     request::{client, sample},
     run::{NameSource, begin, once, run},
 };

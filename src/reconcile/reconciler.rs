@@ -23,7 +23,7 @@ use crate::{
     metrics::{Metrics, Purpose, Work},
     model::{Mark, Names, NewNotice, NoticeKind},
     pagerduty::Hint,
-    store::{self, SharedStore, Told},
+    store::{self, Findings, SharedStore, Told},
 };
 
 /// Makes strongDM's grants match PagerDuty's on-calls.
@@ -113,9 +113,12 @@ impl Reconciler {
                 ),
             },
         };
-        let told: Vec<Told> = ids.iter().map(told).collect();
-        let lasting = ids.iter().cloned().collect();
-        self.runner.store.tell_findings(NoticeKind::SubscriptionDisabled, &told, Some(&lasting)).await
+        let findings = Findings {
+            kind: NoticeKind::SubscriptionDisabled,
+            told: ids.iter().map(told).collect(),
+            lasting: Some(ids.iter().cloned().collect()),
+        };
+        self.runner.store.tell_findings(&[findings]).await
     }
 
     /// What the newest passes saw, for people.

@@ -119,7 +119,8 @@ async fn build(config: &Config) -> anyhow::Result<(Arc<AppState>, pagerduty::Cli
     let evidence = Evidence::new(store.clone(), config.audit.signing_key.clone());
     notices::begin(&store, &wiring::notice_senders(config, &metrics)?).await?;
     let state = AppState::new(store, Arc::new(reconciler), evidence, metrics, secrets, tokens, senders)
-        .reached_at(config.server.public_url.as_ref());
+        .reached_at(config.server.public_url.as_ref())
+        .tells(config.notices.clone());
     Ok((Arc::new(state), pagerduty))
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    Error,
+    Error, Findings,
     column::{from_json, from_ms, to_json},
     row::row,
 };
@@ -102,8 +102,15 @@ pub trait Journal {
     /// A page of the deliveries, newest first: those below the cursor `before`.
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error>;
 
-    /// Stores the report of a pass. One that is stored already stays.
-    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error>;
+    /// Stores the report of a pass, and, in the same transaction, the notices of what it found that were not told yet. A report
+    /// that is stored already stays.
+    async fn record_pass(
+        &self,
+        id: &str,
+        started_at: DateTime<Utc>,
+        report: &str,
+        findings: &[Findings],
+    ) -> Result<(), Error>;
 
     /// The reports of the newest passes that have one, newest first.
     async fn last_passes(&self, limit: u32) -> Result<Vec<String>, Error>;

@@ -25,6 +25,7 @@ pub(super) fn sqlite() -> Migrator {
         step(11, "names", include_str!("migrations/sqlite/0011_names.sql")),
         step(12, "decision_log", include_str!("migrations/sqlite/0012_decision_log.sql")),
         step(13, "notices", include_str!("migrations/sqlite/0013_notices.sql")),
+        step(14, "endpoint_health", include_str!("migrations/sqlite/0014_endpoint_health.sql")),
     ])
 }
 
@@ -43,6 +44,7 @@ pub(super) fn postgres() -> Migrator {
         step(10, "names", include_str!("migrations/postgres/0010_names.sql")),
         step(11, "decision_log", include_str!("migrations/postgres/0011_decision_log.sql")),
         step(12, "notices", include_str!("migrations/postgres/0012_notices.sql")),
+        step(13, "endpoint_health", include_str!("migrations/postgres/0013_endpoint_health.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

@@ -60,7 +60,7 @@ pub use self::{
     lease::{Duty, Lease},
     ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
     names::StoredName,
-    notices::{EndpointState, Notices, StoredNotice, Told},
+    notices::{EndpointState, Findings, Notices, StoredNotice, Told, Waiting},
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},
 };
 

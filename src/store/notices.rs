@@ -38,6 +38,23 @@ pub struct EndpointState {
     pub due: DateTime<Utc>,
     /// The endpoint said that it is gone; it is left alone until a service starts.
     pub stopped: bool,
+    /// When it last took a notice.
+    pub sent: Option<DateTime<Utc>>,
+    /// When it last took none, and why, in words that do not show where it is.
+    pub failure: Option<(DateTime<Utc>, String)>,
+    /// How many notices for it were given up.
+    pub dropped: i64,
+}
+
+/// Notices of one kind that an endpoint has not come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What they are about.
+    pub kind: NoticeKind,
+    /// How many.
+    pub count: i64,
+    /// When what the first of them tells was.
+    pub since: DateTime<Utc>,
 }
 
 /// Findings that last, and how they are told.
@@ -47,6 +64,32 @@ pub struct Told {
     pub subjects: BTreeSet<String>,
     /// How they are told.
     pub notice: NewNotice,
+}
+
+/// Findings of one kind.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// What they are.
+    pub kind: NoticeKind,
+    /// Those that last, and how they are told.
+    pub told: Vec<Told>,
+    /// What may not be told again; whatever else was told may be when it comes back. Without it, all that was told lasts.
+    pub lasting: Option<BTreeSet<String>>,
+}
+
+impl Findings {
+    /// What was told before, `known`, and is over.
+    pub(super) fn gone<'k>(&self, known: &'k [String]) -> Vec<&'k String> {
+        let lasts =
+            |subject: &&String| self.lasting.as_ref().is_none_or(|lasting| lasting.contains(*subject));
+        known.iter().filter(|subject| !lasts(subject)).collect()
+    }
+
+    /// Whether there is anything to write, where `known` was told before.
+    pub(super) fn is_news(&self, known: &[String]) -> bool {
+        let is_known = |told: &Told| told.subjects.iter().all(|subject| known.contains(subject));
+        !self.gone(known).is_empty() || !self.told.iter().all(is_known)
+    }
 }
 
 /// Writes notices, and remembers how far each endpoint has come.
@@ -62,20 +105,21 @@ pub trait Notices {
     /// somebody else has done so.
     async fn add_folded(&self, from: i64, to: i64, notices: &[NewNotice]) -> Result<bool, Error>;
 
-    /// Adds notices of findings of this kind that were not told yet. Findings that are not among `lasting` may be told again
-    /// when they come back; without it, all known ones last.
-    async fn tell_findings(
-        &self,
-        kind: NoticeKind,
-        told: &[Told],
-        lasting: Option<&BTreeSet<String>>,
-    ) -> Result<(), Error>;
+    /// Adds notices of findings that were not told yet, and remembers that they were told. Those of a pass that leaves a report
+    /// are written together with it, see [`record_pass`](super::Journal::record_pass).
+    async fn tell_findings(&self, findings: &[Findings]) -> Result<(), Error>;
 
     /// The next notice from this place on.
     async fn next_notice(&self, from: i64) -> Result<Option<StoredNotice>, Error>;
 
     /// How far the endpoint of this name has come. One that was not known begins with what comes now.
     async fn endpoint(&self, name: &str) -> Result<EndpointState, Error>;
+
+    /// The same, if it is known.
+    async fn known_endpoint(&self, name: &str) -> Result<Option<EndpointState>, Error>;
+
+    /// What there is from this place on.
+    async fn waiting(&self, from: i64) -> Result<Vec<Waiting>, Error>;
 
     /// Remembers how far the endpoint of this name has come.
     async fn set_endpoint(&self, name: &str, state: &EndpointState) -> Result<(), Error>;
@@ -98,8 +142,9 @@ pub(super) const INSERT_NOTICE: &str =
 pub(super) const NEXT_NOTICE: &str =
     "SELECT seq, kind, at_ms, data, text FROM notices WHERE seq >= $1 ORDER BY seq LIMIT 1";
 
-pub(super) const ENDPOINT: &str =
-    "SELECT next_seq, attempts, due_ms, stopped FROM notice_endpoints WHERE name = $1";
+pub(super) const ENDPOINT: &str = "SELECT next_seq, attempts, due_ms, stopped, sent_ms, failed_ms, failure, dropped FROM notice_endpoints WHERE name = $1";
+
+pub(super) const WAITING: &str = "SELECT kind, count(*) AS count, min(at_ms) AS since_ms FROM notices WHERE seq >= $1 GROUP BY kind ORDER BY kind";
 
 /// Where nobody was told anything so far, what happened before does not become notices.
 pub(super) const BEGIN_NOW: &str = "UPDATE notice_log SET folded = (SELECT size FROM decision_log)
@@ -110,7 +155,8 @@ pub(super) const ADD_ENDPOINT: &str =
      SELECT $1, size, 0, 0, 0 FROM notice_log WHERE true ON CONFLICT DO NOTHING";
 
 pub(super) const SET_ENDPOINT: &str =
-    "UPDATE notice_endpoints SET next_seq = $2, attempts = $3, due_ms = $4, stopped = $5 WHERE name = $1";
+    "UPDATE notice_endpoints SET next_seq = $2, attempts = $3, due_ms = $4, stopped = $5, sent_ms = $6, failed_ms = $7,
+       failure = $8, dropped = $9 WHERE name = $1";
 
 pub(super) const BEGIN_ENDPOINTS: &str = "UPDATE notice_endpoints SET stopped = 0 WHERE stopped <> 0";
 
@@ -150,12 +196,40 @@ row! {
         attempts: i64,
         due_ms: i64,
         stopped: i64,
+        sent_ms: Option<i64>,
+        failed_ms: Option<i64>,
+        failure: Option<String>,
+        dropped: i64,
+    }
+}
+
+row! {
+    /// Notices of one kind that wait, as the database counts them.
+    pub(super) struct WaitingRow {
+        kind: String,
+        count: i64,
+        since_ms: i64,
+    }
+}
+
+impl From<WaitingRow> for Waiting {
+    fn from(WaitingRow { kind, count, since_ms }: WaitingRow) -> Self {
+        let kind = NoticeKind::of(&kind).unwrap_or(NoticeKind::Other);
+        Self { kind, count, since: from_ms(since_ms) }
     }
 }
 
 impl From<EndpointRow> for EndpointState {
-    fn from(EndpointRow { next_seq, attempts, due_ms, stopped }: EndpointRow) -> Self {
-        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        Self { next: next_seq, attempts, due: from_ms(due_ms), stopped: stopped != 0 }
+    fn from(row: EndpointRow) -> Self {
+        let EndpointRow { next_seq, attempts, due_ms, stopped, sent_ms, failed_ms, failure, dropped } = row;
+        Self {
+            next: next_seq,
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            due: from_ms(due_ms),
+            stopped: stopped != 0,
+            sent: sent_ms.map(from_ms),
+            failure: failed_ms.map(from_ms).zip(failure),
+            dropped,
+        }
     }
 }

@@ -20,8 +20,8 @@ use super::{
     },
 };
 use crate::{
-    evidence::Evidence, metrics::Metrics, reconcile::Reconciler, store::SharedStore, subscription::LastSeen,
-    telemetry::throttle::LogThrottle,
+    config::Endpoint, evidence::Evidence, metrics::Metrics, reconcile::Reconciler, store::SharedStore,
+    subscription::LastSeen, telemetry::throttle::LogThrottle,
 };
 
 /// A broken automation sends signed bodies without an event again and again; they are logged at most this often.
@@ -57,6 +57,8 @@ pub(crate) struct AppState {
     pub(super) wrong_tokens: LogThrottle,
     /// Throttles the log line about signed webhooks without an event.
     pub(super) signed_without_event: LogThrottle,
+    /// Who is told of changes.
+    pub(super) endpoints: Vec<Endpoint>,
     /// The path that a proxy puts before ours, such as `/grants`; empty if it puts none.
     pub(super) prefix: String,
     /// Set when the service is about to stop.
@@ -87,6 +89,7 @@ impl AppState {
             refused_signatures: RefusedSignatures::new(senders),
             wrong_tokens: LogThrottle::every(LOG_WRONG_TOKENS_EVERY),
             signed_without_event: LogThrottle::every(LOG_WITHOUT_EVENT_EVERY),
+            endpoints: Vec::new(),
             prefix: String::new(),
             stopping: AtomicBool::new(false),
         }
@@ -97,6 +100,12 @@ impl AppState {
     pub(crate) fn reached_at(self, public_url: Option<&Url>) -> Self {
         let path = public_url.map(Url::path).unwrap_or_default();
         Self { prefix: path.trim_end_matches('/').to_owned(), ..self }
+    }
+
+    /// The same for a service that tells these endpoints of changes.
+    #[must_use]
+    pub(crate) fn tells(self, endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, ..self }
     }
 
     /// From now on no webhook and no pass is taken, and `/readyz` sends the load balancer elsewhere.

@@ -16,6 +16,7 @@ mod database;
 mod deliveries;
 mod deployment;
 mod documents;
+mod endpoints;
 mod evidence;
 mod explain;
 mod first_day;

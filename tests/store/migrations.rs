@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 use crate::postgres_server::Database;
 
 /// What databases in service have kept of each step. Lines are added, never changed.
-const IN_SQLITE: [&str; 13] = [
+const IN_SQLITE: [&str; 14] = [
     "0001_initial c3b79f8844918860de284c6232258602ee32b4dbd90799a456e63fe4919eb03c5928b79112b70938b93e8b52a1f8a80f",
     "0002_agenda 02d52cb944063fe9f2b587a4c7332f7dd9a6b088e967c6965fc4704ac0ae3c0c3d889811d5dde1ef6dabc5f2ff751070",
     "0003_looks 8e6e66f32fb9c524c5e0eebb32d5951c132a4912f1bffc462f916868bb5999beafa3f0d5e7e1214fb45da01bf786f267",
@@ -23,8 +23,9 @@ const IN_SQLITE: [&str; 13] = [
     "0011_names 1720eba131cd7195f1004040944a9ee1589f895a6375447f961fe2201c81879d47266368f925d0cceb62e49a5686dd5f",
     "0012_decision_log f74297d23ba47a83c44fc03709ec5f52c104e79d20e89fdaffd89d217a41eb478cc41b830e4dee36905ab556dfe01528",
     "0013_notices 07984dea4b6ed68cd261ebddc3282bb10feee1c8e905321e49f50c597dd2d3325d1dce1116ad27309c6b449ba96bf26f",
+    "0014_endpoint_health aba900fed5d60a27cb568b2a4d18a1536907dd8d606e386627e552470e3e6e5ea148e480fd14d37d67d5be8c279d26a1",
 ];
-const IN_POSTGRES: [&str; 12] = [
+const IN_POSTGRES: [&str; 13] = [
     "0001_initial 9f5d6a11c6168562be3751fa19447a7e17e249deeefc34b905000aeaf5ef75f5b6885a48f0832853cd1d84f07be14788",
     "0002_looks eeee76f24fb3019a23f2e1b8788175a9307142cb374229b933537990ccf67e9f98b87aecc1a21022917dc1b3bfa5f02f",
     "0003_second_look 7b0b78d832adb6ac01ef8b398434a87e3017ff2fb5924114411b575eec44786362bb3f9697d0740f9552f5b3f90c5aa8",
@@ -37,6 +38,7 @@ const IN_POSTGRES: [&str; 12] = [
     "0010_names 071bd273666d7b6ff5e9e3c4aab7cd96c279f80a4a1479de13628b97035e7dbc96e84439c457dd31b6655032b90d1bef",
     "0011_decision_log 0ef08af1f3ae7292424be8f052dbcc9d2b5697c6043f351a4b71ad361f3aeefbd3037859abf855a76e30c3eed8ef381c",
     "0012_notices 17750f5d22f32300141bcf4023f21ac96d395d3f31ff7609d1263862e5dbd41cc077686541bac34346e3f7627a75bb35",
+    "0013_endpoint_health 8e81ecb31009e740877b699a98e5611a1dc16ca16e6047f713b12b5b0095bb3135e71b382898eadbcbc77c0f3af286e0",
 ];
 
 /// No file was forgotten where the steps are listed.

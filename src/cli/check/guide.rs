@@ -113,6 +113,11 @@ impl<'c> Guide<'c> {
                 vec![Step::write(SERVER, "public_url = \"https://grants.example.com\"")]
             }
             FindingKind::NoWebhookSecret => vec![secrets(), self.create_subscription()],
+            FindingKind::Notices => {
+                let name = subject.strip_prefix("notices to ");
+                let test = |name: &str| Step::run(self.command(&format!("notices test {name}")));
+                name.map(test).into_iter().collect()
+            }
             FindingKind::PublicUrlInTheClear => {
                 let host = self.config.server.public_url.as_ref().and_then(|url| url.host_str());
                 let line = format!("public_url = \"https://{}\"", host.unwrap_or("grants.example.com"));

@@ -5,6 +5,7 @@ mod configuration;
 mod domain_aliases;
 mod guide;
 mod incidents;
+mod notices;
 mod pagerduty_rights;
 mod report;
 mod scopes;
@@ -53,7 +54,7 @@ pub(super) async fn check(config: &Config, options: Options) -> anyhow::Result<E
     report.findings.extend(configuration::findings(config));
     report.findings.extend(incidents::who_can_cause(&config.rules));
     match mode {
-        Mode::Offline => {}
+        Mode::Offline => report.findings.extend(notices::configured(&config.notices)),
         Mode::Online => check_store_and_upstreams(config, &mut report).await?,
     }
     report.findings.sort_by_key(|finding| finding.severity);
@@ -71,10 +72,12 @@ async fn check_store_and_upstreams(config: &Config, report: &mut Report<'_>) -> 
             report.findings.extend(store::unfinished_work(&opened.snapshot));
             report.passes_run = opened.snapshot.full_at.is_some();
             report.findings.extend(store::learned_by_probe(&opened.store).await);
+            report.findings.extend(notices::findings(&opened.store, &config.notices).await);
             Some(opened)
         }
         Err(finding) => {
             report.findings.push(finding);
+            report.findings.extend(notices::configured(&config.notices));
             None
         }
     };

@@ -56,6 +56,7 @@ impl PassRunner {
         let names = self.observer.names();
         names.save(&self.store).await;
         pass.report.take_names(&names.book());
+        let mut found = Vec::new();
         if let Some(scope) = self.undisputed(&pass) {
             let unreported = &mut pass.report.unreported;
             unreported.asked.retain(|source| !self.newest_looks.is_outdated(&pass.decided_by, source));
@@ -64,14 +65,16 @@ impl PassRunner {
                 .retain(|wanted| !self.newest_looks.is_outdated(&pass.decided_by, &wanted.source));
             self.record(&pass, &scope).await?;
             turn.log.tell(&pass.report, &scope, &names.book());
-            for (kind, told, lasting) in findings(&pass.report, &scope, &names.book()) {
-                self.store.tell_findings(kind, &told, lasting.as_ref()).await?;
-            }
+            found = findings(&pass.report, &scope, &names.book());
         }
         let Pass { report, began, .. } = pass;
+        // What is found lasts until it is mended. So a pass that dies before this is written has told nobody, and the next one,
+        // which finds the same, tells it; once it is written, it is told, and no later pass tells it again.
         if is_eventful(&report) {
             let text = serde_json::to_string(&report.excerpt()).unwrap_or_default();
-            self.store.record_pass(&report.pass_id, report.started_at, &text).await?;
+            self.store.record_pass(&report.pass_id, report.started_at, &text, &found).await?;
+        } else {
+            self.store.tell_findings(&found).await?;
         }
         self.measure(&report, began.elapsed());
         Ok(report)

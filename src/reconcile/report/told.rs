@@ -9,11 +9,8 @@ use super::{Failure, PassReport};
 use crate::{
     model::{Grant, Names, NewNotice, NoticeKind, SkipReason, Subject},
     reconcile::scope::Scope,
-    store::Told,
+    store::{Findings, Told},
 };
-
-/// Findings of one kind, and what of it lasts, if the pass can say.
-pub(crate) type Findings = (NoticeKind, Vec<Told>, Option<BTreeSet<String>>);
 
 /// What is to be told of a pass. Only one that looked at everything can say what is over.
 pub(crate) fn findings(report: &PassReport, scope: &Scope, names: &Names) -> Vec<Findings> {
@@ -26,9 +23,9 @@ pub(crate) fn findings(report: &PassReport, scope: &Scope, names: &Names) -> Vec
     let with_rest = |(kind, told): (NoticeKind, Vec<Told>)| {
         let subjects = told.iter().flat_map(|told| told.subjects.iter().cloned());
         let lasting = says_what_is_over.then(|| subjects.collect());
-        (kind, told, lasting)
+        Findings { kind, told, lasting }
     };
-    let has_something = |(_, told, lasting): &Findings| !told.is_empty() || lasting.is_some();
+    let has_something = |findings: &Findings| !findings.told.is_empty() || findings.lasting.is_some();
     all.into_iter().map(with_rest).filter(has_something).collect()
 }
 

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Postgres, decision_log, within};
+use super::{Postgres, decision_log, notices, within};
 use crate::store::{
-    AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    AuditEntry, AuditRow, DeliveryRow, Error, Findings, Journal, Page,
     journal::{self, AUDIT_PAGE, LAST_PASSES, RECORD_PASS},
 };
 
@@ -56,14 +56,23 @@ impl Journal for Postgres {
         .await
     }
 
-    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
+    async fn record_pass(
+        &self,
+        id: &str,
+        started_at: DateTime<Utc>,
+        report: &str,
+        findings: &[Findings],
+    ) -> Result<(), Error> {
         within(async {
+            let mut transaction = self.pool.begin().await?;
             sqlx::query(RECORD_PASS)
                 .bind(id)
                 .bind(started_at.timestamp_millis())
                 .bind(report)
-                .execute(&self.pool)
+                .execute(&mut *transaction)
                 .await?;
+            notices::tell(&mut transaction, findings).await?;
+            transaction.commit().await?;
             Ok(())
         })
         .await

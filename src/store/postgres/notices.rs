@@ -7,13 +7,14 @@ use sqlx::PgConnection;
 
 use super::{Postgres, within};
 use crate::{
-    model::{NewNotice, NoticeKind},
+    model::NewNotice,
     store::{
-        EndpointState, Error, Notices, StoredNotice, Told,
+        EndpointState, Error, Findings, Notices, StoredNotice, Told, Waiting,
         column::plain,
         notices::{
             ADD_ENDPOINT, ADD_FINDING, BEGIN_ENDPOINTS, BEGIN_NOW, ENDPOINT, EndpointRow, FINDINGS, FOLDED,
             FORGET_FINDING, INSERT_NOTICE, NEXT_NOTICE, NEXT_PLACE, NoticeRow, SET_ENDPOINT, SET_FOLDED,
+            WAITING, WaitingRow,
         },
     },
 };
@@ -30,6 +31,40 @@ pub(super) async fn add(connection: &mut PgConnection, notice: &NewNotice) -> Re
         .bind(&*plain(text))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Whether there is anything to write of these findings.
+async fn is_news(connection: &mut PgConnection, findings: &[Findings]) -> Result<bool, Error> {
+    for one in findings {
+        let known: Vec<String> =
+            sqlx::query_scalar(FINDINGS).bind(one.kind.as_str()).fetch_all(&mut *connection).await?;
+        if one.is_news(&known) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Tells what was not told yet, and forgets what is over.
+pub(super) async fn tell(connection: &mut PgConnection, findings: &[Findings]) -> Result<(), Error> {
+    for one in findings {
+        let kind = one.kind.as_str();
+        let known: Vec<String> = sqlx::query_scalar(FINDINGS).bind(kind).fetch_all(&mut *connection).await?;
+        for subject in one.gone(&known) {
+            sqlx::query(FORGET_FINDING).bind(kind).bind(subject).execute(&mut *connection).await?;
+        }
+        for Told { subjects, notice } in &one.told {
+            let mut is_news = false;
+            for subject in subjects {
+                let insert = sqlx::query(ADD_FINDING).bind(kind).bind(&**subject);
+                is_news |= insert.execute(&mut *connection).await?.rows_affected() > 0;
+            }
+            if is_news {
+                add(connection, notice).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -64,41 +99,14 @@ impl Notices for Postgres {
         .await
     }
 
-    async fn tell_findings(
-        &self,
-        kind: NoticeKind,
-        told: &[Told],
-        lasting: Option<&BTreeSet<String>>,
-    ) -> Result<(), Error> {
+    async fn tell_findings(&self, findings: &[Findings]) -> Result<(), Error> {
         within(async {
-            let known: Vec<String> =
-                sqlx::query_scalar(FINDINGS).bind(kind.as_str()).fetch_all(&self.pool).await?;
-            let gone =
-                known.iter().filter(|subject| lasting.is_some_and(|lasting| !lasting.contains(*subject)));
-            let gone: Vec<&String> = gone.collect();
-            let is_known = |told: &Told| told.subjects.iter().all(|subject| known.contains(subject));
-            if gone.is_empty() && told.iter().all(is_known) {
-                return Ok(());
-            }
             let mut transaction = self.pool.begin().await?;
-            for subject in gone {
-                sqlx::query(FORGET_FINDING)
-                    .bind(kind.as_str())
-                    .bind(subject)
-                    .execute(&mut *transaction)
-                    .await?;
+            // Mostly, all is told.
+            if is_news(&mut transaction, findings).await? {
+                tell(&mut transaction, findings).await?;
+                transaction.commit().await?;
             }
-            for Told { subjects, notice } in told {
-                let mut is_news = false;
-                for subject in subjects {
-                    let insert = sqlx::query(ADD_FINDING).bind(kind.as_str()).bind(&**subject);
-                    is_news |= insert.execute(&mut *transaction).await?.rows_affected() > 0;
-                }
-                if is_news {
-                    add(&mut transaction, notice).await?;
-                }
-            }
-            transaction.commit().await?;
             Ok(())
         })
         .await
@@ -114,12 +122,10 @@ impl Notices for Postgres {
     }
 
     async fn endpoint(&self, name: &str) -> Result<EndpointState, Error> {
+        if let Some(known) = self.known_endpoint(name).await? {
+            return Ok(known);
+        }
         within(async {
-            let known: Option<EndpointRow> =
-                sqlx::query_as(ENDPOINT).bind(name).fetch_optional(&self.pool).await?;
-            if let Some(known) = known {
-                return Ok(known.into());
-            }
             let mut transaction = self.pool.begin().await?;
             sqlx::query(BEGIN_NOW).execute(&mut *transaction).await?;
             sqlx::query(ADD_ENDPOINT).bind(name).execute(&mut *transaction).await?;
@@ -130,15 +136,38 @@ impl Notices for Postgres {
         .await
     }
 
+    async fn known_endpoint(&self, name: &str) -> Result<Option<EndpointState>, Error> {
+        within(async {
+            let known: Option<EndpointRow> =
+                sqlx::query_as(ENDPOINT).bind(name).fetch_optional(&self.pool).await?;
+            Ok(known.map(EndpointState::from))
+        })
+        .await
+    }
+
+    async fn waiting(&self, from: i64) -> Result<Vec<Waiting>, Error> {
+        within(async {
+            let rows: Vec<WaitingRow> = sqlx::query_as(WAITING).bind(from).fetch_all(&self.pool).await?;
+            Ok(rows.into_iter().map(Waiting::from).collect())
+        })
+        .await
+    }
+
     async fn set_endpoint(&self, name: &str, state: &EndpointState) -> Result<(), Error> {
         within(async {
-            let EndpointState { next, attempts, due, stopped } = state;
+            let EndpointState { next, attempts, due, stopped, sent, failure, dropped } = state;
+            let (failed_at, failure) =
+                failure.as_ref().map(|(at, why)| (at.timestamp_millis(), plain(why))).unzip();
             sqlx::query(SET_ENDPOINT)
                 .bind(name)
                 .bind(next)
                 .bind(i64::from(*attempts))
                 .bind(due.timestamp_millis())
                 .bind(i64::from(*stopped))
+                .bind(sent.map(|at| at.timestamp_millis()))
+                .bind(failed_at)
+                .bind(failure.as_deref())
+                .bind(dropped)
                 .execute(&self.pool)
                 .await?;
             Ok(())

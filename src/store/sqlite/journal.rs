@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Sqlite, decision_log};
+use super::{Sqlite, decision_log, notices};
 use crate::store::{
-    AuditEntry, AuditRow, DeliveryRow, Error, Journal, Page,
+    AuditEntry, AuditRow, DeliveryRow, Error, Findings, Journal, Page,
     journal::{self, AUDIT_PAGE, LAST_PASSES, RECORD_PASS},
 };
 
@@ -47,13 +47,22 @@ impl Journal for Sqlite {
         journal::delivery_page(stored, limit)
     }
 
-    async fn record_pass(&self, id: &str, started_at: DateTime<Utc>, report: &str) -> Result<(), Error> {
+    async fn record_pass(
+        &self,
+        id: &str,
+        started_at: DateTime<Utc>,
+        report: &str,
+        findings: &[Findings],
+    ) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(RECORD_PASS)
             .bind(id)
             .bind(started_at.timestamp_millis())
             .bind(report)
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
+        notices::tell(&mut transaction, findings).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

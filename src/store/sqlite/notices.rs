@@ -7,13 +7,14 @@ use sqlx::SqliteConnection;
 
 use super::Sqlite;
 use crate::{
-    model::{NewNotice, NoticeKind},
+    model::NewNotice,
     store::{
-        EndpointState, Error, Notices, StoredNotice, Told,
+        EndpointState, Error, Findings, Notices, StoredNotice, Told, Waiting,
         column::{plain, to_json},
         notices::{
             ADD_ENDPOINT, ADD_FINDING, BEGIN_ENDPOINTS, BEGIN_NOW, ENDPOINT, EndpointRow, FINDINGS, FOLDED,
             FORGET_FINDING, INSERT_NOTICE, NEXT_NOTICE, NEXT_PLACE, NoticeRow, SET_ENDPOINT, SET_FOLDED,
+            WAITING, WaitingRow,
         },
     },
 };
@@ -30,6 +31,40 @@ pub(super) async fn add(connection: &mut SqliteConnection, notice: &NewNotice) -
         .bind(&*plain(text))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Whether there is anything to write of these findings.
+async fn is_news(connection: &mut SqliteConnection, findings: &[Findings]) -> Result<bool, Error> {
+    for one in findings {
+        let known: Vec<String> =
+            sqlx::query_scalar(FINDINGS).bind(one.kind.as_str()).fetch_all(&mut *connection).await?;
+        if one.is_news(&known) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Tells what was not told yet, and forgets what is over.
+pub(super) async fn tell(connection: &mut SqliteConnection, findings: &[Findings]) -> Result<(), Error> {
+    for one in findings {
+        let kind = one.kind.as_str();
+        let known: Vec<String> = sqlx::query_scalar(FINDINGS).bind(kind).fetch_all(&mut *connection).await?;
+        for subject in one.gone(&known) {
+            sqlx::query(FORGET_FINDING).bind(kind).bind(subject).execute(&mut *connection).await?;
+        }
+        for Told { subjects, notice } in &one.told {
+            let mut is_news = false;
+            for subject in subjects {
+                let insert = sqlx::query(ADD_FINDING).bind(kind).bind(&**subject);
+                is_news |= insert.execute(&mut *connection).await?.rows_affected() > 0;
+            }
+            if is_news {
+                add(connection, notice).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -58,34 +93,15 @@ impl Notices for Sqlite {
         Ok(true)
     }
 
-    async fn tell_findings(
-        &self,
-        kind: NoticeKind,
-        told: &[Told],
-        lasting: Option<&BTreeSet<String>>,
-    ) -> Result<(), Error> {
-        let known: Vec<String> =
-            sqlx::query_scalar(FINDINGS).bind(kind.as_str()).fetch_all(&self.reader).await?;
-        let gone = known.iter().filter(|subject| lasting.is_some_and(|lasting| !lasting.contains(*subject)));
-        let gone: Vec<&String> = gone.collect();
-        let is_known = |told: &Told| told.subjects.iter().all(|subject| known.contains(subject));
-        if gone.is_empty() && told.iter().all(is_known) {
+    async fn tell_findings(&self, findings: &[Findings]) -> Result<(), Error> {
+        // Mostly, all is told.
+        let mut reader = self.reader.acquire().await?;
+        if !is_news(&mut reader, findings).await? {
             return Ok(());
         }
+        drop(reader);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        for subject in gone {
-            sqlx::query(FORGET_FINDING).bind(kind.as_str()).bind(subject).execute(&mut *transaction).await?;
-        }
-        for Told { subjects, notice } in told {
-            let mut is_news = false;
-            for subject in subjects {
-                let insert = sqlx::query(ADD_FINDING).bind(kind.as_str()).bind(&**subject);
-                is_news |= insert.execute(&mut *transaction).await?.rows_affected() > 0;
-            }
-            if is_news {
-                add(&mut transaction, notice).await?;
-            }
-        }
+        tell(&mut transaction, findings).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -97,10 +113,8 @@ impl Notices for Sqlite {
     }
 
     async fn endpoint(&self, name: &str) -> Result<EndpointState, Error> {
-        let known: Option<EndpointRow> =
-            sqlx::query_as(ENDPOINT).bind(name).fetch_optional(&self.reader).await?;
-        if let Some(known) = known {
-            return Ok(known.into());
+        if let Some(known) = self.known_endpoint(name).await? {
+            return Ok(known);
         }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(BEGIN_NOW).execute(&mut *transaction).await?;
@@ -110,14 +124,31 @@ impl Notices for Sqlite {
         Ok(added.into())
     }
 
+    async fn known_endpoint(&self, name: &str) -> Result<Option<EndpointState>, Error> {
+        let known: Option<EndpointRow> =
+            sqlx::query_as(ENDPOINT).bind(name).fetch_optional(&self.reader).await?;
+        Ok(known.map(EndpointState::from))
+    }
+
+    async fn waiting(&self, from: i64) -> Result<Vec<Waiting>, Error> {
+        let rows: Vec<WaitingRow> = sqlx::query_as(WAITING).bind(from).fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().map(Waiting::from).collect())
+    }
+
     async fn set_endpoint(&self, name: &str, state: &EndpointState) -> Result<(), Error> {
-        let EndpointState { next, attempts, due, stopped } = state;
+        let EndpointState { next, attempts, due, stopped, sent, failure, dropped } = state;
+        let (failed_at, failure) =
+            failure.as_ref().map(|(at, why)| (at.timestamp_millis(), plain(why))).unzip();
         sqlx::query(SET_ENDPOINT)
             .bind(name)
             .bind(next)
             .bind(i64::from(*attempts))
             .bind(due.timestamp_millis())
             .bind(i64::from(*stopped))
+            .bind(sent.map(|at| at.timestamp_millis()))
+            .bind(failed_at)
+            .bind(failure.as_deref())
+            .bind(dropped)
             .execute(&self.writer)
             .await?;
         Ok(())

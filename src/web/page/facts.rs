@@ -13,6 +13,7 @@ use crate::{
     clock,
     metrics::{HealthView, LimitView},
     model::{Finding, LedgerRow, Names, Rule, Source},
+    notices::{self, EndpointView},
     reconcile::report::{
         PassReport,
         snapshot::{SourceStatus, StatusSnapshot, WrongSecret},
@@ -45,6 +46,8 @@ pub(super) struct Facts<'a> {
     /// As far as answers told this process.
     pub(super) rate_limits: Vec<LimitView>,
     pub(super) webhooks: Webhooks,
+    /// Who is told of changes.
+    pub(super) endpoints: Vec<EndpointView>,
     /// Our subscription signs with a secret that we do not have, as far as is known.
     pub(super) wrong_secret: Option<WrongSecret>,
 }
@@ -85,6 +88,7 @@ impl<'a> Facts<'a> {
             pagerduty: state.metrics.pagerduty.view(),
             strongdm: state.metrics.strongdm.view(),
             rate_limits: state.metrics.rate_limits(),
+            endpoints: notices::views(&state.store, &state.endpoints).await?,
             webhooks: Webhooks {
                 url: state.subscription.url(),
                 state: state.subscription.state(),

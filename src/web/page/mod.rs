@@ -9,6 +9,7 @@ mod access;
 mod changes;
 mod chart;
 mod controls;
+mod endpoints;
 mod facts;
 mod findings;
 mod history;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
+    endpoints,
     facts::{Facts, answers},
     findings, incidents,
     layout::{Tone, count, distance, time},
@@ -91,6 +92,7 @@ fn notices(facts: &Facts<'_>) -> Vec<Notice> {
     }
     notices.extend(findings::notices(facts));
     notices.extend(webhooks::notices(facts));
+    notices.extend(endpoints::notices(facts));
     notices.extend(shortcomings(facts));
     notices.sort_by_key(|notice| notice.tone);
     notices

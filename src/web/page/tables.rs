@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::{
     access::Shown,
     chart::lane_state,
+    endpoints,
     facts::{Facts, answers},
     findings,
     layout::{Tone, chip, count, distance, few, query_string, time},
@@ -234,6 +235,7 @@ pub(super) fn upstreams(facts: &Facts<'_>) -> Markup {
                 (upstream(facts, Upstream::PagerDuty, &facts.pagerduty))
                 (upstream(facts, Upstream::StrongDm, &facts.strongdm))
                 (webhooks::card(facts))
+                (endpoints::cards(facts))
             }
         }
     }

@@ -56,6 +56,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
         "web",
         &[
             "subscription",
+            // How endpoints fare is on the status page.
+            "notices",
             "reconcile",
             "config",
             "evidence",
