@@ -50,6 +50,8 @@ pub(crate) use self::{
 
 // Very many worlds: tried by the crate `assurance`, which is made of these files and built with optimisation.
 #[cfg(all(test, feature = "assurance"))]
+mod exhaustive;
+#[cfg(all(test, feature = "assurance"))]
 mod properties;
 #[cfg(all(test, feature = "assurance"))]
 mod simulation;

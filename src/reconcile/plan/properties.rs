@@ -1,6 +1,7 @@
 //! What holds for every decision, tried on arbitrary worlds. `PROPTEST_CASES=100000` tries harder.
 
 mod agreement;
+mod extremes;
 mod incidents;
 mod order;
 mod situations;

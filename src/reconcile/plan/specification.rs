@@ -2,7 +2,7 @@
 //! address and what a name means (promise 8), and which grants stay because nobody knows, is in `specification/meant.rs`.
 //!
 //! It asks every rule about every on-call and every part in an incident, and knows no windows, unions, grants to be made or order.
-//! The planner must agree with it on random worlds (`properties.rs`).
+//! The planner must agree with it on random worlds (`properties.rs`) and in every state of small ones (`exhaustive.rs`).
 
 mod meant;
 
