@@ -17,6 +17,7 @@
 //! or have a default. Something is removed or given another meaning no earlier than one version after the last that
 //! uses it. Where that cannot be kept, the step's description begins with `breaks`: then a version that does not know it
 //! refuses to start. An SQLite file has one process and no rolling upgrade: it is refused after any step that is not known.
+//! `tests/it/upgrade.rs` starts the service on the database of every version that was released.
 //! Statements name their columns (`SELECT *` breaks in running processes when a column is added).
 
 mod address;
