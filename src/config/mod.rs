@@ -228,7 +228,7 @@ pub fn load_store(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> 
 }
 
 fn text_of(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<(PathBuf, String), Error> {
-    let file = find(path, env, &|candidate| candidate.try_exists().unwrap_or(true))?;
+    let file = find(path, env, &may_be_there)?;
     let bytes = fs::read(&file).map_err(|error| Error::unreadable(&file, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
@@ -236,6 +236,14 @@ fn text_of(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<
         Error::at_file(&file, line, "is not UTF-8 text".to_owned())
     })?;
     Ok((file, text))
+}
+
+/// Whether this file may be the one that is meant. Who became the service's user where root is, in a directory that this user
+/// may not look into, means the file of the system; there, that it may not be seen is what must be told.
+fn may_be_there(candidate: &Path) -> bool {
+    candidate
+        .try_exists()
+        .unwrap_or_else(|error| error.kind() != io::ErrorKind::PermissionDenied || candidate.is_absolute())
 }
 
 fn find(
