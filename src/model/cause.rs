@@ -43,31 +43,27 @@ pub struct IncidentCause {
     pub role: Role,
 }
 
+impl Cause {
+    /// What justifies the grant, without the rule: `user PA1NAL7 is on call for schedule PI7DH85`.
+    pub fn reason(&self) -> String {
+        let Self { source, user, through, level, incident, .. } = self;
+        if let Some(IncidentCause { about, role }) = incident {
+            let link = about.html_url.as_ref().map_or_else(String::new, |url| format!(", {url}"));
+            return format!("user {user} is {} of {about}{link}", role.as_str());
+        }
+        let mut reason = format!("user {user} is on call for {source}");
+        if let Source::Policy(_) = source {
+            reason += &level.map_or_else(String::new, |level| format!(" at level {level}"));
+            reason += &through
+                .as_ref()
+                .map_or_else(String::new, |schedule| format!(" through schedule {schedule}"));
+        }
+        reason
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            rule,
-            source,
-            user,
-            address: _,
-            through,
-            policy: _,
-            level,
-            shift_start: _,
-            shift_end: _,
-            incident,
-        } = self;
-        if let Some(IncidentCause { about, role }) = incident {
-            write!(f, "rule {rule:?}: user {user} is {} of {about}", role.as_str())?;
-            return about.html_url.as_ref().map_or(Ok(()), |url| write!(f, ", {url}"));
-        }
-        write!(f, "rule {rule:?}: user {user} is on call for {source}")?;
-        if let (Source::Policy(_), Some(level)) = (source, level) {
-            write!(f, " at level {level}")?;
-        }
-        match (source, through) {
-            (Source::Policy(_), Some(schedule)) => write!(f, " through schedule {schedule}"),
-            (Source::Policy(_) | Source::Schedule(_) | Source::Service(_), _) => Ok(()),
-        }
+        write!(f, "rule {:?}: {}", self.rule, self.reason())
     }
 }

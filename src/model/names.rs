@@ -98,10 +98,25 @@ impl Names {
         name_and_id(self.things.get(&thing), thing.id())
     }
 
-    /// The same for an ID whose kind is not told.
-    pub fn any_id_text(&self, id: &str) -> String {
+    /// The name of a schedule, policy or service whose kind is not told.
+    pub fn of_any(&self, id: &str) -> Option<&Name> {
         let things = [Thing::Schedule(id.into()), Thing::Policy(id.into()), Thing::Service(id.into())];
-        name_and_id(things.iter().find_map(|thing| self.things.get(thing)), id)
+        things.iter().find_map(|thing| self.things.get(thing))
+    }
+
+    /// `Payments primary (PI7DH85)` for an ID whose kind is not told.
+    pub fn any_id_text(&self, id: &str) -> String {
+        name_and_id(self.of_any(id), id)
+    }
+
+    /// The addresses of at most so many people in whose names this text stands, without regard to case; none for an empty
+    /// text.
+    pub fn addresses_of(&self, text: &str, at_most: usize) -> Vec<String> {
+        let text = text.to_lowercase();
+        let is_named =
+            |person: &Person| !text.is_empty() && person.name.as_str().to_lowercase().contains(&text);
+        let found = self.people.iter().filter(|(_, person)| is_named(person));
+        found.map(|(address, _)| address.clone()).take(at_most).collect()
     }
 
     /// The name of a source, under its key in JSON.
@@ -315,5 +330,8 @@ mod tests {
         assert_eq!(names.person_text("ana@corp.example"), "Ana Twin (ana@corp.example)");
         assert_eq!(names.person_text("bo@corp.example"), "bo@corp.example");
         assert_eq!(names.id_text(&Source::Schedule("P1".into())), "Payments primary (P1)");
+        assert_eq!(names.addresses_of("TWIN", 9), ["ana@corp.example"]);
+        assert_eq!(names.addresses_of("ana", 2), ["ana@corp.example", "ana@pd.example"]);
+        assert_eq!(names.addresses_of("", 9), [""; 0]);
     }
 }

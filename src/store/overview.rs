@@ -7,7 +7,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row};
 use super::{
     Error, LedgerEntry,
     column::plain,
-    ledger::{GrantRow, grant_columns, read},
+    ledger::{GrantRow, read},
     row::row,
 };
 use crate::model::Grant;
@@ -28,8 +28,11 @@ pub struct View {
     pub from: DateTime<Utc>,
     /// They begin before this one, or at it.
     pub until: DateTime<Utc>,
-    /// The person's address or the resource's name contains this text, without regard to case. Empty: any does.
+    /// The person's address or the resource's name contains this text, without regard to case. Empty: any does, unless
+    /// `people` are named.
     pub search: String,
+    /// Or they are of one of these people, by their addresses in lower case.
+    pub people: Vec<String>,
 }
 
 /// How much there is in a [`View`].
@@ -86,20 +89,27 @@ macro_rules! in_view {
 }
 pub(super) use in_view;
 
-/// What is found: `$3` is the pattern in lower case, `$4` the pattern as it was written. Both databases find letters beyond
-/// ASCII in either case only if they were written as they are stored.
+/// What is found: `$3` is the pattern in lower case, `$4` the pattern as it was written, and `$people` selects addresses from
+/// `$5`. Both databases find letters beyond ASCII in either case only if they were written as they are stored.
 macro_rules! found {
-    () => {
-        "(email LIKE $3 ESCAPE '\\' OR lower(resource) LIKE $3 ESCAPE '\\' OR resource LIKE $4 ESCAPE '\\')"
+    ($people:literal) => {
+        concat!(
+            "(email LIKE $3 ESCAPE '\\' OR lower(resource) LIKE $3 ESCAPE '\\' OR resource LIKE $4 ESCAPE '\\'
+              OR email IN (",
+            $people,
+            "))"
+        )
     };
 }
+pub(super) use found;
 
 /// The same, or everything if no pattern is given.
 macro_rules! in_view_and_found {
-    () => {
-        concat!(in_view!(), " AND (CAST($3 AS TEXT) IS NULL OR ", found!(), ")")
+    ($people:literal) => {
+        concat!(in_view!(), " AND (CAST($3 AS TEXT) IS NULL OR ", found!($people), ")")
     };
 }
+pub(super) use in_view_and_found;
 
 /// The accesses in view, after resource `$3` and person `$4`, at most `$5`. They are read in the order of an index.
 pub(super) const ACCESSES: &str = concat!(
@@ -109,22 +119,33 @@ pub(super) const ACCESSES: &str = concat!(
      ORDER BY resource, email LIMIT $5"
 );
 
-/// Those that are found, after resource `$5` and person `$6`, at most `$7`. They may be few, and are looked for among what
+/// Those that are found, after resource `$6` and person `$7`, at most `$8`. They may be few, and are looked for among what
 /// has not ended.
-pub(super) const FOUND_ACCESSES: &str = concat!(
-    "WITH found AS MATERIALIZED (SELECT resource, email FROM grants WHERE ",
-    in_view!(),
-    " AND ",
-    found!(),
-    ") SELECT DISTINCT resource, email FROM found WHERE resource > $5 OR (resource = $5 AND email > $6)
-     ORDER BY resource, email LIMIT $7"
-);
+macro_rules! found_accesses {
+    ($people:literal) => {
+        concat!(
+            "WITH found AS MATERIALIZED (SELECT resource, email FROM grants WHERE ",
+            in_view!(),
+            " AND ",
+            found!($people),
+            ") SELECT DISTINCT resource, email FROM found WHERE resource > $6 OR (resource = $6 AND email > $7)
+             ORDER BY resource, email LIMIT $8"
+        )
+    };
+}
+pub(super) use found_accesses;
 
-pub(super) const COUNT_ACCESSES: &str = concat!(
-    "SELECT count(DISTINCT email || ' ' || resource) AS accesses, count(DISTINCT email) AS people, count(*) AS grants
-     FROM grants WHERE ",
-    in_view_and_found!()
-);
+macro_rules! count_accesses {
+    ($people:literal) => {
+        concat!(
+            "SELECT count(DISTINCT email || ' ' || resource) AS accesses, count(DISTINCT email) AS people,
+               count(*) AS grants
+             FROM grants WHERE ",
+            in_view_and_found!($people)
+        )
+    };
+}
+pub(super) use count_accesses;
 
 /// The first `$3` grants in view of each access that `$among` selects.
 macro_rules! grants_of {
@@ -147,32 +168,42 @@ macro_rules! grants_of {
 }
 pub(super) use grants_of;
 
-/// The grants with whose end access ends: no other goes on.
-pub(super) const NEXT_ENDS: &str = concat!(
-    "SELECT ",
-    grant_columns!(),
-    " FROM grants WHERE ",
-    in_view_and_found!(),
-    " AND NOT EXISTS (SELECT 1 FROM grants AS other
-         WHERE other.email = grants.email AND other.resource = grants.resource
-           AND other.state <> 'ended' AND other.state IN ('live', 'revoking')
-           AND other.start_at <= grants.end_at AND other.end_at > grants.end_at)
-     ORDER BY end_at, seq LIMIT $5"
-);
+/// The first `$6` grants with whose end access ends: no other goes on.
+macro_rules! next_ends {
+    ($people:literal) => {
+        concat!(
+            "SELECT ",
+            grant_columns!(),
+            " FROM grants WHERE ",
+            in_view_and_found!($people),
+            " AND NOT EXISTS (SELECT 1 FROM grants AS other
+                 WHERE other.email = grants.email AND other.resource = grants.resource
+                   AND other.state <> 'ended' AND other.state IN ('live', 'revoking')
+                   AND other.start_at <= grants.end_at AND other.end_at > grants.end_at)
+             ORDER BY end_at, seq LIMIT $6"
+        )
+    };
+}
+pub(super) use next_ends;
 
-/// The grants with whose start access begins: there is no other until then.
-pub(super) const NEXT_STARTS: &str = concat!(
-    "SELECT ",
-    grant_columns!(),
-    " FROM grants WHERE ",
-    in_view_and_found!(),
-    " AND start_at > $1
-       AND NOT EXISTS (SELECT 1 FROM grants AS other
-         WHERE other.email = grants.email AND other.resource = grants.resource
-           AND other.state <> 'ended' AND other.state IN ('live', 'revoking')
-           AND other.end_at >= grants.start_at AND other.start_at < grants.start_at)
-     ORDER BY start_at, seq LIMIT $5"
-);
+/// The first `$6` grants with whose start access begins: there is no other until then.
+macro_rules! next_starts {
+    ($people:literal) => {
+        concat!(
+            "SELECT ",
+            grant_columns!(),
+            " FROM grants WHERE ",
+            in_view_and_found!($people),
+            " AND start_at > $1
+               AND NOT EXISTS (SELECT 1 FROM grants AS other
+                 WHERE other.email = grants.email AND other.resource = grants.resource
+                   AND other.state <> 'ended' AND other.state IN ('live', 'revoking')
+                   AND other.end_at >= grants.start_at AND other.start_at < grants.start_at)
+             ORDER BY start_at, seq LIMIT $6"
+        )
+    };
+}
+pub(super) use next_starts;
 
 impl Access {
     /// Where a list goes on after this one: its resource and person, which are empty before the first.
@@ -181,21 +212,19 @@ impl Access {
     }
 }
 
-impl Boundary {
-    pub(super) fn statement(self) -> &'static str {
-        match self {
-            Self::Start => NEXT_STARTS,
-            Self::End => NEXT_ENDS,
-        }
-    }
-}
-
 impl View {
+    /// Everything between these instants.
+    pub fn between(from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { from, until, search: String::new(), people: Vec::new() }
+    }
+
     /// The search as two patterns: in lower case, and as it was written. None if everything is in view.
     pub(super) fn patterns(&self) -> (Option<String>, Option<String>) {
         let search = plain(&self.search);
         if search.is_empty() {
-            return (None, None);
+            // A pattern that only an empty text has: the people are all that is sought.
+            let nothing = (!self.people.is_empty()).then(String::new);
+            return (nothing.clone(), nothing);
         }
         (Some(pattern(&search.to_lowercase())), Some(pattern(&search)))
     }

@@ -144,6 +144,7 @@ fn listings() -> Routes {
         .routes(routes!(listings::events))
         .routes(routes!(page::index::index))
         .routes(routes!(page::why::why))
+        .routes(routes!(page::review::review))
         .routes(routes!(page::index::style))
         .routes(routes!(page::index::script))
 }

@@ -13,12 +13,13 @@ use serde_json::json;
 
 use crate::support::{ADMIN_TOKEN, ANA, BO, CEM, Config, DB, Scene, rule};
 
-const ADMIN_ROUTES: [(Method, &str); 5] = [
+const ADMIN_ROUTES: [(Method, &str); 6] = [
     (Method::POST, "/sync"),
     (Method::GET, "/api/grants"),
     (Method::GET, "/api/audit"),
     (Method::GET, "/api/audit/checkpoint"),
     (Method::GET, "/api/events"),
+    (Method::GET, "/review"),
 ];
 
 #[tokio::test]

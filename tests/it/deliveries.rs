@@ -163,6 +163,7 @@ async fn the_list_of_events_tells_what_came_and_which_pass_served_it() {
         "subscription",
         "status",
         "schedules",
+        "names",
         "pass_id",
     ];
     expected.sort_unstable();

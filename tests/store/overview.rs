@@ -27,7 +27,7 @@ async fn granted(store: &SharedStore, lease: &Lease, email: &str, resource: &str
 }
 
 fn view(from: i64, until: i64, search: &str) -> View {
-    View { from: at(from), until: at(until), search: search.to_owned() }
+    View { search: search.to_owned(), ..View::between(at(from), at(until)) }
 }
 
 fn access(resource: &str, email: &str) -> Access {
@@ -100,6 +100,18 @@ async fn a_search_takes_every_letter_as_it_is_and_no_notice_of_case(store: Share
         assert_eq!(store.accesses(&view, 10, None).await.unwrap().len(), expected, "{search:?}");
         assert_eq!(store.count_accesses(&view).await.unwrap().accesses, expected, "{search:?}");
         assert_eq!(store.next_changes(&view, Boundary::End, 10).await.unwrap().len(), expected, "{search:?}");
+    }
+    // Or by who they are, besides what the text finds.
+    for (search, people, expected) in [
+        ("", &["ana_b@example.com"][..], 1),
+        ("nobody", &["ana_b@example.com", "ümit@example.com"], 2),
+        ("prod-POST", &["ümit@example.com", "'@example.com"], 2),
+    ] {
+        let people = people.iter().map(|email| (*email).to_owned()).collect();
+        let view = View { people, ..view(50, 50, search) };
+        assert_eq!(store.accesses(&view, 10, None).await.unwrap().len(), expected, "{view:?}");
+        assert_eq!(store.count_accesses(&view).await.unwrap().accesses, expected, "{view:?}");
+        assert_eq!(store.next_changes(&view, Boundary::End, 10).await.unwrap().len(), expected, "{view:?}");
     }
 }
 

@@ -98,7 +98,7 @@ impl PassRunner {
                 self.executor.forget_failures();
             }
         }
-        let all = View { from: report.finished_at, until: FOREVER, search: String::new() };
+        let all = View::between(report.finished_at, FOREVER);
         counts.incidents = known.incidents.len() + known.beyond.incidents;
         counts.people_in_incidents = known.people_in_incidents;
         counts.grants = self.store.count_accesses(&all).await?.grants;

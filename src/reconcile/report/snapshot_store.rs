@@ -94,7 +94,7 @@ impl Snapshots {
         if due.is_empty() {
             return Ok(due);
         }
-        let view = View { from: now, until: now, search: String::new() };
+        let view = View::between(now, now);
         let covered: BTreeSet<Access> =
             self.store.accesses(&view, u32::MAX, None).await?.into_iter().collect();
         due.retain(|Wanted { email, resource, .. }| {

@@ -10,10 +10,21 @@ use crate::{
         column::plain,
         ledger::{grant_columns, read_grants},
         overview::{
-            ACCESSES, AccessRow, COUNT_ACCESSES, CountsRow, FOUND_ACCESSES, grants_of, in_view, read_seen,
+            ACCESSES, AccessRow, CountsRow, count_accesses, found, found_accesses, grants_of, in_view,
+            in_view_and_found, next_ends, next_starts, read_seen,
         },
     },
 };
+
+const FOUND_ACCESSES: &str = found_accesses!("SELECT unnest($5::text[])");
+const COUNT_ACCESSES: &str = count_accesses!("SELECT unnest($5::text[])");
+const NEXT_ENDS: &str = next_ends!("SELECT unnest($5::text[])");
+const NEXT_STARTS: &str = next_starts!("SELECT unnest($5::text[])");
+
+/// What PostgreSQL takes as texts of these.
+fn people(view: &View) -> Vec<String> {
+    view.people.iter().map(|address| plain(address).into_owned()).collect()
+}
 
 #[async_trait]
 impl Overview for Postgres {
@@ -24,7 +35,9 @@ impl Overview for Postgres {
             let rows = match view.patterns() {
                 (None, _) => sqlx::query_as(ACCESSES).bind(from).bind(until),
                 (lower, written) => {
-                    sqlx::query_as(FOUND_ACCESSES).bind(from).bind(until).bind(lower).bind(written)
+                    let found =
+                        sqlx::query_as(FOUND_ACCESSES).bind(from).bind(until).bind(lower).bind(written);
+                    found.bind(people(view))
                 }
             };
             let rows = rows.bind(plain(resource)).bind(plain(email)).bind(i64::from(limit));
@@ -38,7 +51,7 @@ impl Overview for Postgres {
         let ((from, until), (lower, written)) = (view.ends(), view.patterns());
         within(async {
             let counts = sqlx::query_as(COUNT_ACCESSES).bind(from).bind(until).bind(lower).bind(written);
-            let counts: CountsRow = counts.fetch_one(&self.pool).await?;
+            let counts: CountsRow = counts.bind(people(view)).fetch_one(&self.pool).await?;
             Ok(counts.into())
         })
         .await
@@ -66,12 +79,17 @@ impl Overview for Postgres {
 
     async fn next_changes(&self, view: &View, boundary: Boundary, limit: u32) -> Result<Vec<Grant>, Error> {
         let ((from, until), (lower, written)) = (view.ends(), view.patterns());
+        let statement = match boundary {
+            Boundary::Start => NEXT_STARTS,
+            Boundary::End => NEXT_ENDS,
+        };
         within(async {
-            let rows = sqlx::query(boundary.statement())
+            let rows = sqlx::query(statement)
                 .bind(from)
                 .bind(until)
                 .bind(lower)
                 .bind(written)
+                .bind(people(view))
                 .bind(i64::from(limit))
                 .fetch_all(&self.pool)
                 .await?;

@@ -10,10 +10,16 @@ use crate::{
         column::to_json,
         ledger::{grant_columns, read_grants},
         overview::{
-            ACCESSES, AccessRow, COUNT_ACCESSES, CountsRow, FOUND_ACCESSES, grants_of, in_view, read_seen,
+            ACCESSES, AccessRow, CountsRow, count_accesses, found, found_accesses, grants_of, in_view,
+            in_view_and_found, next_ends, next_starts, read_seen,
         },
     },
 };
+
+const FOUND_ACCESSES: &str = found_accesses!("SELECT value FROM json_each($5)");
+const COUNT_ACCESSES: &str = count_accesses!("SELECT value FROM json_each($5)");
+const NEXT_ENDS: &str = next_ends!("SELECT value FROM json_each($5)");
+const NEXT_STARTS: &str = next_starts!("SELECT value FROM json_each($5)");
 
 #[async_trait]
 impl Overview for Sqlite {
@@ -23,7 +29,8 @@ impl Overview for Sqlite {
         let rows = match view.patterns() {
             (None, _) => sqlx::query_as(ACCESSES).bind(from).bind(until),
             (lower, written) => {
-                sqlx::query_as(FOUND_ACCESSES).bind(from).bind(until).bind(lower).bind(written)
+                let found = sqlx::query_as(FOUND_ACCESSES).bind(from).bind(until).bind(lower).bind(written);
+                found.bind(to_json(&view.people))
             }
         };
         let rows: Vec<AccessRow> =
@@ -34,7 +41,7 @@ impl Overview for Sqlite {
     async fn count_accesses(&self, view: &View) -> Result<AccessCounts, Error> {
         let ((from, until), (lower, written)) = (view.ends(), view.patterns());
         let counts = sqlx::query_as(COUNT_ACCESSES).bind(from).bind(until).bind(lower).bind(written);
-        let counts: CountsRow = counts.fetch_one(&self.reader).await?;
+        let counts: CountsRow = counts.bind(to_json(&view.people)).fetch_one(&self.reader).await?;
         Ok(counts.into())
     }
 
@@ -56,11 +63,16 @@ impl Overview for Sqlite {
 
     async fn next_changes(&self, view: &View, boundary: Boundary, limit: u32) -> Result<Vec<Grant>, Error> {
         let ((from, until), (lower, written)) = (view.ends(), view.patterns());
-        let rows = sqlx::query(boundary.statement())
+        let statement = match boundary {
+            Boundary::Start => NEXT_STARTS,
+            Boundary::End => NEXT_ENDS,
+        };
+        let rows = sqlx::query(statement)
             .bind(from)
             .bind(until)
             .bind(lower)
             .bind(written)
+            .bind(to_json(&view.people))
             .bind(i64::from(limit))
             .fetch_all(&self.reader)
             .await?;

@@ -1,19 +1,19 @@
 //! Listings for operators: our grants, the audit, the deliveries.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderName, header},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     clock, evidence,
-    model::{Email, Grant},
+    model::{Email, Grant, Name},
     store::{AuditRow, DeliveryRow, GrantCursor, GrantPage, GrantQuery, Page},
     web::{
         answers::{QueryErrors, StoreErrors},
@@ -183,16 +183,32 @@ pub(crate) async fn checkpoint(State(state): State<Arc<AppState>>) -> Result<Str
     }
 }
 
+/// A delivery with what the IDs in it are called.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Event {
+    #[serde(flatten)]
+    delivery: DeliveryRow,
+    /// The names of the schedules, escalation policies and services that it asked to look at, by ID, as far as they are known.
+    names: BTreeMap<String, Name>,
+}
+
 /// Deliveries and what each led to, newest first
 #[utoipa::path(
     get, path = "/api/events", operation_id = "listEvents", tag = "operator", params(Paging),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The list", body = Page<DeliveryRow>), QueryErrors),
+    responses((status = 200, description = "The list", body = Page<Event>), QueryErrors),
 )]
 pub(crate) async fn events(
     State(state): State<Arc<AppState>>,
     query: QueryResult<Paging>,
-) -> Result<Json<Page<DeliveryRow>>, AppError> {
+) -> Result<Json<Page<Event>>, AppError> {
     let (limit, before) = paging(query)?;
-    Ok(Json(state.store.delivery_page(limit, before).await?))
+    let Page { items, next } = state.store.delivery_page(limit, before).await?;
+    let known = state.reconciler.names().await;
+    let named = |delivery: DeliveryRow| {
+        let ids = delivery.schedules.iter();
+        let names = ids.filter_map(|id| Some((id.clone(), known.of_any(id)?.clone()))).collect();
+        Event { delivery, names }
+    };
+    Ok(Json(Page { items: items.into_iter().map(named).collect(), next }))
 }

@@ -15,6 +15,8 @@ use crate::{
 pub(super) const LANES: usize = 25;
 /// The grants of a lane that are drawn.
 pub(super) const BARS: usize = 8;
+/// The people who are sought by one name.
+pub(super) const NAMESAKES: usize = 100;
 /// The next changes that are told.
 pub(super) const CHANGES: usize = 10;
 
@@ -47,7 +49,8 @@ impl Shown {
         query: &PageQuery,
     ) -> Result<Self, Error> {
         let search = query.search().to_owned();
-        let all = View { from: span.now, until: span.end, search: search.clone() };
+        let people = facts.names.addresses_of(&search, NAMESAKES);
+        let all = View { search: search.clone(), people, ..View::between(span.now, span.end) };
         let show = match query.show() {
             Some(show) => show,
             None if !search.is_empty() || fit(store, &all).await? => Show::All,
@@ -66,13 +69,39 @@ impl Shown {
         let grants = store.grants_of(&all, &page, limit(BARS)).await?;
         let lanes = timeline::lanes(span, &page, &grants, facts.known());
         let lacking = if query.after().is_none() {
-            lacking(store, &all, timeline::lacking(span, facts.known(), &search)).await?
+            let is_sought = |access: &Access| is_found(access, &search, &all.people);
+            lacking(store, &all, timeline::lacking(span, facts.known(), is_sought)).await?
         } else {
             Vec::new()
         };
         let changes = Changes::gather(store, View { until: FOREVER, ..all }).await?;
         Ok(Self { show, total, grants, lanes, next, lacking, changes })
     }
+
+    /// These accesses, and those that `is_sought` without a grant.
+    pub(super) async fn of(
+        store: &SharedStore,
+        facts: &Facts<'_>,
+        span: &Span,
+        accesses: &[Access],
+        is_sought: impl Fn(&Access) -> bool,
+    ) -> Result<Self, Error> {
+        let all = View::between(span.now, FOREVER);
+        let grants = store.grants_of(&all, accesses, limit(BARS)).await?;
+        let lanes = timeline::lanes(span, accesses, &grants, facts.known());
+        let lacking = lacking(store, &all, timeline::lacking(span, facts.known(), is_sought)).await?;
+        let changes = Changes { shown: Vec::new(), more: false };
+        let total = AccessCounts { accesses: accesses.len(), ..AccessCounts::default() };
+        Ok(Self { show: Show::All, total, grants, lanes, next: None, lacking, changes })
+    }
+}
+
+/// Whether the text stands in an address or a name, as the store finds it.
+fn is_found(access: &Access, text: &str, people: &[String]) -> bool {
+    let text = text.to_lowercase();
+    access.email.to_lowercase().contains(&text)
+        || access.resource.to_lowercase().contains(&text)
+        || people.contains(&access.email)
 }
 
 /// A page of a list.
@@ -132,7 +161,7 @@ impl Changes {
             let grants = store.next_changes(&view, boundary, limit(CHANGES + 1)).await?;
             shown.extend(grants.into_iter().map(|grant| (boundary, grant)));
         }
-        shown.sort_by_key(|change| (at(change), change.0));
+        shown.sort_by_cached_key(|change| (at(change), change.0, change.1.email.to_string()));
         let more = shown.len() > CHANGES;
         shown.truncate(CHANGES);
         Ok(Self { shown, more })

@@ -9,8 +9,9 @@ use super::{
     controls::{controls, legend},
     facts::Facts,
     layout::{Tone, chip, count, distance, query_string, time},
+    person::{person, resource_page, why},
     query::{PageQuery, Show, cursor},
-    timeline::{self, Bar, Kind, Lane, LaneState, Span},
+    timeline::{self, Bar, Kind, Lane, LaneState, Lanes, Span},
 };
 use crate::{model::Names, store::Access};
 
@@ -50,7 +51,7 @@ pub(super) fn access(facts: &Facts<'_>, span: &Span, query: &PageQuery, shown: &
         section #access aria-labelledby="access-title" {
             div.section-head {
                 h2 #access-title { "Who has access" }
-                p { (time(now, span.start)) " to " (time(now, span.end)) }
+                p { (time(now, span.start)) " to " (time(now, span.end)) " · " a href="review" { "A list to print" } }
             }
             (controls(query, shown.show))
             (legend())
@@ -102,7 +103,7 @@ fn pages(query: &PageQuery, shown: &Shown) -> Markup {
 }
 
 /// The lanes of those who are on call without a grant, or wait.
-fn lacking(span: &Span, names: &Names, lanes: &[(Access, Lane)]) -> Markup {
+pub(super) fn lacking(span: &Span, names: &Names, lanes: &[(Access, Lane)]) -> Markup {
     html! {
         @if !lanes.is_empty() {
             section.group {
@@ -122,15 +123,31 @@ fn lacking(span: &Span, names: &Names, lanes: &[(Access, Lane)]) -> Markup {
 }
 
 /// The lanes of one resource.
-fn group(span: &Span, names: &Names, resource: &str, people: &[(String, Lane)]) -> Markup {
+pub(super) fn group(span: &Span, names: &Names, resource: &str, people: &[(String, Lane)]) -> Markup {
     html! {
         section.group {
             div.group-head {
-                h3 { (resource) }
+                h3 { a href=(resource_page(resource)) { (resource) } }
                 p { (count(people.len(), "lane")) }
             }
             (axis(span))
             ol.lanes { @for (email, lane) in people { (row(span, names, &access_of(resource, email), Called::Person, lane)) } }
+        }
+    }
+}
+
+/// All lanes of one person.
+pub(super) fn of_person(span: &Span, names: &Names, lanes: &Lanes) -> Markup {
+    let rows = lanes.iter().flat_map(|(resource, people)| people.iter().map(move |lane| (resource, lane)));
+    html! {
+        section.group {
+            div.group-head { h3 { "Resources" } p { (count(lanes.len(), "lane")) } }
+            (axis(span))
+            ol.lanes {
+                @for (resource, (email, lane)) in rows {
+                    (row(span, names, &access_of(resource, email), Called::Resource, lane))
+                }
+            }
         }
     }
 }
@@ -208,21 +225,23 @@ pub(super) fn scale(span: &Span) -> Markup {
 enum Called {
     /// Below its resource.
     Person,
-    /// Among those of several resources.
+    /// Below its person.
+    Resource,
+    /// Among those of several people and resources.
     PersonAndResource,
 }
 
 fn row(span: &Span, names: &Names, access: &Access, called: Called, lane: &Lane) -> Markup {
     let Access { resource, email } = access;
-    let why = format!("why?{}", query_string(&[("email", email), ("resource", resource)]));
+    let why = why(email, resource);
     html! {
         li.lane {
             div.who {
                 a href=(why) {
-                    (names.person_text(email))
                     @match called {
-                        Called::Person => span.sr { " on " (resource) ": why" },
-                        Called::PersonAndResource => { " on " (resource) span.sr { ": why" } }
+                        Called::Person => { (person(names, email)) span.sr { " on " (resource) ": why" } }
+                        Called::Resource => { span.sr { (names.person_text(email)) " on " } (resource) span.sr { ": why" } }
+                        Called::PersonAndResource => { (person(names, email)) " on " (resource) span.sr { ": why" } }
                     }
                 }
                 (lane_state(span.now, lane.state(span.now)))

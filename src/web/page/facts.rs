@@ -18,7 +18,7 @@ use crate::{
         PassReport,
         snapshot::{SourceStatus, StatusSnapshot, WrongSecret},
     },
-    store::{AccessCounts, DeliveryRow, View},
+    store::{AccessCounts, DeliveryRow, LogHead, View},
     subscription::{LastSeen, State},
     web::{error::AppError, state::AppState},
 };
@@ -37,6 +37,8 @@ pub(super) struct Facts<'a> {
     /// The grants that the guard keeps from being revoked.
     pub(super) held: BTreeSet<LedgerRow>,
     pub(super) snapshot: StatusSnapshot,
+    /// Which store this is, and how much is in its audit.
+    pub(super) log: LogHead,
     /// What things and people are called.
     pub(super) names: Arc<Names>,
     pub(super) passes: Vec<PassReport>,
@@ -71,7 +73,7 @@ impl<'a> Facts<'a> {
         let reports = state.store.last_passes(PASSES).await?;
         let snapshot = state.reconciler.snapshots().read().await?;
         let events = state.store.delivery_page(EVENTS, None).await?.items;
-        let in_force = View { from: now, until: now, search: String::new() };
+        let in_force = View::between(now, now);
         let wrong_secret = snapshot.wrong_secret.clone();
         Ok(Self {
             now,
@@ -80,6 +82,7 @@ impl<'a> Facts<'a> {
             in_force: state.store.count_accesses(&in_force).await?,
             held: state.reconciler.snapshots().held().await?,
             snapshot,
+            log: state.store.log_head().await?,
             names: state.reconciler.names().await,
             // A report of another version that cannot be read is left out.
             passes: reports.iter().filter_map(|report| serde_json::from_str(report).ok()).collect(),

@@ -134,17 +134,18 @@ pub(super) fn findings(facts: &Facts<'_>, query: &PageQuery) -> Markup {
 }
 
 /// What is known to be wrong with this person or resource; nothing if nothing is.
-pub(super) fn about(facts: &Facts<'_>, email: &str, resource: &str) -> Option<Markup> {
+pub(super) fn about(facts: &Facts<'_>, email: Option<&str>, resource: Option<&str>) -> Option<Markup> {
     let is_this = |skipped: &&Skipped| match &skipped.subject {
-        Subject::Email(address) | Subject::Other(address) => address.eq_ignore_ascii_case(email),
-        Subject::Resource(name) => name == resource,
+        Subject::Email(address) | Subject::Other(address) => {
+            email.is_some_and(|email| address.eq_ignore_ascii_case(email))
+        }
+        Subject::Resource(name) => resource.is_some_and(|resource| name == resource),
         Subject::User(_) | Subject::Filter(_) => false,
     };
     let items: Vec<Item> =
         facts.snapshot.skipped.iter().filter(is_this).map(|skipped| left_out(facts, skipped)).collect();
     let told = html! {
-        h2 { "To be mended" }
-        ul.cards.findings { @for item in &items { (card(item, &facts.names)) } }
+        section { h2 { "To be mended" } ul.cards.findings { @for item in &items { (card(item, &facts.names)) } } }
     };
     (!items.is_empty()).then_some(told)
 }

@@ -6,12 +6,13 @@ use maud::{Markup, html};
 use super::{
     facts::Facts,
     layout::{Tone, chip, count, distance, few, time},
+    person::person,
     query::PageQuery,
 };
 use crate::{
-    model::Grant,
+    model::{AuditAction, AuditOutcome, Grant, Recorded},
     reconcile::report::{Failure, PassReport},
-    store::DeliveryRow,
+    store::{AuditRow, DeliveryRow},
 };
 
 /// The rows of a list that are shown of a report, and of the one that the reader opened: all that is kept.
@@ -105,7 +106,7 @@ fn report(facts: &Facts<'_>, pass: &PassReport, query: &PageQuery) -> Markup {
             |unknown| html! { (names.tell(&unknown.to_string())) },
         ),
         list("Failed", &pass.failed, left_out.failed, at_most, |Failure { action, grant, error }| {
-            html! { (action) " " (names.person_text(grant.email.as_str())) " on " (grant.resource) ": " (names.tell(&error.to_string())) }
+            html! { (action) " " (person(names, grant.email.as_str())) " on " (grant.resource) ": " (names.tell(&error.to_string())) }
         }),
     ];
     let is_cut = lists.iter().any(|list| list.is_cut);
@@ -156,7 +157,7 @@ fn list<T>(
 fn access(facts: &Facts<'_>, grant: &Grant) -> Markup {
     let now = facts.now;
     html! {
-        (facts.names.person_text(grant.email.as_str())) " on " (grant.resource) ", "
+        (person(&facts.names, grant.email.as_str())) " on " (grant.resource) ", "
         (time(now, grant.window.start())) " to " (time(now, grant.window.end()))
     }
 }
@@ -216,6 +217,36 @@ fn event_row(now: DateTime<Utc>, facts: &Facts<'_>, events: &[DeliveryRow]) -> M
                 }
                 None => { @if newest.status == "accepted" { (chip(Tone::Warn, "waiting")) } }
             } }
+        }
+    }
+}
+
+/// What was done, in a word that people use.
+fn what(row: &AuditRow) -> String {
+    match (&row.action, &row.outcome) {
+        (Recorded::Known(AuditAction::Create), Recorded::Known(AuditOutcome::Done)) => "granted".to_owned(),
+        (Recorded::Known(AuditAction::Revoke), Recorded::Known(AuditOutcome::Done)) => "revoked".to_owned(),
+        (action, outcome) => format!("{action} {outcome}:"),
+    }
+}
+
+/// What the audit tells of this person and resource; `is_this` says which are meant.
+pub(super) fn done(facts: &Facts<'_>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
+    /// The entries that are told.
+    const LISTED: usize = 50;
+    let now = facts.now;
+    let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
+    let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
+    let rows: Vec<_> =
+        rows.filter(|(_, grant)| is_this(grant.email.as_str(), &grant.resource)).take(LISTED).collect();
+    html! {
+        section.done {
+            h2 { "What was done" }
+            @if rows.is_empty() { p.empty { "Nothing, in the newest " (audit.len()) " entries of the audit." } }
+            ul { @for (row, grant) in rows { li {
+                (time(now, row.at)) ": " (what(row)) " " (person(&facts.names, grant.email.as_str())) " on "
+                (grant.resource) ", " (time(now, grant.window.start())) " to " (time(now, grant.window.end())) ", because " (facts.names.tell(&row.reason)) " (" (row.trigger) ")"
+            } } }
         }
     }
 }

@@ -78,9 +78,12 @@ pub(super) fn page(status: StatusCode, title: &str, place: Place, main: &Markup)
                 main #main tabindex="-1" { (main) }
                 footer {
                     p {
-                        "oncall-grants " (env!("CARGO_PKG_VERSION")) " · times in UTC · "
-                        a href={ (top) "api/grants" } { "grants" } " · " a href={ (top) "api/audit" } { "audit" } " · "
-                        a href={ (top) "openapi.json" } { "API" } " · " a href={ (top) "metrics" } { "metrics" }
+                        "oncall-grants " (env!("CARGO_PKG_VERSION")) " · times in UTC"
+                        span.links {
+                            " · " a href={ (top) "review" } { "access review" } " · " a href={ (top) "api/grants" } { "grants" } " · "
+                            a href={ (top) "api/audit" } { "audit" } " · " a href={ (top) "openapi.json" } { "API" } " · "
+                            a href={ (top) "metrics" } { "metrics" }
+                        }
                     }
                 }
             }
@@ -100,6 +103,11 @@ pub(super) fn time(now: DateTime<Utc>, at: DateTime<Utc>) -> Markup {
     let words =
         if now.date_naive() == at.date_naive() { at.format("%H:%M") } else { at.format("%a %-d %b, %H:%M") };
     html! { time datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (words) " UTC" } }
+}
+
+/// An instant with its date, in UTC whatever the reader's zone is: for what is printed and kept.
+pub(super) fn fixed_time(at: DateTime<Utc>) -> Markup {
+    html! { time.fixed datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
 }
 
 /// How long ago, or how far ahead, in the two largest units.
@@ -152,6 +160,11 @@ impl Render for Tone {
 /// A word that also has a shape and a colour.
 pub(super) fn chip(tone: Tone, word: &str) -> Markup {
     html! { span class={ "chip " (tone) } { (word) } }
+}
+
+/// Where the script offers to copy the address of the page, for whoever asks why, and to print it.
+pub(super) fn tools() -> Markup {
+    html! { p.tools data-tools="copy print" {} }
 }
 
 /// A query string.

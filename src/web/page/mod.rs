@@ -5,6 +5,7 @@ pub(super) mod index;
 pub(super) mod sync;
 pub(super) mod why;
 
+mod about;
 mod access;
 mod changes;
 mod chart;
@@ -18,8 +19,10 @@ mod layout;
 mod limits;
 mod notice;
 mod paging;
+mod person;
 pub(crate) mod picture;
 mod query;
+pub(super) mod review;
 mod summary;
 mod tables;
 mod timeline;

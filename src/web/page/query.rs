@@ -199,14 +199,19 @@ impl PageQuery {
         self.pass == pass_id
     }
 
-    /// The address of this page with one thing changed, at one of its sections. What is found by the same search stays.
-    pub(super) fn link(&self, name: &str, value: &str, section: &str) -> String {
+    /// The query with one thing changed.
+    pub(super) fn query_with(&self, name: &str, value: &str) -> String {
         let mut pairs = vec![("range", self.range())];
         pairs.extend(self.show.map(|show| ("show", show.as_str())));
         pairs.push(("q", self.search()));
         pairs.retain(|(known, value)| *known != name && !value.is_empty());
         pairs.push((name, value));
-        format!("./?{}#{section}", query_string(&pairs))
+        query_string(&pairs)
+    }
+
+    /// The address of this page with one thing changed, at one of its sections. What is found by the same search stays.
+    pub(super) fn link(&self, name: &str, value: &str, section: &str) -> String {
+        format!("./?{}#{section}", self.query_with(name, value))
     }
 }
 

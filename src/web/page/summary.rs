@@ -9,7 +9,7 @@ use super::{
     endpoints,
     facts::{Facts, answers},
     findings, incidents,
-    layout::{Tone, count, distance, time},
+    layout::{Tone, count, distance, fixed_time, time},
     notice::Notice,
     webhooks,
 };
@@ -44,7 +44,7 @@ pub(super) fn summary(facts: &Facts<'_>) -> Markup {
                 }
             }
             (incidents::count_of(facts))
-            p.quiet #as-of { "As of " (time(now, now)) }
+            p.quiet #as-of { "As of " (time(now, now)) span.print-only { (fixed_time(now)) ", store " (facts.log.store_id) } }
             @if notices.is_empty() {
                 div.notice.good { h2 { "All is well" } p { "Everything was seen, somebody is on call for every rule, and everybody on call has what the rules give." } }
             }

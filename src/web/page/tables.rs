@@ -11,9 +11,10 @@ use super::{
     endpoints,
     facts::{Facts, answers},
     findings,
-    layout::{Tone, chip, count, distance, few, query_string, time},
+    layout::{Tone, chip, count, distance, few, time},
     limits,
     paging::pages,
+    person,
     query::PageQuery,
     timeline::LaneState,
     webhooks,
@@ -67,7 +68,7 @@ pub(super) fn grants(facts: &Facts<'_>, shown: &Shown) -> Markup {
             }
             @if shown.grants.len() > ROWS { p.after { "And " (count(shown.grants.len() - ROWS, "more grant")) "." } }
             @for (access, lane) in shown.lacking.iter().filter(|(_, lane)| lane.state(now) == LaneState::Missing).take(ROWS / 2) {
-                p { (facts.names.person_text(&access.email)) " on " (access.resource) ": " (lane_state(now, lane.state(now))) }
+                p { (person::person(&facts.names, &access.email)) " on " (access.resource) ": " (lane_state(now, lane.state(now))) }
             }
         }
     }
@@ -77,7 +78,7 @@ fn grant_row(facts: &Facts<'_>, grant: &Grant, (tone, word): (Tone, &str)) -> Ma
     let now = facts.now;
     html! {
         tr {
-            th scope="row" { (facts.names.person_text(grant.email.as_str())) } td { (grant.resource) (grant.kubernetes_groups) } td { (chip(tone, word)) }
+            th scope="row" { (person::linked(&facts.names, grant.email.as_str())) } td { (grant.resource) (grant.kubernetes_groups) } td { (chip(tone, word)) }
             td { (time(now, grant.window.start())) } td { (time(now, grant.window.end())) } td { (few(&grant.rules, NAMED)) }
             td { (why(grant.email.as_str(), &grant.resource)) }
         }
@@ -86,7 +87,7 @@ fn grant_row(facts: &Facts<'_>, grant: &Grant, (tone, word): (Tone, &str)) -> Ma
 
 fn why(email: &str, resource: &str) -> Markup {
     html! {
-        a href={ "why?" (query_string(&[("email", email), ("resource", resource)])) } {
+        a href=(person::why(email, resource)) {
             "why" span.sr { " has " (email) " access to " (resource) }
         }
     }

@@ -174,6 +174,11 @@ impl Lane {
         }
     }
 
+    /// Whether there is access now.
+    pub(super) fn has_access(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.state(now), LaneState::InForce(_) | LaneState::Unsure(_) | LaneState::Held(_))
+    }
+
     /// Whether something but doubt is in view.
     pub(super) fn has_something(&self) -> bool {
         self.bars.iter().any(|bar| bar.kind != Kind::Unknown)
@@ -247,9 +252,13 @@ pub(super) fn lanes(span: &Span, shown: &[Access], grants: &[SeenGrant], known: 
     groups
 }
 
-/// Those who are on call now without a grant, or whose window waits, what needs attention most first. `search` keeps only
-/// people and resources with this text in their name.
-pub(super) fn lacking(span: &Span, known: Known<'_>, search: &str) -> Vec<(Access, Lane)> {
+/// Those who are on call now without a grant, or whose window waits, what needs attention most first; those that are sought
+/// alone.
+pub(super) fn lacking(
+    span: &Span,
+    known: Known<'_>,
+    is_sought: impl Fn(&Access) -> bool,
+) -> Vec<(Access, Lane)> {
     let mut lanes: BTreeMap<Access, Lane> = BTreeMap::new();
     for wanted in known.snapshot.missing_at(span.now) {
         lanes.entry(access_to(wanted)).or_default().miss(span, wanted);
@@ -257,10 +266,7 @@ pub(super) fn lacking(span: &Span, known: Known<'_>, search: &str) -> Vec<(Acces
     for waiting in known.snapshot.deferred.iter().filter(|waiting| waiting.window.end() > span.now) {
         lanes.entry(access_of(waiting)).or_default();
     }
-    let search = search.to_lowercase();
-    lanes.retain(|access, _| {
-        access.email.to_lowercase().contains(&search) || access.resource.to_lowercase().contains(&search)
-    });
+    lanes.retain(|access, _| is_sought(access));
     finish(span, &mut lanes, known);
     let mut lanes: Vec<(Access, Lane)> = lanes.into_iter().filter(|(_, lane)| lane.has_something()).collect();
     lanes.sort_by_cached_key(|(access, lane)| (lane.state(span.now), access.clone()));

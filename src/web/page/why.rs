@@ -5,28 +5,29 @@ use std::sync::Arc;
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
-    response::Response,
+    response::{IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
+    about,
     chart::lane_state,
     facts::Facts,
-    findings,
-    layout::{self, Place, Tone, chip, count, distance, query_string, time},
+    findings, history,
+    layout::{self, Place, Tone, chip, count, distance, query_string, time, tools},
+    person::{person, person_page, resource_page},
     timeline::{Span, lanes},
 };
 use crate::{
     model::{Cause, FOREVER, Grant, IncidentCause, Source, UserId},
     reconcile::plan::Wanted,
-    store::{Access, AuditRow, LedgerEntry, View},
+    store::{Access, LedgerEntry, View},
     web::{answers::QueryErrors, error::AppError, state::AppState},
 };
 
-/// The newest entries of the audit that are searched, and those that are shown.
-const AUDIT: u32 = 500;
+/// The windows of a kind that are told.
 const LISTED: usize = 50;
 /// The grants that are shown, and the causes of each.
 const GRANTS: u32 = 20;
@@ -37,59 +38,81 @@ const CAUSES: usize = 10;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct WhyQuery {
-    /// The person's address in strongDM, without regard to case.
-    #[param(example = "ana@example.com")]
-    email: String,
-    /// The exact name of the resource.
-    #[param(example = "prod-postgres")]
-    resource: String,
+    /// The person's address in strongDM, without regard to case. Without it, the page is about everybody on the resource.
+    #[param(nullable = false, example = "ana@example.com")]
+    email: Option<String>,
+    /// The exact name of the resource. Without it, the page is about everything that the person can reach.
+    #[param(nullable = false, example = "prod-postgres")]
+    resource: Option<String>,
 }
 
 /// Why somebody has access
 #[utoipa::path(
     get, path = "/why", operation_id = "why", tag = "page", params(WhyQuery),
     security(("bearer" = []), ("basic" = [])),
-    responses((status = 200, description = "The causes", content_type = "text/html", body = String), QueryErrors),
+    responses((status = 200, description = "The causes", content_type = "text/html", body = String),
+        (status = 303, description = "Neither is named: to the status page", headers(("location" = String))), QueryErrors),
 )]
 pub(crate) async fn why(
     State(state): State<Arc<AppState>>,
     query: Result<Query<WhyQuery>, QueryRejection>,
 ) -> Result<Response, AppError> {
     let Query(query) = query.map_err(|rejection| AppError::BadRequest(rejection.body_text()))?;
-    let WhyQuery { email, resource } = &query;
     let facts = Facts::gather(&state).await?;
+    match (&query.email, &query.resource) {
+        (Some(email), Some(resource)) => pair(&state, &facts, email, resource).await,
+        (Some(email), None) => about::person(&state, &facts, email).await,
+        (None, Some(resource)) => about::resource(&state, &facts, resource).await,
+        // About everybody and everything is the status page.
+        (None, None) => Ok(Redirect::to("./").into_response()),
+    }
+}
+
+/// Why this person has access to this resource, or lacks it.
+async fn pair(
+    state: &AppState,
+    facts: &Facts<'_>,
+    email: &str,
+    resource: &str,
+) -> Result<Response, AppError> {
     let span = Span::around(facts.now, facts.horizon);
-    let this = [Access { resource: resource.clone(), email: email.to_lowercase() }];
-    let view = View { from: facts.now, until: FOREVER, search: String::new() };
+    let this = [Access { resource: resource.to_owned(), email: email.to_lowercase() }];
+    let view = View::between(facts.now, FOREVER);
     let grants = state.store.grants_of(&view, &this, GRANTS).await?;
     let lanes = lanes(&span, &this, &grants, facts.known());
     let lane = lanes.values().flatten().next().filter(|(_, lane)| lane.has_something());
-    let audit = state.store.audit_page(AUDIT, None).await?.items;
+    let audit = state.store.audit_page(about::AUDIT, None).await?.items;
     let is_this = |other: &str, name: &str| other.eq_ignore_ascii_case(email) && name == resource;
     let more = grants.first().map_or(0, |seen| seen.of.saturating_sub(grants.len()));
-    let faults = findings::about(&facts, email, resource);
+    let names = &facts.names;
+    let faults = findings::about(facts, Some(email), Some(resource));
     let main = html! {
-        p { a href="./" { "← Everything" } }
-        h1 { (facts.names.person_text(email)) " on " (resource) }
-        p.lead {
-            @match lane {
-                Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
-                None if faults.is_some() => { (chip(Tone::Bad, "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
-                None => { (chip(Tone::Quiet, "no access")) " No grant of ours, now or to come." }
+        section.summary {
+            p.back { a href="./" { "← Everything" } }
+            h1 { a href=(person_page(email)) { (person(names, email)) } " on " a href=(resource_page(resource)) { (resource) } }
+            p.lead {
+                @match lane {
+                    Some((_, lane)) => { (lane_state(facts.now, lane.state(facts.now))) }
+                    None if faults.is_some() => { (chip(Tone::Bad, "no access")) " No grant of ours, now or to come; what stands in the way is to be mended." }
+                    None => { (chip(Tone::Quiet, "no access")) " No grant of ours, now or to come." }
+                }
             }
+            (tools())
         }
         @if let Some(faults) = &faults { (faults) }
-        h2 { "Grants" }
-        @if grants.is_empty() { p.empty { "None." } }
-        @for seen in &grants { (grant(&facts, &seen.entry)) }
-        @if more > 0 { p.after { "And " (count(more, "later grant")) "." } }
-        (deferred_and_missing(&facts, is_this))
-        (what_was_done(&facts, &audit, is_this))
+        section.grants {
+            h2 { "Grants" }
+            @if grants.is_empty() { p.empty { "None." } }
+            @for seen in &grants { (grant(facts, &seen.entry)) }
+            @if more > 0 { p.after { "And " (count(more, "later grant")) "." } }
+        }
+        (deferred_and_missing(facts, is_this))
+        (history::done(facts, &audit, is_this))
         p { a href={ "api/explain?" (query_string(&[("email", email), ("resource", resource)])) } { "Ask PagerDuty and strongDM now" } ": what is wanted, what is missing, and what would mend it, for machines." }
     };
     Ok(layout::page(
         StatusCode::OK,
-        &format!("{} on {resource}", facts.names.person_text(email)),
+        &format!("{} on {resource}", names.person_text(email)),
         Place::Top,
         &main,
     ))
@@ -173,37 +196,17 @@ fn deferred_and_missing(facts: &Facts<'_>, is_this: impl Fn(&str, &str) -> bool)
         missing.filter(|wanted| is_this(wanted.email.as_str(), &wanted.resource)).take(LISTED).collect();
     html! {
         @if !waiting.is_empty() {
-            h2 { "Deferred" }
-            ul { @for it in waiting {
+            section { h2 { "Deferred" } ul { @for it in waiting {
                 li { (time(facts.now, it.window.start())) " to " (time(facts.now, it.window.end())) ": waits until the grant in its way ends." }
-            } }
+            } } }
         }
         @if !missing.is_empty() {
-            h2 { "Wanted, without a grant of ours" }
-            ul { @for wanted in missing {
+            section { h2 { "Wanted, without a grant of ours" } ul { @for wanted in missing {
                 li {
                     "Rule " strong { (wanted.rule) } " through " (facts.names.tell(&wanted.source.to_string())) ", from " (time(facts.now, wanted.start))
                     @match wanted.end { Some(end) => { " to " (time(facts.now, end)) } None => { ", without an end" } }
                 }
-            } }
+            } } }
         }
-    }
-}
-
-fn what_was_done(facts: &Facts<'_>, audit: &[AuditRow], is_this: impl Fn(&str, &str) -> bool) -> Markup {
-    let now = facts.now;
-    let of = |row: &AuditRow| serde_json::from_str::<Grant>(row.grant.get()).ok();
-    let rows = audit.iter().filter_map(|row| Some((row, of(row)?)));
-    let rows: Vec<_> =
-        rows.filter(|(_, grant)| is_this(grant.email.as_str(), &grant.resource)).take(LISTED).collect();
-    html! {
-        h2 { "What was done" }
-        @if rows.is_empty() { p.empty { "Nothing, in the newest " (AUDIT) " entries of the audit." } }
-        ul { @for (row, grant) in rows {
-            li {
-                (time(now, row.at)) ": " (row.action) " " (row.outcome) ", " (time(now, grant.window.start())) " to "
-                (time(now, grant.window.end())) ", because " (facts.names.tell(&row.reason)) " (" (row.trigger) ")"
-            }
-        } }
     }
 }

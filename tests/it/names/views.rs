@@ -87,6 +87,67 @@ async fn open_incidents_have_the_names_of_their_service_and_people() {
 }
 
 #[tokio::test]
+async fn people_are_found_by_their_names() {
+    let scene = Scene::running(Config::default()).await;
+    // Passes below the lanes tell of others as well.
+    let lanes = async |sought: &str| {
+        let page = scene.get(&format!("/?q={sought}")).await.text;
+        let lanes = page.split("<li class=\"lane\">").skip(1).filter_map(|lane| lane.split("</li>").next());
+        lanes.map(text_of).collect::<Vec<String>>()
+    };
+    for sought in ["ana%20lima", "LIMA", "ana%40exam"] {
+        let found = lanes(sought).await;
+        assert!(
+            found.len() == 1 && found[0].starts_with("Ana Lima (ana@example.com)"),
+            "{sought}: {found:?}"
+        );
+    }
+    assert_eq!(lanes("nobody%20of%20this%20name").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_person_and_a_resource_have_pages_of_their_own_and_all_are_on_a_list() {
+    let scene =
+        Scene::running(Config::with_rules([rule("payments", &[SCHEDULE], &[DB, "prod-web-1"])])).await;
+    let of_ana = page(&scene, "/why?email=ANA%40example.com").await;
+    for words in
+        ["Ana Lima (ana@example.com)", "Access to 2 resources now.", DB, "prod-web-1", "What was done"]
+    {
+        assert!(of_ana.contains(words), "{words}: {of_ana}");
+    }
+    assert!(!of_ana.contains("Bo Chen"), "{of_ana}");
+    let of_db = page(&scene, &format!("/why?resource={DB}")).await;
+    for words in
+        [DB, "1 person has access now.", "Ana Lima (ana@example.com)", "Bo Chen (bo.chen@example.com)"]
+    {
+        assert!(of_db.contains(words), "{words}: {of_db}");
+    }
+    assert!(!of_db.contains("prod-web-1"), "{of_db}");
+    let nobody = page(&scene, "/why?email=nobody%40example.com").await;
+    assert!(nobody.contains("No grant of ours, now or to come."), "{nobody}");
+    assert!(page(&scene, "/why").await.contains("1 person has access now"), "about nobody: the status page");
+
+    let review = page(&scene, "/review").await;
+    let why = "user Ana Lima (PA1NAL7) is on call for schedule Payments primary (PI7DH85)";
+    for words in ["1 person has access, by 2 grants", "Ana Lima (ana@example.com)", why, " · store ", " UTC"]
+    {
+        assert!(review.contains(words), "{words}: {review}");
+    }
+    assert!(!review.contains("Bo Chen"), "{review}");
+    let next = page(&scene, "/review?show=all&q=chen").await;
+    assert!(next.contains("Bo Chen (bo.chen@example.com)") && !next.contains("Ana Lima ("), "{next}");
+}
+
+#[tokio::test]
+async fn events_tell_what_the_ids_in_them_are_called() {
+    let scene = Scene::running(Config::default()).await;
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    let event = scene.get("/api/events").await.json()["items"][0].clone();
+    assert_eq!(event["schedules"], json!([SCHEDULE]));
+    assert_eq!(event["names"], json!({SCHEDULE: "Payments primary"}), "{event}");
+}
+
+#[tokio::test]
 async fn explanations_have_names_in_json_and_in_words() {
     let rules = [policy_rule("platform", &[DB]), rule("alone", &[LONELY_SCHEDULE], &["prod-web-1"])];
     let scene = Scene::running(Config::with_rules(rules)).await;

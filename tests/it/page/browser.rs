@@ -124,6 +124,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// The page as it is printed, on a system that asks for darkness.
+    pub(crate) async fn as_printed(&self) {
+        let features = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+        let media = json!({"media": "print", "features": features});
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
     /// Where the reader lives.
     pub(crate) async fn zone(&self, zone: &str) {
         self.devtools("Emulation.setTimezoneOverride", json!({"timezoneId": zone})).await;

@@ -266,4 +266,15 @@ async fn hostile_names_do_no_harm() {
     is_sound(&browser, "hostile-why").await;
     fits(&browser, "hostile-why").await;
     assert!(text(&browser).await.contains(&format!("<u>Bo</u> ({PERSON}) on {RESOURCE}")));
+    // From there to the pages about the resource and about the person.
+    for (link, name) in [("h1 a:last-of-type", RESOURCE), ("h1 a:first-of-type", PERSON)] {
+        let link = browser.client.find(fantoccini::Locator::Css(link)).await.expect("a link");
+        link.click().await.expect("it can be followed");
+        is_sound(&browser, "hostile-about").await;
+        let foreign = "document.querySelectorAll('main img, main script, main b, main i, main u').length";
+        assert_eq!(browser.value(foreign).await, Value::from(0), "{name}");
+        let title = browser.value("document.querySelector('h1').innerText").await;
+        assert!(title.as_str().is_some_and(|title| title.contains(name)), "{title}");
+        browser.client.back().await.expect("it can go back");
+    }
 }

@@ -4,6 +4,7 @@
 mod ahead;
 mod browser;
 mod large;
+mod lasting;
 
 use std::time::Duration;
 
@@ -356,6 +357,13 @@ async fn scripts_keep_the_page_fresh_and_show_the_zone_of_the_reader() {
     let after = text(&browser).await;
     assert!(before.contains("Times: UTC") && after.contains("Times: Asia/"), "{after}");
     assert_ne!(before, after);
+    // The other zone stands beside.
+    let both = "document.querySelector('#as-of time').textContent";
+    let both = browser.value(both).await.as_str().expect("a text").to_owned();
+    assert!(both.contains(" (") && both.ends_with(" UTC)"), "{both}");
+    let rows = "[...document.querySelectorAll('.axis')].map(a => a.querySelectorAll('.other').length)";
+    let rows: Vec<u64> = serde_json::from_value(browser.value(rows).await).expect("numbers");
+    assert!(!rows.is_empty() && rows.iter().all(|hours| *hours > 2), "{rows:?}");
     browser.picture("zone").await;
     // The page asks anew after a while, unless somebody is at work in it.
     let marker = "document.querySelector('.headline').dataset.old = 'yes'";
