@@ -10,6 +10,8 @@ use crate::support::{Config, Scene, command};
 
 /// Words of the README, code and tables included. Whoever wants to know more follows its index.
 const README_WORDS: usize = 1200;
+/// Bytes of a picture: a README that loads slowly is not read.
+const LARGEST_PICTURE: u64 = 150_000;
 /// Folders whose files, of any kind, may point readers to a page.
 const SPEAKING: [&str; 7] = ["src", "deploy", "scripts", "examples", "sandbox/src", "docs", ".github"];
 
@@ -167,6 +169,19 @@ fn the_readme_is_short_and_leads_to_every_page() {
         let page = page.strip_prefix(top()).expect("below the top").to_str().expect("UTF-8").to_owned();
         let is_listed = targets.contains(&page) || !page.starts_with("docs/");
         assert!(is_listed, "the index of the README lacks {page}");
+    }
+}
+
+#[test]
+fn pictures_are_small_and_shown() {
+    let folder = top().join("docs/pictures");
+    let shown: String = pages().into_values().collect();
+    for picture in fs::read_dir(folder).expect("a folder") {
+        let picture = picture.expect("an entry");
+        let name = picture.file_name().into_string().expect("UTF-8");
+        let size = picture.metadata().expect("a file").len();
+        assert!(size < LARGEST_PICTURE, "{name} has {size} bytes");
+        assert!(shown.contains(&format!("pictures/{name}")), "no page shows {name}");
     }
 }
 
