@@ -100,7 +100,9 @@ pub async fn verify(
     if let Some(newest) = newest {
         let which = format!("the newest checkpoint in the store, of {} entries", newest.size);
         let told: Checkpoint = newest.note.parse().map_err(|_| Flaw::Unreadable(which.clone()))?;
-        if told.size != newest.size {
+        // From this edge the next checkpoint grows.
+        let edge = Tree::with_edge(newest.size, &newest.edge);
+        if told.size != newest.size || edge.is_none_or(|edge| edge.root() != told.root) {
             return Err(Flaw::Unreadable(which));
         }
         checkpoints.push((which, told.clone()));

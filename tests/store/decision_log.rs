@@ -179,7 +179,7 @@ async fn at_the_start(store: &SharedStore) {
 }
 
 /// What somebody does to the store of five entries, and what is said of it. `#` stands for what the database calls its hash.
-const MEDDLED: [(&str, &str); 15] = [
+const MEDDLED: [(&str, &str); 16] = [
     ("UPDATE audit SET reason = 'because she asked' WHERE number = 1", "entry 1 was changed: what listings show"),
     ("UPDATE audit SET granted = '{}' WHERE number = 4", "entry 4 was changed: what listings show"),
     ("UPDATE audit SET canonical = replace(canonical, 'x2', 'y2') WHERE number = 2", "entry 2 was changed: its text"),
@@ -215,6 +215,11 @@ const MEDDLED: [(&str, &str); 15] = [
         "entry 3 is missing, and all after it: a file tells of 5 entries",
     ),
     ("UPDATE decision_log SET size = 4", "entry 4 was inserted"),
+    // Nothing would be signed any more.
+    (
+        "UPDATE decision_checkpoints SET edge = (SELECT hash FROM decision_leaves WHERE number = 0)",
+        "the newest checkpoint in the store, of 3 entries is not as it was made",
+    ),
     // Shown in listings, with a leaf of its own, before the first.
     (
         "INSERT INTO audit (number, canonical, at_ms, action, outcome, granted, reason, cause, pass_id)
