@@ -313,4 +313,6 @@ fn read<T>(
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -66,3 +66,6 @@ pub use self::{
     unknown::{Asked, StrongDmList, Unknown},
     window::{Window, Windows, later},
 };
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -13,6 +13,9 @@ mod error;
 mod scope;
 mod wire;
 
+#[cfg(test)]
+mod hostile;
+
 pub(crate) use self::{
     client::{
         Client,

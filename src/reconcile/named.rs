@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{KubernetesGroups, PeopleSelector, ResourceSelector},
+        model::{KubernetesGroups, PeopleSelector, ResourceSelector, tests::runs},
         reconcile::plan::tests::incident_selector,
     };
 
@@ -128,6 +128,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(runs())]
+
         #[test]
         fn no_text_does_harm(text in any::<Vec<u8>>(), json in "[\\\\u0-9a-fPI7DH85\"{}]{0,80}") {
             prop_assert!(!marks(&text).is_empty());

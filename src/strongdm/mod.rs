@@ -21,6 +21,8 @@ mod proto {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use self::{
