@@ -65,9 +65,9 @@ impl Budget {
         confirmations: 0,
     };
 
-    /// The same, and more time, a change, and a lease that is lost.
+    /// The same, and ten seconds more.
     pub(super) fn larger(self) -> Self {
-        Self { ticks: self.ticks + 1, changes: self.changes.max(1), takeovers: self.takeovers.max(1), ..self }
+        Self { ticks: self.ticks + 1, ..self }
     }
 }
 
