@@ -142,8 +142,7 @@ fn live_through(really: SecondGrant) {
         assert!(busy, "seed {seed} is too quiet: {seen:?}");
         assert!(*deferred > 0 || really == SecondGrant::Taken, "seed {seed} defers nothing: {seen:?}");
     }
-    let pairs = ACCOUNTS * RESOURCES.len();
-    println!("simulation: {really:?}: {seeds} seeds of {DAYS} days, {pairs} accounts and resources each");
+    println!("simulation: {really:?}: {seeds} seeds of {DAYS} days");
     for ((wrong, excuse), minutes) in all {
         let word = if wrong == Wrong::Lacks { "too short" } else { "too long" };
         println!("simulation: {really:?}: {minutes:>8} minutes {word}: {excuse}");
