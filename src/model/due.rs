@@ -96,3 +96,32 @@ impl DueRevocations {
         ledger.into_iter().filter(|row| self.due.get(row).is_some_and(|due| due.held)).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_count_for_ten_minutes() {
+        let looks = FirstLooks { before: 0, newest: DateTime::UNIX_EPOCH };
+        let count = [599, 600].map(|second| looks.count_at(looks.newest + TimeDelta::seconds(second)));
+        assert_eq!(count, [true, false]);
+    }
+
+    #[test]
+    fn what_is_held_awaits_no_look_and_is_counted_among_what_there_is() {
+        let due = |held| DueRevocation {
+            since: DateTime::UNIX_EPOCH,
+            lost: Vec::new(),
+            lost_groups: BTreeMap::new(),
+            held,
+        };
+        let mut known = DueRevocations::default();
+        assert!(!known.awaits_a_look());
+        known.due.extend([1, 2, 3].map(|row| (row.into(), due(true))));
+        assert!(!known.awaits_a_look());
+        known.due.insert(4.into(), due(false));
+        assert!(known.awaits_a_look());
+        assert_eq!(known.held_among([2, 3, 4, 5].map(LedgerRow::from)), 2);
+    }
+}

@@ -186,6 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn a_window_has_its_start_and_not_its_end() {
+        let inside = [1, 2, 3, 4].map(|second| window(2, 4).contains(at(second)));
+        assert_eq!(inside, [false, true, true, false]);
+        let overlapping =
+            [(0, 2), (0, 3), (3, 9), (4, 9)].map(|(start, end)| window(2, 4).overlaps(&window(start, end)));
+        assert_eq!(overlapping, [false, true, true, false]);
+        assert_eq!(
+            [1, 3, 4].map(|second| window(2, 4).from(at(second))),
+            [Some(window(2, 4)), Some(window(3, 4)), None]
+        );
+        assert_eq!(
+            [2, 3, 5].map(|second| window(2, 4).until(at(second))),
+            [None, Some(window(2, 3)), Some(window(2, 4))]
+        );
+    }
+
+    #[test]
+    fn a_set_has_what_its_windows_have() {
+        let have: Windows = [window(2, 4), window(6, 8)].into_iter().collect();
+        let inside = [1, 2, 4, 6, 7, 8].map(|second| have.contain(at(second)));
+        assert_eq!(inside, [false, true, false, true, true, false]);
+        let first =
+            [(0, 2), (3, 9), (4, 6), (4, 7)].map(|(start, end)| have.first_overlapping(window(start, end)));
+        assert_eq!(first, [None, Some(window(2, 4)), None, Some(window(6, 8))]);
+        assert!(!have.is_empty() && Windows::default().is_empty());
+        assert!(!have.cover(window(1, 3)) && !have.cover(window(3, 7)));
+    }
+
+    #[test]
     fn an_empty_or_backward_window_does_not_exist() {
         assert_eq!(Window::new(at(5), at(5)), None);
         assert_eq!(Window::new(at(6), at(5)), None);

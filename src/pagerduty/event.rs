@@ -315,12 +315,18 @@ mod tests {
                 .to_string(),
             json!({"event": {"data": {"type": "schedule_reference", "id": 7}}}).to_string(),
             json!({"event": {"data": crowd}}).to_string(),
+            json!({"event": {"event_type": "service.updated", "data": {"type": "incident", "id": "Q1"}}})
+                .to_string(),
         ] {
             let shown: String = body.chars().take(80).collect();
             assert_eq!(Event::read(body.as_bytes()).hint, Hint::Everything, "{shown}");
         }
         assert_eq!(Event::read(b"\xff\xfe{}").hint, Hint::Everything);
-        assert_eq!(Event::read(deep(20).as_bytes()).hint, about(&["P1"], &[]));
+        for levels in [20, MAX_DEPTH] {
+            assert_eq!(Event::read(deep(levels).as_bytes()).hint, about(&["P1"], &[]), "{levels}");
+        }
+        let as_many_as_allowed = read(&json!({"event": {"data": crowd[1..]}})).hint;
+        assert!(matches!(as_many_as_allowed, Hint::About(found) if found.schedules.len() == MAX_OBJECTS));
     }
 
     #[test]
@@ -361,7 +367,9 @@ mod tests {
     #[test]
     fn only_short_plain_ids_identify_an_event() {
         let id = |id: Value| read(&json!({"event": {"id": id}})).id;
-        assert_eq!(id(json!("01HX")), Some("01HX".to_owned()));
+        for right in ["01HX".to_owned(), "é".repeat(MAX_TEXT)] {
+            assert_eq!(id(json!(right)), Some(right));
+        }
         for absurd in [json!(null), json!(7), json!(""), json!("a\nb"), json!("x".repeat(MAX_TEXT + 1))] {
             assert_eq!(id(absurd.clone()), None, "{absurd}");
         }

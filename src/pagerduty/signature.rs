@@ -123,6 +123,14 @@ mod tests {
     }
 
     #[test]
+    fn the_same_signature_twice_is_as_good_as_once() {
+        let vectors = vectors().vectors;
+        let single = vectors.iter().find(|vector| vector.name == "single-valid").unwrap();
+        let lines = [single.header.as_ref().unwrap().as_bytes(); 2];
+        assert_eq!(verify(&secrets(&single.secrets), lines.into_iter(), &body(&single.body_file)), Some(0));
+    }
+
+    #[test]
     fn signatures_past_the_cap_are_not_looked_at() {
         let vectors = vectors().vectors;
         let single = vectors.iter().find(|vector| vector.name == "single-valid").unwrap();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use insta::assert_snapshot;
 
-use super::builders::{Scene, at, made_for, own, schedule, schedule_rule, shift};
+use super::builders::{Scene, at, made_for, own, schedule, schedule_rule, shift, with_groups};
 use crate::{
     model::SecondGrant,
     reconcile::plan::{Action, Plan, Queue, Urgency},
@@ -92,6 +92,18 @@ fn what_replaces_a_grant_stays_with_it_and_nobody_lacks_access_meanwhile() {
     ] {
         assert_eq!(order(&scene.clone().second_grant(second_grant).plan()), expected);
     }
+}
+
+#[test]
+fn what_only_touches_is_not_kept_together() {
+    let rules = [
+        with_groups(&["viewer"], schedule_rule("db", &["PS"])),
+        with_groups(&["admin"], schedule_rule("more", &["PX"])),
+    ];
+    let scene = Scene::new(rules)
+        .on_call(schedule("PS"), [shift("day", 8, 16)])
+        .on_call(schedule("PX"), [shift("day", 16, 20)]);
+    assert_eq!(order(&scene.plan()), "[+day 12-16] Missing\n[+day 16-20] Coming");
 }
 
 #[test]
