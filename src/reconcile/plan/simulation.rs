@@ -158,7 +158,7 @@ impl Simulation {
         Self {
             seed,
             random: Random::new(seed),
-            upstream: Upstream::new(start),
+            upstream: Upstream::new(start, seed + really as u64),
             settings: settings(),
             twin: Twin::new(really, &World::default()),
             process_down: 0,

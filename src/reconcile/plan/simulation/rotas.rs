@@ -29,6 +29,12 @@ const BERLIN: Zone =
     Zone { first: 120, changes: [((2026, 10, 25, 1, 0), 60), ((2027, 3, 28, 1, 0), 120), NEVER] };
 const LORD_HOWE: Zone =
     Zone { first: 630, changes: [((2026, 10, 3, 15, 30), 660), ((2027, 4, 3, 15, 0), 630), NEVER] };
+const LONDON: Zone =
+    Zone { first: 60, changes: [((2026, 10, 25, 1, 0), 0), ((2027, 3, 28, 1, 0), 60), NEVER] };
+const AUCKLAND: Zone =
+    Zone { first: 720, changes: [((2026, 9, 26, 14, 0), 780), ((2027, 4, 3, 14, 0), 720), NEVER] };
+/// In each of them the clocks change in autumn and in spring; in two of them they go forward in the north's autumn.
+const ZONES: [Zone; 5] = [NEW_YORK, BERLIN, LORD_HOWE, LONDON, AUCKLAND];
 
 impl Zone {
     fn offset(&self, at: DateTime<Utc>) -> i64 {
@@ -79,14 +85,16 @@ pub(super) struct Rota {
 }
 
 impl Rota {
-    /// Three rotations: weekly in New York, daily in Berlin at an hour that the clocks skip or repeat once a year,
-    /// twice a day on Lord Howe Island.
-    pub(super) fn all(start: DateTime<Utc>) -> [Self; 3] {
+    /// Three rotations: weekly; daily at an hour that the clocks of most zones skip or repeat once a year; twice a day. Each
+    /// follows the clocks of another zone; `zones` says which.
+    pub(super) fn all(start: DateTime<Utc>, zones: u64) -> [Self; 3] {
         let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        let first = usize::try_from(zones).unwrap();
+        let zone = |which: usize| &ZONES[(first + which) % ZONES.len()];
         [
-            Self::new(start, &NEW_YORK, 7, &[at(9, 0)], &[0, 1, 2]),
-            Self::new(start, &BERLIN, 1, &[at(2, 30)], &[1, 2, 3, 4]),
-            Self::new(start, &LORD_HOWE, 1, &[at(7, 0), at(19, 0)], &[3, 4, 0, 5]),
+            Self::new(start, zone(0), 7, &[at(9, 0)], &[0, 1, 2]),
+            Self::new(start, zone(1), 1, &[at(2, 30)], &[1, 2, 3, 4]),
+            Self::new(start, zone(2), 1, &[at(7, 0), at(19, 0)], &[3, 4, 0, 5]),
         ]
     }
 
@@ -153,5 +161,8 @@ fn hand_offs_follow_the_local_clocks() {
     assert_eq!(utc(&BERLIN, "2026-10-25T02:30:00"), "2026-10-25T00:30:00+00:00", "twice");
     assert_eq!(utc(&LORD_HOWE, "2027-04-03T07:00:00"), "2027-04-02T20:00:00+00:00");
     assert_eq!(utc(&LORD_HOWE, "2027-04-05T07:00:00"), "2027-04-04T20:30:00+00:00");
+    assert_eq!(utc(&AUCKLAND, "2026-09-27T02:30:00"), "2026-09-26T14:30:00+00:00", "skipped");
+    assert_eq!(utc(&AUCKLAND, "2027-04-04T02:30:00"), "2027-04-03T13:30:00+00:00", "twice");
+    assert_eq!(utc(&LONDON, "2027-03-28T02:30:00"), "2027-03-28T01:30:00+00:00");
     assert_eq!(TimeDelta::days(1).num_minutes(), MINUTES_A_DAY);
 }

@@ -85,10 +85,11 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(start: DateTime<Utc>) -> Self {
+    /// `zones` says in which places people work.
+    pub(super) fn new(start: DateTime<Utc>, zones: u64) -> Self {
         Self {
             start,
-            rotas: Rota::all(start),
+            rotas: Rota::all(start, zones),
             always: None,
             wide: false,
             suspended: None,
