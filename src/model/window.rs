@@ -47,7 +47,7 @@ impl TryFrom<Bounds> for Window {
 impl Window {
     /// The window between two instants, cut to whole seconds; none if nothing is left.
     pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Option<Self> {
-        let (start, end) = (start.trunc_subsecs(0), end.trunc_subsecs(0));
+        let (start, end) = (whole_seconds(start), whole_seconds(end));
         (start < end).then_some(Self { start, end })
     }
 
@@ -86,6 +86,11 @@ impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} until {}", to_second(self.start), to_second(self.end))
     }
+}
+
+/// Windows are made of others all the time, and what is whole already costs nothing.
+fn whole_seconds(at: DateTime<Utc>) -> DateTime<Utc> {
+    if at.timestamp_subsec_nanos() == 0 { at } else { at.trunc_subsecs(0) }
 }
 
 /// A set of instants: sorted windows that neither overlap nor touch.

@@ -83,8 +83,9 @@ fn keep_or_revoke<'a>(
             Some(_) | None => kept.push(own),
         }
     }
-    let is_certain =
-        |own: &&OwnGrant| facts.in_view(own).is_some_and(|view| facts.terms.include(&on(own, view)));
+    let is_certain = |own: &&OwnGrant| {
+        facts.in_view(own).is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
+    };
     let mut by_groups: BTreeMap<&KubernetesGroups, Vec<&OwnGrant>> = BTreeMap::new();
     for own in kept.iter().copied().filter(is_certain) {
         by_groups.entry(&own.grant.kubernetes_groups).or_default().push(own);
@@ -105,11 +106,12 @@ fn keep_or_revoke<'a>(
 /// known or suspected to want.
 fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant) -> Option<RevocationReason> {
     let (wanted, in_view) = (&facts.wanted, facts.in_view(own)?);
-    if facts.terms.are(&on(own, in_view)) {
+    let groups = &own.grant.kubernetes_groups;
+    if facts.terms.are(in_view, groups) {
         return None;
     }
     // What is certainly wanted with more groups comes back with all that it has; everything else may be somebody's.
-    let comes_back = own.grant.window.from(facts.now).is_some_and(|rest| facts.terms.include(&on(own, rest)));
+    let comes_back = own.grant.window.from(facts.now).is_some_and(|rest| facts.terms.include(rest, groups));
     if !comes_back && facts.may_be_wanted(own, in_view) {
         return None;
     }
@@ -119,17 +121,12 @@ fn reason_to_revoke(facts: &PairFacts<'_>, own: &OwnGrant) -> Option<RevocationR
         return None;
     }
     Some(match useful {
-        true if facts.terms.include(&on(own, in_view)) => RevocationReason::MoreGroups,
+        true if facts.terms.include(in_view, groups) => RevocationReason::MoreGroups,
         true if wanted.cover(in_view) => RevocationReason::OtherGroups,
         true => RevocationReason::TooLong,
         false if facts.all_claims.has_other_address(own) => RevocationReason::OtherAddress,
         false => RevocationReason::NotWanted,
     })
-}
-
-/// What the grant gives in this part of its window.
-fn on(own: &OwnGrant, window: Window) -> Terms {
-    own.grant.terms().over(window)
 }
 
 /// Whether coverage stays the same without this grant, because a grant that certainly stays contains it; of

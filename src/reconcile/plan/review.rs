@@ -237,7 +237,7 @@ fn guard(
 ) -> Verdict {
     let counting = due.iter().filter(|due| due.counts && (due.is_agreed || due.was_held)).count();
     let seen: BTreeSet<LedgerRow> = due.iter().map(|due| due.own.row).collect();
-    let wanted_again = wanted(pairs);
+    let wanted_again = wanted(pairs, &world.recorded.due.due);
     let elsewhere =
         world.recorded.due.held().filter(|row| !seen.contains(row) && !wanted_again.contains(row)).count();
     let lately = lately(now, world).filter(|(row, _)| !seen.contains(row)).count();
@@ -256,13 +256,17 @@ fn lately(now: DateTime<Utc>, world: &World) -> impl Iterator<Item = (LedgerRow,
     counted.filter(move |(row, at)| now - *at < COUNTED_FOR && !due.get(row).is_some_and(|due| due.held))
 }
 
-/// The grants of which this look, whole for them, found everything wanted.
-fn wanted(pairs: &[PairFacts<'_>]) -> BTreeSet<LedgerRow> {
+/// Those of these grants of which this look, whole for them, found everything wanted.
+fn wanted(pairs: &[PairFacts<'_>], among: &BTreeMap<LedgerRow, DueRevocation>) -> BTreeSet<LedgerRow> {
+    if among.is_empty() {
+        return BTreeSet::new();
+    }
     let settled = pairs.iter().filter(|facts| !facts.unsettled);
     settled
         .flat_map(|facts| {
             let is_wanted = move |own: &&OwnGrant| {
-                facts.in_view(own).is_some_and(|view| facts.terms.include(&own.grant.terms().over(view)))
+                let view = facts.in_view(own).filter(|_| among.contains_key(&own.row));
+                view.is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
             };
             facts.ours.iter().copied().filter(is_wanted).map(|own| own.row)
         })
@@ -306,7 +310,7 @@ fn remember(
         counted: lately(now, world).collect(),
         first_looks: first_looks.map(|(row, looks)| (*row, *looks)).collect(),
     };
-    for row in wanted(pairs) {
+    for row in wanted(pairs, before) {
         after.due.remove(&row);
     }
     if verdict == Verdict::Free {

@@ -99,7 +99,7 @@ pub(super) fn make_way(facts: &PairFacts<'_>, kept: &[&OwnGrant], missing: &[Ter
     let stays = |own: &&OwnGrant| {
         let window = own.grant.window;
         window.start() <= first.start().max(facts.now)
-            || !facts.terms.include(&own.grant.terms()) && facts.may_be_wanted(own, window)
+            || !facts.terms.include(window, &own.grant.kubernetes_groups) && facts.may_be_wanted(own, window)
     };
     !kept.iter().any(stays)
 }

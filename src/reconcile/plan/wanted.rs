@@ -46,18 +46,18 @@ impl WantedTerms {
     }
 
     /// Whether exactly these groups are wanted throughout this window.
-    pub(super) fn are(&self, terms: &Terms) -> bool {
-        matches!(self.overlapping(terms.window), [one] if one.groups == terms.groups && contains(one.window, terms.window))
+    pub(super) fn are(&self, window: Window, groups: &KubernetesGroups) -> bool {
+        matches!(self.overlapping(window), [one] if one.groups == *groups && contains(one.window, window))
     }
 
     /// Whether these groups, and perhaps more, are wanted throughout this window.
-    pub(super) fn include(&self, terms: &Terms) -> bool {
-        let stretches = self.overlapping(terms.window);
+    pub(super) fn include(&self, window: Window, groups: &KubernetesGroups) -> bool {
+        let stretches = self.overlapping(window);
         let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return false };
-        first.window.start() <= terms.window.start()
-            && terms.window.end() <= last.window.end()
+        first.window.start() <= window.start()
+            && window.end() <= last.window.end()
             && stretches.windows(2).all(|two| two[0].window.end() == two[1].window.start())
-            && stretches.iter().all(|wanted| wanted.groups.include(&terms.groups))
+            && stretches.iter().all(|wanted| wanted.groups.include(groups))
     }
 }
 
@@ -142,9 +142,11 @@ mod tests {
         let claims = [terms(0, 9, &["a"]), terms(3, 6, &["b"]), terms(9, 12, &["a"]), terms(4, 5, &["a"])];
         let wanted = union(&claims);
         assert_eq!(wanted.0, [terms(0, 3, &["a"]), terms(3, 6, &["a", "b"]), terms(6, 12, &["a"])]);
-        assert!(wanted.are(&terms(7, 12, &["a"])) && !wanted.are(&terms(5, 7, &["a"])));
-        assert!(wanted.include(&terms(0, 12, &["a"])) && !wanted.include(&terms(3, 7, &["b"])));
-        assert!(!wanted.include(&terms(0, 13, &[])), "it ends before");
+        let groups = |names: &[&str]| names.iter().copied().collect::<KubernetesGroups>();
+        let (a, b) = (groups(&["a"]), groups(&["b"]));
+        assert!(wanted.are(window(7, 12), &a) && !wanted.are(window(5, 7), &a));
+        assert!(wanted.include(window(0, 12), &a) && !wanted.include(window(3, 7), &b));
+        assert!(!wanted.include(window(0, 13), &groups(&[])), "it ends before");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::{
-    Simulation,
     rotas::{Minute, Override},
+    service::Simulation,
     upstream::{ACCOUNTS, PEOPLE, RESOURCES, pair},
 };
 use crate::model::{GrantId, SecondGrant, Window};
@@ -166,7 +166,7 @@ impl Simulation {
         if theirs.is_empty() || self.random.below(3) > 0 {
             // Behind the horizon nothing of ours is in the way yet. Where any second grant is refused, such a one
             // would stand in the way of everything.
-            let far = if self.twin.really == SecondGrant::Refused { 0 } else { 7 * DAY };
+            let far = if self.twin.really == SecondGrant::Refused { 0 } else { self.upstream.horizon * DAY };
             let start = minute + self.random.below(2) * (far + self.random.below(2 * DAY));
             let end = start + HOUR + self.random.below(12 * HOUR);
             let resource = RESOURCES[self.random.index(RESOURCES.len())];

@@ -33,7 +33,7 @@ pub(super) const SCHEDULES: [&str; 3] = ["NEWYORK", "BERLIN", "HOWE"];
 const POLICY: &str = "POLICY";
 const FILTER: &str = "tags:env=prod";
 
-pub(super) fn settings() -> Settings {
+pub(super) fn settings(horizon: i64) -> Settings {
     let resources = |names: &[&str]| -> Vec<ResourceSelector> { names.iter().copied().map(named).collect() };
     let (early, late) = (TimeDelta::minutes(EARLY), TimeDelta::minutes(LATE));
     Settings {
@@ -58,7 +58,7 @@ pub(super) fn settings() -> Settings {
             },
         ],
         aliases: Aliases::from_iter([(email("p1"), email("one"))]),
-        horizon: TimeDelta::days(7),
+        horizon: TimeDelta::days(horizon),
         // Whoever loses access without a successor waits for the operator.
         max_revocations: 0,
     }
@@ -82,11 +82,25 @@ pub(super) struct Upstream {
     pub(super) look_ups_down: Minute,
     pub(super) writes_down: Minute,
     pub(super) vanished: [Minute; 3],
+    /// How many days ahead the service asks.
+    pub(super) horizon: i64,
+    /// How much has happened.
+    pub(super) changes: u32,
+}
+
+/// All that the upstreams' answers depend on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    changes: u32,
+    /// Which of them are down, and which schedules have vanished.
+    down: [bool; 5],
+    /// The first shift of each schedule that is listed, and the one after the last.
+    listed: [(usize, usize); 3],
 }
 
 impl Upstream {
-    /// `zones` says in which places people work.
-    pub(super) fn new(start: DateTime<Utc>, zones: u64) -> Self {
+    /// `zones` says in which places people work, `horizon` how many days ahead shifts are granted.
+    pub(super) fn new(start: DateTime<Utc>, zones: u64, horizon: i64) -> Self {
         Self {
             start,
             rotas: Rota::all(start, zones),
@@ -97,6 +111,8 @@ impl Upstream {
             look_ups_down: 0,
             writes_down: 0,
             vanished: [0; 3],
+            horizon,
+            changes: 0,
         }
     }
 
@@ -144,8 +160,17 @@ impl Upstream {
             && !vanished(1)
     }
 
-    pub(super) fn observe(&self, now: DateTime<Utc>) -> World {
-        let minute = (now - self.start).num_minutes();
+    pub(super) fn shown(&self, now: Minute) -> Shown {
+        let [first, second, third] = self.vanished;
+        Shown {
+            changes: self.changes,
+            down: [self.pagerduty_down, self.look_ups_down, first, second, third].map(|until| now < until),
+            listed: [0, 1, 2].map(|which| self.in_view(which, now)),
+        }
+    }
+
+    /// What a look tells in this minute.
+    pub(super) fn observe(&self, minute: Minute) -> World {
         let mut world = World::default();
         for person in 0..PEOPLE {
             let address = format!("P{person}@corp.example");
@@ -203,16 +228,25 @@ impl Upstream {
         answers
     }
 
-    /// The shifts of one schedule from an hour ago until after the horizon.
+    /// The places of the shifts of one schedule from an hour ago until after the horizon.
+    fn in_view(&self, which: usize, now: Minute) -> (usize, usize) {
+        let shifts = &self.rotas[which].shifts;
+        let horizon = now + self.horizon * 24 * 60 + EARLY;
+        (
+            shifts.partition_point(|shift| shift.end <= now - 60),
+            shifts.partition_point(|shift| shift.start < horizon),
+        )
+    }
+
     fn listed(&self, which: usize, now: Minute) -> Vec<OnCall> {
         let rota = &self.rotas[which];
-        let in_view = |shift: &&Shift| shift.end > now - 60 && shift.start < now + 7 * 24 * 60 + 10;
-        let pieces = rota.shifts.iter().filter(in_view).flat_map(|shift| {
+        let (first, after) = self.in_view(which, now);
+        let pieces = rota.shifts[first..after].iter().flat_map(|shift| {
             let middle = i64::midpoint(shift.start, shift.end);
             let cut = if rota.in_pieces && middle > shift.start { middle } else { shift.end };
             [Shift { end: cut, ..*shift }, Shift { start: cut, ..*shift }]
         });
-        let pieces = pieces.filter(|piece| piece.start < piece.end && piece.end > now - 60);
+        let pieces = pieces.filter(|piece| piece.start < piece.end);
         let on_call = |piece: Shift| OnCall {
             schedule: Some(ScheduleId::from(SCHEDULES[which])),
             start: Some(self.instant(piece.start)),

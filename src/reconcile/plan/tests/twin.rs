@@ -1,6 +1,6 @@
 //! strongDM, our ledger and the executor in memory: the real rules of refusal, of order and of learning, no wire.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -83,6 +83,10 @@ impl Twin {
         world.recorded.ledger =
             self.ledger.iter().filter(|own| own.grant.window.end() > now).cloned().collect();
         world.recorded.foreign.clone_from(&self.seen_foreign);
+        self.recall_facts(now, world);
+    }
+
+    fn recall_facts(&self, now: DateTime<Utc>, world: &mut World) {
         world.recorded.second_grant = self.knows(now);
         world.recorded.due = self.due.clone();
         world.recorded.parts.clone_from(&self.parts);
@@ -110,11 +114,22 @@ impl Twin {
         released: Released,
         fault: &mut dyn FnMut(&Action) -> Fault,
     ) -> (Plan, bool) {
+        self.pass_in(now, settings, &mut observed.clone(), released, fault)
+    }
+
+    /// The same, with what the store knows put into `world`.
+    pub(in crate::reconcile::plan) fn pass_in(
+        &mut self,
+        now: DateTime<Utc>,
+        settings: &Settings,
+        world: &mut World,
+        released: Released,
+        fault: &mut dyn FnMut(&Action) -> Fault,
+    ) -> (Plan, bool) {
         let mut failed = false;
         for round in 1.. {
-            let mut world = World { asked_at: now, ..observed.clone() };
-            self.recall(now, &mut world);
-            let decided = plan(now, settings, &world, released);
+            world.asked_at = now;
+            let decided = self.decide(now, settings, world, released);
             self.due = decided.due.clone();
             for (news, _) in &decided.parts {
                 self.parts.retain(|part| part.key() != news.key());
@@ -129,6 +144,26 @@ impl Twin {
             self.let_time_pass();
         }
         unreachable!("the loop ends by returning")
+    }
+
+    fn decide(
+        &mut self,
+        now: DateTime<Utc>,
+        settings: &Settings,
+        world: &mut World,
+        released: Released,
+    ) -> Plan {
+        self.recall_facts(now, world);
+        // Lent: to copy them for every plan costs as much as planning does.
+        let (current, mut ended): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.ledger).into_iter().partition(|own| own.grant.window.end() > now);
+        world.recorded.ledger = current;
+        mem::swap(&mut world.recorded.foreign, &mut self.seen_foreign);
+        let decided = plan(now, settings, world, released);
+        mem::swap(&mut world.recorded.foreign, &mut self.seen_foreign);
+        ended.append(&mut world.recorded.ledger);
+        self.ledger = ended;
+        decided
     }
 
     /// The pause between two looks goes by.
@@ -286,7 +321,7 @@ impl Twin {
 
     /// Finds out what became of the writes without an answer.
     pub(in crate::reconcile::plan) fn settle(&mut self) {
-        for unclear in std::mem::take(&mut self.unclear) {
+        for unclear in mem::take(&mut self.unclear) {
             match unclear {
                 Unclear::Creating(row, new) => {
                     let made = self.remote.iter().find(|found| {
