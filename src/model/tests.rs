@@ -1,6 +1,9 @@
 //! What tests of readers share: real samples that somebody changed. `FUZZ_RUNS` says how many of them each is tried with.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
@@ -54,9 +57,15 @@ pub(crate) fn mutated(samples: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// The files of a folder below the package's.
+/// A path below the top of the repository, whichever of its crates this file is built into.
+pub(crate) fn below_top(path: &str) -> PathBuf {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.map(|folder| folder.join(path)).find(|found| found.exists()).expect("a path of the repository")
+}
+
+/// The files of a folder below the top of the repository.
 pub(crate) fn samples(folder: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let folder = below_top(folder);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();

@@ -112,7 +112,7 @@ impl Windows {
     pub fn missing_from(&self, window: Window) -> Vec<Window> {
         let mut gaps = Vec::new();
         let mut rest = Some(window);
-        for have in self.not_over_at(window.start()).iter().take_while(|have| have.start < window.end) {
+        for have in self.not_over_at(window.start()) {
             let Some(open) = rest else { break };
             gaps.extend(open.until(have.start()));
             rest = open.from(have.end());

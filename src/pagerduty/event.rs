@@ -196,8 +196,10 @@ fn readable(text: &str) -> Option<String> {
 mod tests {
     use std::{collections::BTreeMap, fs, path::Path};
 
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::tests::below_top;
 
     fn about(schedules: &[&str], policies: &[&str]) -> Hint {
         Hint::About(Mentioned {
@@ -222,7 +224,7 @@ mod tests {
     }
 
     fn samples(folder: &str) -> BTreeMap<String, Event> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pagerduty").join(folder);
+        let folder = below_top("tests/fixtures/pagerduty").join(folder);
         let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
         let name =
             |path: &Path| path.file_name().unwrap().to_str().unwrap().trim_end_matches(".json").to_owned();

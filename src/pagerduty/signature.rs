@@ -50,12 +50,13 @@ fn signed_by(secret: &SecretString, candidates: &[[u8; 32]], body: &[u8]) -> boo
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
+    use crate::model::tests::below_top;
 
     #[derive(Deserialize)]
     struct Vectors {
@@ -77,7 +78,7 @@ mod tests {
     }
 
     fn body(file: &str) -> Vec<u8> {
-        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pagerduty").join(file)).unwrap()
+        fs::read(below_top("tests/fixtures/pagerduty").join(file)).unwrap()
     }
 
     fn secrets(texts: &[String]) -> Vec<SecretString> {

@@ -14,27 +14,12 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row};
 use super::{
     AuditEntry, Error, Lease,
     column::{from_json, from_ms, from_seconds, read_groups},
+    entry::{LedgerEntry, State},
     row::row,
 };
 use crate::model::{
     AccountId, Cause, Grant, GrantId, LedgerRow, NewGrant, OwnGrant, Pair, ResourceId, Terms, Window,
 };
-
-/// What our calls to strongDM came to. It says nothing about time: a row is over once its window has ended, whatever its
-/// state, and [`Ledger::ledger`] no longer lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// We decided to make the grant; the call may be under way, or its answer never arrived.
-    Creating,
-    /// We found no such grant after an answer that never arrived. It may still turn up.
-    Lost,
-    /// strongDM has made the grant, and ends it when its window ends. The row stays in this state.
-    Live,
-    /// We decided to revoke the grant; the call may be under way, or its answer never arrived.
-    Revoking,
-    /// strongDM removed the grant before its window ended: we revoked it, or it vanished.
-    Ended,
-}
 
 impl State {
     fn as_str(self) -> &'static str {
@@ -53,17 +38,6 @@ impl State {
             .find(|state| state.as_str() == text)
             .ok_or_else(|| Error::corrupt("grant state", text))
     }
-}
-
-/// A row of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerEntry {
-    /// The grant with its row and causes. Its `id` is missing while it is being created or lost.
-    pub own: OwnGrant,
-    /// What our calls came to.
-    pub state: State,
-    /// When we decided to make it.
-    pub intended_at: DateTime<Utc>,
 }
 
 /// A row of the ledger that this version cannot read, because a later one wrote it or somebody meddled. Nobody knows what

@@ -24,6 +24,7 @@ mod address;
 mod column;
 mod coordination;
 mod decision_log;
+mod entry;
 mod error;
 mod fact;
 mod inbox;
@@ -53,13 +54,14 @@ pub use self::{
     decision_log::{
         DecisionLog, Hash, Leaf, LogEntry, LogHead, LogPage, PAGE as LOG_PAGE, StoredCheckpoint, leaf_hash,
     },
+    entry::{LedgerEntry, State},
     error::{Error, OpenError},
     fact::Fact,
     inbox::{Accepted, Backlog, Delivery, DirtyMark, Inbox},
     journal::{AuditEntry, AuditRow, DeliveryRow, Journal, Page},
     knowledge::{AskAgain, Knowledge},
     lease::{Duty, Lease},
-    ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, LedgerEntry, OpenRows, State, UnreadableRow},
+    ledger::{GrantCursor, GrantPage, GrantQuery, Ledger, OpenRows, UnreadableRow},
     names::StoredName,
     notices::{EndpointState, Findings, Notices, StoredNotice, Told, Waiting},
     overview::{Access, AccessCounts, Boundary, Overview, SeenGrant, View},

@@ -4,6 +4,7 @@
 mod audited;
 mod brake;
 mod context;
+mod likeness;
 mod made;
 mod round;
 mod second_grant;
@@ -18,9 +19,10 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     context::Context,
+    likeness::{as_foreign, is_too_late},
     made::{has_other_terms, settle_terms},
     round::{Executed, Round},
-    settle::{Found, adopt, as_foreign, is_too_late},
+    settle::{Found, adopt},
 };
 
 use self::{

@@ -14,7 +14,7 @@ use super::{
     urgency,
 };
 use crate::{
-    model::{FOREVER, LedgerRow, OwnGrant},
+    model::{LedgerRow, OwnGrant},
     reconcile::world::World,
 };
 
@@ -40,8 +40,7 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
         for revocation in &mut decision.revoke {
             revocation.released = review.released;
         }
-        let wakes = add(&mut plan, pair, decision);
-        wake = wakes.into_iter().filter(|wake| *wake > now && *wake < FOREVER).chain(wake).min();
+        wake = add(&mut plan, pair, decision).into_iter().chain(wake).min();
     }
     plan.pairs.sort_by_key(|writes| writes.urgency);
     let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {
@@ -100,7 +99,7 @@ fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
     others.chain(review.held.iter().copied()).collect()
 }
 
-/// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself.
+/// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself, all of them to come.
 fn add(plan: &mut Plan, facts: &PairFacts<'_>, decision: Decision) -> Vec<DateTime<Utc>> {
     let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
     let pair = &facts.pair;

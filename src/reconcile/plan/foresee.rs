@@ -40,11 +40,7 @@ pub(crate) fn foresee(now: DateTime<Utc>, settings: &Settings, world: &World, re
 /// The grant that a write makes, if it makes one.
 fn made(row: LedgerRow, action: &Action) -> Option<OwnGrant> {
     match action {
-        Action::Create(new) => {
-            let id = Some(format!("planned-{}", row.number()).into());
-            let grant = crate::model::Grant { id, ..new.grant.clone() };
-            Some(OwnGrant { row, grant, causes: new.causes.clone() })
-        }
+        Action::Create(new) => Some(OwnGrant { row, grant: new.grant.clone(), causes: new.causes.clone() }),
         Action::Revoke(_) => None,
     }
 }

@@ -259,8 +259,8 @@ impl<'w> IncidentRule<'w> {
             let part = match &entitlement {
                 // Whoever may not have access now does not keep it for a while either.
                 Entitlement::NotEligible | Entitlement::TooMany => {
-                    let ends = before.and_then(|before| before.ends).filter(|ends| *ends < self.now);
-                    RememberedPart { ends: Some(ends.unwrap_or(self.now)), ..part }
+                    let before = before.and_then(|before| before.ends);
+                    RememberedPart { ends: Some(before.map_or(self.now, |ends| ends.min(self.now))), ..part }
                 }
                 Entitlement::Unclear(_) => {
                     RememberedPart { ends: before.and_then(|before| before.ends), ..part }

@@ -8,6 +8,7 @@ mod guard;
 mod incidents;
 pub(crate) mod large;
 mod second_grant;
+mod told;
 #[cfg(feature = "assurance")]
 pub(super) mod twin;
 mod two_looks;

@@ -60,7 +60,7 @@ fn find<'t, T>(
     };
     find(&items[..middle], &last_ends[..middle], window, found);
     if of_root.start() < window.end() {
-        found.extend(of_root.overlaps(&window).then_some(root));
+        found.extend((window.start() < of_root.end()).then_some(root));
         find(&items[middle + 1..], &last_ends[middle + 1..], window, found);
     }
 }

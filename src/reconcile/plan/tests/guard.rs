@@ -2,9 +2,9 @@
 
 use insta::assert_snapshot;
 
-use super::builders::{Scene, made_for, own, schedule, shift};
+use super::builders::{Scene, made_for, named, own, schedule, schedule_rule, shift};
 use crate::{
-    model::{LedgerRow, SecondGrant},
+    model::{LedgerRow, Rule, SecondGrant},
     reconcile::plan::{Action, Plan, Released},
 };
 
@@ -126,6 +126,37 @@ fn what_is_held_is_freed_by_people_who_are_wanted_again() {
     let freed = scene.plan();
     assert_eq!(counts(&freed), (1, 0), "{freed}");
     assert_eq!(freed.due.held().count(), 0);
+}
+
+#[test]
+fn of_what_is_held_each_counts_once_and_what_is_wanted_again_not_at_all() {
+    let of_two = Rule { resources: vec![named("db"), named("web")], ..schedule_rule("db", &["PS"]) };
+    let mut on_web = own(2, "night", 8, 20);
+    (on_web.grant.resource, on_web.grant.resource_id) = ("web".to_owned(), "rs-web".into());
+    let scene = Scene::new([of_two])
+        .on_call(schedule("PS"), [])
+        .ours([own(1, "day", 8, 20), on_web])
+        .settings(|settings| settings.max_revocations = 1);
+    let held = scene.plan();
+    assert_eq!(counts(&held), (0, 2));
+    let scene = after(scene, &held).on_call(schedule("PS"), [shift("day", 8, 20)]);
+    assert_eq!(counts(&scene.plan()), (2, 0), "one is left, and nobody has taken its place");
+}
+
+#[test]
+fn a_look_that_finds_nothing_due_holds_nothing_more() {
+    let (held, went) = (LedgerRow::from(1), LedgerRow::from(9));
+    let mut scene = Scene::with_shifts([])
+        .ours([made_for("day", "PS", own(1, "day", 8, 20))])
+        .settings(|settings| settings.max_revocations = 0);
+    scene.world.recorded.due = scene.plan().due;
+    scene.world.recorded.due.counted.insert(went, scene.now);
+    let silent = scene.unseen(schedule("PS"));
+    for released in [Released::Nothing, Released::Held(1)] {
+        let plan = silent.plan_releasing(released);
+        assert_eq!(plan.due.held().collect::<Vec<_>>(), [held], "{released:?}");
+        assert_eq!(plan.due.counted.get(&went), Some(&silent.now));
+    }
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::builders::{Scene, at, named};
+use super::builders::{Scene, at, named, schedule_rule};
 use crate::{
     model::{
         Asked, Grant, GrantId, Group, Incident, IncidentRef, IncidentSelector, IncidentState,
         IncidentUrgency, KubernetesGroups, NewGrant, Observed, OwnGrant, Part, PeopleSelector,
         RememberedPart, Role, Rule, SkipReason, UserId,
     },
-    reconcile::plan::{Action, Plan},
+    reconcile::plan::{Action, Entitlement, Plan, seats, standings},
 };
 
 const SERVICE: &str = "PSV";
@@ -196,6 +196,43 @@ fn an_end_that_was_noticed_once_does_not_move_and_the_limit_holds() {
     let nearly_over = remembered("day", at(8) + minutes(4), None);
     let plan = scene.remembers([nearly_over]).plan();
     assert_eq!(created(&plan), [given("day", at(12), at(12) + minutes(4))]);
+}
+
+#[test]
+fn what_is_over_to_the_second_is_over() {
+    let scene = scene(incident_selector(&[SERVICE]));
+    let used_up = scene.clone().sees([resolved(at(12))]).remembers([remembered("day", at(8), None)]).plan();
+    assert_eq!((created(&used_up), used_up.parts), (vec![], vec![]), "nobody needs to know more of it");
+    let ended = scene.sees([resolved(at(12) - minutes(15))]).remembers([remembered("day", at(11), None)]);
+    let [standing] = &standings(ended.now, &ended.settings.rules[0], &ended.world)[..] else {
+        panic!("there is one");
+    };
+    assert_eq!(standing.entitlement, Entitlement::Over);
+}
+
+#[test]
+fn who_sits_in_an_incident_is_told_with_what_keeps_a_grant_away() {
+    let parts = ["day", "night", "backup"].map(|who| (who, Role::Assignee, at(11)));
+    let scene = scene(incident_selector(&[SERVICE]))
+        .sees([incident(&parts)])
+        .suspended("night")
+        .account("backup", Observed::Unknown("HTTP 500".into()));
+    let told = seats(scene.now, &scene.settings, &scene.settings.rules[0], &scene.world);
+    let told: Vec<_> = told
+        .iter()
+        .map(|seat| (seat.who.to_string(), seat.hindrance, seat.standing.entitlement.clone()))
+        .collect();
+    let mail = |who: &str| format!("{who}@corp.example");
+    assert_eq!(
+        told,
+        [
+            (mail("backup"), None, Entitlement::Unclear(at(15))),
+            (mail("day"), None, Entitlement::Until(at(15))),
+            (mail("night"), Some(SkipReason::AccountSuspended), Entitlement::Until(at(15))),
+        ]
+    );
+    let other = schedule_rule("other", &["PS"]);
+    assert_eq!(standings(scene.now, &other, &scene.world), [], "it is about no incidents");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use insta::assert_snapshot;
 
-use super::builders::{Scene, at, foreign, own, schedule, schedule_rule, shift, span, without_end};
+use super::builders::{Scene, at, foreign, on_db, own, schedule, schedule_rule, shift, span, without_end};
 use crate::model::{
-    FOREVER,
+    Altered, FOREVER,
     SecondGrant::{Refused, RefusedIfOverlapping, Taken},
     Window,
 };
@@ -52,6 +52,23 @@ fn a_shortened_shift_keeps_its_grant_while_a_foreign_one_would_stop_the_new_one(
     1 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T16:00:00Z
     ");
     assert_eq!(scene.plan().next_wake, Some(at(16)));
+}
+
+#[test]
+fn beside_a_grant_that_is_kept_too_long_goes_what_nobody_wants() {
+    let scene = shortened().second_grant(Refused).foreign(foreign("fg", "day", span(100, 110)));
+    assert_snapshot!(scene.ours([own(2, "day", 30, 40)]).words(), @r"
+    revoke    day@corp.example on db from 2027-03-02T06:00:00Z until 2027-03-02T16:00:00Z (rules: db)
+              because no rule wants this access any more
+    1 grants unchanged, 1 on-calls seen; the next change by itself is at 2027-03-01T16:00:00Z
+    ");
+}
+
+#[test]
+fn a_shortened_shift_that_waits_for_a_foreign_grant_is_looked_at_when_that_ends() {
+    let scene = shortened().second_grant(Refused).foreign(foreign("fg", "day", span(13, 14)));
+    assert_eq!((scene.plan().actions().count(), scene.plan().next_wake), (0, Some(at(14))));
+    assert_eq!(scene.now(14).plan().actions().count(), 2);
 }
 
 #[test]
@@ -129,6 +146,21 @@ fn an_earlier_window_displaces_a_later_grant_where_any_second_one_is_refused() {
               another grant is in the way until it ends at 2027-03-01T15:00:00Z
     0 grants unchanged, 2 on-calls seen; the next change by itself is at 2027-03-01T13:00:00Z
     "#);
+}
+
+#[test]
+fn a_later_grant_is_not_displaced_for_what_must_wait_anyway() {
+    let scene = Scene::with_shifts([shift("day", 13, 15), shift("day", 20, 30)])
+        .ours([own(1, "day", 20, 30)])
+        .second_grant(Refused);
+    assert_eq!(scene.plan().actions().count(), 2);
+    let (pair, window, until) = (on_db("day"), span(13, 15), at(13));
+    let mut altered = scene.clone();
+    altered.world.recorded.altered.push(Altered { pair, window, until, fault: None });
+    let foreign = scene.clone().foreign(foreign("fg", "day", span(100, 110)));
+    for waits in [altered, foreign, scene.refused("day", 13)] {
+        assert_eq!(waits.plan().actions().count(), 0, "{}", waits.words());
+    }
 }
 
 #[test]

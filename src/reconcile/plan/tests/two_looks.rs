@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
 use crate::{
-    model::SecondGrant,
+    model::{FirstLooks, LedgerRow, SecondGrant},
     reconcile::{
         plan::{Action, Plan, Released, plan},
         world::World,
@@ -55,6 +55,13 @@ fn a_second_look_takes_what_both_found_due() {
         let second = next(relieved(), &first, ms).first_look();
         assert_eq!(revoked(&second), expected, "after {ms} ms");
     }
+}
+
+#[test]
+fn what_awaits_its_second_look_keeps_no_other_grant_of_the_same_person() {
+    let first = relieved().first_look();
+    let both = next(relieved().ours([own(2, "day", 8, 18)]), &first, 2000).first_look();
+    assert_eq!((revoked(&both), both.awaiting.len()), (vec![1], 1), "{both}");
 }
 
 #[test]
@@ -167,6 +174,16 @@ fn a_source_that_wavers_is_looked_at_ever_more_rarely() {
     assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60]);
     let steady = next(relieved(), &plan, ms + 601_000);
     assert_eq!(pause(&steady.first_look(), steady.now), 2, "it has not wavered for a while");
+}
+
+#[test]
+fn first_looks_are_forgotten_after_a_while_and_with_their_grant() {
+    let mut scene = Scene::with_shifts([shift("day", 8, 20), shift("night", 8, 20)])
+        .ours([own(1, "day", 8, 20), own(2, "night", 8, 20)]);
+    let ago = |minutes| FirstLooks { before: 1, newest: scene.now - TimeDelta::minutes(minutes) };
+    let looks = [(1, ago(9)), (2, ago(10)), (3, ago(9))].map(|(row, looks)| (LedgerRow::from(row), looks));
+    scene.world.recorded.due.first_looks = looks.into();
+    assert_eq!(scene.plan().due.first_looks, looks[..1].iter().copied().collect());
 }
 
 #[test]

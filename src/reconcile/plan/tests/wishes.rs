@@ -124,6 +124,18 @@ fn an_on_call_without_an_end_is_granted_to_the_horizon_and_renewed_at_half() {
 }
 
 #[test]
+fn an_on_call_without_an_end_is_granted_although_it_starts_late_or_something_is_missing_before() {
+    let week = 7 * 24;
+    let late = Scene::with_shifts([without_end(shift("day", 12 + 120, 0))]);
+    assert_eq!(granted(&late, "day"), [span(12 + 120, 12 + week)]);
+    assert_eq!(late.plan().next_wake, Some(at(12 + week / 2)));
+    let gap = Scene::with_shifts([without_end(shift("day", 8, 0))])
+        .ours([own(1, "day", 8, 13), own(2, "day", 20, 12 + week)]);
+    assert_eq!(granted(&gap, "day"), [span(13, 20)]);
+    assert_eq!(gap.plan().next_wake, Some(at(12 + week / 2)));
+}
+
+#[test]
 fn a_shift_is_granted_whole_even_if_an_on_call_without_an_end_goes_on_after_it() {
     let week = 7 * 24;
     let scene = Scene::with_shifts([shift("day", 8, 100), without_end(shift("day", 100, 0))])
