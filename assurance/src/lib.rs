@@ -10,6 +10,11 @@
 // `scripts/assure` reads what the tests say they have tried.
 #![cfg_attr(test, allow(clippy::print_stdout))]
 
+/// Worlds are made of very many small pieces: with the allocator of the system, a third more time goes by.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[path = "../../src/model/mod.rs"]
 pub mod model;
 
