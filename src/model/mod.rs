@@ -15,6 +15,7 @@ mod grant;
 mod id;
 mod incident;
 pub(crate) mod instant;
+mod line;
 mod mark;
 mod name;
 mod names;
@@ -52,6 +53,7 @@ pub use self::{
         Group, Incident, IncidentRef, IncidentSelector, IncidentState, IncidentUrgency, Part, RememberedPart,
         Role,
     },
+    line::breaks_lines,
     mark::{Links, Mark},
     name::{Name, SeenName, Thing},
     names::{Names, NamesBeside, name_and_id},

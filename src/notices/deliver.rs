@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::{Client, StatusCode, header::RETRY_AFTER};
+use reqwest::{
+    Client, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
 
 use super::{fold::NEWS_FOR, request::request};
 use crate::{
@@ -54,6 +57,26 @@ pub(super) enum Next {
     Idle,
 }
 
+/// What an endpoint means by its answer.
+pub(super) fn understood(status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
+    if status.is_success() {
+        return Ok(());
+    }
+    let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Err(Failure {
+        error: if status.is_redirection() {
+            format!(
+                "it answered {status}, and redirects are not followed: configure the address that it names"
+            )
+        } else {
+            format!("it answered {status}")
+        },
+        is_gone: status == StatusCode::GONE,
+        // What is no length of time is no wish.
+        wait: wait.and_then(TimeDelta::try_seconds),
+    })
+}
+
 impl Sender {
     /// Sends one notice once.
     pub(crate) async fn send(&self, store_id: &str, notice: &StoredNotice) -> Result<(), Failure> {
@@ -63,24 +86,8 @@ impl Sender {
             let error = connection_in_words(text, "the endpoint", "the address of the notices");
             Failure { error, is_gone: false, wait: None }
         })?;
-        // What it says beyond the status is not read: it may be as long as it likes.
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(Failure {
-            error: if status.is_redirection() {
-                format!(
-                    "it answered {status}, and redirects are not followed: configure the address that it names"
-                )
-            } else {
-                format!("it answered {status}")
-            },
-            is_gone: status == StatusCode::GONE,
-            // What is no length of time is no wish.
-            wait: wait.and_then(TimeDelta::try_seconds),
-        })
+        // What it says beyond these is not read: it may be as long as it likes.
+        understood(answer.status(), answer.headers())
     }
 
     /// Sends what is due, if anything is, and remembers what came of it.
@@ -118,7 +125,7 @@ impl Sender {
         Ok(next)
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         state: &mut EndpointState,
         notice: &StoredNotice,

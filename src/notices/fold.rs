@@ -63,7 +63,7 @@ pub(super) async fn fold(store: &SharedStore, names: &Names, now: DateTime<Utc>)
 type Key = (String, NoticeKind, String);
 
 /// The notices of these entries, in the order of the first entry of each.
-fn notices(rows: &[AuditRow], names: &Names) -> Vec<NewNotice> {
+pub(super) fn notices(rows: &[AuditRow], names: &Names) -> Vec<NewNotice> {
     let mut order: Vec<Key> = Vec::new();
     let mut groups: BTreeMap<Key, Vec<(&AuditRow, Grant)>> = BTreeMap::new();
     for row in rows {

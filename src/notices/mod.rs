@@ -10,6 +10,9 @@ mod request;
 mod run;
 mod words;
 
+#[cfg(test)]
+mod hostile;
+
 pub(crate) use self::{
     deliver::Sender,
     endpoints::{EndpointView, Standing, views},

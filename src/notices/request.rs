@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::{
     config::{Endpoint, NoticeFormat},
-    model::NoticeKind,
+    model::{NoticeKind, breaks_lines},
     store::StoredNotice,
 };
 
@@ -50,7 +50,7 @@ pub(super) fn request(
 ) -> RequestBuilder {
     let post = client.post(endpoint.url.expose_secret()).header(CONTENT_TYPE, "application/json");
     let NoticeFormat::Standard(keys) = &endpoint.format else {
-        return post.body(json!({"text": notice.text}).to_string());
+        return post.body(json!({"text": for_slack(&notice.text)}).to_string());
     };
     let data = RawValue::from_string(notice.data.clone()).unwrap_or_else(|_| RawValue::NULL.to_owned());
     let at = notice.at.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -70,6 +70,22 @@ pub(super) fn request(
         .header("webhook-timestamp", seconds.to_string())
         .header("webhook-signature", signatures.join(" "))
         .body(body)
+}
+
+/// The text as Slack shows it unchanged. In its mark-up, `<…>` can call a whole channel together, or hide where a link leads,
+/// and names are other people's data.
+fn for_slack(text: &str) -> String {
+    let mut marked_up = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => marked_up.push_str("&amp;"),
+            '<' => marked_up.push_str("&lt;"),
+            '>' => marked_up.push_str("&gt;"),
+            '\n' => marked_up.push(c),
+            c => marked_up.push(if breaks_lines(c) { ' ' } else { c }),
+        }
+    }
+    marked_up
 }
 
 /// A notice that shows what notices look like.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::operation::Operation;
-use crate::model::Fault;
+use crate::model::{Fault, breaks_lines};
 
 /// Why a call to strongDM failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,12 +143,6 @@ pub(super) fn tidy(text: &str, secret: &str) -> String {
         tidy.push('…');
     }
     tidy
-}
-
-/// Whether a character acts on the text around it in a log or terminal, rather than stand in it: line breaks, escapes,
-/// and what turns the direction of writing around.
-fn breaks_lines(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

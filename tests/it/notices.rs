@@ -101,6 +101,20 @@ async fn a_person_gets_one_notice_for_each_pass_signed_and_in_words() {
 }
 
 #[tokio::test]
+async fn no_name_calls_a_channel_together() {
+    let receiver = receiver().await;
+    let mut scene = prepared(Config::default(), &endpoint(&receiver, "/slack", ACCESS)).await;
+    scene.pagerduty.edit(|account| {
+        "<!channel> & <https://evil.example|more>"
+            .clone_into(&mut account.schedule_mut(SCHEDULE).expect("a schedule").name);
+    });
+    scene.start().await;
+    let body = takes(&receiver, "/slack", 1).await[0].body();
+    let text = body["text"].as_str().expect("a text");
+    assert!(text.contains("on call for &lt;!channel&gt; &amp; &lt;https://evil.example|more&gt;"), "{text}");
+}
+
+#[tokio::test]
 async fn the_official_library_takes_what_is_sent() {
     let receiver = receiver().await;
     let scene = prepared(Config::default(), &endpoint(&receiver, "/hook", "")).await;
