@@ -1,5 +1,6 @@
 //! Webhooks, signatures and answers as somebody changed them, whoever it was.
 
+use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use secrecy::SecretString;
@@ -8,9 +9,36 @@ use sha2::Sha256;
 
 use super::{
     Event, Hint, signature,
-    wire::{IncidentEntry, IncidentPage, OnCallPage, UserBody},
+    wire::{
+        IncidentBody, IncidentEntry, IncidentPage, LayerMembersBody, LayerScheduleBody, OnCallPage,
+        PolicyBody, PriorityPage, ServiceBody, ServicePage, ShiftMembersBody, ShiftScheduleBody,
+        SubscriptionBody, SubscriptionPage, TeamMemberPage, Time, UserBody, UserPage,
+    },
 };
 use crate::model::tests::{mutated, runs, samples};
+
+/// An incident with everybody who may get access by it.
+pub(super) const INCIDENT: &str = r#"{
+  "id": "Q1", "incident_number": 12, "title": "Payments are slow", "html_url": "https://acme.pagerduty.com/incidents/Q1",
+  "status": "acknowledged", "urgency": "high", "priority": {"id": "PP1", "type": "priority_reference", "summary": "P1"},
+  "service": {"id": "PSPAY01", "type": "service_reference", "summary": "Payments"}, "assigned_via": "escalation_policy",
+  "assignments": [{"at": "2026-11-01T08:00:00Z",
+    "assignee": {"id": "PANA", "type": "user", "name": "Ana Lima", "email": "ana@corp.example"}}],
+  "acknowledgements": [{"at": "2026-11-01T09:01:00+01:00", "acknowledger": {"id": "PANA", "type": "user_reference"}}],
+  "incidents_responders": [{"state": "joined", "requested_at": "2026-11-01T08:02:00Z",
+    "user": {"id": "PBO", "type": "user_reference", "summary": "Bo Chen"}}],
+  "resolved_at": null
+}"#;
+
+fn answers() -> Vec<Vec<u8>> {
+    let priority = r#"{"priorities": [{"id": "PP1", "type": "priority", "name": "P1"}], "more": false}"#;
+    let member = r#"{"members": [{"user": {"id": "PANA", "type": "user_reference"}, "role": "manager"}], "more": false}"#;
+    let incidents =
+        format!(r#"{{"incidents": [{INCIDENT}], "limit": 100, "offset": 0, "more": false, "total": 1}}"#);
+    let mut answers = samples("tests/fixtures/pagerduty/rest");
+    answers.extend([priority, member, &incidents].map(|text| text.as_bytes().to_vec()));
+    answers
+}
 
 fn webhooks() -> Vec<Vec<u8>> {
     let folders = ["webhooks", "webhooks-variants", "webhooks-hypothetical"];
@@ -97,23 +125,39 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_is_read_or_refused(body in mutated(samples("tests/fixtures/pagerduty/rest"))) {
+    fn an_answer_is_read_or_refused(body in mutated(answers())) {
         let entries = read::<OnCallPage>(&body).map(|page| {
             let _ = page.page.check(0, page.oncalls.len());
             page.oncalls
         });
         for entry in entries.into_iter().flatten() {
-            // Times from an answer are compared and moved by days; the years of RFC 3339 leave room for that.
-            let times = [entry.start, entry.end].into_iter().flatten();
-            let room = chrono::TimeDelta::days(366_000);
-            prop_assert!(times.into_iter().all(|time| time.0.checked_add_signed(room).is_some()));
+            prop_assert!([entry.start, entry.end].into_iter().flatten().all(has_room));
             prop_assert!(entry.user.is_none_or(|user| !user.id.0.is_empty()));
         }
-        read::<UserBody>(&body);
+        if let Some(LayerScheduleBody { schedule }) = read(&body) {
+            let mut entries = schedule.final_schedule.rendered_schedule_entries.into_iter();
+            prop_assert!(entries.all(|entry| has_room(entry.start) && has_room(entry.end)));
+        }
+        if let Some(ShiftScheduleBody { schedule }) = read(&body) {
+            let mut shifts = schedule.final_schedule.computed_shift_assignments.into_iter();
+            prop_assert!(shifts.all(|shift| has_room(shift.start_time) && has_room(shift.end_time)));
+        }
+        if let Some(members) = read::<ShiftMembersBody>(&body).and_then(|body| body.schedule.members()) {
+            prop_assert!(members.into_iter().all(|id| !id.0.is_empty()));
+        }
         for entry in read::<IncidentPage>(&body).into_iter().flat_map(|page| page.incidents) {
             let _ = serde_json::from_value::<IncidentEntry>(entry);
         }
+        let _ = (read::<UserBody>(&body), read::<UserPage>(&body), read::<LayerMembersBody>(&body));
+        let _ = (read::<TeamMemberPage>(&body), read::<PriorityPage>(&body), read::<PolicyBody>(&body));
+        let _ = (read::<ServiceBody>(&body), read::<ServicePage>(&body), read::<IncidentBody>(&body));
+        let _ = (read::<SubscriptionBody>(&body), read::<SubscriptionPage>(&body));
     }
+}
+
+/// Times from an answer are compared and moved by days; the years of RFC 3339 leave room for that.
+fn has_room(Time(time): Time) -> bool {
+    time.checked_add_signed(TimeDelta::days(366_000)).is_some()
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {

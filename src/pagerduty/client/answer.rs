@@ -78,11 +78,12 @@ pub(super) fn error_text(body: &[u8], token: &str) -> String {
     let Ok(ErrorBody { error }) = serde_json::from_slice(body) else { return String::new() };
     let mut parts: Vec<String> = error.message.into_iter().collect();
     collect_texts(&error.errors, &mut parts);
-    let mut text = parts.join(": ");
+    // First, or the token might be put together by it.
+    let mut text: String = parts.join(": ").chars().filter(|c| !c.is_control()).collect();
     if !token.is_empty() {
         text = text.replace(token, "…");
     }
-    text.chars().filter(|c| !c.is_control()).take(MAX_ERROR_TEXT).collect()
+    text.chars().take(MAX_ERROR_TEXT).collect()
 }
 
 fn collect_texts(errors: &Value, parts: &mut Vec<String>) {

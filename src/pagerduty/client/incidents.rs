@@ -139,7 +139,7 @@ fn id_of(entry: &Value) -> Result<IncidentId, Error> {
     id.map(IncidentId::from).ok_or_else(|| Error::Invalid("an incident without an ID".to_owned()))
 }
 
-fn incident(entry: IncidentEntry) -> Incident {
+pub(super) fn incident(entry: IncidentEntry) -> Incident {
     let assignees = entry.assignments.into_iter().filter_map(|given| {
         let at = given.at.0;
         given.assignee.map(|user| part(user, Role::Assignee, at))

@@ -78,11 +78,13 @@ impl App {
     /// The text without what must not be told.
     fn without_secrets(&self, text: &str) -> String {
         let secrets = [&self.client_secret, &self.client_id].map(ExposeSecret::expose_secret);
+        // First, or a secret might be put together by it.
+        let readable = text.chars().filter(|c| !c.is_control()).collect();
         let text = secrets
             .into_iter()
             .filter(|secret| !secret.is_empty())
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
-        text.chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+            .fold(readable, |text: String, secret| text.replace(secret, "…"));
+        text.chars().take(MOST_WORDS).collect()
     }
 }
 
@@ -91,8 +93,8 @@ pub(crate) struct Token {
     pub(super) text: SecretString,
     /// What PagerDuty granted, the account's scope included; none if it does not say.
     pub(super) granted: Option<BTreeSet<String>>,
-    renewed: Instant,
-    ends: Instant,
+    pub(super) renewed: Instant,
+    pub(super) ends: Instant,
     /// It was fetched because the one before it was refused.
     is_replacement: bool,
     /// PagerDuty took it at least once.
@@ -281,7 +283,7 @@ impl Tokens {
     }
 
     /// What a status other than success means.
-    fn refusal(&self, status: StatusCode, head: &Head, body: &[u8]) -> Error {
+    pub(super) fn refusal(&self, status: StatusCode, head: &Head, body: &[u8]) -> Error {
         let Refusal { error, error_description } = serde_json::from_slice(body).unwrap_or_default();
         let words: Vec<String> = [error, error_description].into_iter().flatten().collect();
         let words = self.app.without_secrets(&words.join(": "));
@@ -297,7 +299,7 @@ impl Tokens {
         }
     }
 
-    fn token(&self, body: &[u8], asked: Instant) -> Result<Token, Error> {
+    pub(super) fn token(&self, body: &[u8], asked: Instant) -> Result<Token, Error> {
         // An error of the reader could show a part of the token.
         let answer: Answer =
             serde_json::from_slice(body).map_err(|_| Error::Invalid(described("the answer is no token")))?;

@@ -346,7 +346,7 @@ impl Client {
     }
 
     /// For how long nothing should be sent after an answer: until what it asked for, or until the quota is refilled.
-    fn pause_asked_for(&self, head: &Head) -> Option<Duration> {
+    pub(super) fn pause_asked_for(&self, head: &Head) -> Option<Duration> {
         let status = head.status?;
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         let until_reset = head.reset.map(|reset| self.seconds(reset));

@@ -1,6 +1,7 @@
 //! The client against a small server on the loopback interface that answers as each test says.
 
 mod directory;
+mod hostile;
 mod oauth;
 mod on_calls;
 mod requests;

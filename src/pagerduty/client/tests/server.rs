@@ -167,7 +167,7 @@ pub(super) fn quick() -> RetryPolicy {
     }
 }
 
-fn tls() -> ClientConfig {
+pub(super) fn tls() -> ClientConfig {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
