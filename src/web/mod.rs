@@ -16,6 +16,9 @@ mod store_check;
 mod tokens;
 mod webhook;
 
+#[cfg(test)]
+mod hostile;
+
 pub(crate) use self::page::picture::{draw_html, draw_svg};
 pub use self::router::layered;
 pub(crate) use self::{

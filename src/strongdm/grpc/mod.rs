@@ -15,3 +15,6 @@ mod channel;
 mod code;
 pub(super) mod codec;
 mod messages;
+
+#[cfg(test)]
+mod hostile;
