@@ -1,10 +1,12 @@
 //! The guard: where access goes from too many people at once, a human must look first.
 
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 
-use super::builders::{Scene, made_for, named, own, schedule, schedule_rule, shift};
+use super::builders::{Scene, at, made_for, named, own, schedule, schedule_rule, shift};
 use crate::{
-    model::{LedgerRow, Rule, SecondGrant},
+    model::{DueRevocation, LedgerRow, OwnGrant, Rule, SecondGrant},
     reconcile::plan::{Action, Plan, Released},
 };
 
@@ -157,6 +159,20 @@ fn a_look_that_finds_nothing_due_holds_nothing_more() {
         assert_eq!(plan.due.held().collect::<Vec<_>>(), [held], "{released:?}");
         assert_eq!(plan.due.counted.get(&went), Some(&silent.now));
     }
+}
+
+#[test]
+fn of_grants_that_are_gone_only_what_was_held_is_remembered_and_no_longer_than_the_rest_of_it() {
+    let gone = |held| DueRevocation { since: at(11), lost: Vec::new(), lost_groups: BTreeMap::new(), held };
+    let remembered = |live: &[OwnGrant]| {
+        let mut scene = Scene::with_shifts([])
+            .ours(live.iter().cloned())
+            .settings(|settings| settings.max_revocations = 0);
+        scene.world.recorded.due.due = [(8.into(), gone(true)), (9.into(), gone(false))].into();
+        scene.plan().due.due.into_keys().map(|row| row.number()).collect::<Vec<_>>()
+    };
+    assert_eq!(remembered(&[own(1, "day", 8, 20)]), [1, 8]);
+    assert_eq!(remembered(&[]), [0_i64; 0]);
 }
 
 #[test]
