@@ -374,9 +374,12 @@ proptest! {
             twin.pass(now, &case.settings, &case.world, case.released, &mut healthy).0
         };
         let mut plan = pass(&mut twin, case.now);
+        let mut woken = case.now;
         as_wanted(&case, &twin, 0, &plan)?;
         for hour in 1..LAST {
             while let Some(wake) = plan.next_wake.filter(|wake| *wake <= at(hour)) {
+                prop_assert!(wake > woken, "it wakes again and again at {}\n{}", wake, plan);
+                woken = wake;
                 plan = pass(&mut twin, wake);
             }
             // The horizon moves on, and brings into view what no boundary announces.

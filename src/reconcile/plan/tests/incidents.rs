@@ -295,9 +295,12 @@ fn a_membership_that_cannot_be_seen_takes_nothing_away_and_one_that_ended_does()
     let scene = scene.remembers([part]).after(&plan);
     let unseen = scene.clone().members(team.clone(), Observed::Unknown("HTTP 500".into())).plan();
     assert_eq!(unseen.actions().count(), 0);
-    let left = scene.members(team, Observed::Known(BTreeSet::new())).plan();
+    let left = scene.clone().members(team.clone(), Observed::Known(BTreeSet::new())).plan();
     assert_eq!((created(&left), left.actions().count()), (vec![], 1), "and not for a while either");
     assert_eq!(left.parts[0].0.ends, Some(at(12)));
+    let mut unseen = scene.members(team, Observed::Unknown("HTTP 500".into())).now(13);
+    unseen.world.recorded.parts = vec![left.parts[0].0.clone()];
+    assert_eq!(unseen.plan().parts, [], "when it ended is not forgotten");
 }
 
 #[test]
