@@ -169,7 +169,7 @@ fn of_grants_that_are_gone_only_what_was_held_is_remembered_and_no_longer_than_t
             .ours(live.iter().cloned())
             .settings(|settings| settings.max_revocations = 0);
         scene.world.recorded.due.due = [(8.into(), gone(true)), (9.into(), gone(false))].into();
-        scene.plan().due.due.into_keys().map(|row| row.number()).collect::<Vec<_>>()
+        scene.plan().due.due.into_keys().map(LedgerRow::number).collect::<Vec<_>>()
     };
     assert_eq!(remembered(&[own(1, "day", 8, 20)]), [1, 8]);
     assert_eq!(remembered(&[]), [0_i64; 0]);
