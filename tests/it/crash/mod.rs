@@ -130,13 +130,25 @@ fn is_exact(scene: &Scene, shifts: &Shifts) -> bool {
     })
 }
 
-/// Everybody has access exactly while on call, by one grant at a time, and `ours` is all that strongDM has.
-fn check(scene: &Scene, shifts: &Shifts, ours: &[Value]) {
+/// Everybody has access exactly while on call, by one grant at a time, and `ours` is all that strongDM has. The audit tells
+/// whoever reads the failed test what happened.
+fn check(scene: &Scene, shifts: &Shifts, ours: &[Value], audit: &[Value]) {
     for person in PEOPLE {
         let wanted = on_call(shifts, person);
         for resource in RESOURCES {
-            assert_eq!(scene.access(person, resource), wanted, "{} on {resource}", person.1);
             let grants = scene.strongdm.grants_of(person.1, resource);
+            let is_theirs = |entry: &&Value| entry["email"] == person.1 && entry["resource"] == resource;
+            let theirs = |all: &[Value]| -> String {
+                all.iter().filter(is_theirs).map(|entry| format!("{entry}\n")).collect()
+            };
+            assert_eq!(
+                scene.access(person, resource),
+                wanted,
+                "{} on {resource}; strongDM has {grants:#?}, and we:\n{}after:\n{}",
+                person.1,
+                theirs(ours),
+                theirs(audit)
+            );
             for (n, grant) in grants.iter().enumerate() {
                 let doubled = grants[..n]
                     .iter()

@@ -53,7 +53,7 @@ async fn survive(second_grant: SecondGrant) {
         }
         clear_faults(&scene);
         wait_until("nothing is left to do", async || finds_nothing_to_do(&scene).await).await;
-        check(&scene, &shifts, &scene.grants().await);
+        check(&scene, &shifts, &scene.grants().await, &scene.audit().await);
         scene.all_served().await;
         check_events(&scene.events().await, &accepted);
         check_log(&scene).await;

@@ -252,7 +252,7 @@ impl Fleet {
         let Member { replica: first, .. } = &self.members[0];
         first.all_served().await;
         let (events, ours) = (first.events().await, first.grants().await);
-        check(&self.replicas.scene, shifts, &ours);
+        check(&self.replicas.scene, shifts, &ours, &first.audit().await);
         check_events(&events, accepted);
         check_log(&self.replicas.scene).await;
         for Member { replica, .. } in &self.members[1..] {
