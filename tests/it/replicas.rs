@@ -259,6 +259,30 @@ async fn a_frozen_replica_that_wakes_in_a_creation_that_is_refused_by_then_loses
 }
 
 #[tokio::test]
+async fn a_creation_that_is_refused_because_another_replica_made_it_keeps_nobody_waiting() {
+    let replicas = Replicas::prepared(Config::default()).await;
+    let scene = &replicas.scene;
+    scene.strongdm.configure(|settings| settings.second_grant = SecondGrant::RefusesOverlapping);
+    let (one, other) = replicas.two().await;
+    // Now all know that strongDM refuses what overlaps.
+    scene.shifts(SCHEDULE, &[(ANA, -60, 100), (BO, 120, 240)]);
+    one.synced().await;
+    scene.access_becomes(ANA, DB, &[(0, 100)]).await;
+    scene.cem_takes_over();
+    let gate = hold(&replicas, "AccountGrants.Create", false);
+    until_held(&one, &gate).await;
+    replicas.end_lease().await;
+    other.synced().await;
+    swapped(&replicas, &other).await;
+    gate.open();
+    one.has_logged(&["another replica took over"]).await;
+    scene.shifts(SCHEDULE, &[(CEM, -60, 60), (BO, 120, 240)]);
+    let report = other.synced().await;
+    assert_eq!(report.deferred, [], "{report:#?}");
+    assert_eq!(scene.access(CEM, DB), [(0, 60)]);
+}
+
+#[tokio::test]
 async fn a_frozen_replica_that_wakes_in_a_revocation_brings_nothing_back() {
     frozen_while("AccountGrants.Delete", SecondGrant::TakesAll).await;
 }

@@ -11,7 +11,7 @@ mod second_grant;
 mod settle;
 mod stored;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -42,7 +42,7 @@ use super::{
 use crate::{
     clock,
     metrics::{ByAction, Metrics},
-    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, LedgerRow, NewGrant, Window},
+    model::{AuditAction, AuditOutcome, Fault, ForeignGrant, Grant, GrantId, LedgerRow, NewGrant, Window},
     store::{self, LedgerEntry, SharedStore, State},
     strongdm::{self, Error, RemoteGrant},
 };
@@ -386,14 +386,15 @@ impl Executor {
             }
         };
         // The one in the way may be ours: made by a call that reached strongDM after we had given it up for lost.
-        for entry in self.store.ledger(context.now).await? {
-            if entry.own.grant.joins(&pair)
-                && entry.state == State::Lost
-                && let Found::Made(_) = adopt(&self.store, &self.strongdm, context, &entry, &remote).await?
-            {
+        let ledger = self.store.ledger(context.now).await?;
+        let of_pair = || ledger.iter().filter(|entry| entry.own.grant.joins(&pair));
+        for entry in of_pair().filter(|entry| entry.state == State::Lost) {
+            if let Found::Made(_) = adopt(&self.store, &self.strongdm, context, entry, &remote).await? {
                 return Ok(Written::Learned("an earlier grant turned up".into()));
             }
         }
+        let live = of_pair().filter(|entry| entry.state == State::Live);
+        let live: BTreeSet<&GrantId> = live.filter_map(|entry| entry.own.grant.id.as_ref()).collect();
         // What has just ended by our clock may not have ended by strongDM's.
         let now = clock::now();
         let in_the_way: Vec<ForeignGrant> =
@@ -404,6 +405,7 @@ impl Executor {
             window: grant.window,
             in_the_way: &in_the_way,
             foreign: &foreign,
+            is_ours_in_the_way: in_the_way.iter().any(|found| live.contains(&found.id)),
             known: probe::second_grant(&self.store, now).await?,
             planned_with: round.planned_with,
         };

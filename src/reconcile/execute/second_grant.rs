@@ -11,6 +11,9 @@ pub(super) struct Refused<'r> {
     pub(super) in_the_way: &'r [ForeignGrant],
     /// Those of them that are not ours.
     pub(super) foreign: &'r [ForeignGrant],
+    /// One of these is a live grant of ours. The plan did not know it, or it would not have asked: it was made meanwhile, by a
+    /// replica that took over.
+    pub(super) is_ours_in_the_way: bool,
     /// What is known of second grants by now.
     pub(super) known: SecondGrant,
     /// What the plan knew.
@@ -30,7 +33,7 @@ pub(super) struct Lesson {
 
 impl Refused<'_> {
     pub(super) fn lesson(&self) -> Lesson {
-        let Self { window, in_the_way, foreign, known, planned_with } = *self;
+        let Self { window, in_the_way, foreign, is_ours_in_the_way, known, planned_with } = *self;
         if in_the_way.is_empty() {
             return Lesson { second_grant: None, is_new: false, needs_pause: true };
         }
@@ -40,7 +43,7 @@ impl Refused<'_> {
             SecondGrant::Refused
         };
         let is_new = shown > known;
-        let needs_pause = !is_new && shown <= planned_with && foreign.is_empty();
+        let needs_pause = !is_new && shown <= planned_with && foreign.is_empty() && !is_ours_in_the_way;
         Lesson { second_grant: Some(shown.max(known)), is_new, needs_pause }
     }
 }
@@ -69,7 +72,9 @@ mod tests {
         foreign: &[ForeignGrant],
         [known, planned_with]: [SecondGrant; 2],
     ) -> (Option<SecondGrant>, bool, bool) {
-        let refused = Refused { window: window(8, 20), in_the_way, foreign, known, planned_with };
+        let is_ours_in_the_way = false;
+        let window = window(8, 20);
+        let refused = Refused { window, in_the_way, foreign, is_ours_in_the_way, known, planned_with };
         let Lesson { second_grant, is_new, needs_pause } = refused.lesson();
         (second_grant, is_new, needs_pause)
     }
@@ -102,5 +107,14 @@ mod tests {
             (Some(Apart), false, true),
             "it planned with all that"
         );
+        let refused = Refused {
+            window: window(8, 20),
+            in_the_way: &ours,
+            foreign: &[],
+            is_ours_in_the_way: true,
+            known: Apart,
+            planned_with: Apart,
+        };
+        assert!(!refused.lesson().needs_pause, "another replica made it meanwhile");
     }
 }

@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, env, str::FromStr, time::Duration};
 
 use chrono::TimeDelta;
 use fastrand::Rng;
+use oncall_grants::PassReport;
 use sandbox::{
     faults::{Action, Fault},
     strongdm::SecondGrant,
@@ -116,10 +117,13 @@ fn clear_faults(scene: &Scene) {
     scene.pagerduty.faults().clear();
 }
 
-/// Whether a pass can be had that finds everything in order and nothing left to do.
+/// Whether a pass can be had that finds everything in order and nothing left to do, now or after a pause.
 async fn finds_nothing_to_do(service: &Service) -> bool {
     let Ok(answer) = service.try_send(service.sync_request()).await else { return false };
-    answer.status == 200 && answer.report().created.is_empty() && answer.report().revoked.is_empty()
+    let is_nothing = |report: &PassReport| {
+        report.created.is_empty() && report.revoked.is_empty() && report.deferred.is_empty()
+    };
+    answer.status == 200 && is_nothing(&answer.report())
 }
 
 /// Whether everybody has access exactly while on call.
@@ -137,17 +141,14 @@ fn check(scene: &Scene, shifts: &Shifts, ours: &[Value], audit: &[Value]) {
         let wanted = on_call(shifts, person);
         for resource in RESOURCES {
             let grants = scene.strongdm.grants_of(person.1, resource);
-            let is_theirs = |entry: &&Value| entry["email"] == person.1 && entry["resource"] == resource;
-            let theirs = |all: &[Value]| -> String {
-                all.iter().filter(is_theirs).map(|entry| format!("{entry}\n")).collect()
-            };
+            let is_theirs = |grant: &Value| grant["email"] == person.1 && grant["resource"] == resource;
+            let ours: Vec<&Value> = ours.iter().filter(|grant| is_theirs(grant)).collect();
+            let audit: Vec<&Value> = audit.iter().filter(|entry| is_theirs(&entry["grant"])).collect();
             assert_eq!(
                 scene.access(person, resource),
                 wanted,
-                "{} on {resource}; strongDM has {grants:#?}, and we:\n{}after:\n{}",
-                person.1,
-                theirs(ours),
-                theirs(audit)
+                "{} on {resource}: {grants:#?}, and by the ledger {ours:#?} after {audit:#?}",
+                person.1
             );
             for (n, grant) in grants.iter().enumerate() {
                 let doubled = grants[..n]
