@@ -1,11 +1,15 @@
-//! Two months in the life of the service, compared minute by minute with what the rotations want.
+//! Two months in the life of the service, compared minute by minute with what the specification wants of the true rotations.
 //!
 //! `SIMULATION_SEED` sets the first seed (a failure prints its own), `SIMULATION_SEEDS` how many are tried. Even
 //! seeds live through an autumn, odd ones through a spring (the other way round where overlaps are refused).
 //!
+//! Both upstreams fail, the service's clock goes wrong, its replicas die and others take over.
+//!
 //! In every minute everyone must have exactly the access and the Kubernetes groups that are wanted, one second after its start, except
 //!
 //! * for a quarter of an hour after a change that nothing announced, or from when it could be seen and acted upon;
+//! * while the service's clock is wrong, and for a quarter of an hour after that;
+//! * for a minute after a replica has died or lost the lease, because another one takes over within half a minute;
 //! * for grants that the guard holds;
 //! * for a suspended account, which keeps what it has and gets nothing;
 //! * where strongDM refuses a second grant: while a foreign grant of the pair is in the way, and, for access that is
@@ -16,6 +20,7 @@ mod incidents;
 mod rotas;
 mod service;
 mod story;
+mod truth;
 mod upstream;
 
 use std::{
@@ -27,7 +32,7 @@ use std::{
 };
 
 use self::{
-    check::{Seen, Wrong},
+    check::Seen,
     rotas::{DAYS, Minute},
     service::Simulation,
 };
@@ -71,10 +76,7 @@ fn live_through(really: SecondGrant) {
         "{seeds} seeds from {first} on defer nothing: {all:?}"
     );
     println!("simulation: {really:?}: {seeds} seeds of {DAYS} days");
-    for ((wrong, excuse), minutes) in wrong {
-        let word = if *wrong == Wrong::Lacks { "too short" } else { "too long" };
-        println!("simulation: {really:?}: {minutes:>8} minutes {word}: {excuse}");
-    }
+    wrong.print(&format!("simulation: {really:?}"));
 }
 
 fn on_all_processors<T: Send>(seeds: Range<u64>, live: impl Fn(u64) -> T + Sync) -> Vec<T> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     INTERVAL,
@@ -24,9 +24,9 @@ pub(super) struct Access {
 
 /// What somebody has of one resource.
 #[derive(Clone, Copy, Debug, Default)]
-struct Given {
-    access: bool,
-    groups: [bool; GROUPS.len()],
+pub(super) struct Given {
+    pub(super) access: bool,
+    pub(super) groups: [bool; GROUPS.len()],
 }
 
 impl Given {
@@ -54,8 +54,7 @@ pub(super) struct Seen {
     pub(super) deferred: u32,
     pub(super) failed: u32,
     pub(super) unknown: u32,
-    /// Minutes of wrong access to one resource, by what excuses them.
-    pub(super) wrong: BTreeMap<(Wrong, &'static str), u64>,
+    pub(super) wrong: Minutes,
 }
 
 impl Seen {
@@ -67,8 +66,33 @@ impl Seen {
         self.deferred += deferred;
         self.failed += failed;
         self.unknown += unknown;
-        for (kind, minutes) in wrong {
-            *self.wrong.entry(kind).or_default() += minutes;
+        self.wrong.add(wrong);
+    }
+}
+
+/// Minutes of wrong access of one account to one resource, by what excuses them.
+#[derive(Debug, Default)]
+pub(super) struct Minutes(BTreeMap<(Wrong, &'static str), u64>);
+
+impl Minutes {
+    pub(super) fn count(&mut self, wrong: Wrong, excuse: &'static str) {
+        *self.0.entry((wrong, excuse)).or_default() += 1;
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        for (kind, minutes) in more.0 {
+            *self.0.entry(kind).or_default() += minutes;
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    pub(super) fn print(&self, title: &str) {
+        for ((wrong, excuse), minutes) in &self.0 {
+            let word = if *wrong == Wrong::Lacks { "too short" } else { "too long" };
+            println!("{title}: {minutes:>8} minutes {word}: {excuse}");
         }
     }
 }
@@ -84,14 +108,16 @@ impl Simulation {
                 ours.add(access);
             }
         }
+        let at = self.upstream.instant(minute) + TimeDelta::seconds(1);
+        let wanted = *self.truth.wanted(&self.settings, &self.upstream, minute, at);
         let anyone_counts = self.twin.really != SecondGrant::Taken;
         for (person, given) in given.iter().enumerate() {
-            for (name, [ours, anyone]) in RESOURCES.into_iter().zip(given) {
+            for ((name, [ours, anyone]), wanted) in RESOURCES.into_iter().zip(given).zip(wanted[person]) {
                 let has = if anyone_counts { anyone } else { ours };
-                let groups = self.upstream.groups(person, name, minute);
+                let groups = wanted.groups;
                 let lacks = groups.into_iter().zip(has.groups).any(|(wanted, has)| wanted && !has);
                 let too_many = groups.into_iter().zip(ours.groups).any(|(wanted, has)| has && !wanted);
-                let wrong = match self.upstream.wants(person, name, minute) {
+                let wrong = match wanted.access {
                     true if !has.access || lacks => Wrong::Lacks,
                     false if ours.access => Wrong::StillHas,
                     _ if too_many => Wrong::StillHas,
@@ -100,7 +126,7 @@ impl Simulation {
                 let Some(excuse) = self.excuse(minute, person, name, wrong) else {
                     panic!("{}", self.complaint(minute, person, name, wrong));
                 };
-                *self.seen.wrong.entry((wrong, excuse)).or_default() += 1;
+                self.seen.wrong.count(wrong, excuse);
             }
         }
     }
@@ -163,11 +189,18 @@ impl Simulation {
                     && found.window.end() > self.upstream.instant(minute)
             });
         let outage = refuses && wrong == Wrong::Lacks && invisible.is_some_and(|last| minute - last <= 2);
+        let is_suspended = self.upstream.suspended == Some(person) && wrong == Wrong::StillHas;
+        let since = |last: Option<Minute>| last.map_or(Minute::MAX, |last| minute - last);
+        let clock = since(self.last_wrong_clock) <= INTERVAL + 1;
+        // The other one begins within half a minute.
+        let taken_over = since(self.taken_over) <= 1;
         let was_away = invisible.is_some_and(|last| minute - last <= INTERVAL + 1);
         let excuses = [
-            (self.upstream.suspended == Some(person), "the account is suspended"),
+            (is_suspended, "the account is suspended and keeps what it has"),
             (held, "the guard holds it"),
             (foreign, "a foreign grant is in the way"),
+            (clock, "the service's clock is or was wrong"),
+            (taken_over, "a replica died or lost the lease, and another one took over"),
             (outage || stale && was_away, "PagerDuty, strongDM or the process is or was away"),
             (stale, "a change that nobody announced, or a write that failed"),
         ];

@@ -132,13 +132,6 @@ impl Rota {
         self.shifts = shifts;
     }
 
-    /// Whether `person` is on call at an instant of the minutes from `first` to `last`.
-    pub(super) fn on_call(&self, person: usize, first: Minute, last: Minute) -> bool {
-        let begun = self.shifts.partition_point(|shift| shift.end <= first);
-        let shifts = self.shifts[begun..].iter().take_while(|shift| shift.start <= last);
-        shifts.into_iter().any(|shift| shift.person == person)
-    }
-
     /// Takes an override back; what it did already stays.
     pub(super) fn remove_override(&mut self, which: usize, now: Minute) {
         let until = now.max(self.overrides[which].from);

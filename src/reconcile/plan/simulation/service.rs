@@ -9,6 +9,7 @@ use super::{
     check::{Access, Seen},
     rotas::{DAYS, Minute},
     story::{EVERY, Random},
+    truth::Truth,
     upstream::{ACCOUNTS, RESOURCES, Shown, Upstream, pair, settings},
 };
 use crate::{
@@ -52,6 +53,14 @@ pub(super) struct Simulation {
     /// What the last pass saw of the upstreams, which is what they look like until one of [`Shown`] differs.
     world: World,
     shown: Option<Shown>,
+    pub(super) truth: Truth,
+    /// The service's clock is wrong until then.
+    pub(super) clock_wrong_until: Minute,
+    pub(super) last_wrong_clock: Option<Minute>,
+    /// How many writes the replica in charge does before it dies, if it is about to.
+    pub(super) dies_after: Option<i64>,
+    /// When another one took over for the last time.
+    pub(super) taken_over: Option<Minute>,
     pub(super) seen: Seen,
 }
 
@@ -81,6 +90,11 @@ impl Simulation {
             access: Vec::new(),
             world: World::default(),
             shown: None,
+            truth: Truth::default(),
+            clock_wrong_until: 0,
+            last_wrong_clock: None,
+            dies_after: None,
+            taken_over: None,
             seen: Seen::default(),
         }
     }
@@ -93,6 +107,11 @@ impl Simulation {
                 self.happen(minute);
                 self.upstream.changes += 1;
                 self.list_access();
+            }
+            if minute < self.clock_wrong_until {
+                self.last_wrong_clock = Some(minute);
+            } else {
+                self.twin.ahead = TimeDelta::zero();
             }
             for name in RESOURCES {
                 if minute < self.process_down || !self.upstream.visible(name, minute) {
@@ -109,7 +128,9 @@ impl Simulation {
     fn run_passes(&mut self, until: DateTime<Utc>) {
         loop {
             let interval = Some(self.last_pass + TimeDelta::minutes(INTERVAL));
-            let reasons = [interval, self.wake, self.retry_at, self.hint, self.operator];
+            // The service sleeps until its own clock shows that time.
+            let wake = self.wake.map(|wake| wake - self.twin.ahead);
+            let reasons = [interval, wake, self.retry_at, self.hint, self.operator];
             let due = reasons.into_iter().flatten().min().unwrap().max(self.last_pass);
             let due = due.max(self.upstream.instant(self.process_down));
             if due > until {
@@ -122,7 +143,8 @@ impl Simulation {
     }
 
     fn pass(&mut self, now: DateTime<Utc>) {
-        let minute = (now - self.upstream.start).num_minutes();
+        let minute = self.upstream.minute(now);
+        let shown_now = now + self.twin.ahead;
         let is_confirmed = self.operator.is_some_and(|at| at <= now);
         let ours = self.twin.ledger.iter().map(|own| own.row);
         let held = self.twin.due.held_among(ours);
@@ -135,15 +157,24 @@ impl Simulation {
         if minute >= self.upstream.look_ups_down {
             self.twin.settle();
             // An operator's and every quarter's pass compare the ledger.
-            self.twin.verify(now);
+            self.twin.verify(shown_now);
         }
-        self.look(minute);
+        self.look(minute, self.upstream.minute(shown_now));
         let writes_down = minute < self.upstream.writes_down;
+        let dies_after = self.dies_after;
         let (random, mut troubled) = (&mut self.random, Vec::new());
-        let mut writes = 0;
+        let mut writes: i64 = 0;
         let (plan, failed) =
-            self.twin.pass_in(now, &self.settings, &mut self.world, released, &mut |action| {
+            self.twin.pass_in(shown_now, &self.settings, &mut self.world, released, &mut |action| {
                 let fault = match (writes_down, random.below(300)) {
+                    _ if dies_after.is_some_and(|done| writes > done) => Fault::Fails,
+                    (_, lost) if dies_after == Some(writes) => {
+                        if lost < 150 {
+                            Fault::RequestLost
+                        } else {
+                            Fault::AnswerLost
+                        }
+                    }
                     (true, 0..200) | (false, 0) => Fault::Fails,
                     (true, 200..250) | (false, 1) => Fault::RequestLost,
                     (true, _) | (false, 2) => Fault::AnswerLost,
@@ -156,18 +187,18 @@ impl Simulation {
                 fault
             });
         self.record_pass(minute, &plan, &troubled);
-        self.seen.writes += writes;
+        self.seen.writes += usize::try_from(writes).unwrap();
         self.seen.failed += u32::from(failed);
         self.seen.unknown += u32::from(!plan.unknown.is_empty());
         self.seen.held += u32::from(!plan.held.is_empty());
         self.seen.deferred += u32::from(!plan.deferred.is_empty());
         // What was held may go once successors have come.
         if !failed && plan.held.is_empty() && self.random.below(10) == 0 {
-            self.plan_again(now, released);
+            self.plan_again(shown_now, released);
         }
 
         self.wake = plan.next_wake;
-        if failed || !plan.unknown.is_empty() || !plan.unsettled.is_empty() {
+        if failed || !(plan.unknown.is_empty() && plan.unsettled.is_empty() && plan.awaiting.is_empty()) {
             let pause = (1_i64 << self.failures.min(6)).min(LONGEST_PAUSE);
             self.failures += 1;
             self.retry_at = Some(now + TimeDelta::seconds(pause));
@@ -181,15 +212,27 @@ impl Simulation {
         if writes > 0 {
             self.list_access();
         }
+        if dies_after.is_some_and(|done| writes > done) {
+            self.take_over(now);
+        }
     }
 
-    /// Asks both upstreams.
-    fn look(&mut self, minute: Minute) {
-        let shown = self.upstream.shown(minute);
+    /// Another replica goes on, with what the store holds and nothing else.
+    pub(super) fn take_over(&mut self, now: DateTime<Utc>) {
+        self.dies_after = None;
+        (self.failures, self.wake, self.shown) = (0, None, None);
+        self.retry_at = Some(now + TimeDelta::seconds(self.random.below(30)));
+        self.taken_over = Some(self.upstream.minute(now));
+    }
+
+    /// Asks both upstreams in this minute, for what comes after the minute that the service's clock shows.
+    fn look(&mut self, minute: Minute, shown_minute: Minute) {
+        let down = self.upstream.down(minute);
+        let shown = self.upstream.shown(shown_minute, down);
         if self.shown.as_ref() == Some(&shown) {
             self.world.recorded = Recorded::default();
         } else {
-            self.world = self.upstream.observe(minute);
+            self.world = self.upstream.tell(shown_minute, down);
             self.shown = Some(shown);
         }
     }

@@ -12,7 +12,7 @@ use crate::model::{GrantId, SecondGrant, Window};
 const HOUR: Minute = 60;
 const DAY: Minute = 24 * HOUR;
 /// One event in so many minutes, on average.
-pub(super) const EVERY: i64 = 400;
+pub(super) const EVERY: i64 = 340;
 
 /// A small generator whose numbers are the same everywhere.
 pub(super) struct Random(u64);
@@ -40,7 +40,7 @@ impl Random {
 impl Simulation {
     /// Something happens at the start of `minute`.
     pub(super) fn happen(&mut self, minute: Minute) {
-        match self.random.below(15) {
+        match self.random.below(18) {
             0 | 1 => self.swap(minute),
             2 | 3 => self.cover(minute),
             4 => self.remove_override(minute),
@@ -51,10 +51,16 @@ impl Simulation {
             }
             7 => self.upstream.pagerduty_down = minute + 1 + self.random.below(2 * HOUR),
             8 => self.strongdm_fails(minute),
-            9 => self.process_down = minute + self.random.below(10),
+            9 => {
+                self.process_down = minute + self.random.below(10);
+                self.take_over(self.upstream.instant(minute));
+            }
             10 => self.reorganise(minute),
             11 | 14 => self.foreign(minute),
             12 => self.reconfigure(minute),
+            15 => self.wrong_clock(minute),
+            16 => self.take_over(self.upstream.instant(minute)),
+            17 => self.dies_after = Some(self.random.below(3)),
             _ => {
                 let chosen = self.random.index(2 * ACCOUNTS);
                 let before = self.upstream.suspended;
@@ -147,6 +153,14 @@ impl Simulation {
         }
     }
 
+    /// The service's clock is up to ten minutes fast or slow for a while.
+    fn wrong_clock(&mut self, minute: Minute) {
+        let seconds = 1 + self.random.below(600);
+        let is_slow = self.random.below(2) == 0;
+        self.twin.ahead = TimeDelta::seconds(if is_slow { -seconds } else { seconds });
+        self.clock_wrong_until = minute + 10 + self.random.below(2 * HOUR);
+    }
+
     /// Everyone's shift changes hands at once.
     fn reorganise(&mut self, minute: Minute) {
         for which in 0..3 {
@@ -171,7 +185,7 @@ impl Simulation {
             let end = start + HOUR + self.random.below(12 * HOUR);
             let resource = RESOURCES[self.random.index(RESOURCES.len())];
             let window = Window::new(self.upstream.instant(start), self.upstream.instant(end)).unwrap();
-            self.twin.add(self.upstream.instant(minute), pair(person, resource), window);
+            self.twin.add(self.upstream.instant(minute) + self.twin.ahead, pair(person, resource), window);
             self.changed(minute, &[person]);
         } else {
             let chosen = &theirs[self.random.index(theirs.len())];

@@ -88,12 +88,20 @@ pub(super) struct Upstream {
     pub(super) changes: u32,
 }
 
+/// What gives no answer; by default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Down {
+    pagerduty: bool,
+    look_ups: bool,
+    /// Which schedules.
+    vanished: [bool; 3],
+}
+
 /// All that the upstreams' answers depend on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shown {
     changes: u32,
-    /// Which of them are down, and which schedules have vanished.
-    down: [bool; 5],
+    down: Down,
     /// The first shift of each schedule that is listed, and the one after the last.
     listed: [(usize, usize); 3],
 }
@@ -116,35 +124,6 @@ impl Upstream {
         }
     }
 
-    /// The oracle: whether `person` should reach `resource` in this minute.
-    pub(super) fn wants(&self, person: usize, resource: &str, now: Minute) -> bool {
-        let [weekly, daily, half_daily] = &self.rotas;
-        let (first, last) = (now - LATE, now + EARLY);
-        let daily_rule = daily.on_call(person, first, last) || half_daily.on_call(person, first, last);
-        let policy_second = daily.on_call(person, now, now);
-        match resource {
-            "db" => weekly.on_call(person, now, now) || daily_rule,
-            "web" => daily_rule || policy_second,
-            _ => {
-                weekly.on_call(person, now, now) || self.always == Some(person) || self.wide && policy_second
-            }
-        }
-    }
-
-    /// Which of [`GROUPS`] should go with it.
-    pub(super) fn groups(&self, person: usize, resource: &str, now: Minute) -> [bool; GROUPS.len()] {
-        let [weekly, daily, half_daily] = &self.rotas;
-        let (first, last) = (now - LATE, now + EARLY);
-        let by_daily = daily.on_call(person, first, last) || half_daily.on_call(person, first, last);
-        let by_second = daily.on_call(person, now, now);
-        let by_first = weekly.on_call(person, now, now) || self.always == Some(person);
-        match resource {
-            "db" => [by_daily, false, false],
-            "web" => [by_daily, by_second, false],
-            _ => [false, by_first || self.wide && by_second, by_first],
-        }
-    }
-
     /// Whether a pass can see everything that decides about `resource`, and can write.
     pub(super) fn visible(&self, resource: &str, now: Minute) -> bool {
         let schedules = match resource {
@@ -160,17 +139,20 @@ impl Upstream {
             && !vanished(1)
     }
 
-    pub(super) fn shown(&self, now: Minute) -> Shown {
-        let [first, second, third] = self.vanished;
-        Shown {
-            changes: self.changes,
-            down: [self.pagerduty_down, self.look_ups_down, first, second, third].map(|until| now < until),
-            listed: [0, 1, 2].map(|which| self.in_view(which, now)),
+    pub(super) fn down(&self, now: Minute) -> Down {
+        Down {
+            pagerduty: now < self.pagerduty_down,
+            look_ups: now < self.look_ups_down,
+            vanished: self.vanished.map(|until| now < until),
         }
     }
 
-    /// What a look tells in this minute.
-    pub(super) fn observe(&self, minute: Minute) -> World {
+    pub(super) fn shown(&self, now: Minute, down: Down) -> Shown {
+        Shown { changes: self.changes, down, listed: [0, 1, 2].map(|which| self.in_view(which, now)) }
+    }
+
+    /// What they tell of this minute and the time until the horizon.
+    pub(super) fn tell(&self, minute: Minute, down: Down) -> World {
         let mut world = World::default();
         for person in 0..PEOPLE {
             let address = format!("P{person}@corp.example");
@@ -182,33 +164,24 @@ impl Upstream {
                 AccountMatch::None
             };
             let name = if person == 1 { "one".to_owned() } else { format!("p{person}") };
-            world.accounts.insert(email(&name), self.looked_up(minute, found));
+            world.accounts.insert(email(&name), down.looked_up(found));
         }
         for name in RESOURCES {
             let found = ResourceMatch::Found(vec![resource(name)]);
-            world.resources.insert(named(name), self.looked_up(minute, found));
+            world.resources.insert(named(name), down.looked_up(found));
         }
         let matches: &[&str] = if self.wide { &["web", "files"] } else { &["web"] };
         let found = ResourceMatch::Found(matches.iter().copied().map(resource).collect());
-        world.resources.insert(filter(FILTER), self.looked_up(minute, found));
-        world.on_calls = self.on_calls(minute);
+        world.resources.insert(filter(FILTER), down.looked_up(found));
+        world.on_calls = self.on_calls(minute, down);
         world
     }
 
-    fn looked_up<T>(&self, minute: Minute, found: T) -> Observed<T> {
-        if minute < self.look_ups_down {
-            Observed::Unknown("unavailable".into())
-        } else {
-            Observed::Known(found)
-        }
-    }
-
-    fn on_calls(&self, minute: Minute) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
+    fn on_calls(&self, minute: Minute, down: Down) -> BTreeMap<Source, Observed<Vec<OnCall>>> {
         let unknown = || Observed::Unknown("HTTP 503".into());
-        let down = minute < self.pagerduty_down;
         let mut answers = BTreeMap::new();
         for (which, id) in SCHEDULES.iter().enumerate() {
-            let answer = if down || minute < self.vanished[which] {
+            let answer = if down.pagerduty || down.vanished[which] {
                 unknown()
             } else {
                 Observed::Known(self.listed(which, minute))
@@ -219,7 +192,7 @@ impl Upstream {
             self.listed(which, minute).into_iter().map(move |on_call| level(number, on_call))
         };
         let permanent = self.always.map(|person| level(3, always(&format!("p{person}"))));
-        let answer = if down || minute < self.vanished[0].max(self.vanished[1]) {
+        let answer = if down.pagerduty || down.vanished[0] || down.vanished[1] {
             unknown()
         } else {
             Observed::Known(through(1, 0).chain(through(2, 1)).chain(permanent).collect())
@@ -256,8 +229,18 @@ impl Upstream {
         pieces.map(on_call).collect()
     }
 
+    pub(super) fn minute(&self, at: DateTime<Utc>) -> Minute {
+        (at - self.start).num_minutes()
+    }
+
     pub(super) fn instant(&self, minute: Minute) -> DateTime<Utc> {
         self.start + TimeDelta::minutes(minute)
+    }
+}
+
+impl Down {
+    fn looked_up<T>(self, found: T) -> Observed<T> {
+        if self.look_ups { Observed::Unknown("unavailable".into()) } else { Observed::Known(found) }
     }
 }
 

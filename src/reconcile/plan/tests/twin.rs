@@ -46,6 +46,8 @@ pub(in crate::reconcile::plan) struct Outcome {
 pub(in crate::reconcile::plan) struct Twin {
     /// What strongDM really does with a second grant.
     pub(in crate::reconcile::plan) really: SecondGrant,
+    /// How much the service's clock is ahead of strongDM's.
+    pub(in crate::reconcile::plan) ahead: TimeDelta,
     /// Every grant in strongDM, ours and foreign.
     pub(in crate::reconcile::plan) remote: Vec<ForeignGrant>,
     pub(in crate::reconcile::plan) ledger: Vec<OwnGrant>,
@@ -65,6 +67,7 @@ impl Twin {
         let ours = world.recorded.ledger.iter().map(|own| remote(&own.grant));
         Self {
             really,
+            ahead: TimeDelta::zero(),
             remote: ours.chain(world.recorded.foreign.iter().cloned()).collect(),
             ledger: world.recorded.ledger.clone(),
             unclear: Vec::new(),
@@ -137,13 +140,19 @@ impl Twin {
             }
             let outcome = self.carry_out(now, &decided, fault);
             failed |= outcome.failed;
-            if !outcome.learned && decided.awaiting.is_empty() {
+            if !outcome.learned && (decided.awaiting.is_empty() || self.was_ahead(now, &decided)) {
                 return (decided, failed);
             }
             assert!(round < 10, "every plan is refused again: {decided}");
             self.let_time_pass();
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Whether the first look was made by a clock that was ahead of this one: the second one is made later.
+    fn was_ahead(&self, now: DateTime<Utc>, decided: &Plan) -> bool {
+        let awaiting = self.ledger.iter().filter(|own| decided.awaiting.contains(&own.grant));
+        awaiting.filter_map(|own| decided.due.due.get(&own.row)).any(|due| due.since > now)
     }
 
     fn decide(
@@ -260,7 +269,7 @@ impl Twin {
     }
 
     fn refuses(&self, now: DateTime<Utc>, new: &ForeignGrant) -> bool {
-        let mut others = self.others(now, &new.pair);
+        let mut others = self.others(now - self.ahead, &new.pair);
         others.any(|other| match self.really {
             SecondGrant::Taken => false,
             SecondGrant::RefusedIfOverlapping => other.window.overlaps(&new.window),
@@ -289,6 +298,7 @@ impl Twin {
     /// What the executor learns from a refusal.
     fn learn(&mut self, now: DateTime<Utc>, knew: SecondGrant, grant: &Grant) {
         let pair = grant.pair();
+        // What has just ended by our clock may not have ended by strongDM's.
         let in_the_way: Vec<ForeignGrant> = self.others(now, &pair).cloned().collect();
         let foreign: Vec<ForeignGrant> =
             in_the_way.iter().filter(|other| !self.is_ours(&other.id)).cloned().collect();
@@ -343,7 +353,7 @@ impl Twin {
 
     /// Reads strongDM's whole list.
     pub(in crate::reconcile::plan) fn verify(&mut self, now: DateTime<Utc>) {
-        self.remote.retain(|found| found.window.end() > now);
+        self.remote.retain(|found| found.window.end() > now - self.ahead);
         self.ledger.retain(|own| own.grant.window.end() > now);
         let ours: BTreeSet<&GrantId> = self.ledger.iter().filter_map(|own| own.grant.id.as_ref()).collect();
         self.seen_foreign = self.remote.iter().filter(|found| !ours.contains(&found.id)).cloned().collect();
