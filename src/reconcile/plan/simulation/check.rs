@@ -189,6 +189,14 @@ impl Simulation {
                     && found.window.end() > self.upstream.instant(minute)
             });
         let outage = refuses && wrong == Wrong::Lacks && invisible.is_some_and(|last| minute - last <= 2);
+        // Nothing is granted farther ahead than the horizon of the last pass that saw it, and nothing before the first. What has no
+        // end is renewed when half of that is left.
+        let is_permanent = self.upstream.always == Some(person);
+        let beyond = self.upstream.horizon * 24 * 60 / if is_permanent { 2 } else { 1 } - INTERVAL - 1;
+        let is_unknown = |since: Minute| since == 0 || minute - since >= beyond;
+        let unknown = wrong == Wrong::Lacks
+            && invisible.is_some_and(|last| minute - last <= 2)
+            && is_unknown(self.invisible_since[name]);
         let is_suspended = self.upstream.suspended == Some(person) && wrong == Wrong::StillHas;
         let since = |last: Option<Minute>| last.map_or(Minute::MAX, |last| minute - last);
         let clock = since(self.last_wrong_clock) <= INTERVAL + 1;
@@ -201,6 +209,7 @@ impl Simulation {
             (foreign, "a foreign grant is in the way"),
             (clock, "the service's clock is or was wrong"),
             (taken_over, "a replica died or lost the lease, and another one took over"),
+            (unknown, "PagerDuty, strongDM or the process was away for longer than the horizon"),
             (outage || stale && was_away, "PagerDuty, strongDM or the process is or was away"),
             (stale, "a change that nobody announced, or a write that failed"),
         ];

@@ -48,6 +48,8 @@ pub(super) struct Simulation {
     /// Pairs whose access may be wrong, since when.
     pub(super) stale: BTreeMap<Pair, Minute>,
     pub(super) last_invisible: BTreeMap<&'static str, Minute>,
+    /// When that last stretch of being invisible began.
+    pub(super) invisible_since: BTreeMap<&'static str, Minute>,
     pub(super) plan: Plan,
     pub(super) access: Vec<Access>,
     /// What the last pass saw of the upstreams, which is what they look like until one of [`Shown`] differs.
@@ -86,6 +88,7 @@ impl Simulation {
             operator: None,
             stale: BTreeMap::new(),
             last_invisible: BTreeMap::new(),
+            invisible_since: BTreeMap::new(),
             plan: Plan::default(),
             access: Vec::new(),
             world: World::default(),
@@ -114,8 +117,9 @@ impl Simulation {
                 self.twin.ahead = TimeDelta::zero();
             }
             for name in RESOURCES {
-                if minute < self.process_down || !self.upstream.visible(name, minute) {
-                    self.last_invisible.insert(name, minute);
+                let is_invisible = minute < self.process_down || !self.upstream.visible(name, minute);
+                if is_invisible && self.last_invisible.insert(name, minute) != Some(minute - 1) {
+                    self.invisible_since.insert(name, minute);
                 }
             }
             self.run_passes(begins + TimeDelta::seconds(1));
