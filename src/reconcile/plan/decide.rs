@@ -14,7 +14,7 @@ use super::{
     urgency,
 };
 use crate::{
-    model::{LedgerRow, OwnGrant},
+    model::{FOREVER, LedgerRow, OwnGrant},
     reconcile::world::World,
 };
 
@@ -40,7 +40,9 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
         for revocation in &mut decision.revoke {
             revocation.released = review.released;
         }
-        wake = add(&mut plan, pair, decision).into_iter().chain(wake).min();
+        // A wake-up that lies behind us would come back at once, again and again.
+        let wakes = add(&mut plan, pair, decision);
+        wake = wakes.into_iter().filter(|wake| *wake > now && *wake < FOREVER).chain(wake).min();
     }
     plan.pairs.sort_by_key(|writes| writes.urgency);
     let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {
@@ -99,7 +101,7 @@ fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
     others.chain(review.held.iter().copied()).collect()
 }
 
-/// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself, all of them to come.
+/// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself.
 fn add(plan: &mut Plan, facts: &PairFacts<'_>, decision: Decision) -> Vec<DateTime<Utc>> {
     let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
     let pair = &facts.pair;
