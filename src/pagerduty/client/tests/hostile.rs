@@ -66,6 +66,7 @@ fn tokens() -> Vec<Vec<u8>> {
     let answers = [
         r#"{"access_token": "hush-access", "token_type": "bearer", "scope": "as_account-us.acme users.read", "expires_in": 3600}"#,
         r#"{"access_token": "hush-access"}"#,
+        r#"{"access_token": "hush access\r\n", "scope": ""}"#,
         r#"{"error": "invalid_client", "error_description": "no hush-secret of hush-id, hush\u0007-secret"}"#,
     ];
     answers.map(|text| text.as_bytes().to_vec()).to_vec()
