@@ -19,10 +19,14 @@ impl Replicas {
         Self { scene, database }
     }
 
+    /// One more replica, on this address of the database, which is not started yet.
+    pub(crate) fn another_on(&self, store: &str) -> Service {
+        self.scene.another_service(Config { store: store.to_owned(), ..self.scene.config.clone() })
+    }
+
     /// Starts one more replica, on this address of the database, and waits until it listens.
     pub(crate) async fn launch_on(&self, store: &str) -> Service {
-        let config = Config { store: store.to_owned(), ..self.scene.config.clone() };
-        let mut replica = self.scene.another_service(config);
+        let mut replica = self.another_on(store);
         replica.launch().await;
         replica
     }
