@@ -86,3 +86,39 @@ impl fmt::Display for ResourceSelector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn always_on_call_is_who_neither_begins_nor_ends() {
+        let rule = Rule {
+            name: "levels".into(),
+            people: PeopleSelector::Policies {
+                ids: vec!["PPOLICY".into()],
+                levels: vec![1],
+                include_always_on_call: false,
+            },
+            resources: Vec::new(),
+            kubernetes_groups: KubernetesGroups::default(),
+            start_early: TimeDelta::zero(),
+            end_late: TimeDelta::zero(),
+        };
+        let at = DateTime::from_timestamp(1_800_000_000, 0);
+        let selected = [(None, None), (at, None), (None, at), (at, at)].map(|(start, end)| {
+            rule.selects(&OnCall {
+                user: "PUSER".into(),
+                email: None,
+                schedule: None,
+                policy: Some("PPOLICY".into()),
+                level: Some(1),
+                start,
+                end,
+            })
+        });
+        assert_eq!(selected, [false, true, true, true]);
+    }
+}

@@ -87,3 +87,23 @@ impl fmt::Display for Terms {
         write!(f, "{window}{groups}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn terms_are_told_as_a_window_and_its_groups() {
+        let [start, end] =
+            [0, 3600].map(|second| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap());
+        let mut terms = Terms::from(Window::new(start, end).unwrap());
+        assert_eq!(terms.to_string(), "from 2027-01-15T08:00:00Z until 2027-01-15T09:00:00Z");
+        terms.groups = ["viewer", "admin"].into_iter().collect();
+        assert_eq!(
+            terms.to_string(),
+            "from 2027-01-15T08:00:00Z until 2027-01-15T09:00:00Z in groups admin, viewer"
+        );
+    }
+}

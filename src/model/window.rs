@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_cut_to_whole_seconds() {
+        let rest = TimeDelta::milliseconds(700);
+        let cut = Window::new(at(2) + rest, at(4) + rest).unwrap();
+        assert_eq!((cut.start(), cut.end()), (at(2), at(4)));
+        assert_eq!(Window::new(at(2), at(2) + rest), None);
+    }
+
+    #[test]
     fn an_empty_or_backward_window_does_not_exist() {
         assert_eq!(Window::new(at(5), at(5)), None);
         assert_eq!(Window::new(at(6), at(5)), None);

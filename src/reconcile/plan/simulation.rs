@@ -62,7 +62,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 fn live_through(really: SecondGrant) {
     let first: u64 = number("SIMULATION_SEED", 1);
-    let seeds = number("SIMULATION_SEEDS", 3);
+    let seeds = number("SIMULATION_SEEDS", 7);
     let mut all = Seen::default();
     for seen in on_all_processors(first..first + seeds, |seed| Simulation::new(seed, really).run()) {
         all.add(seen);
