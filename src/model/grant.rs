@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,10 +10,6 @@ use super::{
     AccountId, Cause, Email, Fault, GrantId, KubernetesGroups, Name, Names, ResourceId, Terms, Window,
     names::name_and_id,
 };
-
-/// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
-pub const FOREVER: DateTime<Utc> =
-    NaiveDate::from_ymd_opt(9999, 1, 1).expect("a valid date").and_time(NaiveTime::MIN).and_utc();
 
 /// A strongDM user account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

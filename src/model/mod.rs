@@ -42,8 +42,8 @@ pub use self::{
     email::{Aliases, Email, InvalidEmail},
     finding::{Finding, FindingKind, Severity},
     grant::{
-        Account, Altered, FOREVER, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal,
-        Resource, SecondGrant,
+        Account, Altered, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, Refusal, Resource,
+        SecondGrant,
     },
     id::{
         AccountId, GrantId, IncidentId, PolicyId, PriorityId, ResourceId, ScheduleId, ServiceId, TeamId,
@@ -66,7 +66,7 @@ pub use self::{
     skipped::{SkipReason, Skipped, Subject},
     terms::{KubernetesGroups, Terms},
     unknown::{Asked, StrongDmList, Unknown},
-    window::{Window, Windows, later},
+    window::{FOREVER, Window, Windows, later, lies_ahead},
 };
 
 #[cfg(test)]

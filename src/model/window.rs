@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::instant::to_second;
+
+/// Stands for "no end" inside the planner. It is never sent: what reaches it is cut at the horizon.
+pub const FOREVER: DateTime<Utc> =
+    NaiveDate::from_ymd_opt(9999, 1, 1).expect("a valid date").and_time(NaiveTime::MIN).and_utc();
 
 /// `[start, end)` in UTC, whole seconds, never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -158,6 +162,11 @@ impl FromIterator<Window> for Windows {
     }
 }
 
+/// Whether one can wait for `at`: it is neither over nor [`FOREVER`].
+pub fn lies_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now < at && at < FOREVER
+}
+
 /// The first instant after `at` that lies `step` later; saturates instead of overflowing.
 pub fn later(at: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
     at.checked_add_signed(step).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -225,6 +234,13 @@ mod tests {
         let cut = Window::new(at(2) + rest, at(4) + rest).unwrap();
         assert_eq!((cut.start(), cut.end()), (at(2), at(4)));
         assert_eq!(Window::new(at(2), at(2) + rest), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_over_or_never_comes() {
+        let ahead =
+            [at(1), at(2), at(3), FOREVER, DateTime::<Utc>::MAX_UTC].map(|then| lies_ahead(then, at(2)));
+        assert_eq!(ahead, [false, false, true, false, false]);
     }
 
     #[test]

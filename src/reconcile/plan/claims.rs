@@ -16,7 +16,7 @@ use crate::{
     model::{
         Asked, Cause, Email, FOREVER, IncidentCause, IncidentSelector, KubernetesGroups, Observed, OnCall,
         OwnGrant, Pair, PeopleSelector, RememberedPart, Resource, ResourceSelector, Rule, SkipReason,
-        Skipped, Source, Subject, Unknown, UserId, Window, later,
+        Skipped, Source, Subject, Unknown, UserId, Window, later, lies_ahead,
     },
     reconcile::world::{ResourceMatch, World},
 };
@@ -306,7 +306,7 @@ impl Claims {
     }
 
     fn note_boundaries(&mut self, window: Window) {
-        let ahead = [window.start(), window.end()].into_iter().filter(|at| *at > self.now && *at < FOREVER);
+        let ahead = [window.start(), window.end()].into_iter().filter(|at| lies_ahead(*at, self.now));
         self.next_boundary = ahead.chain(self.next_boundary).min();
     }
 

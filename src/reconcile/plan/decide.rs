@@ -14,7 +14,7 @@ use super::{
     urgency,
 };
 use crate::{
-    model::{FOREVER, LedgerRow, OwnGrant},
+    model::{LedgerRow, OwnGrant, lies_ahead},
     reconcile::world::World,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn plan(now: DateTime<Utc>, settings: &Settings, world: &World, relea
         }
         // A wake-up that lies behind us would come back at once, again and again.
         let wakes = add(&mut plan, pair, decision);
-        wake = wakes.into_iter().filter(|wake| *wake > now && *wake < FOREVER).chain(wake).min();
+        wake = wakes.into_iter().filter(|wake| lies_ahead(*wake, now)).chain(wake).min();
     }
     plan.pairs.sort_by_key(|writes| writes.urgency);
     let of = |rows: &BTreeSet<LedgerRow>| -> Vec<_> {

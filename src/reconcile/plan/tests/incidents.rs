@@ -203,11 +203,14 @@ fn what_is_over_to_the_second_is_over() {
     let scene = scene(incident_selector(&[SERVICE]));
     let used_up = scene.clone().sees([resolved(at(12))]).remembers([remembered("day", at(8), None)]).plan();
     assert_eq!((created(&used_up), used_up.parts), (vec![], vec![]), "nobody needs to know more of it");
-    let ended = scene.sees([resolved(at(12) - minutes(15))]).remembers([remembered("day", at(11), None)]);
-    let [standing] = &standings(ended.now, &ended.settings.rules[0], &ended.world)[..] else {
-        panic!("there is one");
-    };
-    assert_eq!(standing.entitlement, Entitlement::Over);
+    let ended = [resolved(at(12) - minutes(15)), incident(&[("day", Role::Assignee, at(8))])];
+    for (ended, since) in ended.into_iter().zip([at(11), at(8)]) {
+        let scene = scene.clone().sees([ended]).remembers([remembered("day", since, None)]);
+        let [standing] = &standings(scene.now, &scene.settings.rules[0], &scene.world)[..] else {
+            panic!("there is one");
+        };
+        assert_eq!(standing.entitlement, Entitlement::Over, "since {since}");
+    }
 }
 
 #[test]

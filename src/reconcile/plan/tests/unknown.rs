@@ -145,6 +145,14 @@ fn a_changed_missing_or_unusable_address_takes_nothing_from_the_same_person() {
 }
 
 #[test]
+fn a_new_address_of_the_same_account_keeps_no_grant_that_is_too_long() {
+    let renamed = with_address(Some("new@corp.example"))
+        .settings(|settings| settings.aliases = [(email("new"), email("day"))].into_iter().collect())
+        .on_call(schedule("PS"), [shift("day", 8, 16)]);
+    assert_eq!(revoked(&renamed.plan()), [1, 2]);
+}
+
+#[test]
 fn an_alias_that_leads_elsewhere_takes_access_away_with_one_address_and_the_same() {
     let aliased = with_address(Some("day@corp.example"))
         .settings(|settings| settings.aliases = [(email("day"), email("backup"))].into_iter().collect());

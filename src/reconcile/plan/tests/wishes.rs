@@ -150,6 +150,12 @@ fn a_shift_is_granted_whole_even_if_an_on_call_without_an_end_goes_on_after_it()
 }
 
 #[test]
+fn nobody_wakes_up_to_renew_a_shift_that_ends() {
+    let scene = Scene::with_shifts([shift("day", 8, 156)]).ours([own(1, "day", 8, 156)]);
+    assert_eq!(scene.plan().next_wake, Some(at(156)), "more than half a horizon ahead");
+}
+
+#[test]
 fn a_horizon_of_odd_seconds_is_renewed_at_a_whole_second() {
     let mut scene = Scene::with_shifts([without_end(shift("day", 8, 0))]);
     scene.settings.horizon = TimeDelta::seconds(61);
