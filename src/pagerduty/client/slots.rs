@@ -82,6 +82,11 @@ pub(super) struct Slot {
     is_answered: bool,
 }
 
+/// Whether it asks who somebody is, one by one or all at once.
+fn asks_who(operation: Operation) -> bool {
+    matches!(operation, Operation::User | Operation::ListUsers)
+}
+
 impl Slots {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::default()))
@@ -93,7 +98,7 @@ impl Slots {
         {
             let mut queue = self.0.lock();
             queue.last_number += 1;
-            let place = (precedence, operation != Operation::User, queue.last_number);
+            let place = (precedence, !asks_who(operation), queue.last_number);
             queue.waiting.insert(place, (operation, sender));
         }
         self.hand_out();
@@ -330,9 +335,10 @@ mod tests {
             (Precedence::Pass, Operation::OnCalls),
             (Precedence::Pass, Operation::LayerSchedule),
             (Precedence::Pass, Operation::User),
+            (Precedence::Pass, Operation::ListUsers),
             (Precedence::Event, Operation::OnCalls),
         ];
-        assert_eq!(order(&slots, held, &asked).await, [4, 3, 1, 2, 0]);
+        assert_eq!(order(&slots, held, &asked).await, [5, 3, 4, 1, 2, 0]);
     }
 
     #[tokio::test]
