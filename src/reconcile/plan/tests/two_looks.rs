@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use insta::assert_snapshot;
 
-use super::builders::{Scene, made_for, own, schedule, schedule_rule, shift, without_end};
+use super::builders::{
+    Scene, in_groups, made_for, own, schedule, schedule_rule, shift, with_groups, without_end,
+};
 use crate::{
     model::{FirstLooks, LedgerRow, SecondGrant},
     reconcile::{
@@ -46,6 +48,24 @@ fn the_first_look_gives_and_takes_nothing() {
     "#);
     assert_eq!((first.unchanged, first.awaiting.len()), (0, 1));
     assert_eq!(first.second_look.unwrap().at, relieved().now + TimeDelta::seconds(2));
+}
+
+#[test]
+fn what_awaits_a_second_look_makes_nothing_superfluous_in_the_first() {
+    let rules =
+        [with_groups(&["a"], schedule_rule("a", &["PA"])), with_groups(&["b"], schedule_rule("b", &["PB"]))];
+    // The last one has the wrong groups and waits for a second look. Until then it is in the way of the right one, so the first
+    // one stays, which contains the second.
+    let plan = Scene::new(rules)
+        .on_call(schedule("PA"), [shift("day", 8, 20)])
+        .on_call(schedule("PB"), [shift("day", 14, 20)])
+        .second_grant(SecondGrant::RefusedIfOverlapping)
+        .ours(
+            [(1, 8, 20, "a"), (2, 8, 14, "a"), (3, 14, 20, "c")]
+                .map(|(row, start, end, group)| in_groups(&[group], own(row, "day", start, end))),
+        )
+        .first_look();
+    assert_eq!((revoked(&plan), plan.awaiting.len()), (vec![], 1), "{plan}");
 }
 
 #[test]
