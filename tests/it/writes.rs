@@ -142,6 +142,23 @@ async fn a_creation_that_arrives_after_it_was_given_up_is_found_and_doubles_noth
 }
 
 #[tokio::test]
+async fn a_creation_that_arrives_late_is_found_beside_the_one_that_was_made_instead() {
+    let scene = Scene::running(Config::default()).await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, 120, 240)]);
+    scene.strongdm.faults().add(Fault::on("AccountGrants.Create", Action::Cut));
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(CEM, DB, &[(120, 240)]).await;
+    // Its window lies ahead, so both have the same to the second.
+    scene.strongdm.add_foreign_grant(CEM.1, DB, scene.minute(120), Some(scene.minute(240)));
+    wait_until("the second one is taken back", async || {
+        scene.synced().await;
+        scene.strongdm.grants_of(CEM.1, DB).len() == 1
+    })
+    .await;
+    assert_eq!(grant_ids(&scene.grants().await), scene.grant_ids());
+}
+
+#[tokio::test]
 async fn a_removal_that_was_done_before_it_was_refused_is_not_taken_for_kept() {
     let scene = Scene::running(Config::default()).await;
     scene.cem_takes_over();
