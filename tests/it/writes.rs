@@ -238,6 +238,9 @@ async fn one_row_that_strongdm_will_not_tell_about_keeps_no_other_unclear() {
             grants.iter().any(|grant| grant["email"] == told.1)
         })
         .await;
+        scene.sync().await;
+        let made = scene.strongdm.grants_of(untold.1, DB).len();
+        assert_eq!(made, 1, "nobody makes it anew while it may be there");
     }
 }
 
