@@ -59,8 +59,8 @@ pub trait Knowledge {
     /// The refusals without a visible cause that keep us from trying again at `now`.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
 
-    /// Remembers that strongDM refused a grant and showed none in its way. Each further refusal doubles the pause, from 2 s
-    /// up to 15 min; the first is short because a grant that ends now may still be in the way for a moment.
+    /// Remembers that strongDM refused a grant and showed none in its way. Each further refusal in a row doubles the pause, from
+    /// 2 s up to 15 min; the first is short because a grant that ends now may still be in the way for a moment.
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error>;
 
     /// Forgets the refusals of a pair, because strongDM made a grant for it.
@@ -124,6 +124,9 @@ pub(super) const WRITE_CHECK: &str = "write_check";
 pub(super) const REFUSALS: &str =
     "SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1";
 
+pub(super) const REFUSED_BEFORE: &str =
+    "SELECT attempts, until_at FROM refusals WHERE account_id = $1 AND resource_id = $2";
+
 pub(super) const SET_REFUSAL: &str =
     "INSERT INTO refusals (account_id, resource_id, until_at, attempts) VALUES ($1, $2, $3, $4)
      ON CONFLICT (account_id, resource_id)
@@ -168,8 +171,8 @@ pub(super) fn fact_until(until: Option<DateTime<Utc>>) -> i64 {
     until.map_or(NEVER, |until| until.timestamp())
 }
 
-/// How often in a row a window was altered, of which these attempts, each with the instant of the next one, are
-/// remembered. What did not happen again within an hour is over.
+/// How often in a row a pair was refused, or a window altered, of which these attempts, each with the instant of the next one,
+/// are remembered. What did not happen again within an hour is over.
 pub(super) fn attempts_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -> i64 {
     let is_recent = |until: i64| until > (now - TimeDelta::hours(1)).timestamp();
     remembered.iter().filter(|(_, until)| is_recent(*until)).map(|(attempts, _)| *attempts).max().unwrap_or(0)

@@ -47,6 +47,12 @@ async fn refusals_grow(store: SharedStore) {
         pauses.push((store.refusals(at(0)).await.unwrap()[0].until - at(0)).num_seconds());
     }
     assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+    // What did not happen again for an hour is over.
+    for (now, pause) in [(900 + 3599, 900), (2 * 900 + 2 * 3600, 2)] {
+        store.remember_refusal(&pair, at(now)).await.unwrap();
+        let until = store.refusals(at(now)).await.unwrap()[0].until;
+        assert_eq!((until - at(now)).num_seconds(), pause, "at {now}");
+    }
     store.forget_refusal(&pair).await.unwrap();
     assert!(store.refusals(at(0)).await.unwrap().is_empty());
 }

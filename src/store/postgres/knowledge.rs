@@ -17,8 +17,8 @@ use crate::{
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
-            ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
-            fact_until, pause_after, read_links,
+            ForeignRow, LINKS, REFUSALS, REFUSED_BEFORE, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL,
+            attempts_in_a_row, fact_until, pause_after, read_links,
         },
         names::{NAMES_SINCE, NEXT_CHANGE, NameRow, SET_NAME},
     },
@@ -106,14 +106,13 @@ impl Knowledge for Postgres {
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error> {
         within(async {
             let mut transaction = self.pool.begin().await?;
-            let attempts: Option<i64> = sqlx::query_scalar(
-                "SELECT attempts FROM refusals WHERE account_id = $1 AND resource_id = $2 FOR UPDATE",
-            )
-            .bind(pair.account.as_str())
-            .bind(pair.resource.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let attempts = attempts.unwrap_or_default();
+            let before: Vec<(i64, i64)> =
+                sqlx::query_as(AssertSqlSafe(format!("{REFUSED_BEFORE} FOR UPDATE")))
+                    .bind(pair.account.as_str())
+                    .bind(pair.resource.as_str())
+                    .fetch_all(&mut *transaction)
+                    .await?;
+            let attempts = attempts_in_a_row(&before, now);
             sqlx::query(SET_REFUSAL)
                 .bind(pair.account.as_str())
                 .bind(pair.resource.as_str())

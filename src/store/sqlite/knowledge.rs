@@ -17,8 +17,8 @@ use crate::{
         incident_parts::{INCIDENT_PARTS, IncidentPartRow, SET_INCIDENT_PART},
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
-            ForeignRow, LINKS, REFUSALS, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL, attempts_in_a_row,
-            fact_until, pause_after, read_links,
+            ForeignRow, LINKS, REFUSALS, REFUSED_BEFORE, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL,
+            attempts_in_a_row, fact_until, pause_after, read_links,
         },
         names::{NAMES_SINCE, NEXT_CHANGE, NameRow, SET_NAME},
     },
@@ -79,13 +79,12 @@ impl Knowledge for Sqlite {
     }
 
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error> {
-        let attempts: Option<i64> =
-            sqlx::query_scalar("SELECT attempts FROM refusals WHERE account_id = $1 AND resource_id = $2")
-                .bind(pair.account.as_str())
-                .bind(pair.resource.as_str())
-                .fetch_optional(&self.writer)
-                .await?;
-        let attempts = attempts.unwrap_or_default();
+        let before: Vec<(i64, i64)> = sqlx::query_as(REFUSED_BEFORE)
+            .bind(pair.account.as_str())
+            .bind(pair.resource.as_str())
+            .fetch_all(&self.writer)
+            .await?;
+        let attempts = attempts_in_a_row(&before, now);
         sqlx::query(SET_REFUSAL)
             .bind(pair.account.as_str())
             .bind(pair.resource.as_str())

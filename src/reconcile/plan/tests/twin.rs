@@ -320,7 +320,9 @@ impl Twin {
 
     fn refuse(&mut self, now: DateTime<Utc>, pair: Pair) {
         let earlier = self.refusals.iter().position(|(refusal, _)| refusal.pair == pair);
-        let attempts = earlier.map_or(0, |index| self.refusals.remove(index).1);
+        let earlier = earlier.map(|index| self.refusals.remove(index));
+        let is_in_a_row = |(refusal, _): &(Refusal, u32)| refusal.until > now - TimeDelta::hours(1);
+        let attempts = earlier.filter(is_in_a_row).map_or(0, |(_, attempts)| attempts);
         let until = now + TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15));
         self.refusals.push((Refusal { pair, until }, attempts + 1));
     }
