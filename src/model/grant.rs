@@ -182,7 +182,7 @@ pub struct ForeignGrant {
     pub id: GrantId,
     /// The account and the resource.
     pub pair: Pair,
-    /// Its window; one without an end reaches to [`FOREVER`].
+    /// Its window; one without an end reaches to [`FOREVER`](super::FOREVER).
     pub window: Window,
     /// The Kubernetes groups that it carries.
     pub groups: KubernetesGroups,
