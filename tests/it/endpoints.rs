@@ -1,7 +1,6 @@
 //! Endpoints of notices that fail in every way: what is told of them, and that nobody else waits for them.
 
 use std::{
-    collections::BTreeSet,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
@@ -47,17 +46,22 @@ fn on(name: &str) -> String {
     format!("POST /{SECRET_PATH}/{name}")
 }
 
-/// So many notices. One that was sent by a service that was killed before it knew of the answer comes again under its ID, and
-/// counts once.
 async fn takes(receiver: &Receiver, name: &str, count: usize) -> Vec<Value> {
     let path = format!("/{SECRET_PATH}/{name}");
-    let taken = || {
-        let (all, mut ids) = (receiver.taken(&path), BTreeSet::new());
-        let first = all.iter().filter(|one| ids.insert(one.header("webhook-id").to_owned()));
-        first.map(sandbox::notices::Received::body).collect::<Vec<_>>()
-    };
-    wait_until(&format!("{name} has taken {count} notices"), async || taken().len() >= count).await;
-    taken()
+    wait_until(&format!("{name} has taken {count} notices"), async || receiver.taken(&path).len() >= count)
+        .await;
+    receiver.taken(&path).iter().map(sandbox::notices::Received::body).collect()
+}
+
+/// Waits until the service knows that all notices were taken. One that is killed before that sends them again.
+async fn all_are_recorded(scene: &Scene) {
+    let mut store = scene.open_store().await;
+    let open = "SELECT count(*) FROM notice_endpoints WHERE next_seq <= (SELECT max(seq) FROM notices)";
+    wait_until("all notices are recorded as sent", async || {
+        let open: i64 = sqlx::query_scalar(open).fetch_one(&mut store).await.expect("a table");
+        open == 0
+    })
+    .await;
 }
 
 /// A scene with these endpoints, which is not started yet.
@@ -236,6 +240,7 @@ async fn that_pagerduty_switched_the_subscription_off_is_told_once() {
         scene.kill();
         scene.start().await;
         let taken = takes(&receiver, "hook", 1).await;
+        all_are_recorded(&scene).await;
         assert_eq!((taken.len(), &taken[0]["type"]), (1, &"subscription.disabled".into()), "{taken:?}");
         assert_eq!(taken[0]["data"]["subscription"], id, "{taken:?}");
     }
@@ -263,6 +268,7 @@ async fn what_a_pass_found_is_told_once_although_it_died_before_it_was_written()
     scene.start().await;
     takes(&receiver, "hook", 1).await;
     assert!(reports(&mut store).await >= 1);
+    all_are_recorded(&scene).await;
     scene.kill();
     scene.start().await;
     scene.synced().await;

@@ -92,7 +92,7 @@ async fn a_person_gets_one_notice_for_each_pass_signed_and_in_words() {
         .collect();
     let told = |words: &[&str]| texts.iter().any(|text| words.iter().all(|word| text.contains(word)));
     assert!(
-        told(&["can reach prod-postgres and prod-web-1 until", ", because they are on call for"]),
+        told(&["can reach prod-postgres and prod-web-1 until", " UTC", ", because they are on call for"]),
         "{texts:?}"
     );
     assert!(told(&["can no longer reach", "it was to end at"]), "{texts:?}");
