@@ -122,7 +122,7 @@ pub(super) const SET_FACT: &str = "
 pub(super) const WRITE_CHECK: &str = "write_check";
 
 pub(super) const REFUSALS: &str =
-    "SELECT account_id, resource_id, until_at FROM refusals WHERE until_at > $1";
+    "SELECT account_id, resource_id, until_at, attempts FROM refusals WHERE until_at > $1";
 
 pub(super) const REFUSED_BEFORE: &str =
     "SELECT attempts, until_at FROM refusals WHERE account_id = $1 AND resource_id = $2";
@@ -171,11 +171,24 @@ pub(super) fn fact_until(until: Option<DateTime<Utc>>) -> i64 {
     until.map_or(NEVER, |until| until.timestamp())
 }
 
-/// How often in a row a pair was refused, or a window altered, of which these attempts, each with the instant of the next one,
-/// are remembered. What did not happen again within an hour is over.
+/// How often in a row a window was altered, of which these attempts, each with the instant of the next one, are remembered. What
+/// did not happen again within an hour is over.
 pub(super) fn attempts_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -> i64 {
     let is_recent = |until: i64| until > (now - TimeDelta::hours(1)).timestamp();
     remembered.iter().filter(|(_, until)| is_recent(*until)).map(|(attempts, _)| *attempts).max().unwrap_or(0)
+}
+
+/// The same of refusals, without those that a clock wrote that was ahead of `now`.
+pub(super) fn refusals_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -> i64 {
+    let remembered =
+        remembered.iter().copied().filter(|(attempts, until)| is_of_the_past(*attempts, *until, now));
+    attempts_in_a_row(&remembered.collect::<Vec<_>>(), now)
+}
+
+/// Whether this refusal came before `now`. One that a clock wrote that was ahead must not keep somebody waiting once the clock is
+/// right: the pauses had grown because by that clock a grant had ended that strongDM still had.
+fn is_of_the_past(attempts: i64, until: i64, now: DateTime<Utc>) -> bool {
+    until - pause_after(attempts - 1).num_seconds() <= now.timestamp()
 }
 
 /// How long a refusal holds after so many before it.
@@ -254,13 +267,16 @@ row! {
         account_id: String,
         resource_id: String,
         until_at: i64,
+        attempts: i64,
     }
 }
 
-impl From<RefusalRow> for Refusal {
-    fn from(RefusalRow { account_id, resource_id, until_at }: RefusalRow) -> Self {
+impl RefusalRow {
+    /// The refusal, if it came before `now`.
+    pub(super) fn read(self, now: DateTime<Utc>) -> Option<Refusal> {
+        let Self { account_id, resource_id, until_at, attempts } = self;
         let pair = Pair { account: account_id.into(), resource: resource_id.into() };
-        Self { pair, until: from_seconds(until_at) }
+        is_of_the_past(attempts, until_at, now).then(|| Refusal { pair, until: from_seconds(until_at) })
     }
 }
 

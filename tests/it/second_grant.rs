@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use sandbox::{
+    faults::{Action, Fault},
     pagerduty::Shift,
     strongdm::SecondGrant::{self, RefusesAny, RefusesOverlapping, TakesAll},
     world::SCHEDULE,
@@ -143,6 +144,27 @@ async fn a_deferred_window_is_granted_the_moment_the_one_in_its_way_ends() {
         }
     }
     panic!("it took {late:?}");
+}
+
+#[tokio::test]
+async fn where_any_second_grant_is_refused_none_is_asked_for_before_the_one_in_its_way_is_gone() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.strongdm.configure(|settings| settings.second_grant = RefusesAny);
+    scene.shifts(SCHEDULE, &[(ANA, 100, 200), (ANA, 300, 400)]);
+    scene.start().await;
+    assert_eq!(scene.synced().await.deferred.len(), 1, "it knows that a second grant is refused");
+    let calls = scene.strongdm.calls().len();
+    let down = Action::grpc(tonic::Code::Unavailable, "come again");
+    scene.strongdm.faults().add(Fault::on("AccountGrants.Delete", down).times(2));
+    scene.shifts(SCHEDULE, &[(ANA, 0, 50), (ANA, 100, 200), (ANA, 300, 400)]);
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(ANA, DB, &[(0, 50)]).await;
+    let calls = scene.strongdm.calls().split_off(calls);
+    let writes: Vec<&str> =
+        calls.iter().filter_map(|call| call.method.strip_prefix("AccountGrants.")).collect();
+    let writes: Vec<&str> =
+        writes.into_iter().filter(|method| ["Create", "Delete"].contains(method)).collect();
+    assert_eq!(writes, ["Delete", "Delete", "Delete", "Create"]);
 }
 
 /// How long after the end of the window in its way, which ends after so many seconds, a deferred one is granted; none

@@ -14,6 +14,7 @@ on_both! {
     facts_hold_until_their_end,
     a_fact_in_the_words_of_another_version_is_as_good_as_none,
     refusals_grow,
+    a_pause_that_a_fast_clock_wrote_ends_when_the_clock_is_right,
     altered_windows_are_asked_for_again_ever_more_rarely,
     what_is_altered_in_place_of_another_is_remembered_alone,
     parts_in_incidents_are_remembered_while_they_matter,
@@ -55,6 +56,16 @@ async fn refusals_grow(store: SharedStore) {
     }
     store.forget_refusal(&pair).await.unwrap();
     assert!(store.refusals(at(0)).await.unwrap().is_empty());
+}
+
+async fn a_pause_that_a_fast_clock_wrote_ends_when_the_clock_is_right(store: SharedStore) {
+    for _ in 0..9 {
+        store.remember_refusal(&pair(), at(562)).await.unwrap();
+    }
+    assert_eq!(store.refusals(at(562)).await.unwrap()[0].until, at(562 + 512));
+    assert_eq!(store.refusals(at(561)).await.unwrap(), []);
+    store.remember_refusal(&pair(), at(0)).await.unwrap();
+    assert_eq!(store.refusals(at(0)).await.unwrap()[0].until, at(2), "as after the first");
 }
 
 fn pair() -> Pair {

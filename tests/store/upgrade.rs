@@ -88,7 +88,7 @@ async fn what_was_known_is_known(store: &SharedStore) {
 
     let (foreign, first_seen) = store.foreign_grants().await.unwrap().remove(0);
     assert_eq!((foreign.id.as_str(), first_seen), ("ag-theirs", at(-1000)));
-    assert_eq!(store.refusals(at(0)).await.unwrap()[0].until, at(8));
+    assert_eq!(store.refusals(at(4)).await.unwrap()[0].until, at(8), "its second refusal, of 4");
     let lesson = SECOND_GRANT.read(store, at(0)).await.unwrap();
     assert_eq!(lesson, Some(SecondGrant::RefusedIfOverlapping));
     assert_eq!(PICTURE.read(store, at(0)).await.unwrap(), Some(json!({"full_at": "2027-01-15T08:00:00Z"})));

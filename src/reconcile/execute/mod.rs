@@ -181,7 +181,7 @@ impl Executor {
         let mut undone: Vec<Window> = Vec::new();
         for step in &pair.actions {
             let window = step.grant().window;
-            if undone.iter().any(|other| other.overlaps(&window)) {
+            if step.waits_for(&undone, round.planned_with) {
                 undone.push(window);
                 continue;
             }

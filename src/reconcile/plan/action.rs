@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cause, DueRevocations, Email, Grant, LedgerRow, NewGrant, Pair, RememberedPart, SecondLook, Skipped,
-    Source, Unknown,
+    Cause, DueRevocations, Email, Grant, LedgerRow, NewGrant, Pair, RememberedPart, SecondGrant, SecondLook,
+    Skipped, Source, Unknown, Window,
 };
 
 /// What is to be done, and what was decided not to be done.
@@ -69,7 +69,7 @@ pub(crate) struct PairActions {
     pub(crate) pair: Pair,
     /// How soon they are due.
     pub(crate) urgency: Urgency,
-    /// An action is not done if an earlier one that overlaps it failed.
+    /// An action is not done if an earlier one that it [waits for](Action::waits_for) was not.
     pub(crate) actions: Vec<Action>,
 }
 
@@ -176,6 +176,17 @@ impl Action {
         match self {
             Self::Create(new) => &new.grant,
             Self::Revoke(revocation) => &revocation.grant,
+        }
+    }
+
+    /// Whether it must not be done because earlier writes of its pair, of these windows, were not. What overlaps waits, so that
+    /// nobody loses access to a write that fails. Where strongDM refuses any second grant, a creation waits for every revocation:
+    /// sent all the same, it would be refused, and then it would pause for longer than the revocation does.
+    pub(crate) fn waits_for(&self, undone: &[Window], second_grant: SecondGrant) -> bool {
+        let window = self.grant().window;
+        match self {
+            Self::Create(_) if second_grant == SecondGrant::Refused => !undone.is_empty(),
+            Self::Create(_) | Self::Revoke(_) => undone.iter().any(|other| other.overlaps(&window)),
         }
     }
 }

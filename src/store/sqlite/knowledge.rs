@@ -18,7 +18,7 @@ use crate::{
         knowledge::{
             ALTERED, AlteredRow, FACT, FOREIGN_GRANTS, FORGET_ALTERED, FORGET_LINKS, FORGET_REFUSAL,
             ForeignRow, LINKS, REFUSALS, REFUSED_BEFORE, RefusalRow, SET_ALTERED, SET_FACT, SET_REFUSAL,
-            attempts_in_a_row, fact_until, pause_after, read_links,
+            attempts_in_a_row, fact_until, pause_after, read_links, refusals_in_a_row,
         },
         names::{NAMES_SINCE, NEXT_CHANGE, NameRow, SET_NAME},
     },
@@ -75,7 +75,7 @@ impl Knowledge for Sqlite {
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error> {
         let rows: Vec<RefusalRow> =
             sqlx::query_as(REFUSALS).bind(now.timestamp()).fetch_all(&self.reader).await?;
-        Ok(rows.into_iter().map(Refusal::from).collect())
+        Ok(rows.into_iter().filter_map(|row| row.read(now)).collect())
     }
 
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error> {
@@ -84,7 +84,7 @@ impl Knowledge for Sqlite {
             .bind(pair.resource.as_str())
             .fetch_all(&self.writer)
             .await?;
-        let attempts = attempts_in_a_row(&before, now);
+        let attempts = refusals_in_a_row(&before, now);
         sqlx::query(SET_REFUSAL)
             .bind(pair.account.as_str())
             .bind(pair.resource.as_str())

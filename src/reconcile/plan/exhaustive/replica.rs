@@ -228,7 +228,7 @@ impl State {
                     row.stage = Stage::Revoking(id);
                     Some(Call::Delete(number, id))
                 } else {
-                    self.skip_what_overlaps(which, span);
+                    self.skip_what_waits(which, span);
                     None
                 }
             }
@@ -239,12 +239,17 @@ impl State {
         }
     }
 
-    /// A write is not done if an earlier one that overlaps it failed.
-    fn skip_what_overlaps(&mut self, which: usize, failed: Span) {
+    /// A write is not done if an earlier one that it waits for was not: see `Action::waits_for`.
+    fn skip_what_waits(&mut self, which: usize, failed: Span) {
         let mut undone = vec![failed];
+        let is_alone = self.store.second_grant == SecondGrant::Refused;
         self.replicas[which].todo.retain(|write| {
-            let is_undone = undone.iter().any(|other| other.overlaps(&write.span()));
-            undone.extend(is_undone.then_some(write.span()));
+            let span = write.span();
+            let waits_for_any = is_alone && matches!(write, Write::Create(_));
+            let is_undone = undone
+                .iter()
+                .any(|other| other.overlaps(&span) || waits_for_any && other.person == span.person);
+            undone.extend(is_undone.then_some(span));
             !is_undone
         });
     }
@@ -271,7 +276,7 @@ impl State {
         };
         let span = self.store.rows.iter().find(|other| other.number == row).map(|row| row.span);
         if let Some(span) = span {
-            self.skip_what_overlaps(which, span);
+            self.skip_what_waits(which, span);
         }
         self.go_on(which);
     }
@@ -381,6 +386,7 @@ impl State {
         let foreign = in_the_way.iter().filter(|found| !self.is_recorded(found.id));
         let foreign: Vec<(Remote, u8)> = foreign.map(|found| (found.clone(), self.next)).collect();
         let is_foreign = !foreign.is_empty();
+        let is_ours = in_the_way.iter().any(|found| self.is_recorded(found.id));
         self.store.foreign.retain(|(found, _)| found.span.person != person);
         self.store.foreign.extend(foreign);
         let learned = if in_the_way.iter().any(|found| found.span.overlaps(&span)) {
@@ -391,7 +397,7 @@ impl State {
         if !in_the_way.is_empty() {
             self.store.second_grant = learned.max(planned_with);
         }
-        if in_the_way.is_empty() || learned <= planned_with && !is_foreign {
+        if in_the_way.is_empty() || learned <= planned_with && !is_foreign && !is_ours {
             self.store.refused[person] = self.tick + 1;
         }
     }

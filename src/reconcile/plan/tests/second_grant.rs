@@ -149,6 +149,21 @@ fn an_earlier_window_displaces_a_later_grant_where_any_second_one_is_refused() {
 }
 
 #[test]
+fn a_creation_waits_for_what_was_to_make_way_where_any_second_one_is_refused() {
+    let displacing = Scene::with_shifts([shift("day", 13, 15), shift("day", 20, 30)])
+        .ours([own(1, "day", 20, 30)])
+        .second_grant(Refused)
+        .plan();
+    let [revoke, create] = &displacing.pairs[0].actions[..] else { panic!("{displacing}") };
+    let undone = [revoke.grant().window];
+    assert!(create.waits_for(&undone, Refused), "it would be refused");
+    assert!(!create.waits_for(&undone, RefusedIfOverlapping), "that lies elsewhere");
+    assert!(!create.waits_for(&[], Refused));
+    assert!(!revoke.waits_for(&[create.grant().window], Refused), "to take it back needs nothing");
+    assert!(revoke.waits_for(&undone, Taken), "what overlaps belongs together");
+}
+
+#[test]
 fn a_later_grant_is_not_displaced_for_what_must_wait_anyway() {
     let scene = Scene::with_shifts([shift("day", 13, 15), shift("day", 20, 30)])
         .ours([own(1, "day", 20, 30)])

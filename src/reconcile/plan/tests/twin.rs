@@ -93,8 +93,11 @@ impl Twin {
         world.recorded.second_grant = self.knows(now);
         world.recorded.due = self.due.clone();
         world.recorded.parts.clone_from(&self.parts);
-        let refusals = self.refusals.iter().map(|(refusal, _)| refusal.clone());
-        world.recorded.refusals = refusals.filter(|refusal| refusal.until > now).collect();
+        let holds = |(refusal, attempts): &&(Refusal, u32)| {
+            refusal.until > now && refusal.until - pause_after(attempts - 1) <= now
+        };
+        let refusals = self.refusals.iter().filter(holds);
+        world.recorded.refusals = refusals.map(|(refusal, _)| refusal.clone()).collect();
         world.recorded.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
             Unclear::Creating(_, new) => Some(new.grant.pair()),
             Unclear::Revoking(row) => {
@@ -198,8 +201,9 @@ impl Twin {
             let mut undone: Vec<Window> = Vec::new();
             for action in actions {
                 let window = action.grant().window;
-                let waits = undone.iter().any(|other| other.overlaps(&window));
-                if waits || !self.write((now, knew), action, fault(action), &mut outcome) {
+                if action.waits_for(&undone, knew)
+                    || !self.write((now, knew), action, fault(action), &mut outcome)
+                {
                     undone.push(window);
                 }
             }
@@ -313,7 +317,8 @@ impl Twin {
             self.second_grant = learned.max(self.knows(now));
             self.believed_until = now + TimeDelta::hours(24);
         }
-        if in_the_way.is_empty() || (learned <= knew && foreign.is_empty()) {
+        let is_ours_in_the_way = in_the_way.len() > foreign.len();
+        if in_the_way.is_empty() || (learned <= knew && foreign.is_empty() && !is_ours_in_the_way) {
             self.refuse(now, pair);
         }
     }
@@ -321,9 +326,11 @@ impl Twin {
     fn refuse(&mut self, now: DateTime<Utc>, pair: Pair) {
         let earlier = self.refusals.iter().position(|(refusal, _)| refusal.pair == pair);
         let earlier = earlier.map(|index| self.refusals.remove(index));
-        let is_in_a_row = |(refusal, _): &(Refusal, u32)| refusal.until > now - TimeDelta::hours(1);
+        let is_in_a_row = |(refusal, attempts): &(Refusal, u32)| {
+            refusal.until > now - TimeDelta::hours(1) && refusal.until - pause_after(attempts - 1) <= now
+        };
         let attempts = earlier.filter(is_in_a_row).map_or(0, |(_, attempts)| attempts);
-        let until = now + TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15));
+        let until = now + pause_after(attempts);
         self.refusals.push((Refusal { pair, until }, attempts + 1));
     }
 
@@ -395,6 +402,11 @@ impl Twin {
     fn giving(&self, pair: &Pair, at: DateTime<Utc>) -> impl Iterator<Item = &ForeignGrant> {
         self.remote.iter().filter(move |found| found.pair == *pair && found.window.contains(at))
     }
+}
+
+/// How long a refusal holds after so many before it.
+fn pause_after(attempts: u32) -> TimeDelta {
+    TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15))
 }
 
 fn remote(grant: &Grant) -> ForeignGrant {
