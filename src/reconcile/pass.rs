@@ -14,7 +14,7 @@ use tokio::{
     sync::Mutex as AsyncMutex,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use super::{
     compare::{Compared, Comparer, ReadFor},
@@ -24,7 +24,7 @@ use super::{
     links::SeenLinks,
     newest_looks::{DecidedBy, NewestLooks},
     observe::{Observer, freshness, recorded},
-    plan::{PairActions, Plan, Released, Settings, foresee, plan},
+    plan::{Action, PairActions, Plan, Released, Settings, foresee, plan},
     report::{
         PassReport, Trigger,
         open_incidents::open_incidents,
@@ -88,6 +88,8 @@ pub(super) struct PassOrder {
     /// What may be revoked although the guard holds it.
     pub(super) released: Released,
     pub(super) looks: Looks,
+    /// Dropped once the pass has looked and written, and only its report is left.
+    pub(super) looking: DropGuard,
 }
 
 /// When the look happens that is to confirm what a pass finds due to be revoked.
@@ -180,7 +182,7 @@ impl PassRunner {
     }
 
     async fn run_stages(&self, lease: &PassLease, order: PassOrder) -> Result<PassReport, store::Error> {
-        let PassOrder { pass_id, trigger, request, released, looks } = order;
+        let PassOrder { pass_id, trigger, request, released, looks, looking } = order;
         let now = clock::now();
         let report = PassReport::begin(pass_id.clone(), trigger, now);
         let context = Context { pass_id, trigger, now, lease, names: self.observer.names() };
@@ -226,6 +228,7 @@ impl PassRunner {
         }
         let about = Asked::List(StrongDmList::Grants);
         pass.report.unknown.extend(error.map(|error| Unknown::new(about, error)));
+        drop(looking);
         self.conclude(pass).await
     }
 
@@ -302,6 +305,20 @@ impl PassRunner {
         self.store.remember_parts(pass.context.proof(), &plan.parts).await
     }
 
+    /// Remembers what is due to be revoked and since when, for the next look.
+    async fn remember_due(
+        &self,
+        pass: &Pass<'_>,
+        world: &mut World,
+        plan: &Plan,
+    ) -> Result<(), store::Error> {
+        if plan.due != world.recorded.due {
+            DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), &plan.due).await?;
+            world.recorded.due.clone_from(&plan.due);
+        }
+        Ok(())
+    }
+
     /// One turn: decides with what is known now, and writes until nothing is left or somebody else wants the turn.
     async fn decide_and_write(
         &self,
@@ -321,6 +338,10 @@ impl PassRunner {
         }
         let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
         pass.second_look.clone_from(&plan.second_look);
+        if plan.actions().any(|action| matches!(action, Action::Revoke(_))) {
+            // Before anything is revoked, or what is held could be forgotten.
+            self.remember_due(pass, world, &plan).await?;
+        }
         self.take_in(pass, turn, world, &plan).await?;
         // What failed in this look is not tried again before the next one.
         let which = |grant: &Grant| (grant.pair(), grant.window);
@@ -332,7 +353,10 @@ impl PassRunner {
         let round = Round { plan, planned_with: world.recorded.second_grant, deadline, is_last };
         turn.has_decided();
         let executing = self.executor.execute(&pass.context, &round, turn, &mut pass.report);
-        let Ok(executed) = timeout_at(pass.began + STOP, executing).await else {
+        let executed = timeout_at(pass.began + STOP, executing).await;
+        // Not before: whoever gets access does not wait for what goes later.
+        self.remember_due(pass, world, &round.plan).await?;
+        let Ok(executed) = executed else {
             let undone = round.cut_off(&pass.report);
             pass.report.failed.extend(undone);
             return Ok(Step::Done);
@@ -395,10 +419,6 @@ impl PassRunner {
         let now = pass.context.now;
         // Before anything is granted, or its end could be forgotten.
         self.remember(pass, plan).await?;
-        if plan.due != world.recorded.due {
-            // Before anything is revoked, or what is held could be forgotten.
-            DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), &plan.due).await?;
-        }
         let report = &mut pass.report;
         report.take_decisions(plan);
         report.take_unreadable(&world.recorded.unreadable);

@@ -61,6 +61,8 @@ pub(super) struct Due {
 pub(super) struct UnderWay {
     pub(super) due: Due,
     pub(super) began: DateTime<Utc>,
+    /// It has looked and written; only its report is left.
+    pub(super) has_looked: bool,
 }
 
 impl Intervals {
@@ -76,11 +78,9 @@ impl Intervals {
             return None;
         }
         let Workload { timetable, dirty, abandoned: _ } = workload;
-        let marks: Vec<DirtyMark> = dirty
-            .iter()
-            .filter(|dirty| may_look(now, dirty) && !under_way.iter().any(|pass| pass.serves(dirty)))
-            .cloned()
-            .collect();
+        let marks = dirty.iter().filter(|dirty| !under_way.iter().any(|pass| pass.serves(dirty)));
+        let paced = marks.map(|dirty| with_looks_under_way(dirty.clone(), under_way));
+        let marks: Vec<DirtyMark> = paced.filter(|dirty| may_look(now, dirty)).collect();
         let full = self.full_pass_due(now, first_pass, workload, under_way);
         let everything = marks.iter().any(|dirty| dirty.mark == Mark::Everything);
         if everything || full == Some(Trigger::Start) {
@@ -164,12 +164,16 @@ impl Intervals {
 }
 
 impl UnderWay {
-    /// Whether it looks at this mark for the same events. A narrow pass is over soon, and what came meanwhile follows; a full
-    /// one may take long.
+    /// Whether it looks at this mark for the same events, or will soon have looked: a narrow pass looks for a moment, and what
+    /// came meanwhile follows; a full one may take long.
     fn serves(&self, dirty: &DirtyMark) -> bool {
-        let Due { scope, marks, trigger: _ } = &self.due;
-        let mark = marks.iter().find(|served| served.mark == dirty.mark);
-        mark.is_some_and(|served| served.version >= dirty.version || *scope != Scope::All)
+        let looks_for_a_moment = self.due.scope != Scope::All && !self.has_looked;
+        self.mark(dirty).is_some_and(|served| served.version >= dirty.version || looks_for_a_moment)
+    }
+
+    /// The same mark, as it was when the pass began.
+    fn mark(&self, dirty: &DirtyMark) -> Option<&DirtyMark> {
+        self.due.marks.iter().find(|served| served.mark == dirty.mark)
     }
 }
 
@@ -191,6 +195,19 @@ fn follow_ups_due(
         (!is_looked_at).then_some(source)
     });
     due.collect::<Vec<_>>().into_iter()
+}
+
+/// Paces a mark by the passes under way that look at it: what they record when they are over is not in the store yet.
+fn with_looks_under_way(mut dirty: DirtyMark, under_way: &[UnderWay]) -> DirtyMark {
+    for pass in under_way {
+        if let Some(served) = pass.mark(&dirty) {
+            let mut served = [served.clone()];
+            pace(&mut served, pass.began);
+            let [served] = served;
+            dirty.paced_until = dirty.paced_until.max(served.paced_until);
+        }
+    }
+    dirty
 }
 
 fn may_look(now: DateTime<Utc>, dirty: &DirtyMark) -> bool {

@@ -17,6 +17,7 @@ on_both! {
     what_waits_is_counted_until_it_is_served,
     a_mark_that_is_set_again_waits_since_the_look_began,
     a_mark_remembers_until_when_it_is_paced,
+    a_pass_that_is_over_after_a_younger_one_changes_no_mark,
     marks_can_be_set_without_a_delivery,
     many_deliveries_at_once_are_all_kept,
     odd_texts_are_taken_as_well,
@@ -110,6 +111,21 @@ async fn a_mark_remembers_until_when_it_is_paced(store: SharedStore) {
     store.clear_dirty(&lease, &seen, at(5), "pass-1").await.unwrap();
     store.accept(delivery("e2", &["A"])).await.unwrap();
     assert_eq!(dirty(&store).await[0].paced_until, Some(at(7)));
+}
+
+async fn a_pass_that_is_over_after_a_younger_one_changes_no_mark(store: SharedStore) {
+    let lease = lease(&store).await;
+    store.accept(delivery("e1", &["A"])).await.unwrap();
+    let mut older = dirty(&store).await;
+    older[0].paced_until = Some(at(6));
+    store.accept(delivery("e2", &["A"])).await.unwrap();
+    let mut younger = dirty(&store).await;
+    younger[0].paced_until = Some(at(7));
+    store.clear_dirty(&lease, &younger, at(6), "pass-2").await.unwrap();
+    store.accept(Delivery { received_at: at(12), ..delivery("e3", &["A"]) }).await.unwrap();
+    store.clear_dirty(&lease, &older, at(5), "pass-1").await.unwrap();
+    let seen = dirty(&store).await;
+    assert_eq!((seen[0].version, seen[0].since, seen[0].paced_until), (3, Some(at(12)), Some(at(7))));
 }
 
 async fn marks_can_be_set_without_a_delivery(store: SharedStore) {

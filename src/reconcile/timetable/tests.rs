@@ -43,7 +43,7 @@ fn after_start() -> Workload {
 }
 
 fn full(began: DateTime<Utc>, marks: Vec<DirtyMark>) -> UnderWay {
-    UnderWay { due: Due { trigger: Trigger::Interval, scope: Scope::All, marks }, began }
+    UnderWay { due: Due { trigger: Trigger::Interval, scope: Scope::All, marks }, began, has_looked: false }
 }
 
 #[test]
@@ -72,9 +72,29 @@ fn an_event_waits_for_no_full_pass_that_looked_before_it() {
     assert_eq!(due(&workload, at(100), &under_way), None, "it is being looked at");
     workload.dirty = vec![dirty("A", 2, None)];
     assert_eq!(due(&workload, at(100), &under_way).unwrap().scope, narrow("A"));
-    let short = UnderWay { due: due(&workload, at(100), &[]).unwrap(), began: at(100) };
+    let short = UnderWay { due: due(&workload, at(100), &[]).unwrap(), began: at(100), has_looked: false };
     workload.dirty = vec![dirty("A", 3, None), dirty("B", 1, None)];
     assert_eq!(due(&workload, at(200), &[short]).unwrap().scope, narrow("B"), "the other is over soon");
+}
+
+#[test]
+fn an_event_waits_for_no_report() {
+    let mut workload = after_start();
+    let mut under_way = Vec::new();
+    for n in 1..=5 {
+        workload.dirty = vec![dirty("A", n, None)];
+        let began = at(100 * n);
+        let due = due(&workload, began, &under_way).unwrap();
+        assert_eq!(
+            due.marks[0].paced_until,
+            (n > 1).then(|| at(100 + 1_000 * (n - 1))),
+            "as if they were over"
+        );
+        under_way.push(UnderWay { due, began, has_looked: true });
+    }
+    workload.dirty = vec![dirty("A", 6, None)];
+    assert_eq!(due(&workload, at(600), &under_way), None, "that is a storm");
+    assert_eq!(due(&workload, at(1_100), &under_way).unwrap().scope, narrow("A"), "one a second");
 }
 
 #[test]
@@ -154,7 +174,7 @@ fn what_somebody_waits_for_begins_first() {
     let now = at(60_000);
     let mut under_way = Vec::new();
     while let Some(due) = due(&workload, now, &under_way) {
-        under_way.push(UnderWay { due, began: now });
+        under_way.push(UnderWay { due, began: now, has_looked: false });
     }
     let begun: Vec<_> = under_way.iter().map(|pass| (pass.due.trigger, pass.due.scope.clone())).collect();
     assert_eq!(

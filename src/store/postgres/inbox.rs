@@ -153,10 +153,10 @@ async fn clear(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "UPDATE dirty SET done = greatest(dirty.done, seen.version), looked_ms = $3, paced_ms = seen.paced,
+        "UPDATE dirty SET done = seen.version, looked_ms = $3, paced_ms = seen.paced,
            since_ms = CASE WHEN dirty.version > seen.version THEN $3 END
          FROM unnest($1::text[], $2::bigint[], $4::bigint[]) AS seen (mark, version, paced)
-         WHERE dirty.mark = seen.mark",
+         WHERE dirty.mark = seen.mark AND dirty.done <= seen.version",
     )
     .bind(&names)
     .bind(&versions)

@@ -103,9 +103,9 @@ impl Inbox for Sqlite {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for DirtyMark { mark, version, paced_until, since: _ } in marks {
             sqlx::query(
-                "UPDATE dirty SET done = max(done, $2), looked_ms = $3, paced_ms = $4,
+                "UPDATE dirty SET done = $2, looked_ms = $3, paced_ms = $4,
                    since_ms = CASE WHEN version > $2 THEN $3 END
-                 WHERE mark = $1",
+                 WHERE mark = $1 AND done <= $2",
             )
             .bind(mark.to_string())
             .bind(version)
