@@ -3,8 +3,10 @@
 use futures_util::future::join_all;
 use sandbox::{
     faults::{Action, Fault},
+    strongdm::SecondGrant,
     world::{SCHEDULE, V3_SCHEDULE},
 };
+use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{ANA, BO, CEM, Config, DB, Scene, grant_ids, rule, wait_until};
 
@@ -156,6 +158,47 @@ async fn a_creation_that_arrives_late_is_found_beside_the_one_that_was_made_inst
     })
     .await;
     assert_eq!(grant_ids(&scene.grants().await), scene.grant_ids());
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_before_for_the_same_time_is_not_taken_for_a_lost_creation() {
+    let scene = Scene::running(Config::default()).await;
+    let theirs = scene.strongdm.add_foreign_grant(CEM.1, DB, scene.minute(120), Some(scene.minute(240)));
+    scene.synced().await;
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, 120, 240)]);
+    scene.strongdm.faults().add(Fault::on("AccountGrants.Create", Action::Cut));
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    wait_until("ours is beside it", async || scene.strongdm.grants_of(CEM.1, DB).len() == 2).await;
+    assert!(!grant_ids(&scene.grants().await).contains(&theirs));
+}
+
+#[tokio::test]
+async fn what_turns_up_minutes_after_a_lost_creation_is_somebody_elses() {
+    let mut scene = Scene::prepared(Config::default()).await;
+    scene.strongdm.configure(|settings| settings.second_grant = SecondGrant::RefusesOverlapping);
+    scene.start().await;
+    let (start, end, asked) = (scene.minute(120), scene.minute(240), scene.minute(-6));
+    let lost = format!(
+        "INSERT INTO grants (state, account_id, email, resource_id, resource, start_at, end_at, causes, intended_ms)
+         SELECT 'lost', '{}', '{}', resource_id, resource, {}, {}, causes, {} FROM grants LIMIT 1",
+        scene.strongdm.account_id(CEM.1).expect("an account"),
+        CEM.1,
+        start.timestamp(),
+        end.timestamp(),
+        asked.timestamp_millis()
+    );
+    scene.open_store().await.execute(AssertSqlSafe(lost)).await.expect("a table");
+    // The service hears of it by the refusal of what it asks for.
+    scene.strongdm.add_foreign_grant(CEM.1, DB, start, Some(end));
+    scene.shifts(SCHEDULE, &[(ANA, -60, 120), (CEM, 120, 240)]);
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    wait_until("it is refused", async || {
+        scene.audit().await.iter().any(|entry| entry["outcome"] == "refused")
+    })
+    .await;
+    scene.synced().await;
+    assert!(!scene.audit().await.iter().any(|entry| entry["action"] == "adopt"));
+    assert_eq!(scene.strongdm.grants_of(CEM.1, DB).len(), 1);
 }
 
 #[tokio::test]
