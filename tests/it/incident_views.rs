@@ -39,7 +39,10 @@ async fn everybody_in_an_incident_hears_why_there_is_access_or_none() {
     let (id, opened) = scene.pagerduty.open_incident(new);
     let incident = scene.pagerduty.incident(&id);
     scene.deliver(&opened).await;
-    wait_until("Ela has access", async || !scene.strongdm.grants_of(ELA.1, DB).is_empty()).await;
+    wait_until("Ela's grant is recorded", async || {
+        scene.grants().await.iter().any(|grant| grant["email"] == ELA.1)
+    })
+    .await;
     let (message, answer) = explained(&scene, ELA).await;
     let seen = incident.get();
     let number = format!("assigned to incident {}, https://", seen.number);

@@ -114,7 +114,7 @@ impl Simulation {
             if minute < self.clock_wrong_until {
                 self.last_wrong_clock = Some(minute);
             } else {
-                self.twin.ahead = TimeDelta::zero();
+                self.set_clock(minute, TimeDelta::zero());
             }
             for name in RESOURCES {
                 let is_invisible = minute < self.process_down || !self.upstream.visible(name, minute);
@@ -126,6 +126,15 @@ impl Simulation {
             self.compare(minute);
         }
         self.seen
+    }
+
+    /// Sets the service's clock. One that finds its last pass in the future was set back, and looks at once.
+    pub(super) fn set_clock(&mut self, minute: Minute, ahead: TimeDelta) {
+        let now = self.upstream.instant(minute);
+        if self.last_pass + self.twin.ahead > now + ahead + TimeDelta::seconds(2) {
+            self.hint = Some(now);
+        }
+        self.twin.ahead = ahead;
     }
 
     /// Runs what is due until `until`, each at its time.

@@ -157,7 +157,7 @@ impl Simulation {
     fn wrong_clock(&mut self, minute: Minute) {
         let seconds = 1 + self.random.below(600);
         let is_slow = self.random.below(2) == 0;
-        self.twin.ahead = TimeDelta::seconds(if is_slow { -seconds } else { seconds });
+        self.set_clock(minute, TimeDelta::seconds(if is_slow { -seconds } else { seconds }));
         self.clock_wrong_until = minute + 10 + self.random.below(2 * HOUR);
     }
 
