@@ -198,16 +198,10 @@ fn follow_ups_due(
 }
 
 /// Paces a mark by the passes under way that look at it: what they record when they are over is not in the store yet.
-fn with_looks_under_way(mut dirty: DirtyMark, under_way: &[UnderWay]) -> DirtyMark {
-    for pass in under_way {
-        if let Some(served) = pass.mark(&dirty) {
-            let mut served = [served.clone()];
-            pace(&mut served, pass.began);
-            let [served] = served;
-            dirty.paced_until = dirty.paced_until.max(served.paced_until);
-        }
-    }
-    dirty
+fn with_looks_under_way(dirty: DirtyMark, under_way: &[UnderWay]) -> DirtyMark {
+    let looks =
+        under_way.iter().filter_map(|pass| Some(paced_until(pass.mark(&dirty)?.paced_until, pass.began)));
+    DirtyMark { paced_until: dirty.paced_until.max(looks.max()), ..dirty }
 }
 
 fn may_look(now: DateTime<Utc>, dirty: &DirtyMark) -> bool {
@@ -221,10 +215,14 @@ fn may_look(now: DateTime<Utc>, dirty: &DirtyMark) -> bool {
 /// Paces marks that a pass looks at from `began` on.
 pub(super) fn pace(marks: &mut [DirtyMark], began: DateTime<Utc>) {
     for dirty in marks {
-        let burst = TIME_PER_LOOK * LOOKS_AT_ONCE;
-        let until = dirty.paced_until.filter(|until| *until - began <= burst);
-        dirty.paced_until = Some(later(until.unwrap_or(began).max(began), TIME_PER_LOOK));
+        dirty.paced_until = Some(paced_until(dirty.paced_until, began));
     }
+}
+
+fn paced_until(before: Option<DateTime<Utc>>, began: DateTime<Utc>) -> DateTime<Utc> {
+    let burst = TIME_PER_LOOK * LOOKS_AT_ONCE;
+    let until = before.filter(|until| *until - began <= burst);
+    later(until.unwrap_or(began).max(began), TIME_PER_LOOK)
 }
 
 /// Records a pass that ended.
