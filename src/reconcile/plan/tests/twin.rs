@@ -399,6 +399,16 @@ impl Twin {
         self.giving(pair, at).any(|found| found.id.as_str().starts_with("ag-"))
     }
 
+    /// Until when grants of ours that give access at this instant give it.
+    pub(in crate::reconcile::plan) fn ours_gives_until(
+        &self,
+        pair: &Pair,
+        at: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let ours = self.giving(pair, at).filter(|found| found.id.as_str().starts_with("ag-"));
+        ours.map(|found| found.window.end()).max()
+    }
+
     fn giving(&self, pair: &Pair, at: DateTime<Utc>) -> impl Iterator<Item = &ForeignGrant> {
         self.remote.iter().filter(move |found| found.pair == *pair && found.window.contains(at))
     }

@@ -51,7 +51,9 @@ impl Story {
             Specification { settings: &self.settings, world: &truth, now, noticed: now }.at(now);
         for person in 0..PEOPLE {
             let id = pair(person);
-            let (has, wants) = (self.twin.ours_gives(&id, now), specification.wants(&id));
+            let until = self.twin.ours_gives_until(&id, now);
+            let (has, wants) = (until.is_some(), specification.wants(&id));
+            self.given_until.extend(until.map(|until| (person, until)));
             self.lived.minutes += 1;
             self.lived.given += u64::from(has);
             let is_known = self.is_known_to_play(person, now);
@@ -62,7 +64,7 @@ impl Story {
                 (true, true) | (false, false) => None,
             };
             if let Some(wrong) = wrong {
-                let Some(excuse) = self.excuse(person, is_lost) else {
+                let Some(excuse) = self.excuse(person, is_lost, now) else {
                     panic!(
                         "SIMULATION_SEED={}: minute {minute}: person {person} {wrong:?} (lost: {is_lost})\n{}\n{:#?}",
                         self.seed,
@@ -91,11 +93,12 @@ impl Story {
         theirs.any(|part| part.ends.is_none() && now < part.since + LONGEST)
     }
 
-    fn excuse(&self, person: usize, is_lost: bool) -> Option<&'static str> {
+    fn excuse(&self, person: usize, is_lost: bool, now: DateTime<Utc>) -> Option<&'static str> {
         let id = pair(person);
         let refuses = self.twin.really != SecondGrant::Taken;
         let waits = refuses && self.waiting.contains(&id);
-        let failed = self.failed.contains(&id) && (refuses || !is_lost);
+        let ended = self.given_until.get(&person).is_some_and(|until| *until <= now);
+        let failed = self.failed.contains(&id) && (refuses || !is_lost || ended && !self.sees_all);
         let excuses = [
             (!self.sees_all && !is_lost, "PagerDuty, strongDM or the process is or was away"),
             (failed, "a change that nobody announced, or a write that failed"),

@@ -70,6 +70,8 @@ pub(super) struct Story {
     pub(super) plan: Plan,
     /// Who had access, and was known to be meant, in the minute before.
     pub(super) in_force: BTreeSet<usize>,
+    /// Until when whoever had access had it, unless it was taken back.
+    pub(super) given_until: BTreeMap<usize, DateTime<Utc>>,
     /// For how many minutes access that was lost has been missing.
     pub(super) missing_for: BTreeMap<usize, u64>,
     pub(super) lived: Lived,
@@ -90,6 +92,7 @@ impl Story {
             waiting: BTreeSet::new(),
             plan: Plan::default(),
             in_force: BTreeSet::new(),
+            given_until: BTreeMap::new(),
             missing_for: BTreeMap::new(),
             lived: Lived::default(),
         }
