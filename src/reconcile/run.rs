@@ -73,11 +73,12 @@ impl PassLoop {
     /// Runs passes until `shutdown`; those under way are finished first.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let mut store_failed = false;
+        // Of the last time that news woke us: whatever else did costs a storm nothing.
+        let mut woken = Instant::now();
         while !shutdown.is_cancelled() {
             let runner = Arc::clone(&self.runner);
             // Registered before looking, so that a mark set in between still wakes us.
             let news = runner.store.news().notified();
-            let looked = Instant::now();
             let begun = self.begin_what_is_due().await;
             let pause = match &begun {
                 Ok(()) => POLL,
@@ -95,10 +96,10 @@ impl PassLoop {
             store_failed = begun.is_err();
             let news = async {
                 news.await;
-                sleep_until(looked + DEBOUNCE).await;
+                sleep_until(woken + DEBOUNCE).await;
             };
             tokio::select! {
-                () = news, if begun.is_ok() => {}
+                () = news, if begun.is_ok() => woken = Instant::now(),
                 Some(ended) = self.passes.join_next_with_id(), if !self.passes.is_empty() => self.end(ended),
                 Some(()) = self.looking.next(), if !self.looking.is_empty() => {}
                 () = sleep(pause) => {}
