@@ -11,7 +11,6 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     facts::DUE_REVOCATIONS,
@@ -130,8 +129,7 @@ async fn pass_in_turn(
             runner.store.mark(&Mark::Everything).await?;
         }
         let (pass_id, request) = (note.pass_id, request.clone());
-        let looking = CancellationToken::new().drop_guard();
-        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together, looking };
+        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together, looking: None };
         // Boxed, since the future of a whole pass is large.
         Box::pin(runner.run(&joined.lease, order)).await
     };

@@ -88,8 +88,8 @@ pub(super) struct PassOrder {
     /// What may be revoked although the guard holds it.
     pub(super) released: Released,
     pub(super) looks: Looks,
-    /// Dropped once the pass has looked and written, and only its report is left.
-    pub(super) looking: DropGuard,
+    /// Dropped once the pass has looked and written, and only its report is left; none if nobody waits for that.
+    pub(super) looking: Option<DropGuard>,
 }
 
 /// When the look happens that is to confirm what a pass finds due to be revoked.

@@ -73,7 +73,7 @@ impl PassLoop {
     /// Runs passes until `shutdown`; those under way are finished first.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let mut store_failed = false;
-        // Of the last time that news woke us: whatever else did costs a storm nothing.
+        // When news last did. Polls and passes that end come rarely, so an event does not wait because of them.
         let mut woken = Instant::now();
         while !shutdown.is_cancelled() {
             let runner = Arc::clone(&self.runner);
@@ -246,7 +246,7 @@ async fn run(
     let outcome = async {
         let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
         let (released, looks) = (Released::Nothing, Looks::Apart);
-        let order = PassOrder { pass_id, trigger, request, released, looks, looking };
+        let order = PassOrder { pass_id, trigger, request, released, looks, looking: Some(looking) };
         let report = runner.run(&joined.lease, order).await?;
         let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
         if let Some(since) = waiting.filter(|_| report.is_complete()) {

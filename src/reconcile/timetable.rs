@@ -164,8 +164,8 @@ impl Intervals {
 }
 
 impl UnderWay {
-    /// Whether it looks at this mark for the same events, or will soon have looked: a narrow pass looks for a moment, and what
-    /// came meanwhile follows; a full one may take long.
+    /// Whether it looks at this mark for the same events, or will soon have looked and written: a narrow pass does so in a moment,
+    /// and what came meanwhile follows; a full one may take long.
     fn serves(&self, dirty: &DirtyMark) -> bool {
         let looks_for_a_moment = self.due.scope != Scope::All && !self.has_looked;
         self.mark(dirty).is_some_and(|served| served.version >= dirty.version || looks_for_a_moment)

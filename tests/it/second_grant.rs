@@ -161,10 +161,8 @@ async fn where_any_second_grant_is_refused_none_is_asked_for_before_the_one_in_i
     scene.deliver(&scene.about(SCHEDULE)).await;
     scene.access_becomes(ANA, DB, &[(0, 50)]).await;
     let calls = scene.strongdm.calls().split_off(calls);
-    let writes: Vec<&str> =
-        calls.iter().filter_map(|call| call.method.strip_prefix("AccountGrants.")).collect();
-    let writes: Vec<&str> =
-        writes.into_iter().filter(|method| ["Create", "Delete"].contains(method)).collect();
+    let methods = calls.iter().filter_map(|call| call.method.strip_prefix("AccountGrants."));
+    let writes: Vec<&str> = methods.filter(|method| ["Create", "Delete"].contains(method)).collect();
     assert_eq!(writes, ["Delete", "Delete", "Create"]);
 }
 

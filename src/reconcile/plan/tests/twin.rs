@@ -93,10 +93,7 @@ impl Twin {
         world.recorded.second_grant = self.knows(now);
         world.recorded.due = self.due.clone();
         world.recorded.parts.clone_from(&self.parts);
-        let holds = |(refusal, attempts): &&(Refusal, u32)| {
-            refusal.until > now && refusal.until - pause_after(attempts - 1) <= now
-        };
-        let refusals = self.refusals.iter().filter(holds);
+        let refusals = self.refusals.iter().filter(|known| known.0.until > now && is_of_the_past(known, now));
         world.recorded.refusals = refusals.map(|(refusal, _)| refusal.clone()).collect();
         world.recorded.unsettled.extend(self.unclear.iter().filter_map(|unclear| match unclear {
             Unclear::Creating(_, new) => Some(new.grant.pair()),
@@ -326,9 +323,8 @@ impl Twin {
     fn refuse(&mut self, now: DateTime<Utc>, pair: Pair) {
         let earlier = self.refusals.iter().position(|(refusal, _)| refusal.pair == pair);
         let earlier = earlier.map(|index| self.refusals.remove(index));
-        let is_in_a_row = |(refusal, attempts): &(Refusal, u32)| {
-            refusal.until > now - TimeDelta::hours(1) && refusal.until - pause_after(attempts - 1) <= now
-        };
+        let is_in_a_row =
+            |known: &(Refusal, u32)| known.0.until > now - TimeDelta::hours(1) && is_of_the_past(known, now);
         let attempts = earlier.filter(is_in_a_row).map_or(0, |(_, attempts)| attempts);
         let until = now + pause_after(attempts);
         self.refusals.push((Refusal { pair, until }, attempts + 1));
@@ -396,7 +392,7 @@ impl Twin {
 
     /// Whether strongDM has a grant of ours that gives access.
     pub(in crate::reconcile::plan) fn ours_gives(&self, pair: &Pair, at: DateTime<Utc>) -> bool {
-        self.giving(pair, at).any(|found| found.id.as_str().starts_with("ag-"))
+        self.ours_gives_until(pair, at).is_some()
     }
 
     /// Until when grants of ours that give access at this instant give it.
@@ -417,6 +413,11 @@ impl Twin {
 /// How long a refusal holds after so many before it.
 fn pause_after(attempts: u32) -> TimeDelta {
     TimeDelta::seconds(2 << attempts.min(9)).min(TimeDelta::minutes(15))
+}
+
+/// Whether it was not written by a clock that was ahead of this one.
+fn is_of_the_past((refusal, attempts): &(Refusal, u32), now: DateTime<Utc>) -> bool {
+    refusal.until - pause_after(attempts - 1) <= now
 }
 
 fn remote(grant: &Grant) -> ForeignGrant {
