@@ -25,10 +25,13 @@ pub(crate) fn user(n: usize) -> String {
     format!("PUSER{n:04}")
 }
 
+pub(crate) fn email(n: usize) -> String {
+    format!("person-{n}@example.com")
+}
+
 pub(crate) fn add_person(scene: &Scene, n: usize) {
-    let email = format!("person-{n}@example.com");
-    scene.pagerduty.add_user(User::new(&user(n), &format!("Person {n}"), &email));
-    scene.strongdm.add_user(&email);
+    scene.pagerduty.add_user(User::new(&user(n), &format!("Person {n}"), &email(n)));
+    scene.strongdm.add_user(&email(n));
 }
 
 /// A thousand schedules, each with somebody on call, in rules of a hundred; three policies; two resources each.

@@ -74,10 +74,17 @@ pub struct SecondLook {
     pub sources: BTreeSet<Source>,
 }
 
+impl DueRevocation {
+    /// Whether a look that begins then is late enough after the first one to confirm it.
+    pub fn may_be_confirmed_at(&self, begins: DateTime<Utc>) -> bool {
+        begins - self.since >= BETWEEN_LOOKS
+    }
+}
+
 impl DueRevocations {
-    /// Whether another look may let something go.
-    pub fn awaits_a_look(&self) -> bool {
-        self.due.values().any(|due| !due.held)
+    /// Whether a look that begins then may let something go.
+    pub fn may_be_confirmed_at(&self, begins: DateTime<Utc>) -> bool {
+        self.due.values().any(|due| !due.held && due.may_be_confirmed_at(begins))
     }
 
     /// The first looks at a grant, after one more that was over at `at`.
@@ -108,20 +115,29 @@ mod tests {
         assert_eq!(count, [true, false]);
     }
 
+    fn due(since: DateTime<Utc>, held: bool) -> DueRevocation {
+        DueRevocation { since, lost: Vec::new(), lost_groups: BTreeMap::new(), held }
+    }
+
     #[test]
-    fn what_is_held_awaits_no_look_and_is_counted_among_what_there_is() {
-        let due = |held| DueRevocation {
-            since: DateTime::UNIX_EPOCH,
-            lost: Vec::new(),
-            lost_groups: BTreeMap::new(),
-            held,
+    fn a_look_confirms_what_is_not_held_and_was_found_two_seconds_before() {
+        let since = DateTime::UNIX_EPOCH;
+        let is_confirmed = |due: &DueRevocations| {
+            [1_999, 2_000].map(|ms| due.may_be_confirmed_at(since + TimeDelta::milliseconds(ms)))
         };
         let mut known = DueRevocations::default();
-        assert!(!known.awaits_a_look());
-        known.due.extend([1, 2, 3].map(|row| (row.into(), due(true))));
-        assert!(!known.awaits_a_look());
-        known.due.insert(4.into(), due(false));
-        assert!(known.awaits_a_look());
+        assert_eq!(is_confirmed(&known), [false, false]);
+        known.due.insert(1.into(), due(since, true));
+        assert_eq!(is_confirmed(&known), [false, false]);
+        known.due.insert(2.into(), due(since, false));
+        assert_eq!(is_confirmed(&known), [false, true]);
+    }
+
+    #[test]
+    fn what_is_held_is_counted_among_what_there_is() {
+        let mut known = DueRevocations::default();
+        known.due.extend([1, 2, 3].map(|row| (row.into(), due(DateTime::UNIX_EPOCH, true))));
+        known.due.insert(4.into(), due(DateTime::UNIX_EPOCH, false));
         assert_eq!(known.held_among([2, 3, 4, 5].map(LedgerRow::from)), 2);
     }
 }

@@ -129,7 +129,7 @@ async fn pass_in_turn(
             runner.store.mark(&Mark::Everything).await?;
         }
         let (pass_id, request) = (note.pass_id, request.clone());
-        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together, looking: None };
+        let order = PassOrder { pass_id, trigger, request, released, looks: Looks::Together };
         // Boxed, since the future of a whole pass is large.
         Box::pin(runner.run(&joined.lease, order)).await
     };

@@ -14,7 +14,7 @@ use tokio::{
     sync::Mutex as AsyncMutex,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
-use tokio_util::{sync::DropGuard, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{
     compare::{Compared, Comparer, ReadFor},
@@ -88,8 +88,6 @@ pub(super) struct PassOrder {
     /// What may be revoked although the guard holds it.
     pub(super) released: Released,
     pub(super) looks: Looks,
-    /// Dropped once the pass has looked and written, and only its report is left; none if nobody waits for that.
-    pub(super) looking: Option<DropGuard>,
 }
 
 /// When the look happens that is to confirm what a pass finds due to be revoked.
@@ -182,7 +180,7 @@ impl PassRunner {
     }
 
     async fn run_stages(&self, lease: &PassLease, order: PassOrder) -> Result<PassReport, store::Error> {
-        let PassOrder { pass_id, trigger, request, released, looks, looking } = order;
+        let PassOrder { pass_id, trigger, request, released, looks } = order;
         let now = clock::now();
         let report = PassReport::begin(pass_id.clone(), trigger, now);
         let context = Context { pass_id, trigger, now, lease, names: self.observer.names() };
@@ -228,7 +226,6 @@ impl PassRunner {
         }
         let about = Asked::List(StrongDmList::Grants);
         pass.report.unknown.extend(error.map(|error| Unknown::new(about, error)));
-        drop(looking);
         self.conclude(pass).await
     }
 
@@ -237,18 +234,18 @@ impl PassRunner {
         let look = self.newest_looks.begin();
         pass.decided_by = DecidedBy::own(look);
         pass.second_look = None;
-        let until = pass.began + OBSERVE;
+        let (now, until) = (clock::now(), pass.began + OBSERVE);
         // The rest of what the store tells is read with each decision.
-        let mut due = DUE_REVOCATIONS.read(&self.store, clock::now()).await?.unwrap_or_default();
-        if due.awaits_a_look() {
-            // What went meanwhile awaits none, so the answers of earlier looks will do.
-            let ledger = recorded::read(&self.store, clock::now(), &BTreeSet::new()).await?.ledger;
+        let mut due = DUE_REVOCATIONS.read(&self.store, now).await?.unwrap_or_default();
+        if due.may_be_confirmed_at(now) {
+            // What went meanwhile awaits no look, so the answers of earlier ones will do.
+            let ledger = recorded::read(&self.store, now, &BTreeSet::new()).await?.ledger;
             let live: BTreeSet<_> = ledger.iter().map(|own| own.row).collect();
             due.due.retain(|row, _| live.contains(row));
         }
-        let parts = self.store.incident_parts(clock::now(), &BTreeSet::new()).await?;
+        let parts = self.store.incident_parts(now, &BTreeSet::new()).await?;
         let recorded = Recorded { parts, due, ..Recorded::default() };
-        let mut seeing = self.observer.look(clock::now(), &pass.request.scope, recorded, until);
+        let mut seeing = self.observer.look(now, &pass.request.scope, recorded, until);
         let mut world = loop {
             let mut world = seeing.next().await;
             if world.extent == Extent::Whole {

@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     task::{Id, JoinError, JoinSet},
     time::{Instant, sleep, sleep_until},
 };
-use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     lease::LeaseNote,
@@ -44,9 +43,7 @@ pub(super) struct PassLoop {
     /// The last full pass whose links are known here.
     links_of: Option<DateTime<Utc>>,
     passes: JoinSet<Result<(), store::Error>>,
-    under_way: Vec<(Id, UnderWay, CancellationToken)>,
-    /// Each ends when a pass has looked.
-    looking: FuturesUnordered<WaitForCancellationFutureOwned>,
+    under_way: Vec<(Id, UnderWay)>,
     /// How many passes broke off in a row.
     broken: u32,
     /// No pass begins before, since one broke off.
@@ -64,7 +61,6 @@ impl PassLoop {
             links_of: None,
             passes: JoinSet::new(),
             under_way: Vec::new(),
-            looking: FuturesUnordered::new(),
             broken: 0,
             not_before: Instant::now(),
         }
@@ -101,7 +97,6 @@ impl PassLoop {
             tokio::select! {
                 () = news, if begun.is_ok() => woken = Instant::now(),
                 Some(ended) = self.passes.join_next_with_id(), if !self.passes.is_empty() => self.end(ended),
-                Some(()) = self.looking.next(), if !self.looking.is_empty() => {}
                 () = sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
@@ -118,11 +113,9 @@ impl PassLoop {
         while Instant::now() >= self.not_before {
             let Some((joined, note, due)) = self.next_pass().await? else { return Ok(()) };
             let runner = Arc::clone(&self.runner);
-            let under_way = UnderWay { due: due.clone(), began: clock::now(), has_looked: false };
-            let looked = CancellationToken::new();
-            self.looking.push(looked.clone().cancelled_owned());
-            let task = self.passes.spawn(run(runner, joined, note.pass_id, due, looked.clone().drop_guard()));
-            self.under_way.push((task.id(), under_way, looked));
+            let under_way = UnderWay { due: due.clone(), began: clock::now() };
+            let task = self.passes.spawn(run(runner, joined, note.pass_id, due));
+            self.under_way.push((task.id(), under_way));
         }
         Ok(())
     }
@@ -169,7 +162,7 @@ impl PassLoop {
             // As if the loop had done it itself: whoever supervises it tells, and begins anew.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let ended = self.under_way.iter().position(|(other, ..)| *other == id);
+        let ended = self.under_way.iter().position(|(other, _)| *other == id);
         let pass = ended.map(|ended| self.under_way.swap_remove(ended).1);
         match outcome {
             Ok(()) => {
@@ -206,10 +199,7 @@ impl PassLoop {
     }
 
     fn pass_due(&self, workload: &Workload) -> Option<Due> {
-        let under_way = self.under_way.iter();
-        let under_way: Vec<UnderWay> = under_way
-            .map(|(_, pass, looked)| UnderWay { has_looked: looked.is_cancelled(), ..pass.clone() })
-            .collect();
+        let under_way: Vec<UnderWay> = self.under_way.iter().map(|(_, pass)| pass.clone()).collect();
         self.runner.intervals.pass_due(clock::now(), self.first_pass, workload, &under_way)
     }
 
@@ -234,19 +224,13 @@ impl PassLoop {
 }
 
 /// Runs a pass that is due, and says that its marks are served.
-async fn run(
-    runner: Arc<PassRunner>,
-    joined: Joined,
-    pass_id: String,
-    due: Due,
-    looking: DropGuard,
-) -> Result<(), store::Error> {
+async fn run(runner: Arc<PassRunner>, joined: Joined, pass_id: String, due: Due) -> Result<(), store::Error> {
     let Due { trigger, scope, mut marks } = due;
     let began = clock::now();
     let outcome = async {
         let request = PassRequest { scope: scope.clone(), ..PassRequest::default() };
         let (released, looks) = (Released::Nothing, Looks::Apart);
-        let order = PassOrder { pass_id, trigger, request, released, looks, looking: Some(looking) };
+        let order = PassOrder { pass_id, trigger, request, released, looks };
         let report = runner.run(&joined.lease, order).await?;
         let waiting = marks.iter().filter_map(|dirty| dirty.since).min();
         if let Some(since) = waiting.filter(|_| report.is_complete()) {

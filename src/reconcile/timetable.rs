@@ -26,6 +26,8 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 const SKEW: TimeDelta = TimeDelta::seconds(2);
 /// So many passes at once; each looks by itself, and they take turns to write.
 const PASSES_AT_ONCE: usize = 6;
+/// While so many are under way, none begins about what another one looks at already: the last places are for what nobody does.
+const PASSES_ABOUT_THE_SAME: usize = 4;
 /// So long after an event, services are looked at once more.
 const AFTER_EVENT: [TimeDelta; 2] = [TimeDelta::seconds(2), TimeDelta::seconds(10)];
 /// So many failures are told apart. Where there are more, everything is tried again together.
@@ -61,8 +63,6 @@ pub(super) struct Due {
 pub(super) struct UnderWay {
     pub(super) due: Due,
     pub(super) began: DateTime<Utc>,
-    /// It has looked and written; only its report is left.
-    pub(super) has_looked: bool,
 }
 
 impl Intervals {
@@ -78,7 +78,7 @@ impl Intervals {
             return None;
         }
         let Workload { timetable, dirty, abandoned: _ } = workload;
-        let marks = dirty.iter().filter(|dirty| !under_way.iter().any(|pass| pass.serves(dirty)));
+        let marks = dirty.iter().filter(|dirty| !are_enough(under_way, dirty));
         let paced = marks.map(|dirty| with_looks_under_way(dirty.clone(), under_way));
         let marks: Vec<DirtyMark> = paced.filter(|dirty| may_look(now, dirty)).collect();
         let full = self.full_pass_due(now, first_pass, workload, under_way);
@@ -164,17 +164,19 @@ impl Intervals {
 }
 
 impl UnderWay {
-    /// Whether it looks at this mark for the same events, or will soon have looked and written: a narrow pass does so in a moment,
-    /// and what came meanwhile follows; a full one may take long.
-    fn serves(&self, dirty: &DirtyMark) -> bool {
-        let looks_for_a_moment = self.due.scope != Scope::All && !self.has_looked;
-        self.mark(dirty).is_some_and(|served| served.version >= dirty.version || looks_for_a_moment)
-    }
-
     /// The same mark, as it was when the pass began.
     fn mark(&self, dirty: &DirtyMark) -> Option<&DirtyMark> {
         self.due.marks.iter().find(|served| served.mark == dirty.mark)
     }
+}
+
+/// Whether no further pass is to look at this mark for now: one does for the same events, or does soon enough where many are under
+/// way. A full pass may take long.
+fn are_enough(under_way: &[UnderWay], dirty: &DirtyMark) -> bool {
+    under_way.iter().any(|pass| {
+        let is_soon_over = pass.due.scope != Scope::All && under_way.len() >= PASSES_ABOUT_THE_SAME;
+        pass.mark(dirty).is_some_and(|served| served.version >= dirty.version || is_soon_over)
+    })
 }
 
 /// Whether a pass under way looks at all of `sources` (everything, if nothing is named) and began at or after `at`.

@@ -1,5 +1,7 @@
 //! To give access takes one look, to take it away takes two.
 
+use std::time::{Duration, Instant};
+
 use sandbox::{
     faults::{Action, Fault},
     world::SCHEDULE,
@@ -7,6 +9,9 @@ use sandbox::{
 use serde_json::{Value, json};
 
 use crate::support::{ANA, BO, CEM, Config, DB, Scene, nobody_on_call, wait_until};
+
+/// The second look comes no earlier.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 /// PagerDuty says once that nobody is on call.
 fn nobody_for_once(scene: &Scene) {
@@ -55,4 +60,37 @@ async fn the_second_look_comes_by_itself_and_after_a_restart() {
         scene.audit().await.iter().any(is_this)
     })
     .await;
+}
+
+/// Ana's place is taken by Bo, and his by Cem a moment later. What strongDM was asked for Cem; none if that took so long that a
+/// second look was due.
+async fn asked_for_the_second_of_two_hand_overs() -> Option<Vec<String>> {
+    let mut scene = Scene::prepared(Config::default()).await;
+    let put_on_call = |scene: &Scene, person| {
+        scene.shifts(SCHEDULE, &[(person, -60, 120), (BO, 120, 240), (CEM, 240, 360)]);
+    };
+    put_on_call(&scene, ANA);
+    scene.start().await;
+    let began = Instant::now();
+    put_on_call(&scene, BO);
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(BO, DB, &[(0, 240)]).await;
+    let before = scene.strongdm.calls().len();
+    put_on_call(&scene, CEM);
+    scene.deliver(&scene.about(SCHEDULE)).await;
+    scene.access_becomes(CEM, DB, &[(0, 120), (240, 360)]).await;
+    let calls = scene.strongdm.calls().into_iter().skip(before).map(|call| call.method);
+    (began.elapsed() < BETWEEN_LOOKS).then(|| calls.collect())
+}
+
+#[tokio::test]
+async fn whoever_comes_on_call_between_the_looks_waits_for_nothing_that_is_known() {
+    for _ in 0..5 {
+        if let Some(asked) = asked_for_the_second_of_two_hand_overs().await {
+            assert_eq!(asked.last().map(String::as_str), Some("AccountGrants.Create"));
+            assert!(!asked.iter().any(|method| method.ends_with(".List")), "{asked:?}");
+            return;
+        }
+    }
+    panic!("two hand-overs took two seconds each time");
 }

@@ -128,7 +128,7 @@ impl Observer {
     }
 
     /// Begins to look at everything that the planner needs to know for `scope`, and shows it as it comes in. What is not
-    /// seen `until` then is unknown. What is due for revocation takes a look of its own, which believes no earlier answer.
+    /// seen `until` then is unknown. A look that may confirm what is due to be revoked believes no earlier answer.
     pub(super) fn look(&self, now: DateTime<Utc>, scope: &Scope, recorded: Recorded, until: Instant) -> Look {
         self.look_at(now, scope, self.asked_window(now), recorded, until)
     }
@@ -158,7 +158,8 @@ impl Observer {
         until: Instant,
     ) -> Look {
         let demand = match scope {
-            _ if recorded.due.awaits_a_look() => Demand::Since(now),
+            // Not before: whoever comes on call meanwhile does not wait for what goes later.
+            _ if recorded.due.may_be_confirmed_at(now) => Demand::Since(now),
             Scope::All => Demand::Lasting,
             Scope::Sources(_) => Demand::Trusted,
         };

@@ -134,7 +134,7 @@ fn find_due<'p>(
                 own,
                 since,
                 first_looks,
-                is_agreed: agreed.is_some() && world.asked_at - since >= BETWEEN_LOOKS,
+                is_agreed: agreed.is_some_and(|before| before.may_be_confirmed_at(world.asked_at)),
                 was_held: before.is_some_and(|before| before.held),
                 counts: own.grant.window.start() <= later(now, SOON)
                     && !is_handed_over

@@ -43,7 +43,7 @@ fn after_start() -> Workload {
 }
 
 fn full(began: DateTime<Utc>, marks: Vec<DirtyMark>) -> UnderWay {
-    UnderWay { due: Due { trigger: Trigger::Interval, scope: Scope::All, marks }, began, has_looked: false }
+    UnderWay { due: Due { trigger: Trigger::Interval, scope: Scope::All, marks }, began }
 }
 
 #[test]
@@ -72,29 +72,34 @@ fn an_event_waits_for_no_full_pass_that_looked_before_it() {
     assert_eq!(due(&workload, at(100), &under_way), None, "it is being looked at");
     workload.dirty = vec![dirty("A", 2, None)];
     assert_eq!(due(&workload, at(100), &under_way).unwrap().scope, narrow("A"));
-    let short = UnderWay { due: due(&workload, at(100), &[]).unwrap(), began: at(100), has_looked: false };
-    workload.dirty = vec![dirty("A", 3, None), dirty("B", 1, None)];
-    assert_eq!(due(&workload, at(200), &[short]).unwrap().scope, narrow("B"), "the other is over soon");
 }
 
 #[test]
-fn an_event_waits_for_no_report() {
+fn an_event_waits_for_no_pass_about_an_earlier_one_as_long_as_there_are_places() {
     let mut workload = after_start();
     let mut under_way = Vec::new();
-    for n in 1..=5 {
+    for n in 1..=4 {
         workload.dirty = vec![dirty("A", n, None)];
-        let began = at(100 * n);
-        let due = due(&workload, began, &under_way).unwrap();
-        assert_eq!(
-            due.marks[0].paced_until,
-            (n > 1).then(|| at(100 + 1_000 * (n - 1))),
-            "as if they were over"
-        );
-        under_way.push(UnderWay { due, began, has_looked: true });
+        let due = due(&workload, at(n), &under_way).unwrap();
+        under_way.push(UnderWay { due, began: at(n) });
     }
-    workload.dirty = vec![dirty("A", 6, None)];
-    assert_eq!(due(&workload, at(600), &under_way), None, "that is a storm");
-    assert_eq!(due(&workload, at(1_100), &under_way).unwrap().scope, narrow("A"), "one a second");
+    workload.dirty = vec![dirty("A", 5, None), dirty("B", 1, None)];
+    let other = due(&workload, at(5), &under_way).unwrap();
+    assert_eq!(other.scope, narrow("B"), "nobody looks at it yet");
+    under_way.remove(0);
+    let both = due(&workload, at(5), &under_way).unwrap();
+    assert_eq!(both.scope, narrow("A").and(narrow("B")));
+}
+
+#[test]
+fn looks_under_way_count_for_the_pace() {
+    let mut workload = after_start();
+    workload.dirty = vec![dirty("A", 2, Some(at(3_900)))];
+    let first = Due { marks: vec![dirty("A", 1, Some(at(3_900)))], ..due(&workload, at(0), &[]).unwrap() };
+    let under_way = [UnderWay { due: first, began: at(0) }];
+    let second = due(&workload, at(900), &under_way);
+    assert_eq!(second.unwrap().marks[0].paced_until, Some(at(4_900)), "as if it were over");
+    assert_eq!(due(&workload, at(899), &under_way), None, "that is a storm");
 }
 
 #[test]
@@ -174,7 +179,7 @@ fn what_somebody_waits_for_begins_first() {
     let now = at(60_000);
     let mut under_way = Vec::new();
     while let Some(due) = due(&workload, now, &under_way) {
-        under_way.push(UnderWay { due, began: now, has_looked: false });
+        under_way.push(UnderWay { due, began: now });
     }
     let begun: Vec<_> = under_way.iter().map(|pass| (pass.due.trigger, pass.due.scope.clone())).collect();
     assert_eq!(
