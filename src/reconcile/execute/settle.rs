@@ -141,7 +141,8 @@ pub(crate) async fn adopt(
         .foreign_grants()
         .await?
         .into_iter()
-        .filter(|(_, first_seen)| *first_seen < entry.intended_at)
+        // In the same millisecond nobody knows; then rather not.
+        .filter(|(_, first_seen)| *first_seen <= entry.intended_at)
         .map(|(foreign, _)| foreign.id)
         .collect();
     let mut alike: Vec<(Likeness, &RemoteGrant)> =
