@@ -39,7 +39,7 @@ use super::{
 use crate::{
     clock,
     metrics::{Metrics, Purpose, Work},
-    model::{Asked, BETWEEN_LOOKS, Grant, Mark, SecondLook, StrongDmList, Unknown},
+    model::{Asked, BETWEEN_LOOKS, DueRevocations, Grant, Mark, SecondLook, StrongDmList, Unknown},
     store::{self, SharedStore},
 };
 
@@ -307,11 +307,11 @@ impl PassRunner {
         &self,
         pass: &Pass<'_>,
         world: &mut World,
-        plan: &Plan,
+        due: &DueRevocations,
     ) -> Result<(), store::Error> {
-        if plan.due != world.recorded.due {
-            DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), &plan.due).await?;
-            world.recorded.due.clone_from(&plan.due);
+        if *due != world.recorded.due {
+            DUE_REVOCATIONS.write_holding(&self.store, pass.context.proof(), due).await?;
+            world.recorded.due.clone_from(due);
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ impl PassRunner {
         pass.second_look.clone_from(&plan.second_look);
         if plan.actions().any(|action| matches!(action, Action::Revoke(_))) {
             // Before anything is revoked, or what is held could be forgotten.
-            self.remember_due(pass, world, &plan).await?;
+            self.remember_due(pass, world, &plan.due).await?;
         }
         self.take_in(pass, turn, world, &plan).await?;
         // What failed in this look is not tried again before the next one.
@@ -352,7 +352,7 @@ impl PassRunner {
         let executing = self.executor.execute(&pass.context, &round, turn, &mut pass.report);
         let executed = timeout_at(pass.began + STOP, executing).await;
         // Not before: whoever gets access does not wait for what goes later.
-        self.remember_due(pass, world, &round.plan).await?;
+        self.remember_due(pass, world, &round.plan.due_without(&pass.report.revoked)).await?;
         let Ok(executed) = executed else {
             let undone = round.cut_off(&pass.report);
             pass.report.failed.extend(undone);

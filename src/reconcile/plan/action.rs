@@ -1,5 +1,7 @@
 //! The plan as data: what is to be done, in which order, and what was decided not to be done.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +169,20 @@ impl Plan {
     /// All writes in their order.
     pub(crate) fn actions(&self) -> impl Iterator<Item = &Action> {
         self.pairs.iter().flat_map(|pair| &pair.actions)
+    }
+
+    /// What the next look must know once these grants are revoked: none is to confirm that they should go.
+    pub(crate) fn due_without(&self, revoked: &[Grant]) -> DueRevocations {
+        let gone: BTreeSet<_> = revoked.iter().map(|grant| &grant.id).collect();
+        let mut due = self.due.clone();
+        for action in self.actions() {
+            if let Action::Revoke(revocation) = action
+                && gone.contains(&revocation.grant.id)
+            {
+                due.due.remove(&revocation.row);
+            }
+        }
+        due
     }
 }
 

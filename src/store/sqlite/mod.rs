@@ -38,6 +38,10 @@ use super::{
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
 
+/// So many rows a connection reads ahead. Each time that it waits for us, or we for it, takes as long as to read dozens of rows, and
+/// whoever comes on call waits until the ledger is read.
+const ROWS_AT_ONCE: usize = 1_000;
+
 /// The store in a file.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
@@ -60,6 +64,7 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
+            .row_buffer_size(ROWS_AT_ONCE)
             // Keeps the log file from staying as large as its largest burst.
             .pragma("journal_size_limit", "16777216");
         let place = || path.display().to_string();

@@ -69,6 +69,15 @@ fn what_awaits_a_second_look_makes_nothing_superfluous_in_the_first() {
 }
 
 #[test]
+fn nobody_looks_again_at_what_is_revoked() {
+    let first = relieved().first_look();
+    let second = next(relieved(), &first, 2000).first_look();
+    assert_eq!((revoked(&second), second.due_without(&[])), (vec![1], second.due.clone()));
+    let gone: Vec<_> = second.actions().map(|action| action.grant().clone()).collect();
+    assert!(second.due_without(&gone).due.is_empty());
+}
+
+#[test]
 fn a_second_look_takes_what_both_found_due() {
     let first = relieved().first_look();
     for (ms, expected) in [(0, vec![]), (1999, vec![]), (2000, vec![1]), (3_600_000, vec![1])] {
