@@ -3,6 +3,10 @@
 //! Passes look at the same time, and take turns to decide and write (`turns.rs`). Each decision is made with the ledger as
 //! it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in which order passes
 //! get their turns.
+//!
+//! So many passes run at once, and each holds its place until it is over. Windows to come keep no place from whoever is paged: a
+//! pass about a few sources leaves them to one about everything once somebody else wants the turn, and of those only the youngest
+//! goes on.
 
 mod comparison;
 mod conclude;
@@ -22,7 +26,7 @@ use super::{
     facts::DUE_REVOCATIONS,
     lease::PassLease,
     links::SeenLinks,
-    newest_looks::{DecidedBy, NewestLooks},
+    newest_looks::{DecidedBy, LookNumber, NewestLooks},
     observe::{Observer, freshness, recorded},
     plan::{Action, PairActions, Plan, Released, Settings, foresee, plan},
     report::{
@@ -53,6 +57,8 @@ const OBSERVE: Duration = Duration::from_mins(1);
 const BEGIN_WRITES: Duration = Duration::from_secs(75);
 /// A pass is over by then, whatever stalls; we promise two minutes.
 const STOP: Duration = Duration::from_secs(115);
+/// How often a pass that waits to write windows to come asks whether a younger one does.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
 /// How often a pass plans again after it learned something.
 const ROUNDS: usize = 3;
 
@@ -124,6 +130,8 @@ struct Pass<'p> {
     /// When the ledger was compared with strongDM's list, if it was.
     compared_at: Option<DateTime<Utc>>,
     second_look: Option<SecondLook>,
+    /// It left windows to come, which it saw, to a look at everything.
+    leaves_windows: bool,
 }
 
 impl Pass<'_> {
@@ -139,8 +147,10 @@ enum Step {
     Done,
     /// Something was learned, or the turn was over: decide again.
     Again,
-    /// What is left must wait until then.
-    Wait(Instant),
+    /// The turn was over before all was done that is urgent.
+    GiveWay,
+    /// Only windows to come are left, and must wait until then.
+    OnlyComing(Instant),
 }
 
 impl PassRunner {
@@ -196,6 +206,7 @@ impl PassRunner {
             decided_by,
             compared_at: None,
             second_look: None,
+            leaves_windows: false,
         };
 
         let patience = began + if looks == Looks::Together { PREPARE } else { PATIENCE };
@@ -253,7 +264,7 @@ impl PassRunner {
             }
             self.give_at_once(pass, &mut world).await?;
         };
-        self.newest_looks.record(look, &world);
+        self.newest_looks.record(look, &pass.request.scope, &world);
         pass.is_taken_in = false;
         let mut rounds = 1..=ROUNDS;
         let mut round = rounds.next();
@@ -262,12 +273,29 @@ impl PassRunner {
             match self.decide_and_write(pass, &mut turn, &mut world, round == Some(ROUNDS)).await? {
                 Step::Done => return Ok(()),
                 Step::Again => round = rounds.next().or(round),
-                Step::Wait(until) => {
+                Step::GiveWay => self.announce(pass).await?,
+                Step::OnlyComing(until) => {
                     self.announce(pass).await?;
                     drop(turn);
-                    sleep_until(until).await;
+                    pass.leaves_windows = pass.is_short();
+                    if pass.leaves_windows || !self.is_newest_until(until, pass, look).await {
+                        return Ok(());
+                    }
                 }
             }
+        }
+    }
+
+    /// Waits until then. False, as soon as a younger pass has looked at everything: it sees all that is left to do.
+    async fn is_newest_until(&self, until: Instant, pass: &Pass<'_>, look: LookNumber) -> bool {
+        loop {
+            if pass.looks == Looks::Apart && self.newest_looks.is_superseded(look) {
+                return false;
+            }
+            if Instant::now() >= until {
+                return true;
+            }
+            sleep_until(until.min(Instant::now() + BETWEEN_CHECKS)).await;
         }
     }
 
@@ -361,16 +389,16 @@ impl PassRunner {
         Ok(match executed? {
             Executed::Done => Step::Done,
             Executed::PlanAgain => Step::Again,
-            Executed::TurnIsOver => Step::Wait(Instant::now()),
+            Executed::TurnIsOver => Step::GiveWay,
             // Nothing is begun any more by then.
-            Executed::OutOfBudget(_) if Instant::now() >= deadline => {
+            Executed::OnlyComing(_) if Instant::now() >= deadline => {
                 let undone = round.cut_off(&pass.report);
                 pass.report.failed.extend(undone);
                 Step::Done
             }
-            Executed::OutOfBudget(until) => {
-                let wait = (until - clock::now()).to_std().unwrap_or_default();
-                Step::Wait((Instant::now() + wait).min(deadline))
+            Executed::OnlyComing(low_until) => {
+                let wait = low_until.and_then(|until| (until - clock::now()).to_std().ok());
+                Step::OnlyComing((Instant::now() + wait.unwrap_or_default()).min(deadline))
             }
         })
     }

@@ -28,6 +28,8 @@ const SKEW: TimeDelta = TimeDelta::seconds(2);
 const PASSES_AT_ONCE: usize = 6;
 /// While so many are under way, none begins about what another one looks at already: the last places are for what nobody does.
 const PASSES_ABOUT_THE_SAME: usize = 4;
+/// So long after a pass left windows to come, all are made up for at once, should no look at everything be at them.
+const LEFT_FOR: TimeDelta = TimeDelta::seconds(15);
 /// So long after an event, services are looked at once more.
 const AFTER_EVENT: [TimeDelta; 2] = [TimeDelta::seconds(2), TimeDelta::seconds(10)];
 /// So many failures are told apart. Where there are more, everything is tried again together.
@@ -229,18 +231,20 @@ fn paced_until(before: Option<DateTime<Utc>>, began: DateTime<Utc>) -> DateTime<
 
 /// Records a pass that ended.
 pub(super) fn record(timetable: &mut Timetable, pass: &Passed<'_>) {
-    let Passed { scope, began, ended, next_wake, .. } = *pass;
+    let Passed { scope, began, ended, left, next_wake } = *pass;
+    let retry_at = left.map(|left| match left {
+        Left::Anything => ended,
+        Left::WindowsToCome => later(ended, LEFT_FOR),
+    });
     if *scope == Scope::All {
         timetable.last_full = timetable.last_full.max(Some(began));
         timetable.wake = next_wake;
         timetable.failures = 0;
-        timetable.retry_at = pass.ran_out_of_time.then_some(ended);
+        timetable.retry_at = retry_at;
     } else {
         // A narrow pass knows nothing of the other boundaries.
         timetable.wake = [timetable.wake, next_wake].into_iter().flatten().min();
-        if pass.ran_out_of_time {
-            timetable.retry_at = [timetable.retry_at, Some(ended)].into_iter().flatten().min();
-        }
+        timetable.retry_at = [timetable.retry_at, retry_at].into_iter().flatten().min();
     }
 }
 
@@ -339,14 +343,23 @@ pub(super) fn pause_after(failures: u32) -> TimeDelta {
     (FIRST_PAUSE * 2_i32.pow(failures.min(6))).min(LONGEST_PAUSE)
 }
 
+/// Which writes a pass left undone, beside those that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The time was over.
+    Anything,
+    /// Somebody else wanted the turn, or strongDM takes hardly a write now.
+    WindowsToCome,
+}
+
 /// A pass that ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passed<'s> {
     pub(super) scope: &'s Scope,
     pub(super) began: DateTime<Utc>,
     pub(super) ended: DateTime<Utc>,
-    /// Whether writes were left for the next pass.
-    pub(super) ran_out_of_time: bool,
+    /// What was left for a look at everything.
+    pub(super) left: Option<Left>,
     /// When its plan expects a change.
     pub(super) next_wake: Option<DateTime<Utc>>,
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{
     faults::{Action, Fault},
+    pagerduty::{Schedule, Shift, User},
     world::{SCHEDULE, V3_SCHEDULE},
 };
 
@@ -58,6 +59,40 @@ async fn a_storm_of_events_does_not_keep_a_large_pass_from_its_end() {
         () = storm => {}
         () = wait_until("the large pass is over", async || scene.writes() == (WINDOWS + 1, 0)) => {}
     }
+}
+
+#[tokio::test]
+async fn whoever_comes_on_call_waits_for_no_windows_that_events_about_others_showed() {
+    const SHIFTS: i64 = 60;
+    let ids: Vec<String> = (0..8).map(|n| format!("PMANY{n}")).collect();
+    let mut rules: Vec<String> = ids.iter().map(|id| rule(id, &[id], &[DB])).collect();
+    rules.push(rule("web", &[V3_SCHEDULE], &[WEB]));
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
+    scene.shifts(V3_SCHEDULE, &[(CEM, 900, 960)]);
+    for id in &ids {
+        let (user, email) = (format!("U{id}"), format!("{id}@example.com"));
+        scene.pagerduty.add_user(User::new(&user, id, &email));
+        scene.strongdm.add_user(&email);
+        scene.pagerduty.put_schedule(Schedule::layers(id, id));
+    }
+    scene.start().await;
+    scene.strongdm.faults().set_latency(Duration::from_millis(20));
+    let before = scene.writes().0;
+    for id in &ids {
+        let shift = |n| Shift::new(&format!("U{id}"), scene.minute(n * 10), scene.minute(n * 10 + 5));
+        scene.pagerduty.set_shifts(id, (1..=SHIFTS).map(shift).collect());
+        scene.deliver(&scene.about(id)).await;
+        let is_looked_at = || scene.pagerduty.requests().iter().any(|request| request.query.contains(id));
+        wait_until("a pass looks at that one", async || is_looked_at()).await;
+        scene.pagerduty.clear_requests();
+    }
+    scene.shifts(V3_SCHEDULE, &[(CEM, -60, 900)]);
+    scene.deliver(&scene.about(V3_SCHEDULE)).await;
+    scene.access_becomes(CEM, WEB, &[(0, 900)]).await;
+    let all = ids.len() * usize::try_from(SHIFTS).expect("a few");
+    let waited_for = scene.writes().0 - before;
+    assert!(waited_for <= all / 2, "{waited_for} windows to come were written first");
+    wait_until("all are written after all", async || scene.writes().0 - before == all + 1).await;
 }
 
 #[tokio::test]

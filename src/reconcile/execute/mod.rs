@@ -162,12 +162,13 @@ impl Executor {
 
     /// Why `next` and what follows is left for another turn, if it is. `begun` says how many were begun in this one.
     fn reason_to_stop(&self, turn: &Turn<'_>, next: &PairActions, begun: usize) -> Option<Executed> {
-        if begun > 0 && turn.is_over() {
-            return Some(Executed::TurnIsOver);
-        }
+        let turn_is_over = begun > 0 && turn.is_over();
         match next.urgency {
-            Urgency::Missing | Urgency::Ending => None,
-            Urgency::Coming(_) => self.strongdm.writes_low_until().map(Executed::OutOfBudget),
+            Urgency::Missing | Urgency::Ending => turn_is_over.then_some(Executed::TurnIsOver),
+            Urgency::Coming(_) => {
+                let low_until = self.strongdm.writes_low_until();
+                (turn_is_over || low_until.is_some()).then_some(Executed::OnlyComing(low_until))
+            }
         }
     }
 

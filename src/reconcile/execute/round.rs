@@ -31,10 +31,10 @@ pub(crate) enum Executed {
     Done,
     /// Something was learned that may change the plan.
     PlanAgain,
-    /// Somebody else wants the turn; what is left is planned again in the next one.
+    /// Somebody else wants the turn; what is left is urgent, and planned again in the next one.
     TurnIsOver,
-    /// strongDM takes hardly a write more until then; what is left is not urgent.
-    OutOfBudget(DateTime<Utc>),
+    /// Only windows to come are left: somebody else wants the turn, or strongDM takes hardly a write more until then.
+    OnlyComing(Option<DateTime<Utc>>),
 }
 
 impl Round {

@@ -14,7 +14,7 @@ use crate::{
             told::findings,
         },
         scope::Scope,
-        timetable::{self, Passed},
+        timetable::{self, Left, Passed},
     },
     store::{self, View},
 };
@@ -111,7 +111,11 @@ impl PassRunner {
             scope,
             began: report.started_at,
             ended: report.finished_at,
-            ran_out_of_time: report.failed.iter().any(Failure::is_out_of_time),
+            left: if report.failed.iter().any(Failure::is_out_of_time) {
+                Some(Left::Anything)
+            } else {
+                pass.leaves_windows.then_some(Left::WindowsToCome)
+            },
             next_wake: report.unreported.next_wake,
         };
         timetable::record(&mut timetable, &passed);

@@ -14,7 +14,7 @@ fn dirty(id: &str, version: i64, paced_until: Option<DateTime<Utc>>) -> DirtyMar
 }
 
 fn passed(scope: &Scope, began: DateTime<Utc>, next_wake: Option<DateTime<Utc>>) -> Passed<'_> {
-    Passed { scope, began, ended: began, ran_out_of_time: false, next_wake }
+    Passed { scope, began, ended: began, left: None, next_wake }
 }
 
 fn narrow(id: &str) -> Scope {
@@ -254,9 +254,21 @@ fn a_pass_that_broke_off_is_made_up_for_and_a_storm_of_such_events_puts_it_not_o
 #[test]
 fn what_a_pass_had_no_time_for_is_done_by_the_next_one_at_once() {
     let mut workload = after_start();
-    let late = Passed { ran_out_of_time: true, ..passed(&Scope::All, at(1_000), None) };
+    let late = Passed { left: Some(Left::Anything), ..passed(&Scope::All, at(1_000), None) };
     record(&mut workload.timetable, &late);
     assert_eq!(trigger(&workload, at(1_000)), Some(Trigger::Retry));
+}
+
+#[test]
+fn windows_to_come_that_were_left_are_made_up_for_soon_and_no_event_puts_that_off() {
+    let mut workload = after_start();
+    for began in [1_000, 3_000, 5_000] {
+        let scope = narrow("A");
+        let left = Passed { left: Some(Left::WindowsToCome), ..passed(&scope, at(began), None) };
+        record(&mut workload.timetable, &left);
+    }
+    assert_eq!(trigger(&workload, at(15_999)), None);
+    assert_eq!(trigger(&workload, at(16_000)), Some(Trigger::Retry));
 }
 
 #[test]
