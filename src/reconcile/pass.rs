@@ -10,8 +10,12 @@
 
 mod comparison;
 mod conclude;
+mod dry_run;
+mod order;
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+pub(super) use self::order::{Looks, PassOrder};
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
@@ -21,20 +25,15 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    compare::{Compared, Comparer, ReadFor},
+    compare::{Compared, Comparer},
     execute::{Context, Executed, Executor, Round},
     facts::DUE_REVOCATIONS,
     lease::PassLease,
     links::SeenLinks,
     newest_looks::{DecidedBy, LookNumber, NewestLooks},
     observe::{Observer, freshness, recorded},
-    plan::{Action, PairActions, Plan, Released, Settings, foresee, plan},
-    report::{
-        PassReport, Trigger,
-        open_incidents::open_incidents,
-        preflight::{ahead, preflight},
-        snapshot_store::Snapshots,
-    },
+    plan::{Action, PairActions, Plan, Released, Settings, plan},
+    report::{PassReport, snapshot_store::Snapshots},
     scope::{PassRequest, Scope},
     timetable::Intervals,
     turns::{Turn, Turns},
@@ -85,36 +84,6 @@ pub(super) struct PassRunner {
     pub(super) looking: AsyncMutex<()>,
 }
 
-/// A pass that is to be run.
-#[derive(Debug)]
-pub(super) struct PassOrder {
-    pub(super) pass_id: String,
-    pub(super) trigger: Trigger,
-    pub(super) request: PassRequest,
-    /// What may be revoked although the guard holds it.
-    pub(super) released: Released,
-    pub(super) looks: Looks,
-}
-
-/// When the look happens that is to confirm what a pass finds due to be revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looks {
-    /// In a pass of its own, so that nobody waits for it.
-    Apart,
-    /// In the same pass: somebody waits for its report.
-    Together,
-}
-
-impl Looks {
-    /// Whoever waits for the report is told how things are now, not how they were when a list was begun.
-    fn read_for(self) -> ReadFor {
-        match self {
-            Self::Apart => ReadFor::Whoever,
-            Self::Together => ReadFor::This,
-        }
-    }
-}
-
 /// A pass under way.
 #[derive(Debug)]
 struct Pass<'p> {
@@ -145,7 +114,7 @@ impl Pass<'_> {
 enum Step {
     /// Nothing is left to do by what was seen.
     Done,
-    /// Something was learned, or the turn was over: decide again.
+    /// Something was learned: decide again.
     Again,
     /// The turn was over before all was done that is urgent.
     GiveWay,
@@ -403,64 +372,7 @@ impl PassRunner {
         })
     }
 
-    /// Observes and plans without consequences, as if every look agreed: needs no lease.
-    pub(super) async fn dry_run(
-        &self,
-        pass_id: String,
-        trigger: Trigger,
-        request: &PassRequest,
-        released: Released,
-    ) -> Result<PassReport, store::Error> {
-        let (began, now, work) = (Instant::now(), clock::now(), Work::new(Purpose::Question));
-        let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        let recorded = recorded::read(&self.store, now, &BTreeSet::new()).await?;
-        let look = async { self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await };
-        let mut world = work.clone().run(look).await;
-        world.recorded.parts = self.store.incident_parts(now, &world.incident_ids()).await?;
-        let plan = foresee(now, self.settings(), &world, released);
-        report.take_decisions(&plan);
-        report.take_unreadable(&world.recorded.unreadable);
-        report.take_altered(&world.recorded.altered, &world.recorded.ledger, &plan);
-        report.take_actions(&plan);
-        let names = self.observer.names().refreshed(&self.store).await;
-        report.take_names(&names);
-        report.finished_at = clock::now();
-        report.calls = work.calls();
-        Ok(report)
-    }
-
     fn settings(&self) -> &Settings {
         self.observer.settings()
-    }
-
-    /// Takes over into the report, the metrics and the store what was seen and decided.
-    async fn take_in(
-        &self,
-        pass: &mut Pass<'_>,
-        turn: &mut Turn<'_>,
-        world: &World,
-        plan: &Plan,
-    ) -> Result<(), store::Error> {
-        let now = pass.context.now;
-        // Before anything is granted, or its end could be forgotten.
-        self.remember(pass, plan).await?;
-        let report = &mut pass.report;
-        report.take_decisions(plan);
-        report.take_unreadable(&world.recorded.unreadable);
-        // Later turns of the same look see nothing new.
-        if mem::replace(&mut pass.is_taken_in, true) {
-            return Ok(());
-        }
-        freshness::record(&self.metrics, self.settings(), world, world.asked_at);
-        let ahead = ahead(now, self.settings(), world);
-        if pass.request.scope == Scope::All {
-            self.links.replace(world.links()).await?;
-            let found = preflight(now, self.settings(), world, plan, &ahead);
-            turn.log.record_ahead(&self.metrics, found, &plan.unknown, &self.observer.names().book());
-        }
-        report.unreported.asked = world.asked_sources().collect();
-        report.unreported.ahead = Some(ahead);
-        report.unreported.incidents = open_incidents(now, self.settings(), world);
-        Ok(())
     }
 }

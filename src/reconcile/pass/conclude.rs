@@ -1,6 +1,6 @@
-//! What a pass leaves: for the passes after it, for whoever reads its report, and for the log.
+//! What a pass leaves: for the passes after it, for whoever reads its report, for the metrics and for the log.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use super::{Pass, PassRunner};
 use crate::{
@@ -8,18 +8,55 @@ use crate::{
     metrics::{ByTrigger, Work},
     model::{FOREVER, Mark, Source},
     reconcile::{
+        observe::freshness,
+        plan::Plan,
         report::{
             Failure, PassReport,
+            open_incidents::open_incidents,
             pass_log::{is_eventful, summarize},
+            preflight::{ahead, preflight},
             told::findings,
         },
         scope::Scope,
         timetable::{self, Left, Passed},
+        turns::Turn,
+        world::World,
     },
     store::{self, View},
 };
 
 impl PassRunner {
+    /// Takes over into the report, the metrics and the store what was seen and decided.
+    pub(super) async fn take_in(
+        &self,
+        pass: &mut Pass<'_>,
+        turn: &mut Turn<'_>,
+        world: &World,
+        plan: &Plan,
+    ) -> Result<(), store::Error> {
+        let now = pass.context.now;
+        // Before anything is granted, or its end could be forgotten.
+        self.remember(pass, plan).await?;
+        let report = &mut pass.report;
+        report.take_decisions(plan);
+        report.take_unreadable(&world.recorded.unreadable);
+        // Later turns of the same look see nothing new.
+        if mem::replace(&mut pass.is_taken_in, true) {
+            return Ok(());
+        }
+        freshness::record(&self.metrics, self.settings(), world, world.asked_at);
+        let ahead = ahead(now, self.settings(), world);
+        if pass.request.scope == Scope::All {
+            self.links.replace(world.links()).await?;
+            let found = preflight(now, self.settings(), world, plan, &ahead);
+            turn.log.record_ahead(&self.metrics, found, &plan.unknown, &self.observer.names().book());
+        }
+        report.unreported.asked = world.asked_sources().collect();
+        report.unreported.ahead = Some(ahead);
+        report.unreported.incidents = open_incidents(now, self.settings(), world);
+        Ok(())
+    }
+
     /// Tells the loop, before a pass that is not over yet gives its turn back, what its plan expects.
     pub(super) async fn announce(&self, pass: &Pass<'_>) -> Result<(), store::Error> {
         let Some(scope) = self.undisputed(pass) else { return Ok(()) };
