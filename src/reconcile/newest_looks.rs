@@ -11,15 +11,15 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{scope::Scope, world::World};
+use super::world::World;
 use crate::model::{Observed, ServiceId, Source};
 
 /// The newest looks of this process.
 #[derive(Debug, Default)]
 pub(super) struct NewestLooks {
     begun: AtomicU64,
-    /// The youngest look at everything that is over.
-    at_everything: AtomicU64,
+    /// The youngest look that saw everything, and whose pass has decided.
+    whole: AtomicU64,
     /// By source, the youngest look that was answered.
     answered: Mutex<BTreeMap<Source, Answered>>,
 }
@@ -59,11 +59,8 @@ impl NewestLooks {
         LookNumber(self.begun.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Records what a look at `scope` was told.
-    pub(super) fn record(&self, look: LookNumber, scope: &Scope, world: &World) {
-        if *scope == Scope::All {
-            self.at_everything.fetch_max(look.0, Ordering::Relaxed);
-        }
+    /// Records what a look was told.
+    pub(super) fn record(&self, look: LookNumber, world: &World) {
         let seen = Arc::new(World { recorded: super::world::Recorded::default(), ..world.clone() });
         let mut answered = self.answered.lock();
         for source in world.asked_sources() {
@@ -74,9 +71,14 @@ impl NewestLooks {
         }
     }
 
-    /// Whether a younger look at everything is over.
+    /// Records that a look at everything left nothing unknown.
+    pub(super) fn record_whole(&self, decided_by: &DecidedBy) {
+        self.whole.fetch_max(decided_by.own.0, Ordering::Relaxed);
+    }
+
+    /// Whether a younger look saw everything. One that did not knows less than this one may.
     pub(super) fn is_superseded(&self, look: LookNumber) -> bool {
-        self.at_everything.load(Ordering::Relaxed) > look.0
+        self.whole.load(Ordering::Relaxed) > look.0
     }
 
     /// Whether a look at `source` was answered that is younger than the one that was decided by.
@@ -178,8 +180,10 @@ mod tests {
             (world(9, &[("PA", "ana"), ("PB", "bo")]), world(5, &[("PB", "cem")]));
         of_young.on_calls.insert(source("PA"), Observed::Unknown("HTTP 500".into()));
         of_old.doubts.insert(source("PB"), "a doubt".into());
-        looks.record(young, &Scope::All, &of_young);
-        looks.record(old, &Scope::All, &of_old);
+        looks.record(young, &of_young);
+        looks.record(old, &of_old);
+        assert!(!looks.is_superseded(old), "the younger one did not see everything");
+        looks.record_whole(&DecidedBy::own(young));
         assert!(looks.is_superseded(old) && !looks.is_superseded(young));
         let mut decided_by = DecidedBy::own(old);
         assert!(

@@ -233,7 +233,7 @@ impl PassRunner {
             }
             self.give_at_once(pass, &mut world).await?;
         };
-        self.newest_looks.record(look, &pass.request.scope, &world);
+        self.newest_looks.record(look, &world);
         pass.is_taken_in = false;
         let mut rounds = 1..=ROUNDS;
         let mut round = rounds.next();
@@ -255,7 +255,7 @@ impl PassRunner {
         }
     }
 
-    /// Waits until then. False, as soon as a younger pass has looked at everything: it sees all that is left to do.
+    /// Waits until then. False, as soon as a younger pass has seen everything: it writes all that is left to do.
     async fn is_newest_until(&self, until: Instant, pass: &Pass<'_>, look: LookNumber) -> bool {
         loop {
             if pass.looks == Looks::Apart && self.newest_looks.is_superseded(look) {

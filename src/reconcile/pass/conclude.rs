@@ -47,6 +47,9 @@ impl PassRunner {
         freshness::record(&self.metrics, self.settings(), world, world.asked_at);
         let ahead = ahead(now, self.settings(), world);
         if pass.request.scope == Scope::All {
+            if plan.unknown.is_empty() {
+                self.newest_looks.record_whole(&pass.decided_by);
+            }
             self.links.replace(world.links()).await?;
             let found = preflight(now, self.settings(), world, plan, &ahead);
             turn.log.record_ahead(&self.metrics, found, &plan.unknown, &self.observer.names().book());
