@@ -110,6 +110,11 @@ impl Grant {
         Pair { account: self.account_id.clone(), resource: self.resource_id.clone() }
     }
 
+    /// The same without copies.
+    pub(crate) fn pair_ids(&self) -> (&AccountId, &ResourceId) {
+        (&self.account_id, &self.resource_id)
+    }
+
     /// When it gives access, and with which groups.
     pub fn terms(&self) -> Terms {
         Terms { window: self.window, groups: self.kubernetes_groups.clone() }
@@ -173,6 +178,13 @@ pub struct OwnGrant {
     pub grant: Grant,
     /// Why it was made.
     pub causes: Vec<Cause>,
+}
+
+impl OwnGrant {
+    /// What to sort grants by: by pair, then by window and age.
+    pub(crate) fn by_pair(&self) -> ((&AccountId, &ResourceId), Window, LedgerRow) {
+        (self.grant.pair_ids(), self.grant.window, self.row)
+    }
 }
 
 /// A grant in strongDM that is not ours.

@@ -98,17 +98,18 @@ impl Claims {
                 continue;
             }
             let mut addresses: BTreeMap<UserId, Email> = BTreeMap::new();
+            let mut is_seen_whole = true;
             for source in rule.sources() {
                 let Some((source, Observed::Known(on_calls))) = world.on_calls.get_key_value(&source) else {
                     if let Some(Observed::Unknown(error)) = world.on_calls.get(&source) {
                         claims.unknown.insert(Unknown::new(source, error.clone()));
                     }
-                    claims.suspect(&Who::Anyone, &whats, from_now_on(now));
+                    is_seen_whole = false;
                     continue;
                 };
                 if let Some(doubt) = world.doubts.get(source) {
                     claims.unknown.insert(Unknown::new(source.clone(), doubt.clone()));
-                    claims.suspect(&Who::Anyone, &whats, from_now_on(now));
+                    is_seen_whole = false;
                 }
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     let Some(window) = window_of(now, settings.horizon, rule, on_call) else { continue };
@@ -125,6 +126,9 @@ impl Claims {
                     let cause = cause(rule, source, on_call, person.pagerduty_address.clone());
                     claims.add(&person.identity, &resources, window, rule, &cause);
                 }
+            }
+            if !is_seen_whole {
+                claims.suspect(&Who::Anyone, &whats, from_now_on(now));
             }
             claims.addresses.insert(rule.name.clone(), addresses);
         }

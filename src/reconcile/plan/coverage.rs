@@ -13,9 +13,7 @@ use super::{
     second_grant,
     timeline::Timeline,
 };
-use crate::model::{
-    FOREVER, KubernetesGroups, LedgerRow, OwnGrant, SecondGrant, Terms, Window, Windows, later,
-};
+use crate::model::{FOREVER, KubernetesGroups, LedgerRow, OwnGrant, SecondGrant, Terms, Window, Windows};
 
 /// What becomes of a grant of which only a part is wanted, or which has other groups than are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +80,9 @@ fn keep_or_revoke<'a>(
             Some(reason) if !stays(own) => revoke.push(revocation(own, reason)),
             Some(_) | None => kept.push(own),
         }
+    }
+    if facts.terms.is_empty() {
+        return (kept, revoke);
     }
     let is_certain = |own: &&OwnGrant| {
         facts.in_view(own).is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
@@ -178,7 +179,10 @@ impl Containers {
 
 /// What is wanted and not given by `kept`, in order of time, and when a rolling grant is to be renewed.
 fn missing(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> (Vec<Terms>, Option<DateTime<Utc>>) {
-    let PairFacts { now, horizon, .. } = *facts;
+    let PairFacts { now, horizon, view_ends, .. } = *facts;
+    if facts.terms.is_empty() {
+        return (Vec::new(), None);
+    }
     let kept = Timeline::new(kept.iter().map(|own| (own.grant.window, *own)));
     let (mut missing, mut renew_at) = (Vec::new(), None);
     // Shifts that end are granted whole at once, also where an on-call without an end goes on after them.
@@ -193,7 +197,7 @@ fn missing(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> (Vec<Terms>, Option<Dat
             missing.extend(covered.missing_from(window).into_iter().map(|gap| wanted.over(gap)));
             continue;
         }
-        let Some(rolling) = window.until(later(now, horizon).max(last_end)) else { continue };
+        let Some(rolling) = window.until(view_ends.max(last_end)) else { continue };
         let mut gaps = covered.missing_from(rolling);
         let tail = gaps.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
         let runs_until = tail.map_or(rolling.end(), Window::start);

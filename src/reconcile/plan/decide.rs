@@ -97,16 +97,16 @@ fn rows(decisions: &[Decision], which: impl Fn(&Revocation) -> bool) -> BTreeSet
 fn held(world: &World, review: &Review) -> BTreeSet<LedgerRow> {
     let is_asked = |own: &&OwnGrant| own.causes.iter().any(|cause| world.is_asked(&cause.source));
     let is_held = |row: &LedgerRow| review.due.due.get(row).is_some_and(|due| due.held);
-    let others = world.recorded.ledger.iter().filter(is_asked).map(|own| own.row).filter(is_held);
+    let held = world.recorded.ledger.iter().filter(|own| is_held(&own.row));
+    let others = held.filter(is_asked).map(|own| own.row);
     others.chain(review.held.iter().copied()).collect()
 }
 
 /// Adds the decision about one pair to the plan. Returns the instants at which it may change by itself.
 fn add(plan: &mut Plan, facts: &PairFacts<'_>, decision: Decision) -> Vec<DateTime<Utc>> {
     let Decision { create, revoke, deferred, relabelled, kept, look_again, revoke_first } = decision;
-    let pair = &facts.pair;
     if facts.unsettled {
-        plan.unsettled.push(pair.clone());
+        plan.unsettled.push(facts.pair());
     }
     let wakes = deferred.iter().filter_map(|deferred| deferred.until).chain(look_again).collect();
     plan.unchanged += kept;
@@ -119,6 +119,8 @@ fn add(plan: &mut Plan, facts: &PairFacts<'_>, decision: Decision) -> Vec<DateTi
     } else {
         creations.chain(revocations).collect()
     };
-    plan.pairs.extend(urgency::split(facts.now, pair, actions, facts.second_grant));
+    if !actions.is_empty() {
+        plan.pairs.extend(urgency::split(facts.now, &facts.pair(), actions, facts.second_grant));
+    }
     wakes
 }

@@ -1,6 +1,9 @@
 //! What is known of one account and one resource, and what is decided about it: claims, our grants, other people's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter::from_fn,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,15 +15,16 @@ use super::{
 };
 use crate::{
     model::{
-        Altered, Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair, SecondGrant, Terms,
-        Window, Windows, later,
+        AccountId, Altered, Cause, Email, ForeignGrant, Grant, LedgerRow, NewGrant, OwnGrant, Pair,
+        ResourceId, SecondGrant, Terms, Window, Windows, later,
     },
     reconcile::world::{Recorded, World},
 };
 
 /// Everything that is known of one account and one resource.
 pub(super) struct PairFacts<'a> {
-    pub(super) pair: Pair,
+    account: &'a AccountId,
+    pub(super) resource_id: &'a ResourceId,
     email: &'a Email,
     /// The resource's name.
     resource: &'a str,
@@ -45,6 +49,8 @@ pub(super) struct PairFacts<'a> {
     pub(super) all_claims: &'a Claims,
     pub(super) now: DateTime<Utc>,
     pub(super) horizon: TimeDelta,
+    /// A horizon from now.
+    pub(super) view_ends: DateTime<Utc>,
 }
 
 /// What to do about one pair.
@@ -69,80 +75,80 @@ pub(super) fn gather<'a>(
     world: &'a World,
     all_claims: &'a Claims,
 ) -> Vec<PairFacts<'a>> {
-    let mut pairs: BTreeMap<Pair, Found<'a>> = BTreeMap::new();
-    for claim in &all_claims.certain {
-        let Claim { pair, resource, email, window, .. } = claim;
-        let of_pair = pairs.entry(pair.clone()).or_insert_with(|| Found::new(email, resource));
-        of_pair.claims.push((*window, claim));
-    }
     let Recorded { ledger, foreign, unsettled, refusals, altered, .. } = &world.recorded;
-    for own in ledger.iter().filter(|own| own.grant.window.end() > now) {
-        let Grant { resource, email, .. } = &own.grant;
-        let of_pair = pairs.entry(own.grant.pair()).or_insert_with(|| Found::new(email, resource));
-        of_pair.ours.push(own);
-    }
-    for foreign in foreign.iter().filter(|foreign| foreign.window.end() > now) {
-        if let Some(of_pair) = pairs.get_mut(&foreign.pair) {
-            of_pair.foreign.push((foreign.window, foreign));
-        }
-    }
-    for refusal in refusals.iter().filter(|refusal| refusal.until > now) {
-        if let Some(of_pair) = pairs.get_mut(&refusal.pair) {
-            of_pair.refused_until = of_pair.refused_until.max(Some(refusal.until));
-        }
-    }
-    for altered in altered.iter().filter(|altered| altered.until > now) {
-        if let Some(of_pair) = pairs.get_mut(&altered.pair) {
-            of_pair.altered.push(altered);
-        }
-    }
-    let unsettled: BTreeSet<&Pair> = unsettled.iter().collect();
-    let facts = pairs.into_iter().map(|(pair, found)| {
-        let Found { email, resource, claims, mut ours, foreign, refused_until, altered } = found;
-        ours.sort_by_key(|own| (own.grant.window, own.row));
+    let foreign = foreign.iter().filter(|foreign| foreign.window.end() > now);
+    let mut foreign = by_pair(foreign.map(|foreign| (&foreign.pair, (foreign.window, foreign))));
+    let refusals = refusals.iter().filter(|refusal| refusal.until > now);
+    let mut refusals = by_pair(refusals.map(|refusal| (&refusal.pair, refusal.until)));
+    let altered = altered.iter().filter(|altered| altered.until > now);
+    let mut altered = by_pair(altered.map(|altered| (&altered.pair, altered)));
+    let unsettled: BTreeSet<Key<'_>> = unsettled.iter().map(key).collect();
+
+    let mut ours: Vec<&OwnGrant> = ledger.iter().filter(|own| own.grant.window.end() > now).collect();
+    ours.sort_by(|one, other| one.by_pair().cmp(&other.by_pair()));
+    let mut claims: Vec<&Claim> = all_claims.certain.iter().collect();
+    claims.sort();
+    let of_ours = ours.iter().map(|own| own.grant.pair_ids());
+    let mut pairs: Vec<Key<'_>> = of_ours.chain(claims.iter().map(|claim| key(&claim.pair))).collect();
+    pairs.sort();
+    pairs.dedup();
+    let (mut ours, mut claims) = (ours.into_iter().peekable(), claims.into_iter().peekable());
+    let view_ends = later(now, horizon);
+    // All three are in the order of pairs.
+    let facts = pairs.into_iter().map(|pair| {
+        let (account, resource_id) = pair;
+        let ours: Vec<&OwnGrant> = from_fn(|| ours.next_if(|own| own.grant.pair_ids() == pair)).collect();
+        let claims: Vec<&Claim> = from_fn(|| claims.next_if(|claim| key(&claim.pair) == pair)).collect();
+        let of_claim = claims.first().map(|claim| (&claim.email, claim.resource.as_str()));
+        let of_ours = ours.first().map(|own| (&own.grant.email, own.grant.resource.as_str()));
+        let (email, resource) = of_claim.or(of_ours).expect("a pair is of a claim or of a grant");
+        let foreign = foreign.remove(&pair).unwrap_or_default();
         PairFacts {
+            account,
+            resource_id,
             email,
             resource,
-            wanted: claims.iter().map(|(window, _)| *window).collect(),
-            terms: WantedTerms::union(claims.iter().map(|(window, claim)| (*window, &claim.groups))),
-            claims: Timeline::new(claims),
+            wanted: claims.iter().map(|claim| claim.window).collect(),
+            terms: WantedTerms::union(claims.iter().map(|claim| (claim.window, &claim.groups))),
+            claims: Timeline::new(claims.into_iter().map(|claim| (claim.window, claim))),
             ours,
             foreign: Timeline::new(foreign),
             unsettled: unsettled.contains(&pair),
-            pair,
-            refused_until,
-            altered,
+            refused_until: refusals.remove(&pair).into_iter().flatten().max(),
+            altered: altered.remove(&pair).unwrap_or_default(),
             second_grant: world.recorded.second_grant,
             all_claims,
             now,
             horizon,
+            view_ends,
         }
     });
     facts.collect()
 }
 
-/// What was found of one pair so far.
-struct Found<'a> {
-    email: &'a Email,
-    resource: &'a str,
-    claims: Vec<(Window, &'a Claim)>,
-    ours: Vec<&'a OwnGrant>,
-    foreign: Vec<(Window, &'a ForeignGrant)>,
-    refused_until: Option<DateTime<Utc>>,
-    altered: Vec<&'a Altered>,
+/// A pair without copies: there are thousands of grants, and few of them change.
+type Key<'a> = (&'a AccountId, &'a ResourceId);
+
+fn key(pair: &Pair) -> Key<'_> {
+    (&pair.account, &pair.resource)
 }
 
-impl<'a> Found<'a> {
-    fn new(email: &'a Email, resource: &'a str) -> Self {
-        let (claims, ours, foreign, altered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { email, resource, claims, ours, foreign, refused_until: None, altered }
+fn by_pair<'a, T>(things: impl Iterator<Item = (&'a Pair, T)>) -> BTreeMap<Key<'a>, Vec<T>> {
+    let mut by_pair: BTreeMap<Key<'a>, Vec<T>> = BTreeMap::new();
+    for (pair, thing) in things {
+        by_pair.entry(key(pair)).or_default().push(thing);
     }
+    by_pair
 }
 
 impl PairFacts<'_> {
+    pub(super) fn pair(&self) -> Pair {
+        Pair { account: self.account.clone(), resource: self.resource_id.clone() }
+    }
+
     /// The part of a grant between now and the horizon. What lies behind was not observed.
     pub(super) fn in_view(&self, own: &OwnGrant) -> Option<Window> {
-        own.grant.window.from(self.now)?.until(later(self.now, self.horizon))
+        own.grant.window.from(self.now)?.until(self.view_ends)
     }
 
     /// Whether somebody may be entitled to a part of `grant` that lies in `window`, although nobody certainly is.
@@ -158,9 +164,9 @@ impl PairFacts<'_> {
             id: None,
             email: self.email.clone(),
             name: None,
-            account_id: self.pair.account.clone(),
+            account_id: self.account.clone(),
             resource: self.resource.to_owned(),
-            resource_id: self.pair.resource.clone(),
+            resource_id: self.resource_id.clone(),
             window,
             kubernetes_groups,
             rules,

@@ -105,7 +105,13 @@ fn find_due<'p>(
 ) -> Vec<Due<'p>> {
     let going: BTreeSet<LedgerRow> =
         decisions.iter().flat_map(|decision| &decision.revoke).map(|revocation| revocation.row).collect();
-    let places = places(pairs, &going);
+    let going_from: BTreeSet<&ResourceId> = pairs
+        .iter()
+        .zip(decisions)
+        .filter(|(_, decision)| !decision.revoke.is_empty())
+        .map(|(facts, _)| facts.resource_id)
+        .collect();
+    let places = places(pairs, &going_from, &going);
     let mut due = Vec::new();
     for (facts, decision) in pairs.iter().zip(decisions).filter(|(_, decision)| !decision.revoke.is_empty()) {
         let staying = facts.ours.iter().filter(|own| !going.contains(&own.row)).map(|own| &own.grant);
@@ -147,12 +153,17 @@ fn find_due<'p>(
     due
 }
 
-/// When somebody has access to a resource by grants that stay.
-fn places<'p>(pairs: &'p [PairFacts<'_>], going: &BTreeSet<LedgerRow>) -> BTreeMap<&'p ResourceId, Windows> {
+/// When somebody has access to one of these resources by grants that stay.
+fn places<'p>(
+    pairs: &[PairFacts<'p>],
+    resources: &BTreeSet<&ResourceId>,
+    going: &BTreeSet<LedgerRow>,
+) -> BTreeMap<&'p ResourceId, Windows> {
     let mut staying: BTreeMap<&ResourceId, Vec<Window>> = BTreeMap::new();
-    for facts in pairs.iter().filter(|facts| !facts.unsettled) {
+    let settled = pairs.iter().filter(|facts| !facts.unsettled);
+    for facts in settled.filter(|facts| resources.contains(facts.resource_id)) {
         let stay = facts.ours.iter().filter(|own| !going.contains(&own.row));
-        staying.entry(&facts.pair.resource).or_default().extend(stay.map(|own| own.grant.window));
+        staying.entry(facts.resource_id).or_default().extend(stay.map(|own| own.grant.window));
     }
     staying.into_iter().map(|(resource, windows)| (resource, windows.into_iter().collect())).collect()
 }
@@ -264,11 +275,12 @@ fn wanted(pairs: &[PairFacts<'_>], among: &BTreeMap<LedgerRow, DueRevocation>) -
     let settled = pairs.iter().filter(|facts| !facts.unsettled);
     settled
         .flat_map(|facts| {
-            let is_wanted = move |own: &&OwnGrant| {
-                let view = facts.in_view(own).filter(|_| among.contains_key(&own.row));
+            let is_wanted = |own: &&OwnGrant| {
+                let view = facts.in_view(own);
                 view.is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
             };
-            facts.ours.iter().copied().filter(is_wanted).map(|own| own.row)
+            let ours = facts.ours.iter().copied().filter(|own| among.contains_key(&own.row));
+            ours.filter(is_wanted).map(|own| own.row)
         })
         .collect()
 }
@@ -302,8 +314,11 @@ fn remember(
     review: &Review,
     verdict: Verdict,
 ) -> DueRevocations {
-    let live: BTreeSet<LedgerRow> = world.recorded.ledger.iter().map(|own| own.row).collect();
-    let DueRevocations { due: before, counted: _, first_looks } = &world.recorded.due;
+    let DueRevocations { due: before, counted, first_looks } = &world.recorded.due;
+    let known = before.keys().chain(counted.keys()).chain(first_looks.keys()).copied();
+    let known: BTreeSet<LedgerRow> = known.chain(due.iter().map(|due| due.own.row)).collect();
+    let live = world.recorded.ledger.iter().map(|own| own.row).filter(|row| known.contains(row));
+    let live: BTreeSet<LedgerRow> = live.collect();
     let first_looks = first_looks.iter().filter(|(row, looks)| live.contains(row) && looks.count_at(now));
     let mut after = DueRevocations {
         due: before.clone(),

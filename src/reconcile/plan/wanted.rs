@@ -34,6 +34,10 @@ impl WantedTerms {
         Self(stretches)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Terms> {
         self.0.iter()
     }

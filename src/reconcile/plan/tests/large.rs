@@ -31,6 +31,8 @@ pub(crate) enum Large {
     FirstPass,
     /// The same; everything is granted as it should be.
     NothingChanged,
+    /// The same; only the first schedule was looked at, as after an event.
+    OneIsAsked,
     /// The same; nobody is on call any more, and a second look agrees.
     NobodyIsWanted,
     /// The same; most people and some resources cannot be found, and strongDM refuses every pair.
@@ -46,9 +48,10 @@ pub(crate) enum Large {
 }
 
 impl Large {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::FirstPass,
         Self::NothingChanged,
+        Self::OneIsAsked,
         Self::NobodyIsWanted,
         Self::Doubtful,
         Self::OnePair,
@@ -62,6 +65,12 @@ impl Large {
         match self {
             Self::FirstPass => rotas(windows),
             Self::NothingChanged => rotas(windows).carried_out(),
+            Self::OneIsAsked => {
+                let mut decision = rotas(windows).carried_out();
+                decision.world.on_calls.retain(|source, _| *source == schedule("S0"));
+                decision.world.resources.retain(|name, _| [named("r0"), named("r1")].contains(name));
+                decision
+            }
             Self::NobodyIsWanted => {
                 let mut decision = rotas(windows).carried_out();
                 for on_calls in decision.world.on_calls.values_mut() {
