@@ -31,7 +31,10 @@ use super::{
     lease::PassLease,
     links::SeenLinks,
     newest_looks::{DecidedBy, LookNumber, NewestLooks},
-    observe::{Observer, freshness, recorded},
+    observe::{
+        Observer, freshness,
+        recorded::{self, LedgerAhead},
+    },
     plan::{Action, PairActions, Plan, Released, Settings, plan},
     report::{PassReport, snapshot_store::Snapshots},
     scope::{PassRequest, Scope},
@@ -52,6 +55,10 @@ const PREPARE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Observing must be over by then; a pass that observes longer sees nothing.
 const OBSERVE: Duration = Duration::from_mins(1);
+/// A look reads the ledger ahead only then, so that its question to PagerDuty is on its way.
+const AHEAD_AFTER: Duration = Duration::from_millis(5);
+/// A look keeps the ledger that it read ahead for this long: many looks that wait for PagerDuty would keep it many times.
+const AHEAD_FOR: Duration = Duration::from_secs(1);
 /// No write is begun later than this.
 const BEGIN_WRITES: Duration = Duration::from_secs(75);
 /// A pass is over by then, whatever stalls; we promise two minutes.
@@ -216,30 +223,42 @@ impl PassRunner {
         pass.second_look = None;
         let (now, until) = (clock::now(), pass.began + OBSERVE);
         // The rest of what the store tells is read with each decision.
-        let mut due = DUE_REVOCATIONS.read(&self.store, now).await?.unwrap_or_default();
+        let no_incidents = BTreeSet::new();
+        let (due, parts) = tokio::try_join!(
+            DUE_REVOCATIONS.read(&self.store, now),
+            self.store.incident_parts(now, &no_incidents),
+        )?;
+        let mut due = due.unwrap_or_default();
         if due.may_be_confirmed_at(now) {
             // What went meanwhile awaits no look, so the answers of earlier ones will do.
-            let ledger = recorded::read(&self.store, now, &BTreeSet::new()).await?.ledger;
-            let live: BTreeSet<_> = ledger.iter().map(|own| own.row).collect();
-            due.due.retain(|row, _| live.contains(row));
+            let open = self.store.open_among(&due.due.keys().copied().collect(), now).await?;
+            due.due.retain(|row, _| open.contains(row));
         }
-        let parts = self.store.incident_parts(now, &BTreeSet::new()).await?;
         let recorded = Recorded { parts, due, ..Recorded::default() };
         let mut seeing = self.observer.look(now, &pass.request.scope, recorded, until);
-        let mut world = loop {
-            let mut world = seeing.next().await;
-            if world.extent == Extent::Whole {
-                break world;
-            }
-            self.give_at_once(pass, &mut world).await?;
+        let read_ahead = async {
+            sleep(AHEAD_AFTER).await;
+            LedgerAhead::read(&self.store, now).await
         };
+        let (seen, ahead) = tokio::join!(timeout(AHEAD_FOR, seeing.next()), read_ahead);
+        let (mut world, mut ahead) = match seen {
+            Ok(world) => (world, ahead?),
+            Err(_) => (seeing.next().await, None),
+        };
+        while world.extent == Extent::Part {
+            self.give_at_once(pass, &mut world, ahead.take()).await?;
+            world = seeing.next().await;
+        }
         self.newest_looks.record(look, &world);
         pass.is_taken_in = false;
         let mut rounds = 1..=ROUNDS;
         let mut round = rounds.next();
         loop {
             let mut turn = self.turns.take().await;
-            match self.decide_and_write(pass, &mut turn, &mut world, round == Some(ROUNDS)).await? {
+            match self
+                .decide_and_write(pass, &mut turn, &mut world, ahead.take(), round == Some(ROUNDS))
+                .await?
+            {
                 Step::Done => return Ok(()),
                 Step::Again => round = rounds.next().or(round),
                 Step::GiveWay => self.announce(pass).await?,
@@ -269,12 +288,17 @@ impl PassRunner {
     }
 
     /// Gives the access that is due now and justified by the part of the world that is seen so far.
-    async fn give_at_once(&self, pass: &mut Pass<'_>, world: &mut World) -> Result<(), store::Error> {
+    async fn give_at_once(
+        &self,
+        pass: &mut Pass<'_>,
+        world: &mut World,
+        ahead: Option<LedgerAhead>,
+    ) -> Result<(), store::Error> {
         let mut turn = self.turns.take().await;
         pass.context.now = clock::now();
         // First, since it says of which incidents the store is asked.
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
-        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
+        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids(), ahead).await?;
         let mut plan = plan(pass.context.now, self.settings(), world, Released::Nothing);
         plan.pairs.retain(PairActions::only_gives_at_once);
         if plan.pairs.is_empty() {
@@ -319,16 +343,18 @@ impl PassRunner {
         pass: &mut Pass<'_>,
         turn: &mut Turn<'_>,
         world: &mut World,
+        ahead: Option<LedgerAhead>,
         is_last: bool,
     ) -> Result<Step, store::Error> {
         pass.context.now = clock::now();
         // First, since it says of which incidents the store is asked. Whoever looks meanwhile cannot write before us.
         self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
-        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
+        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids(), ahead).await?;
         if !world.recorded.unsettled.is_empty() && pass.is_short() {
             // What is not settled by then stays as it is, and its pairs are left alone.
             timeout(PATIENCE, self.executor.settle(&pass.context)).await.unwrap_or(Ok(()))?;
-            world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids()).await?;
+            world.recorded =
+                recorded::read(&self.store, pass.context.now, &world.incident_ids(), None).await?;
         }
         let mut plan = plan(pass.context.now, self.settings(), world, pass.released);
         pass.second_look.clone_from(&plan.second_look);

@@ -145,6 +145,10 @@ pub trait Ledger {
     /// Every row that is not over at `now`: it is not [`State::Ended`], and its window ends later.
     async fn open_rows(&self, now: DateTime<Utc>) -> Result<OpenRows, Error>;
 
+    /// A number that any change of the ledger makes another one: while it stays the same, rows that were read after it are
+    /// still right. None where the database keeps none.
+    async fn ledger_version(&self) -> Result<Option<i64>, Error>;
+
     /// The rows of [`Self::open_rows`] that can be read, for whoever needs not decide about the others.
     async fn ledger(&self, now: DateTime<Utc>) -> Result<Vec<LedgerEntry>, Error> {
         Ok(self.open_rows(now).await?.entries)
@@ -169,6 +173,13 @@ pub trait Ledger {
 
     /// Those of these grants that are or ever were ours.
     async fn ours_among(&self, ids: &[&GrantId]) -> Result<BTreeSet<GrantId>, Error>;
+
+    /// Those of these rows that are not over at `now`.
+    async fn open_among(
+        &self,
+        rows: &BTreeSet<LedgerRow>,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeSet<LedgerRow>, Error>;
 
     /// Records, before the call, that we are about to make this grant. None if the lease is lost: then nobody here may
     /// make it.

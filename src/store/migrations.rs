@@ -26,6 +26,7 @@ pub(super) fn sqlite() -> Migrator {
         step(12, "decision_log", include_str!("migrations/sqlite/0012_decision_log.sql")),
         step(13, "notices", include_str!("migrations/sqlite/0013_notices.sql")),
         step(14, "endpoint_health", include_str!("migrations/sqlite/0014_endpoint_health.sql")),
+        step(15, "ledger_version", include_str!("migrations/sqlite/0015_ledger_version.sql")),
     ])
 }
 

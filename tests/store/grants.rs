@@ -33,6 +33,8 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     let grant = Grant { id: Some(GrantId::from("ag-1")), ..new.grant.clone() };
     store.settle_created(row, &GrantId::from("ag-1"), &grant.window.into(), &audit(&grant)).await.unwrap();
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].own.grant, grant);
+    assert_eq!(store.open_among(&[row, 7.into()].into(), at(99)).await.unwrap(), [row].into());
+    assert!(store.open_among(&[row].into(), at(100)).await.unwrap().is_empty(), "its window ended");
     assert_eq!(store.grants(at(10), &GrantQuery::default()).await.unwrap(), std::slice::from_ref(&grant));
     assert!(store.intend_revoke(&lease, row).await.unwrap());
     assert_eq!(store.ledger(at(10)).await.unwrap()[0].state, State::Revoking);
@@ -42,6 +44,7 @@ async fn a_grant_goes_from_intent_to_end_with_its_audit(store: SharedStore) {
     let (ours, others) = (GrantId::from("ag-1"), GrantId::from("ag-2"));
     assert_eq!(store.ours_among(&[&others, &ours]).await.unwrap(), [ours].into());
     assert!(store.ours_among(&[]).await.unwrap().is_empty());
+    assert!(store.open_among(&[row].into(), at(10)).await.unwrap().is_empty());
     let past = GrantQuery { ended: true, ..GrantQuery::default() };
     assert_eq!(store.grants(at(10), &past).await.unwrap(), [grant]);
     let actions = store.log_entries(1, 1, at(0)).await.unwrap();

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 use crate::postgres_server::Database;
 
 /// What databases in service have kept of each step. Lines are added, never changed.
-const IN_SQLITE: [&str; 14] = [
+const IN_SQLITE: [&str; 15] = [
     "0001_initial c3b79f8844918860de284c6232258602ee32b4dbd90799a456e63fe4919eb03c5928b79112b70938b93e8b52a1f8a80f",
     "0002_agenda 02d52cb944063fe9f2b587a4c7332f7dd9a6b088e967c6965fc4704ac0ae3c0c3d889811d5dde1ef6dabc5f2ff751070",
     "0003_looks 8e6e66f32fb9c524c5e0eebb32d5951c132a4912f1bffc462f916868bb5999beafa3f0d5e7e1214fb45da01bf786f267",
@@ -24,6 +24,7 @@ const IN_SQLITE: [&str; 14] = [
     "0012_decision_log f74297d23ba47a83c44fc03709ec5f52c104e79d20e89fdaffd89d217a41eb478cc41b830e4dee36905ab556dfe01528",
     "0013_notices 07984dea4b6ed68cd261ebddc3282bb10feee1c8e905321e49f50c597dd2d3325d1dce1116ad27309c6b449ba96bf26f",
     "0014_endpoint_health aba900fed5d60a27cb568b2a4d18a1536907dd8d606e386627e552470e3e6e5ea148e480fd14d37d67d5be8c279d26a1",
+    "0015_ledger_version 2e6d3b159c51dcffa3b8f941e0e5b19ac549649a552716150bf8e318d72f5b38812ee15a0ac428d8bf5c0facaf79e626",
 ];
 const IN_POSTGRES: [&str; 13] = [
     "0001_initial 9f5d6a11c6168562be3751fa19447a7e17e249deeefc34b905000aeaf5ef75f5b6885a48f0832853cd1d84f07be14788",

@@ -44,7 +44,7 @@ pub(crate) async fn explain_now(
     let question = &Question { at, ..question.clone() };
     let settings = observer.settings();
     let asked = around(observer.asked_window(now), at);
-    let recorded = recorded::read(store, now, &BTreeSet::new()).await?;
+    let recorded = recorded::read(store, now, &BTreeSet::new(), None).await?;
     let mut world = observer.observe_window(now, &Scope::All, asked, recorded).await;
     world.recorded.parts = store.incident_parts(now, &world.incident_ids()).await?;
     let email = &settings.aliases.to_strongdm(&question.email);

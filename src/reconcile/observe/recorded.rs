@@ -6,20 +6,97 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Asked, Fault, IncidentId, Pair, Unknown},
+    model::{Asked, Fault, IncidentId, OwnGrant, Pair, Unknown},
     reconcile::{facts::DUE_REVOCATIONS, probe, world::Recorded},
-    store::{self, SharedStore, State, UnreadableRow},
+    store::{self, OpenRows, SharedStore, State, UnreadableRow},
 };
 
+/// What the ledger tells.
+#[derive(Debug, Default)]
+struct Ledger {
+    ours: Vec<OwnGrant>,
+    unsettled: Vec<Pair>,
+    unreadable: Vec<Unknown>,
+}
+
+impl From<OpenRows> for Ledger {
+    fn from(open: OpenRows) -> Self {
+        // Nobody knows what became of the grants of unreadable rows either.
+        let mut unsettled: Vec<Pair> = open.unreadable.iter().map(|row| row.pair.clone()).collect();
+        let mut ours = Vec::with_capacity(open.entries.len());
+        for entry in open.entries {
+            let grant = &entry.own.grant;
+            if matches!(entry.state, State::Creating | State::Revoking) {
+                unsettled.push(grant.pair());
+            }
+            if grant.id.is_some() {
+                ours.push(entry.own);
+            }
+        }
+        Self { ours, unsettled, unreadable: open.unreadable.into_iter().map(unreadable).collect() }
+    }
+}
+
+/// The ledger, read while PagerDuty is asked, for the decision that follows: to read thousands of rows takes longer than all
+/// else that it needs.
+#[derive(Debug)]
+pub(crate) struct LedgerAhead {
+    version: i64,
+    /// When the first of its windows ends.
+    until: Option<DateTime<Utc>>,
+    ledger: Ledger,
+}
+
+impl LedgerAhead {
+    /// None where nobody could tell later whether it is still right.
+    pub(crate) async fn read(store: &SharedStore, now: DateTime<Utc>) -> Result<Option<Self>, store::Error> {
+        // First, so that a change meanwhile makes it another one.
+        let Some(version) = store.ledger_version().await? else { return Ok(None) };
+        let open = store.open_rows(now).await?;
+        if !open.unreadable.is_empty() {
+            return Ok(None);
+        }
+        let until = open.entries.iter().map(|entry| entry.own.grant.window.end()).min();
+        let mut ledger = Ledger::from(open);
+        // So that the planner finds them in its order.
+        ledger.ours.sort_by(|one, other| one.by_pair().cmp(&other.by_pair()));
+        Ok(Some(Self { version, until, ledger }))
+    }
+
+    /// The same, unless anything has changed since.
+    async fn if_unchanged(
+        self,
+        store: &SharedStore,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Ledger>, store::Error> {
+        let is_unchanged = store.ledger_version().await? == Some(self.version);
+        Ok(Some(self.ledger).filter(|_| is_unchanged && self.until.is_none_or(|until| now < until)))
+    }
+}
+
+async fn ledger(
+    store: &SharedStore,
+    now: DateTime<Utc>,
+    ahead: Option<LedgerAhead>,
+) -> Result<Ledger, store::Error> {
+    if let Some(ahead) = ahead
+        && let Some(ledger) = ahead.if_unchanged(store, now).await?
+    {
+        return Ok(ledger);
+    }
+    Ok(store.open_rows(now).await?.into())
+}
+
 /// Everything at once, since somebody may be waiting for access. Of parts in incidents, all that may matter still, and those in
-/// `incidents`.
+/// `incidents`. The ledger is as `ahead` has it, if that is still right.
 pub(crate) async fn read(
     store: &SharedStore,
     now: DateTime<Utc>,
     incidents: &BTreeSet<IncidentId>,
+    ahead: Option<LedgerAhead>,
 ) -> Result<Recorded, store::Error> {
-    let (open, foreign, second_grant, refusals, altered, parts, due) = tokio::try_join!(
-        store.open_rows(now),
+    let (ledger, foreign, second_grant, refusals, altered, parts, due) = tokio::try_join!(
+        ledger(store, now, ahead),
         store.foreign_grants(),
         probe::second_grant(store, now),
         store.refusals(now),
@@ -27,21 +104,9 @@ pub(crate) async fn read(
         store.incident_parts(now, incidents),
         DUE_REVOCATIONS.read(store, now),
     )?;
-    // Nobody knows what became of their grants either.
-    let mut unsettled: Vec<Pair> = open.unreadable.iter().map(|row| row.pair.clone()).collect();
-    let mut ledger = Vec::new();
-    for entry in open.entries {
-        let grant = &entry.own.grant;
-        if matches!(entry.state, State::Creating | State::Revoking) {
-            unsettled.push(grant.pair());
-        }
-        if grant.id.is_some() {
-            ledger.push(entry.own);
-        }
-    }
+    let Ledger { ours: ledger, unsettled, unreadable } = ledger;
     let foreign = foreign.into_iter().map(|(foreign, _)| foreign).collect();
     let due = due.unwrap_or_default();
-    let unreadable = open.unreadable.into_iter().map(unreadable).collect();
     Ok(Recorded { ledger, foreign, unsettled, unreadable, second_grant, refusals, altered, parts, due })
 }
 
@@ -53,4 +118,71 @@ fn unreadable(UnreadableRow { row, pair, error }: UnreadableRow) -> Unknown {
     let remedy = "if replicas of a later version run, it passes with the upgrade of this one; otherwise mend the row by \
                   hand, or wait for the end of its window";
     Unknown::new(Asked::Write(pair), Fault { error, remedy: remedy.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        model::{Cause, Grant, KubernetesGroups, NewGrant, Source, Window},
+        store::{Duty, sqlite::Sqlite},
+    };
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    /// A grant from 0 to 100.
+    fn new_grant() -> NewGrant {
+        let cause = Cause {
+            rule: "r".to_owned(),
+            source: Source::Schedule("P1".into()),
+            user: "U1".into(),
+            address: None,
+            through: None,
+            policy: None,
+            level: None,
+            shift_start: None,
+            shift_end: None,
+            incident: None,
+        };
+        let grant = Grant {
+            id: None,
+            email: "ana@example.com".parse().unwrap(),
+            name: None,
+            account_id: "a-1".into(),
+            resource: "db".to_owned(),
+            resource_id: "rs-1".into(),
+            window: Window::new(at(0), at(100)).unwrap(),
+            kubernetes_groups: KubernetesGroups::default(),
+            rules: vec!["r".to_owned()],
+        };
+        NewGrant { grant, causes: vec![cause] }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_holds_until_something_changes() {
+        let store: SharedStore = Arc::new(Sqlite::in_memory().await.unwrap());
+        let lease = store.try_lease(Duty::Passes, Duration::from_mins(10), "").await.unwrap().unwrap();
+        let ahead = async || LedgerAhead::read(&store, at(1)).await.unwrap();
+        let unsettled = async |ahead: Option<LedgerAhead>, now| {
+            read(&store, at(now), &BTreeSet::new(), ahead).await.unwrap().unsettled
+        };
+        let (new, pair) = (new_grant(), new_grant().grant.pair());
+        let of_nothing = ahead().await;
+        let row = store.intend_create(&lease, &new, at(1)).await.unwrap().unwrap();
+        assert_eq!(unsettled(of_nothing, 1).await, [pair], "a row came");
+
+        // Nobody else can see whether it is read again.
+        let mut unchanged = ahead().await.unwrap();
+        unchanged.ledger.unsettled.clear();
+        assert!(unsettled(Some(unchanged), 99).await.is_empty(), "it is not");
+        assert!(unsettled(ahead().await, 100).await.is_empty(), "its window ended");
+
+        let of_intent = ahead().await;
+        store.settle_lost(row).await.unwrap();
+        assert!(unsettled(of_intent, 1).await.is_empty(), "a row changed");
+    }
 }

@@ -28,7 +28,7 @@ impl PassRunner {
     ) -> Result<PassReport, store::Error> {
         let (began, now, work) = (Instant::now(), clock::now(), Work::new(Purpose::Question));
         let mut report = PassReport { dry_run: true, ..PassReport::begin(pass_id, trigger, now) };
-        let recorded = recorded::read(&self.store, now, &BTreeSet::new()).await?;
+        let recorded = recorded::read(&self.store, now, &BTreeSet::new(), None).await?;
         let look = async { self.onlooker.look(now, &request.scope, recorded, began + OBSERVE).whole().await };
         let mut world = work.clone().run(look).await;
         world.recorded.parts = self.store.incident_parts(now, &world.incident_ids()).await?;

@@ -26,6 +26,11 @@ impl Ledger for Postgres {
         within(read_open(sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch(&self.pool))).await
     }
 
+    /// None: one row that each write changes would make the writes of all replicas wait for each other.
+    async fn ledger_version(&self) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
     async fn grant_page(
         &self,
         now: DateTime<Utc>,
@@ -67,6 +72,20 @@ impl Ledger for Postgres {
             let among = "SELECT grant_id FROM grants WHERE grant_id = ANY($1)";
             let ours: Vec<String> = sqlx::query_scalar(among).bind(ids).fetch_all(&self.pool).await?;
             Ok(ours.into_iter().map(GrantId::from).collect())
+        })
+        .await
+    }
+
+    async fn open_among(
+        &self,
+        rows: &BTreeSet<LedgerRow>,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeSet<LedgerRow>, Error> {
+        let rows: Vec<i64> = rows.iter().map(|row| row.number()).collect();
+        within(async {
+            let among = "SELECT seq FROM grants WHERE state <> 'ended' AND end_at > $1 AND seq = ANY($2)";
+            let open = sqlx::query_scalar(among).bind(now.timestamp()).bind(rows);
+            Ok(open.fetch_all(&self.pool).await?.into_iter().map(|row: i64| row.into()).collect())
         })
         .await
     }

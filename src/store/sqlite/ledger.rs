@@ -26,6 +26,11 @@ impl Ledger for Sqlite {
         read_open(sqlx::query(OPEN_ROWS).bind(now.timestamp()).fetch(&self.reader)).await
     }
 
+    async fn ledger_version(&self) -> Result<Option<i64>, Error> {
+        let version = sqlx::query_scalar("SELECT version FROM ledger_version");
+        Ok(Some(version.fetch_one(&self.reader).await?))
+    }
+
     async fn grant_page(
         &self,
         now: DateTime<Utc>,
@@ -60,6 +65,18 @@ impl Ledger for Sqlite {
         let ids = to_json(&ids.iter().map(|id| id.as_str()).collect::<Vec<_>>());
         let ours: Vec<String> = sqlx::query_scalar(among).bind(ids).fetch_all(&self.reader).await?;
         Ok(ours.into_iter().map(GrantId::from).collect())
+    }
+
+    async fn open_among(
+        &self,
+        rows: &BTreeSet<LedgerRow>,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeSet<LedgerRow>, Error> {
+        let among = "SELECT seq FROM grants WHERE state <> 'ended' AND end_at > $1
+             AND seq IN (SELECT value FROM json_each($2))";
+        let rows = to_json(&rows.iter().map(|row| row.number()).collect::<Vec<_>>());
+        let open = sqlx::query_scalar(among).bind(now.timestamp()).bind(rows);
+        Ok(open.fetch_all(&self.reader).await?.into_iter().map(|row: i64| row.into()).collect())
     }
 
     async fn intend_create(
