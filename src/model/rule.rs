@@ -54,6 +54,19 @@ impl Rule {
         }
     }
 
+    /// Whether PagerDuty must be asked about this source for the rule.
+    pub fn names(&self, source: &Source) -> bool {
+        match (&self.people, source) {
+            (PeopleSelector::Schedules(ids), Source::Schedule(id)) => ids.contains(id),
+            (PeopleSelector::Policies { ids, .. }, Source::Policy(id)) => ids.contains(id),
+            (PeopleSelector::Incidents(selector), Source::Service(id)) => selector.services.contains(id),
+            (
+                PeopleSelector::Schedules(_) | PeopleSelector::Policies { .. } | PeopleSelector::Incidents(_),
+                _,
+            ) => false,
+        }
+    }
+
     /// Whether this on-call, listed under one of the rule's sources, gives access.
     pub fn selects(&self, on_call: &OnCall) -> bool {
         match &self.people {

@@ -85,6 +85,11 @@ impl PassLease {
         self.lease.expires() && *self.until.borrow() <= Instant::now()
     }
 
+    /// Whether no other process could have had it.
+    pub(super) fn is_nobody_elses(&self) -> bool {
+        !self.lease.expires()
+    }
+
     /// Whether the last holder let it run out, so that nobody knows how far its pass came.
     pub(super) fn was_abandoned(&self) -> bool {
         self.lease.was_abandoned()

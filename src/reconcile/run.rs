@@ -132,7 +132,7 @@ impl PassLoop {
         let Some(joined) = self.runner.turns.join(&note, Length::of(&due.scope)).await? else {
             return Ok(None);
         };
-        if !joined.is_new {
+        if !joined.is_new || joined.lease.is_nobody_elses() {
             return Ok(Some((joined, note, due)));
         }
         // Another replica may have done what was due before we got the lease, so this looks again.

@@ -92,15 +92,17 @@ impl Scope {
             });
             found.collect()
         };
-        let named: BTreeSet<String> = rules.iter().filter(|rule| self.names(rule)).flat_map(of).collect();
-        rules.iter().filter(|rule| self.names(rule) || !of(rule).is_disjoint(&named)).collect()
+        let (mut named, others): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| self.names(rule));
+        let concerned: BTreeSet<String> = named.iter().copied().flat_map(of).collect();
+        named.extend(others.into_iter().filter(|rule| !of(rule).is_disjoint(&concerned)));
+        named
     }
 
     /// Whether a rule is looked at because one of its own sources is named.
     pub(crate) fn names(&self, rule: &Rule) -> bool {
         match self {
             Self::All => true,
-            Self::Sources(sources) => rule.sources().iter().any(|source| sources.contains(source)),
+            Self::Sources(sources) => sources.iter().any(|source| rule.names(source)),
         }
     }
 }

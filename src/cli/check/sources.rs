@@ -38,7 +38,7 @@ pub(super) async fn try_out(config: &Config, client: &Client, results: &mut Tria
 }
 
 fn not_found(rules: &[Rule], source: &Source) -> Finding {
-    let rules = rules.iter().filter(|rule| rule.sources().contains(source));
+    let rules = rules.iter().filter(|rule| rule.names(source));
     let names: Vec<String> = rules.map(|rule| format!("rule {:?}", rule.name)).collect();
     let message = "does not exist, or the token's owner may not see it";
     Finding::problem(FindingKind::SourceNotFound, source, message)

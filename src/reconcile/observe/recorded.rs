@@ -59,7 +59,7 @@ impl LedgerAhead {
         let until = open.entries.iter().map(|entry| entry.own.grant.window.end()).min();
         let mut ledger = Ledger::from(open);
         // So that the planner finds them in its order.
-        ledger.ours.sort_by(|one, other| one.by_pair().cmp(&other.by_pair()));
+        ledger.ours.sort_unstable_by(|one, other| one.by_pair().cmp(&other.by_pair()));
         Ok(Some(Self { version, until, ledger }))
     }
 

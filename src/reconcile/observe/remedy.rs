@@ -15,7 +15,7 @@ pub(super) fn source(error: &Error, source: &Source, rules: &[Rule]) -> Fault {
     if !matches!(error, Error::NotFound(_)) {
         return Fault { error: error.to_string(), remedy: error.remedy(right) };
     }
-    let naming = rules.iter().filter(|rule| rule.sources().contains(source));
+    let naming = rules.iter().filter(|rule| rule.names(source));
     let naming: Vec<String> = naming.map(|rule| format!("{:?}", rule.name)).collect();
     let rules = if naming.len() == 1 { "rule" } else { "rules" };
     Fault {

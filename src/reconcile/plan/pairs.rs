@@ -85,9 +85,9 @@ pub(super) fn gather<'a>(
     let unsettled: BTreeSet<Key<'_>> = unsettled.iter().map(key).collect();
 
     let mut ours: Vec<&OwnGrant> = ledger.iter().filter(|own| own.grant.window.end() > now).collect();
-    ours.sort_by(|one, other| one.by_pair().cmp(&other.by_pair()));
+    ours.sort_unstable_by(|one, other| one.by_pair().cmp(&other.by_pair()));
     let mut claims: Vec<&Claim> = all_claims.certain.iter().collect();
-    claims.sort();
+    claims.sort_unstable();
     let of_ours = ours.iter().map(|own| own.grant.pair_ids());
     let mut pairs: Vec<Key<'_>> = of_ours.chain(claims.iter().map(|claim| key(&claim.pair))).collect();
     pairs.sort();

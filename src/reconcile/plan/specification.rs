@@ -89,7 +89,7 @@ impl<'a> Specification<'a> {
                 continue;
             }
             // §2: whoever is on call through a source of the rule, with the margins.
-            let is_source = |source: &Source| rule.sources().contains(source);
+            let is_source = |source: &Source| rule.names(source);
             let told = self.world.on_calls.iter().filter(|(source, _)| is_source(source));
             let on_calls = told.filter_map(|(_, told)| known(Some(told))).flatten();
             for one in on_calls.filter(|one| rule.selects(one)) {

@@ -85,7 +85,7 @@ impl<'s> Life<'s> {
             grants: Vec::new(),
         };
         for (source, on_calls) in world.known_on_calls() {
-            for rule in settings.rules.iter().filter(|rule| rule.sources().contains(source)) {
+            for rule in settings.rules.iter().filter(|rule| rule.names(source)) {
                 for on_call in on_calls.iter().filter(|on_call| rule.selects(on_call)) {
                     // What begins comes into view before, and ends some time after.
                     let start = on_call.start.map(|start| later(start, -rule.start_early));
@@ -192,7 +192,7 @@ impl<'s> Life<'s> {
 fn gaps(settings: &Settings, world: &SavedWorld, window: Window) -> Vec<Gap> {
     let mut found: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for (source, on_calls) in world.known_on_calls() {
-        for rule in settings.rules.iter().filter(|rule| rule.sources().contains(source)) {
+        for rule in settings.rules.iter().filter(|rule| rule.names(source)) {
             let selected = on_calls.iter().filter(|on_call| rule.selects(on_call));
             let covered: Windows = selected.filter_map(|on_call| shift(on_call, window)).collect();
             for gap in covered.missing_from(window) {

@@ -26,8 +26,10 @@ impl Coordination for Sqlite {
     }
 
     async fn workload(&self) -> Result<Workload, Error> {
-        let dirty: Vec<DirtyRow> = sqlx::query_as(DIRTY).fetch_all(&self.reader).await?;
-        let timetable: TimetableRow = sqlx::query_as(TIMETABLE).fetch_one(&self.reader).await?;
+        let (dirty, timetable): (Vec<DirtyRow>, TimetableRow) = tokio::try_join!(
+            sqlx::query_as(DIRTY).fetch_all(&self.reader),
+            sqlx::query_as(TIMETABLE).fetch_one(&self.reader),
+        )?;
         let dirty = dirty.into_iter().map(DirtyMark::from).collect();
         Ok(Workload { timetable: timetable.read(), dirty, abandoned: false })
     }
