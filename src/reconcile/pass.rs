@@ -11,6 +11,7 @@
 mod comparison;
 mod conclude;
 mod dry_run;
+mod observation;
 mod order;
 
 pub(super) use self::order::{Looks, PassOrder};
@@ -35,12 +36,12 @@ use super::{
         Observer, freshness,
         recorded::{self, LedgerAhead},
     },
-    plan::{Action, PairActions, Plan, Released, Settings, plan},
+    plan::{Action, Plan, Released, Settings, plan},
     report::{PassReport, snapshot_store::Snapshots},
     scope::{PassRequest, Scope},
     timetable::Intervals,
     turns::{Turn, Turns},
-    world::{Extent, Recorded, World},
+    world::{Recorded, World},
 };
 use crate::{
     clock,
@@ -55,10 +56,6 @@ const PREPARE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Observing must be over by then; a pass that observes longer sees nothing.
 const OBSERVE: Duration = Duration::from_mins(1);
-/// A look reads the ledger ahead only then, so that its question to PagerDuty is on its way.
-const AHEAD_AFTER: Duration = Duration::from_millis(5);
-/// A look keeps the ledger that it read ahead for this long: many looks that wait for PagerDuty would keep it many times.
-const AHEAD_FOR: Duration = Duration::from_secs(1);
 /// No write is begun later than this.
 const BEGIN_WRITES: Duration = Duration::from_secs(75);
 /// A pass is over by then, whatever stalls; we promise two minutes.
@@ -221,34 +218,7 @@ impl PassRunner {
         let look = self.newest_looks.begin();
         pass.decided_by = DecidedBy::own(look);
         pass.second_look = None;
-        let (now, until) = (clock::now(), pass.began + OBSERVE);
-        // The rest of what the store tells is read with each decision.
-        let no_incidents = BTreeSet::new();
-        let (due, parts) = tokio::try_join!(
-            DUE_REVOCATIONS.read(&self.store, now),
-            self.store.incident_parts(now, &no_incidents),
-        )?;
-        let mut due = due.unwrap_or_default();
-        if due.may_be_confirmed_at(now) {
-            // What went meanwhile awaits no look, so the answers of earlier ones will do.
-            let open = self.store.open_among(&due.due.keys().copied().collect(), now).await?;
-            due.due.retain(|row, _| open.contains(row));
-        }
-        let recorded = Recorded { parts, due, ..Recorded::default() };
-        let mut seeing = self.observer.look(now, &pass.request.scope, recorded, until);
-        let read_ahead = async {
-            sleep(AHEAD_AFTER).await;
-            LedgerAhead::read(&self.store, now).await
-        };
-        let (seen, ahead) = tokio::join!(timeout(AHEAD_FOR, seeing.next()), read_ahead);
-        let (mut world, mut ahead) = match seen {
-            Ok(world) => (world, ahead?),
-            Err(_) => (seeing.next().await, None),
-        };
-        while world.extent == Extent::Part {
-            self.give_at_once(pass, &mut world, ahead.take()).await?;
-            world = seeing.next().await;
-        }
+        let (mut world, mut ahead) = self.observe(pass).await?;
         self.newest_looks.record(look, &world);
         pass.is_taken_in = false;
         let mut rounds = 1..=ROUNDS;
@@ -285,33 +255,6 @@ impl PassRunner {
             }
             sleep_until(until.min(Instant::now() + BETWEEN_CHECKS)).await;
         }
-    }
-
-    /// Gives the access that is due now and justified by the part of the world that is seen so far.
-    async fn give_at_once(
-        &self,
-        pass: &mut Pass<'_>,
-        world: &mut World,
-        ahead: Option<LedgerAhead>,
-    ) -> Result<(), store::Error> {
-        let mut turn = self.turns.take().await;
-        pass.context.now = clock::now();
-        // First, since it says of which incidents the store is asked.
-        self.newest_looks.bring_up_to_date(&mut pass.decided_by, world);
-        world.recorded = recorded::read(&self.store, pass.context.now, &world.incident_ids(), ahead).await?;
-        let mut plan = plan(pass.context.now, self.settings(), world, Released::Nothing);
-        plan.pairs.retain(PairActions::only_gives_at_once);
-        if plan.pairs.is_empty() {
-            return Ok(());
-        }
-        self.remember(pass, &plan).await?;
-        let deadline = pass.began + BEGIN_WRITES;
-        let planned_with = world.recorded.second_grant;
-        let round = Round { plan, planned_with, deadline, is_last: false };
-        turn.has_decided();
-        let executing = self.executor.execute(&pass.context, &round, &turn, &mut pass.report);
-        // What is not done now is planned again with the rest.
-        timeout_at(pass.began + STOP, executing).await.map_or(Ok(()), |executed| executed.map(drop))
     }
 
     /// Remembers what is news about people's parts in incidents.
