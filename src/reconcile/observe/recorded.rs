@@ -1,5 +1,4 @@
-//! What our own store tells of the world. Read before the on-calls, so that the decision is made with the freshest
-//! wish.
+//! What our own store tells of the world, read for each decision.
 
 use std::collections::BTreeSet;
 
@@ -126,41 +125,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Cause, Grant, KubernetesGroups, NewGrant, Source, Window},
+        model::{Grant, NewGrant},
+        reconcile::plan::tests::builders::{at, own},
         store::{Duty, sqlite::Sqlite},
     };
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
-    }
-
-    /// A grant from 0 to 100.
-    fn new_grant() -> NewGrant {
-        let cause = Cause {
-            rule: "r".to_owned(),
-            source: Source::Schedule("P1".into()),
-            user: "U1".into(),
-            address: None,
-            through: None,
-            policy: None,
-            level: None,
-            shift_start: None,
-            shift_end: None,
-            incident: None,
-        };
-        let grant = Grant {
-            id: None,
-            email: "ana@example.com".parse().unwrap(),
-            name: None,
-            account_id: "a-1".into(),
-            resource: "db".to_owned(),
-            resource_id: "rs-1".into(),
-            window: Window::new(at(0), at(100)).unwrap(),
-            kubernetes_groups: KubernetesGroups::default(),
-            rules: vec!["r".to_owned()],
-        };
-        NewGrant { grant, causes: vec![cause] }
-    }
 
     #[tokio::test]
     async fn what_was_read_ahead_holds_until_something_changes() {
@@ -170,7 +138,9 @@ mod tests {
         let unsettled = async |ahead: Option<LedgerAhead>, now| {
             read(&store, at(now), &BTreeSet::new(), ahead).await.unwrap().unsettled
         };
-        let (new, pair) = (new_grant(), new_grant().grant.pair());
+        let OwnGrant { grant, causes, row: _ } = own(1, "day", 0, 100);
+        let pair = grant.pair();
+        let new = NewGrant { grant: Grant { id: None, ..grant }, causes };
         let of_nothing = ahead().await;
         let row = store.intend_create(&lease, &new, at(1)).await.unwrap().unwrap();
         assert_eq!(unsettled(of_nothing, 1).await, [pair], "a row came");

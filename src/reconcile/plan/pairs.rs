@@ -90,6 +90,7 @@ pub(super) fn gather<'a>(
     claims.sort_unstable();
     let of_ours = ours.iter().map(|own| own.grant.pair_ids());
     let mut pairs: Vec<Key<'_>> = of_ours.chain(claims.iter().map(|claim| key(&claim.pair))).collect();
+    // Two runs in order, which this sort merges.
     pairs.sort();
     pairs.dedup();
     let (mut ours, mut claims) = (ours.into_iter().peekable(), claims.into_iter().peekable());

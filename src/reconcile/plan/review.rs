@@ -103,23 +103,22 @@ fn find_due<'p>(
     pairs: &'p [PairFacts<'_>],
     decisions: &[Decision],
 ) -> Vec<Due<'p>> {
-    let going: BTreeSet<LedgerRow> =
-        decisions.iter().flat_map(|decision| &decision.revoke).map(|revocation| revocation.row).collect();
-    let going_from: BTreeSet<&ResourceId> = pairs
+    let losing: Vec<(&PairFacts<'_>, &Vec<Revocation>)> = pairs
         .iter()
-        .zip(decisions)
-        .filter(|(_, decision)| !decision.revoke.is_empty())
-        .map(|(facts, _)| facts.resource_id)
+        .zip(decisions.iter().map(|decision| &decision.revoke))
+        .filter(|(_, revoke)| !revoke.is_empty())
         .collect();
-    let places = places(pairs, &going_from, &going);
+    let going: BTreeSet<LedgerRow> =
+        losing.iter().flat_map(|(_, revoke)| *revoke).map(|revocation| revocation.row).collect();
+    let places = places(pairs, &losing.iter().map(|(facts, _)| facts.resource_id).collect(), &going);
     let mut due = Vec::new();
-    for (facts, decision) in pairs.iter().zip(decisions).filter(|(_, decision)| !decision.revoke.is_empty()) {
+    for (facts, revoke) in losing {
         let staying = facts.ours.iter().filter(|own| !going.contains(&own.row)).map(|own| &own.grant);
         let staying = Timeline::new(staying.map(|grant| (grant.window, grant)));
         let stays = staying.iter().map(|(window, _)| *window);
         let stays: Windows = stays.chain(facts.wanted.iter().copied()).collect();
         let ours: BTreeMap<LedgerRow, &OwnGrant> = facts.ours.iter().map(|own| (own.row, *own)).collect();
-        for revocation in decision.revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
+        for revocation in revoke.iter().filter(|revocation| needs_second_look(now, revocation)) {
             let Some(own) = ours.get(&revocation.row).copied() else { continue };
             // What is neither wanted nor in another grant of the pair that stays.
             let lost = facts.in_view(own).map(|in_view| stays.missing_from(in_view)).unwrap_or_default();

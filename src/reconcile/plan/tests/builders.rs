@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Hours after 2027-03-01T00:00:00Z.
-pub(in crate::reconcile::plan) fn at(hours: i64) -> DateTime<Utc> {
+pub(in crate::reconcile) fn at(hours: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_803_859_200 + hours * 3600, 0).unwrap()
 }
 
@@ -128,7 +128,7 @@ pub(in crate::reconcile::plan) fn foreign(id: &str, who: &str, window: Window) -
 }
 
 /// A grant of ours on `db`.
-pub(in crate::reconcile::plan) fn own(row: i64, who: &str, start: i64, end: i64) -> OwnGrant {
+pub(in crate::reconcile) fn own(row: i64, who: &str, start: i64, end: i64) -> OwnGrant {
     let grant = Grant {
         id: Some(GrantId::from(format!("ag-{row}"))),
         email: email(who),
