@@ -40,13 +40,13 @@ pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> D
 fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit: Unfit) -> Decision {
     let stays = |own: &OwnGrant| retained.contains(&own.row);
     let (mut kept, mut revoke) = keep_or_revoke(facts, stays, unfit);
-    let (mut missing, mut look_again) = missing(facts, &kept);
+    let (mut missing, mut look_again) = missing(facts, &kept, &revoke);
     if facts.second_grant == SecondGrant::Refused
         && !kept.iter().any(|own| stays(own))
         && second_grant::make_way(facts, &kept, &missing)
     {
         revoke.extend(kept.drain(..).map(|own| revocation(own, RevocationReason::InTheWay)));
-        (missing, look_again) = self::missing(facts, &kept);
+        (missing, look_again) = self::missing(facts, &kept, &revoke);
     }
     let (create, deferred) = second_grant::create_or_defer(facts, missing, &kept);
     if !deferred.is_empty() {
@@ -177,8 +177,13 @@ impl Containers {
     }
 }
 
-/// What is wanted and not given by `kept`, in order of time, and when a rolling grant is to be renewed.
-fn missing(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> (Vec<Terms>, Option<DateTime<Utc>>) {
+/// What is wanted and not given by `kept`, in order of time, and when a rolling grant is to be renewed. What a grant that
+/// goes gave is not left to the renewal: it comes back at once.
+fn missing(
+    facts: &PairFacts<'_>,
+    kept: &[&OwnGrant],
+    going: &[Revocation],
+) -> (Vec<Terms>, Option<DateTime<Utc>>) {
     let PairFacts { now, horizon, view_ends, .. } = *facts;
     if facts.terms.is_empty() {
         return (Vec::new(), None);
@@ -202,7 +207,8 @@ fn missing(facts: &PairFacts<'_>, kept: &[&OwnGrant]) -> (Vec<Terms>, Option<Dat
         let tail = gaps.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
         let runs_until = tail.map_or(rolling.end(), Window::start);
         let renew = (runs_until - horizon / 2).trunc_subsecs(0);
-        if renew > now && (tail.is_none() || runs_until >= last_end) {
+        let is_given_up = |tail: &&Window| going.iter().any(|going| going.grant.window.overlaps(tail));
+        if renew > now && tail.is_none_or(|tail| runs_until >= last_end && !is_given_up(&tail)) {
             renew_at = Some(renew);
             if tail.is_some() {
                 gaps.pop();

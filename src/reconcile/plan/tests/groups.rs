@@ -116,6 +116,17 @@ fn more_groups_take_one_look_and_come_before_the_old_grant_goes() {
 }
 
 #[test]
+fn what_is_replaced_beyond_a_grant_that_is_yet_to_be_renewed_comes_back_at_once() {
+    let scene = Scene::new([with_groups(&["b"], schedule_rule("b", &["PB"]))])
+        .on_call(schedule("PB"), [without_end(shift("day", 10, 14))])
+        .ours([in_groups(&["b"], own(1, "day", 12, 160))]);
+    let plan = scene.clone().plan();
+    assert_eq!(created(&plan), [], "it is early for the rest of the week");
+    let plan = scene.ours([in_groups(&["b"], own(1, "day", 12, 160)), own(2, "day", 165, 170)]).plan();
+    assert_eq!((created(&plan), revoked(&plan)), (vec![terms(160, 12 + 7 * 24, &["b"])], vec![2]));
+}
+
+#[test]
 fn groups_that_nobody_wants_any_more_take_two_looks() {
     let scene = || {
         let scene = rules().on_call(schedule("PS"), [shift("day", 8, 20)]);
