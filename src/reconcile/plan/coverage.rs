@@ -39,7 +39,7 @@ pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> D
 
 fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit: Unfit) -> Decision {
     let stays = |own: &OwnGrant| retained.contains(&own.row);
-    let (mut kept, mut revoke) = keep_or_revoke(facts, stays, unfit);
+    let Sorted { mut kept, due, mut revoke } = keep_or_revoke(facts, stays, unfit);
     let (mut missing, mut look_again) = missing(facts, &kept, &revoke);
     if facts.second_grant == SecondGrant::Refused
         && !kept.iter().any(|own| stays(own))
@@ -59,7 +59,12 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit
             .into_iter()
             .map(|(terms, until, wait)| Deferred { grant: facts.new_grant(terms).grant, until, wait })
             .collect(),
-        relabelled: kept.iter().filter_map(|own| facts.relabel(own)).collect(),
+        // A rule whose resources cannot be told protects what it gave. What is due is not to become such a thing.
+        relabelled: kept
+            .iter()
+            .filter(|own| !due.contains(&own.row))
+            .filter_map(|own| facts.relabel(own))
+            .collect(),
         kept: kept.len(),
         revoke,
         look_again,
@@ -67,40 +72,55 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit
     }
 }
 
+/// Our grants of one pair.
+#[derive(Default)]
+struct Sorted<'a> {
+    /// These stay.
+    kept: Vec<&'a OwnGrant>,
+    /// Those of them that would go, but may not yet.
+    due: BTreeSet<LedgerRow>,
+    revoke: Vec<Revocation>,
+}
+
 /// Tells the grants that stay from those that are due for revocation.
-fn keep_or_revoke<'a>(
-    facts: &PairFacts<'a>,
-    stays: impl Fn(&OwnGrant) -> bool,
-    unfit: Unfit,
-) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
-    let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
+fn keep_or_revoke<'a>(facts: &PairFacts<'a>, stays: impl Fn(&OwnGrant) -> bool, unfit: Unfit) -> Sorted<'a> {
+    let mut sorted = Sorted::default();
     for own in &facts.ours {
-        match reason_to_revoke(facts, own) {
-            Some(reason) if reason.is_replaced() && unfit == Unfit::Keep => kept.push(own),
-            Some(reason) if !stays(own) => revoke.push(revocation(own, reason)),
-            Some(_) | None => kept.push(own),
+        let Some(reason) = reason_to_revoke(facts, own) else {
+            sorted.kept.push(own);
+            continue;
+        };
+        if stays(own) || reason.is_replaced() && unfit == Unfit::Keep {
+            sorted.kept.push(own);
+            sorted.due.insert(own.row);
+        } else {
+            sorted.revoke.push(revocation(own, reason));
         }
     }
     if facts.terms.is_empty() {
-        return (kept, revoke);
+        return sorted;
     }
     let is_certain = |own: &&OwnGrant| {
         facts.in_view(own).is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
     };
     let mut by_groups: BTreeMap<&KubernetesGroups, Vec<&OwnGrant>> = BTreeMap::new();
-    for own in kept.iter().copied().filter(is_certain) {
+    for own in sorted.kept.iter().copied().filter(is_certain) {
         by_groups.entry(&own.grant.kubernetes_groups).or_default().push(own);
     }
     let certain: BTreeMap<&KubernetesGroups, Containers> =
         by_groups.into_iter().map(|(groups, ours)| (groups, Containers::new(facts.now, &ours))).collect();
-    kept.retain(|own| {
-        let duplicate = !stays(own) && is_duplicate(facts, own, &certain);
-        if duplicate {
-            revoke.push(revocation(own, RevocationReason::Duplicate));
+    sorted.kept.retain(|own| {
+        if !is_duplicate(facts, own, &certain) {
+            return true;
         }
-        !duplicate
+        if stays(own) {
+            sorted.due.insert(own.row);
+        } else {
+            sorted.revoke.push(revocation(own, RevocationReason::Duplicate));
+        }
+        stays(own)
     });
-    (kept, revoke)
+    sorted
 }
 
 /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is

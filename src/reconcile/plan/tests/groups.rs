@@ -4,12 +4,15 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, always, at, foreign, in_groups, level, made_for, own, policy, policy_rule_with_always, schedule,
-    schedule_rule, shift, span, with_groups, without_end,
+    Scene, always, at, filter, foreign, in_groups, level, made_for, named, own, policy,
+    policy_rule_with_always, schedule, schedule_rule, shift, span, with_groups, without_end,
 };
 use crate::{
-    model::{Altered, ForeignGrant, SecondGrant, Terms},
-    reconcile::plan::{Action, Plan, Wait},
+    model::{Altered, Cause, ForeignGrant, Observed, OwnGrant, Rule, SecondGrant, Terms},
+    reconcile::{
+        plan::{Action, Plan, Wait},
+        world::ResourceMatch,
+    },
 };
 
 /// By two rules about `db`: whoever is on call for `PA` acts in group `a`, for `PB` in `b`; for `PS` in none.
@@ -154,6 +157,26 @@ fn groups_that_nobody_wants_any_more_take_two_looks() {
     let between = next(wanted, &first);
     assert_eq!((revoked(&between), between.due.due.len()), (vec![], 0));
     assert_eq!(revoked(&next(scene(), &between)), [0; 0]);
+}
+
+#[test]
+fn what_is_due_is_not_attributed_to_a_rule_that_would_then_protect_it() {
+    let rule = with_groups(&["b"], schedule_rule("b", &["PB"]));
+    let rule = Rule { resources: vec![named("db"), filter("silent")], ..rule };
+    let mut scene = Scene::new([rule])
+        .resource(filter("silent"), Observed::Known(ResourceMatch::Found(Vec::new())))
+        .on_call(schedule("PB"), [shift("day", 8, 20)])
+        .ours([in_groups(&["b", "c"], own(1, "day", 8, 20))]);
+    let first = scene.first_look();
+    assert_eq!((first.awaiting.len(), first.relabelled), (1, Vec::new()));
+    let fits = in_groups(&["b"], own(1, "day", 8, 20));
+    let of_the_rule = in_groups(&["b", "c"], made_for("day", "PB", own(1, "day", 8, 20)));
+    scene.world.recorded.ledger = vec![fits];
+    assert_eq!(scene.plan().relabelled.len(), 1, "what stays is attributed");
+    let causes =
+        of_the_rule.causes.iter().map(|cause| Cause { rule: "b".to_owned(), ..cause.clone() }).collect();
+    scene.world.recorded.ledger = vec![OwnGrant { causes, ..of_the_rule }];
+    assert_eq!(scene.plan().unchanged, 1, "the rule may have given it through the filter");
 }
 
 #[test]
