@@ -4,7 +4,7 @@
 //!
 //! 1. `web/webhook/signed.rs` reads the body, and `pagerduty/signature.rs` checks who signed it.
 //! 2. `pagerduty/event.rs` says what it may be about; `reconcile/scope.rs` which sources that marks.
-//! 3. `store/inbox/queue.rs` commits the delivery and its marks in one transaction. Then: 202.
+//! 3. `store/inbox/queue.rs` groups deliveries, and the store commits them with their marks in one transaction. Then: 202.
 //! 4. `reconcile/run.rs` wakes on one replica, and `reconcile/pass.rs` runs a pass.
 //! 5. `reconcile/observe/mod.rs` asks PagerDuty who is on call, and strongDM for their accounts and the resources.
 //! 6. `reconcile/plan/mod.rs` decides, from values alone.
@@ -12,7 +12,7 @@
 //!    [`store`].
 //! 8. [`PassReport`] is what the store keeps and the caller gets.
 //!
-//! `docs/ARCHITECTURE.md` has the whole map, and the way of a grant and of a held revocation.
+//! `docs/ARCHITECTURE.md` has the whole map, and the ways of a grant, a look, a held revocation, an incident and others.
 //!
 //! # What holds everywhere
 //!

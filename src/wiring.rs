@@ -9,8 +9,9 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use url::Url;
 
-pub(crate) use self::proxy::proxy_for;
-use self::scopes::Purpose;
+use self::{proxy::proxy_for, scopes::Purpose};
+
+pub(crate) use self::proxy::http_proxy_for;
 
 use crate::{
     config::{Config, Credentials, Endpoint, OAuthApp},
@@ -89,14 +90,14 @@ pub(crate) fn pagerduty(
         Credentials::Key(key) => Auth::Key(key.clone()),
         Credentials::App(app) => Auth::App(tokens(app, config, purpose)?),
     };
-    let client = pagerduty::Client::new(tls::client_config()?, proxy_for(&url)?, url, auth)
+    let client = pagerduty::Client::new(tls::client_config()?, http_proxy_for(&url)?, url, auth)
         .context("cannot make an HTTP client")?;
     Ok(client.with_observer(observe_pagerduty(Arc::clone(metrics))))
 }
 
 fn tokens(app: &OAuthApp, config: &Config, purpose: Purpose) -> anyhow::Result<Arc<pagerduty::Tokens>> {
     let OAuthApp { client_id, client_secret, subdomain, identity_url } = app;
-    let connection = pagerduty::Connection::new(tls::client_config()?, proxy_for(identity_url)?)
+    let connection = pagerduty::Connection::new(tls::client_config()?, http_proxy_for(identity_url)?)
         .context("cannot make an HTTP client")?;
     let app = pagerduty::App {
         identity_url: identity_url.clone(),
@@ -114,7 +115,7 @@ pub(crate) fn notice_senders(config: &Config, metrics: &Arc<Metrics>) -> anyhow:
     let sender = |endpoint: &Endpoint| {
         // It was read as an address before.
         let url = Url::parse(endpoint.url.expose_secret()).context("an endpoint without an address")?;
-        let client = notices::client(tls::client_config()?, proxy_for(&url)?.as_ref())
+        let client = notices::client(tls::client_config()?, http_proxy_for(&url)?)
             .context("cannot make an HTTP client")?;
         Ok(Sender { endpoint: Arc::new(endpoint.clone()), client, metrics: Arc::clone(metrics) })
     };

@@ -24,7 +24,7 @@ pub(super) struct Options {
     /// Looks only at this schedule and at what shares a resource with it; may be given several times
     #[arg(long = "schedule", value_name = "ID")]
     schedules: Vec<String>,
-    /// Lets this pass revoke more grants in force than `max_revocations`
+    /// Confirms what the guard holds now, so that this pass revokes it
     #[arg(long)]
     allow_mass_revocation: bool,
     /// How the report is printed

@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn every_key_has_a_line_that_can_be_written() {
         for ((table, keys), (of, lines)) in schema::TABLES.into_iter().zip(LINES) {
-            assert_eq!((table, keys.len()), (of, lines.len()));
+            let all = "`LINES` has a line for each key, in the order of the schema";
+            assert_eq!((table, keys.len()), (of, lines.len()), "{all}");
             for (key, line) in keys.iter().zip(lines) {
                 if !line.starts_with('[') {
                     let read: toml::Table = line.parse().unwrap();

@@ -206,7 +206,7 @@ pub struct Sync {
     pub horizon: TimeDelta,
     /// How often the ledger is compared with strongDM's list. Default 15 minutes, at most 7 days.
     pub verify_interval: TimeDelta,
-    /// A pass that would revoke more active grants than this holds its revocations. Default 20.
+    /// If more grants than this would be revoked within a minute, without anybody in their place, they are held. Default 20.
     pub max_revocations: usize,
     /// A filter that finds more resources than this gives no access to any of them. Default 1000.
     pub max_filter_matches: usize,

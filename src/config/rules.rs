@@ -83,7 +83,7 @@ fn people(section: &Section<'_>) -> PeopleSelector {
     {
         let number = if given.len() == 2 { "both" } else { "all" };
         value.mistake(format!(
-            "{} are {number} given; keep one and write a second rule for the other",
+            "{} are {number} given; keep one, and give each other a rule of its own",
             given.join(" and ")
         ));
     }
@@ -161,9 +161,11 @@ fn kubernetes_group(text: &str) -> Result<(), String> {
 /// name, and no schedule would ever be found by it.
 fn identifier(text: &str) -> Result<(), String> {
     if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-        return Err("must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its \
+        return Err(
+            "must be an ID as PagerDuty shows it, letters and digits: the last part of the address of its \
                     page, such as PI7DH85"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(())
 }

@@ -612,6 +612,8 @@ fn certificate_files_must_make_sense() {
     insta::assert_snapshot!(world().file("etc/server.key", key.clone()).mistakes(&text), @r#"etc/grants.toml:3: server.tls_key: the certificate and the private key do not belong together"#);
     insta::assert_snapshot!(world().file("etc/server.pem", key.clone()).mistakes(&text), @r#"etc/grants.toml:2: server.tls_cert: the file holds no certificate in PEM text (-----BEGIN CERTIFICATE-----)"#);
     insta::assert_snapshot!(world().file("etc/server.key", certificate).mistakes(&text), @r#"etc/grants.toml:3: server.tls_key: the file holds no private key in PEM text (-----BEGIN PRIVATE KEY-----)"#);
+    let cut_off = &key[..key.len() / 2];
+    insta::assert_snapshot!(world().file("etc/server.key", cut_off).mistakes(&text), @r#"etc/grants.toml:3: server.tls_key: the file is no sound PEM text"#);
     insta::assert_snapshot!(world().file("etc/clients.pem", "hush-admin").mistakes(&text), @r#"etc/grants.toml:4: server.client_ca: the file holds no certificate in PEM text (-----BEGIN CERTIFICATE-----)"#);
     let broken = "-----BEGIN CERTIFICATE-----\nAA\n";
     insta::assert_snapshot!(world().file("etc/clients.pem", broken).mistakes(&text), @r#"etc/grants.toml:4: server.client_ca: the file is no sound PEM text"#);

@@ -53,7 +53,7 @@ pub use self::{
         Group, Incident, IncidentRef, IncidentSelector, IncidentState, IncidentUrgency, Part, RememberedPart,
         Role,
     },
-    line::breaks_lines,
+    line::acts_on_text,
     mark::{Links, Mark},
     name::{Name, SeenName, Thing},
     names::{Names, NamesBeside, name_and_id},

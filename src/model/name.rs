@@ -29,6 +29,7 @@ impl Name {
     }
 }
 
+/// As it was stored. Only [`Name::new`] refuses what nothing is left of.
 impl From<String> for Name {
     fn from(raw: String) -> Self {
         Self(clean(&raw))

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
 
-use super::words;
+use super::words::{self, Data, ResourceFor};
 use crate::{
-    model::{AuditAction, AuditOutcome, Grant, Names, NewNotice, NoticeKind},
+    model::{AuditAction, AuditOutcome, Grant, Name, Names, NewNotice, NoticeKind},
     store::{AuditRow, Error, SharedStore},
 };
 
@@ -105,10 +104,10 @@ fn kind_of(row: &AuditRow) -> Option<NoticeKind> {
     }
 }
 
-fn notice(kind: NoticeKind, group: &[&(&AuditRow, Grant)], names: &Names) -> Option<NewNotice> {
+fn notice<'g>(kind: NoticeKind, group: &[&'g (&AuditRow, Grant)], names: &Names) -> Option<NewNotice> {
     let (first, grant) = group.first()?;
     let grants: Vec<&Grant> = group.iter().map(|(_, grant)| grant).collect();
-    let rules: BTreeSet<&String> = grants.iter().flat_map(|grant| &grant.rules).collect();
+    let rules: BTreeSet<&str> = grants.iter().flat_map(|grant| &grant.rules).map(String::as_str).collect();
     let mut reasons: Vec<&str> = Vec::new();
     for (row, _) in group {
         if !reasons.contains(&row.reason.as_str()) {
@@ -121,14 +120,15 @@ fn notice(kind: NoticeKind, group: &[&(&AuditRow, Grant)], names: &Names) -> Opt
         _ => words::revoked(names, &grants, &reason, first.at),
     };
     let name = grant.name.as_ref().or_else(|| names.person(grant.email.as_str()));
-    let data = json!({
-        "email": grant.email,
-        "name": name,
-        "resources": words::resources(&grants),
-        "rules": rules,
-        "reason": reason,
-        "trigger": first.trigger,
-        "pass_id": first.pass_id,
-    });
-    Some(NewNotice { kind, at: first.at, data, text })
+    let resource = |grant: &&'g Grant| ResourceFor { resource: &grant.resource, window: grant.window };
+    let data = Data {
+        email: grant.email.as_str(),
+        name: name.map(Name::as_str),
+        resources: grants.iter().map(resource).collect(),
+        rules,
+        reason: &reason,
+        trigger: &first.trigger,
+        pass_id: &first.pass_id,
+    };
+    Some(NewNotice { kind, at: first.at, data: data.to_json(), text })
 }

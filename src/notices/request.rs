@@ -5,16 +5,16 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use hyper_util::client::proxy::matcher::Intercept;
-use reqwest::{Client, Proxy, RequestBuilder, header::CONTENT_TYPE, redirect};
+use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, header::CONTENT_TYPE, redirect};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use serde_json::{json, value::RawValue};
 use sha2::Sha256;
 
+use super::words::{Data, ResourceFor};
 use crate::{
     config::{Endpoint, NoticeFormat},
-    model::{NoticeKind, breaks_lines},
+    model::{NoticeKind, Window, acts_on_text},
     store::StoredNotice,
 };
 
@@ -22,15 +22,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// A client with time limits that follows no redirect: the address was given by whoever runs this, and no other counts.
-pub(crate) fn client(tls: ClientConfig, proxy: Option<&Intercept>) -> reqwest::Result<Client> {
-    let mut builder = Client::builder().no_proxy();
-    if let Some(proxy) = proxy {
-        let through = Proxy::all(proxy.uri().to_string())?;
-        builder = builder.proxy(match proxy.basic_auth() {
-            Some(auth) => through.custom_http_auth(auth.clone()),
-            None => through,
-        });
-    }
+pub(crate) fn client(tls: ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<Client> {
+    let builder = Client::builder().no_proxy();
+    let builder = proxy.into_iter().fold(builder, ClientBuilder::proxy);
     builder
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("oncall-grants/", env!("CARGO_PKG_VERSION")))
@@ -82,7 +76,7 @@ fn for_slack(text: &str) -> String {
             '<' => marked_up.push_str("&lt;"),
             '>' => marked_up.push_str("&gt;"),
             '\n' => marked_up.push(c),
-            c => marked_up.push(if breaks_lines(c) { ' ' } else { c }),
+            c => marked_up.push(if acts_on_text(c) { ' ' } else { c }),
         }
     }
     marked_up
@@ -91,22 +85,22 @@ fn for_slack(text: &str) -> String {
 /// A notice that shows what notices look like.
 pub(crate) fn sample(now: DateTime<Utc>) -> StoredNotice {
     let end = now + chrono::TimeDelta::hours(4);
-    let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let data = json!({
-        "email": "ana@example.com",
-        "name": "Ana Lima",
-        "resources": [{"resource": "sample-database", "start": time(now), "end": time(end)}],
-        "rules": ["sample"],
-        "reason": "this is a test of the endpoint; nobody got access",
-        "trigger": "command",
-        "pass_id": "sample",
-    });
+    let window = Window::new(now, end).expect("four hours");
+    let data = Data {
+        email: "ana@example.com",
+        name: Some("Ana Lima"),
+        resources: vec![ResourceFor { resource: "sample-database", window }],
+        rules: ["sample"].into(),
+        reason: "this is a test of the endpoint; nobody got access",
+        trigger: "command",
+        pass_id: "sample",
+    };
     StoredNotice {
         // No notice of the service has it.
         seq: -now.timestamp_millis(),
         kind: NoticeKind::Granted,
         at: now,
-        data: data.to_string(),
+        data: data.to_json().to_string(),
         text: format!(
             "This is a test of oncall-grants, and nobody got access. Notices look like this: Ana Lima can reach sample-database \
              until {}, because they are on call for Payments primary.",

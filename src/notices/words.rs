@@ -1,9 +1,10 @@
 //! Notices in words for people who do not know this program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::model::{Grant, Names, Window};
 
@@ -96,17 +97,30 @@ pub(super) fn revoked(names: &Names, grants: &[&Grant], reason: &str, now: DateT
     format!("{} can no longer reach {}: {why}.", person(names, first), by_time(grants, time))
 }
 
-/// The resources of a notice, for programs.
-pub(super) fn resources(grants: &[&Grant]) -> Value {
-    let resource = |grant: &&Grant| {
-        let text = |at: DateTime<Utc>| at.format("%FT%TZ").to_string();
-        json!({
-            "resource": grant.resource,
-            "start": text(grant.window.start()),
-            "end": text(grant.window.end()),
-        })
-    };
-    grants.iter().map(resource).collect()
+/// What a notice of somebody's access tells programs.
+#[derive(Serialize)]
+pub(super) struct Data<'n> {
+    pub(super) email: &'n str,
+    pub(super) name: Option<&'n str>,
+    pub(super) resources: Vec<ResourceFor<'n>>,
+    pub(super) rules: BTreeSet<&'n str>,
+    pub(super) reason: &'n str,
+    pub(super) trigger: &'n str,
+    pub(super) pass_id: &'n str,
+}
+
+/// A resource, and for how long.
+#[derive(Serialize)]
+pub(super) struct ResourceFor<'n> {
+    pub(super) resource: &'n str,
+    #[serde(flatten)]
+    pub(super) window: Window,
+}
+
+impl Data<'_> {
+    pub(super) fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("text, lists and instants")
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn plain(
 
 /// The same over TLS; the certificate is reloaded when its files change.
 pub(super) fn over_tls(
-    tls: tls::Listener,
+    tls: tls::ServerCertificate,
     metrics: Arc<Metrics>,
     listener: TcpListener,
     idle_timeout: Duration,

@@ -67,7 +67,7 @@ pub async fn serve_until(
         tokio::spawn(match &config.server.tls {
             None => listen::plain(listener, idle_timeout, handle, router)?,
             Some(tls) => {
-                let (tls, metrics) = (tls::Listener::new(tls)?, Arc::clone(&state.metrics));
+                let (tls, metrics) = (tls::ServerCertificate::new(tls)?, Arc::clone(&state.metrics));
                 listen::over_tls(tls, metrics, listener, idle_timeout, handle, router)?
             }
         })

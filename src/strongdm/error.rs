@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::operation::Operation;
-use crate::model::{Fault, breaks_lines};
+use crate::model::{Fault, acts_on_text, instant::to_second};
 
 /// Why a call to strongDM failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,7 @@ impl From<&Error> for Fault {
 }
 
 fn end_of(at: Option<&DateTime<Utc>>) -> String {
-    at.map(|at| format!(" until {}", at.format("%FT%TZ"))).unwrap_or_default()
+    at.map(|at| format!(" until {}", to_second(*at))).unwrap_or_default()
 }
 
 /// What strongDM and its clients say where a policy asks for more than a right, such as MFA.
@@ -133,7 +133,7 @@ pub(super) fn tidy(text: &str, secret: &str) -> String {
     let text = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "[access key]") };
     let mut tidy: String = text
         .chars()
-        .map(|c| if breaks_lines(c) { ' ' } else { c })
+        .map(|c| if acts_on_text(c) { ' ' } else { c })
         .take(LONGEST + 1)
         .collect::<String>()
         .trim()

@@ -22,7 +22,7 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 pub(crate) use self::{
     pinned::{client_config_trusting_any, client_config_trusting_only},
     probe::{ProbeAnswer, probe},
-    server::{Listener, Reload},
+    server::{Reload, ServerCertificate},
 };
 
 /// What it takes to serve HTTPS.

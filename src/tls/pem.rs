@@ -2,7 +2,10 @@
 
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 use x509_cert::{Certificate, der::Decode};
@@ -62,8 +65,11 @@ pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, PemError
         let text = String::from_utf8_lossy(pem);
         text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
     };
-    PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| if is_encrypted() { PemError::EncryptedKey } else { PemError::NoKey })
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        _ if is_encrypted() => PemError::EncryptedKey,
+        pem::Error::NoItemsFound => PemError::NoKey,
+        _ => PemError::Damaged,
+    })
 }
 
 /// The certificates as authorities that may sign others.

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A certificate in use, and what it takes to replace it while the service runs.
-pub(crate) struct Listener {
+pub(crate) struct ServerCertificate {
     config: RustlsConfig,
     expires: DateTime<Utc>,
     tls: Tls,
@@ -33,7 +33,7 @@ pub(crate) enum Reload {
     Failed,
 }
 
-impl Listener {
+impl ServerCertificate {
     /// Reads the certificate and the key that the configuration names.
     ///
     /// # Errors

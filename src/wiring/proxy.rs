@@ -5,6 +5,7 @@ use std::env;
 use anyhow::{Context, ensure};
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use reqwest::Proxy;
 use url::Url;
 
 use crate::model::is_loopback;
@@ -21,6 +22,19 @@ const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// If the environment names a proxy that cannot be used: to go past it would be a surprise.
 pub(crate) fn proxy_for(url: &Url) -> anyhow::Result<Option<Intercept>> {
     choose(url, |name| env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// The same for an HTTP client.
+///
+/// # Errors
+/// As above.
+pub(crate) fn http_proxy_for(url: &Url) -> anyhow::Result<Option<Proxy>> {
+    let Some(proxy) = proxy_for(url)? else { return Ok(None) };
+    let through = Proxy::all(proxy.uri().to_string())?;
+    Ok(Some(match proxy.basic_auth() {
+        Some(auth) => through.custom_http_auth(auth.clone()),
+        None => through,
+    }))
 }
 
 fn choose(url: &Url, variable: impl Fn(&'static str) -> Option<String>) -> anyhow::Result<Option<Intercept>> {

@@ -11,7 +11,7 @@ use crate::support::{ANA, BO, CEM, Config, DB, Person, Scene, rule};
 
 const EVE: Person = ("PE5EVE1", "eve@example.com");
 
-/// Three people are on call at once; one revocation is allowed in a pass.
+/// Three people are on call at once; one revocation is allowed within a minute.
 async fn scene() -> Scene {
     let rules = [rule("all", &[V3_SCHEDULE], &[DB])];
     let mut scene = Scene::prepared(Config { max_revocations: 1, ..Config::with_rules(rules) }).await;

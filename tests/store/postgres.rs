@@ -199,10 +199,10 @@ async fn this_version_starts_on_the_schema_of_a_later_one() {
 }
 
 #[tokio::test]
-async fn what_a_replica_of_the_previous_version_writes_meanwhile_is_served_and_shown() {
+async fn what_a_replica_of_a_version_without_looks_writes_meanwhile_is_served_and_shown() {
     let database = Database::create().await;
     let store = replica(&database).await;
-    // These are its statements.
+    // Its statements, from before the second migration.
     run(
         &database,
         "INSERT INTO dirty (mark, version, done) VALUES ('schedule:A', 1, 0)

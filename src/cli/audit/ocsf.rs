@@ -1,11 +1,10 @@
 //! An audit entry as an event of the Open Cybersecurity Schema Framework, for whoever collects such events.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{AuditAction, AuditOutcome, Grant},
+    model::{AuditAction, AuditOutcome, Grant, instant::to_second},
     store::AuditRow,
 };
 
@@ -55,8 +54,7 @@ pub(super) fn event(log: &str, number: i64, row: &AuditRow) -> String {
         Some(AuditOutcome::Failed | AuditOutcome::Refused) => (2, 2),
         Some(AuditOutcome::Unclear) | None => (2, 0),
     };
-    let text = |at: DateTime<Utc>| at.format("%FT%TZ").to_string();
-    let window = grant.as_ref().map(|grant| (text(grant.window.start()), text(grant.window.end())));
+    let window = grant.as_ref().map(|grant| (to_second(grant.window.start()), to_second(grant.window.end())));
     let event = Event {
         activity_id,
         activity_name,

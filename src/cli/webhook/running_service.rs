@@ -156,8 +156,8 @@ fn client_for(url: &Url) -> Option<reqwest::Client> {
     if is_loopback(url) {
         client_without_proxy(tls::client_config().ok()?)
     } else {
-        let proxy = wiring::proxy_for(url).ok()?;
-        pagerduty::http_client(tls::client_config().ok()?, proxy.as_ref()).ok()
+        let proxy = wiring::http_proxy_for(url).ok()?;
+        pagerduty::http_client(tls::client_config().ok()?, proxy).ok()
     }
 }
 

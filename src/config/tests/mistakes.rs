@@ -564,7 +564,7 @@ fn mistakes_of_the_rules() {
             (
                 "schedules = [\"PI7DH85\"]\nescalation_policies = [\"PT20YPA\"]",
                 &[
-                    "22: rules[0].escalation_policies: schedules and escalation_policies are both given; keep one and write a second rule for the other",
+                    "22: rules[0].escalation_policies: schedules and escalation_policies are both given; keep one, and give each other a rule of its own",
                 ],
             ),
             (
@@ -588,13 +588,13 @@ fn mistakes_of_the_rules() {
             (
                 r#"schedules = ["PI7DH85", " P2"]"#,
                 &[
-                    "21: rules[0].schedules[1]: must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its page, such as PI7DH85",
+                    "21: rules[0].schedules[1]: must be an ID as PagerDuty shows it, letters and digits: the last part of the address of its page, such as PI7DH85",
                 ],
             ),
             (
                 r#"schedules = ["https://x.pagerduty.com/schedules#PI7DH85"]"#,
                 &[
-                    "21: rules[0].schedules[0]: must be an ID as PagerDuty shows it, letters and digits alone: the last part of the address of its page, such as PI7DH85",
+                    "21: rules[0].schedules[0]: must be an ID as PagerDuty shows it, letters and digits: the last part of the address of its page, such as PI7DH85",
                 ],
             ),
             (
@@ -834,7 +834,7 @@ fn mistakes_of_incidents() {
         (
             rule("schedules = [\"P\"]\nincidents = { services = [\"PS\"] }"),
             &[
-                "34: rules[2].incidents: schedules and incidents are both given; keep one and write a second rule for the other",
+                "34: rules[2].incidents: schedules and incidents are both given; keep one, and give each other a rule of its own",
             ],
         ),
         (

@@ -3,8 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use hyper_util::client::proxy::matcher::Intercept;
-use reqwest::{Proxy, redirect};
+use reqwest::{ClientBuilder, Proxy, redirect};
 use rustls::ClientConfig;
 
 use super::retry::RetryPolicy;
@@ -17,19 +16,10 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from
 
 /// An HTTP client as PagerDuty's API needs it: it has time limits, and follows no redirect, which would carry the token to
 /// another host. It goes through `proxy` if there is one, whatever the environment says.
-pub(crate) fn http_client(
-    mut tls: ClientConfig,
-    proxy: Option<&Intercept>,
-) -> reqwest::Result<reqwest::Client> {
+pub(crate) fn http_client(mut tls: ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<reqwest::Client> {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut builder = reqwest::Client::builder().no_proxy();
-    if let Some(proxy) = proxy {
-        let through = Proxy::all(proxy.uri().to_string())?;
-        builder = builder.proxy(match proxy.basic_auth() {
-            Some(auth) => through.custom_http_auth(auth.clone()),
-            None => through,
-        });
-    }
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = proxy.into_iter().fold(builder, ClientBuilder::proxy);
     let (interval, timeout) = KEEP_ALIVE;
     builder
         .tls_backend_preconfigured(tls)
@@ -51,8 +41,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(tls: ClientConfig, proxy: Option<Intercept>) -> reqwest::Result<Self> {
-        let make = move || http_client(tls.clone(), proxy.as_ref());
+    pub(crate) fn new(tls: ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<Self> {
+        let make = move || http_client(tls.clone(), proxy.clone());
         let current = ArcSwap::from_pointee(make()?);
         Ok(Self { make: Box::new(make), current })
     }

@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use hyper_util::client::proxy::matcher::Intercept;
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use reqwest::Url;
+use reqwest::{Proxy, Url};
 use rustls::ClientConfig;
 use tokio::{sync::watch, time::Instant};
 
@@ -19,7 +18,7 @@ use self::{
     schedules::Kind,
     slots::{Precedence, Slots},
 };
-use crate::model::ScheduleId;
+use crate::model::{ScheduleId, instant::to_second};
 
 mod list;
 mod members;
@@ -77,7 +76,7 @@ impl Client {
     /// If no HTTP client can be made with `tls` and `proxy`.
     pub(crate) fn new(
         tls: ClientConfig,
-        proxy: Option<Intercept>,
+        proxy: Option<Proxy>,
         base: Url,
         auth: Auth,
     ) -> reqwest::Result<Self> {
@@ -141,7 +140,7 @@ impl Client {
 
 /// An instant as query parameters carry it: in UTC with a `Z`, since the `+` of an offset is easily lost on the way.
 fn query_time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    to_second(at)
 }
 
 impl fmt::Debug for Client {

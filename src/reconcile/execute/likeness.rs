@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::{
-    model::{FOREVER, Fault, ForeignGrant, Pair, Window},
+    model::{FOREVER, Fault, ForeignGrant, Pair, Window, instant::to_second},
     store::{LedgerEntry, State},
     strongdm::RemoteGrant,
 };
@@ -66,7 +66,7 @@ impl Likeness {
 pub(super) fn perhaps(found: &RemoteGrant) -> Fault {
     let id = &found.id;
     let end = match found.end {
-        Some(end) => format!("ends at {}", end.format("%FT%TZ")),
+        Some(end) => format!("ends at {}", to_second(end)),
         None => "has no end".to_owned(),
     };
     Fault {

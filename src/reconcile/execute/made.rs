@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{AuditAction, AuditOutcome, Fault, Grant, LedgerRow, OwnGrant, Terms},
+    model::{AuditAction, AuditOutcome, Fault, Grant, LedgerRow, OwnGrant, Terms, instant::to_second},
     store::{self, AskAgain, SharedStore},
     strongdm::{Client, RemoteGrant},
 };
@@ -182,10 +182,10 @@ struct Difference<'d> {
 impl fmt::Display for Difference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stored: RemoteGrant { id, start, end, groups, .. }, asked } = self;
-        let start = start.unwrap_or(asked.window.start()).format("%FT%TZ");
+        let start = to_second(start.unwrap_or(asked.window.start()));
         write!(f, "strongDM stored {id} from {start} ")?;
         match end {
-            Some(end) => write!(f, "until {}", end.format("%FT%TZ"))?,
+            Some(end) => write!(f, "until {}", to_second(*end))?,
             None => f.write_str("without an end")?,
         }
         match groups {

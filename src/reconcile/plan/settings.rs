@@ -14,7 +14,7 @@ pub(crate) struct Settings {
     pub(crate) aliases: Aliases,
     /// How far ahead shifts are granted.
     pub(crate) horizon: TimeDelta,
-    /// How many people's grants may be revoked within a minute without anybody in their place, before a human looks.
+    /// How many grants may be revoked within a minute, without anybody in their place, before somebody looks.
     pub(crate) max_revocations: usize,
 }
 

@@ -36,7 +36,7 @@ impl PassLog {
         if held > 0 && !self.revocations_are_held {
             tracing::error!(
                 revocations.held = held,
-                "{} held, more than max_revocations allows in one pass; check the rules and PagerDuty, then confirm with \
+                "{} held, more than max_revocations allows within a minute; check the rules and PagerDuty, then confirm with \
                  POST /sync and allow_mass_revocation",
                 if held == 1 { "1 revocation is".to_owned() } else { format!("{held} revocations are") },
             );

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{Failure, PassReport};
 use crate::{
-    model::{Grant, Names, NewNotice, NoticeKind, SkipReason, Subject},
+    model::{Grant, Names, NewNotice, NoticeKind, SkipReason, Subject, instant::to_second},
     reconcile::scope::Scope,
     store::{Findings, Told},
 };
@@ -34,8 +33,7 @@ fn person(names: &Names, email: &str) -> String {
 }
 
 fn resource((grant, error): (&Grant, Option<String>)) -> serde_json::Value {
-    let text = |at: DateTime<Utc>| at.format("%FT%TZ").to_string();
-    let (start, end) = (text(grant.window.start()), text(grant.window.end()));
+    let (start, end) = (to_second(grant.window.start()), to_second(grant.window.end()));
     match error {
         Some(error) => json!({"resource": grant.resource, "start": start, "end": end, "error": error}),
         None => json!({"resource": grant.resource, "start": start, "end": end}),

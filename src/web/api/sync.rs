@@ -35,7 +35,8 @@ pub(crate) struct SyncRequest {
     schedules: Vec<ScheduleId>,
     /// Only plan.
     dry_run: bool,
-    /// Revoke more grants in force at once than `max_revocations`.
+    /// Confirm what the guard holds now. It goes, also if up to as many more came due meanwhile.
+    /// Where nothing is held, this allows nothing.
     allow_mass_revocation: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Draws the timeline: one lane per person and resource. Positions are attributes of SVG, so that the strict policy needs
 //! no inline style. What a colour tells, a shape and words tell as well.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
@@ -13,7 +13,10 @@ use super::{
     query::{PageQuery, Show, cursor},
     timeline::{self, Bar, Kind, Lane, LaneState, Lanes, Span},
 };
-use crate::{model::Names, store::Access};
+use crate::{
+    model::{Names, instant::to_second},
+    store::Access,
+};
 
 /// The lanes of those without a grant, and of rules without anyone, that are shown.
 const LACKING: usize = 10;
@@ -199,10 +202,6 @@ fn pc(value: f64) -> String {
     format!("{value:.2}%")
 }
 
-fn iso(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
 pub(super) fn axis(span: &Span) -> Markup {
     html! { div.axis aria-hidden="true" { (scale(span)) } }
 }
@@ -214,7 +213,7 @@ pub(super) fn scale(span: &Span) -> Markup {
             @for (number, tick) in span.ticks().iter().enumerate() {
                 @let words = tick.at.format(if tick.midnight { "%a %-d" } else { "%H:%M" });
                 @let class = if tick.midnight { "day" } else if number % 2 == 0 { "even" } else { "odd" };
-                text class=(class) x=(pc(tick.x)) y="15" data-at=(iso(tick.at)) data-form="%" { (words) }
+                text class=(class) x=(pc(tick.x)) y="15" data-at=(to_second(tick.at)) data-form="%" { (words) }
             }
         }
     }
@@ -290,7 +289,7 @@ fn draw(now: DateTime<Utc>, bar: &Bar, why: Option<&str>) -> Markup {
             let drawn = html! {
                 svg x=(x) width=(width) y="13" height="23" {
                     rect class=(kind.class()) x="0.75" y="0.75" width="100%" height="21.5" rx="4" {}
-                    text class={ (kind.class()) (room(place.width, &label)) } x="8" y="15.5" data-at=(iso(at)) data-form=(words) {
+                    text class={ (kind.class()) (room(place.width, &label)) } x="8" y="15.5" data-at=(to_second(at)) data-form=(words) {
                         (label)
                     }
                 }

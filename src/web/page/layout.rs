@@ -6,9 +6,11 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, Render, html};
 use sha2::{Digest, Sha256};
+
+use crate::model::instant::to_second;
 
 pub(super) const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
@@ -102,12 +104,12 @@ pub(super) fn page(status: StatusCode, title: &str, place: Place, main: &Markup)
 pub(super) fn time(now: DateTime<Utc>, at: DateTime<Utc>) -> Markup {
     let words =
         if now.date_naive() == at.date_naive() { at.format("%H:%M") } else { at.format("%a %-d %b, %H:%M") };
-    html! { time datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (words) " UTC" } }
+    html! { time datetime=(to_second(at)) { (words) " UTC" } }
 }
 
 /// An instant with its date, in UTC whatever the reader's zone is: for what is printed and kept.
 pub(super) fn fixed_time(at: DateTime<Utc>) -> Markup {
-    html! { time.fixed datetime=(at.to_rfc3339_opts(SecondsFormat::Secs, true)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
+    html! { time.fixed datetime=(to_second(at)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
 }
 
 /// How long ago, or how far ahead, in the two largest units.

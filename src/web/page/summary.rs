@@ -70,7 +70,7 @@ fn notices(facts: &Facts<'_>) -> Vec<Notice> {
             tone: Tone::Warn,
             title: format!("{} held", count(snapshot.held.len() + snapshot.beyond.held, "revocation")),
             text: html! {
-                "More grants in force would go at once than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
+                "More grants would go within a minute than " code { "max_revocations" } " allows. Check the rules and PagerDuty; "
                 "if it is right, " a href="#sync" { "preview a sync" } " and confirm."
             },
         });

@@ -87,7 +87,7 @@ fn confirmation(report: &PassReport) -> Markup {
             @if !report.held.is_empty() {
                 label.check {
                     input type="checkbox" name="allow_mass_revocation" value="true";
-                    span { "Also revoke the " (count(report.held.len(), "held grant")) ", more than one pass may revoke by itself" }
+                    span { "Also revoke the " (count(report.held.len(), "held grant")) ", which wait for a confirmation" }
                 }
             }
             div.buttons { button.primary type="submit" { "Sync now" } a.button href="../" { "Back without syncing" } }
