@@ -1,7 +1,7 @@
-//! The planner of `oncall-grants`, from the service's own files: it is pure, so it can be built without everything else, and with
-//! optimisation also for `cargo test`. That is what lets the tests of `src/reconcile/plan` try very many worlds. With it come the
-//! other pure parts that `scripts/mutants` changes: how signatures are checked, how webhooks are read, and how what came of a write is
-//! recognised.
+//! The planner of `oncall-grants`, from the service's own files: it is pure, so it can be built without everything
+//! else, and with optimisation also for `cargo test`. That is what lets the tests of `src/reconcile/plan` try very many
+//! worlds. With it come the other pure parts that `scripts/mutants` changes: how signatures are checked, how webhooks
+//! are read, and how what came of a write is recognised.
 //!
 //! No part of the service. `docs/ASSURANCE.md` says what these tests show.
 

@@ -240,8 +240,8 @@ async fn off_call() -> Vec<Row> {
     )
 }
 
-/// Five hand-overs about one schedule to people who have shifts later. First each as soon as the one before is done; then, after a
-/// quiet while, each a call's time after the one before: only the last one stays on call.
+/// Five hand-overs about one schedule to people who have shifts later. First each as soon as the one before is done;
+/// then, after a quiet while, each a call's time after the one before: only the last one stays on call.
 async fn burst() -> Vec<Row> {
     let mut scene = Scene::prepared(Config::default()).await;
     (0..10).for_each(|n| add_person(&scene, n));

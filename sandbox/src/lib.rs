@@ -28,9 +28,9 @@
 //!
 //! # What a stand-in can be told to do
 //!
-//! * **Its data.** [`pagerduty::PagerDuty`] has users, teams, schedules of both generations, escalation policies, services,
-//!   priorities, incidents and webhook subscriptions. [`strongdm::StrongDm`] has accounts, resources, roles and grants, and knows who had access
-//!   when. [`world::seed`] fills both with a small world.
+//! * **Its data.** [`pagerduty::PagerDuty`] has users, teams, schedules of both generations, escalation policies,
+//!   services, priorities, incidents and webhook subscriptions. [`strongdm::StrongDm`] has accounts, resources, roles
+//!   and grants, and knows who had access when. [`world::seed`] fills both with a small world.
 //! * **Faults.** [`faults::Faults`], on both, makes chosen calls fail, wait, break, or lose their answer after the work
 //!   was done. A [`faults::Gate`] holds calls until the test releases them.
 //! * **Settings.** [`pagerduty::Settings`] and [`strongdm::Settings`] hold the accepted keys and their permissions, the

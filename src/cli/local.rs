@@ -13,8 +13,8 @@ pub(super) fn service_url(server: &Server) -> Option<Url> {
     Url::parse(&format!("{scheme}://{address}")).ok()
 }
 
-/// The address at which this machine reaches a listener; none if the system chooses its port. A listener on every address has
-/// those of IPv4, whether this machine knows IPv6 or not.
+/// The address at which this machine reaches a listener; none if the system chooses its port. A listener on every
+/// address has those of IPv4, whether this machine knows IPv6 or not.
 pub(super) fn connect_address(mut listen: SocketAddr) -> Option<SocketAddr> {
     if listen.ip().is_unspecified() {
         listen.set_ip(Ipv4Addr::LOCALHOST.into());

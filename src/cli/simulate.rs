@@ -32,8 +32,8 @@ const LONGEST: TimeDelta = TimeDelta::days(90);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// From when on: a time such as 2026-11-22T14:00:00Z, or a distance such as +2h or -7d [default: now, or the start of the
-    /// saved world]
+    /// From when on: a time such as 2026-11-22T14:00:00Z, or a distance such as +2h or -7d [default: now, or the start
+    /// of the saved world]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// Until when [default: the horizon later, or the end of the saved world]

@@ -238,8 +238,8 @@ fn text_of(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<
     Ok((file, text))
 }
 
-/// Whether this file may be the one that is meant. Who became the service's user where root is, in a directory that this user
-/// may not look into, means the file of the system; there, that it may not be seen is what must be told.
+/// Whether this file may be the one that is meant. Who became the service's user where root is, in a directory that
+/// this user may not look into, means the file of the system; there, that it may not be seen is what must be told.
 fn may_be_there(candidate: &Path) -> bool {
     candidate
         .try_exists()

@@ -3,8 +3,8 @@
 /// The known word that is nearest to `word`, if it is near enough to be meant.
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
-    // A third of the letters may differ, and two at least, such as two swapped ones; of the shortest words one. More is another
-    // word.
+    // A third of the letters may differ, and two at least, such as two swapped ones; of the shortest words one. More is
+    // another word.
     let tolerated =
         |candidate: &str| (word.len().max(candidate.len()) / 3).max(if candidate.len() > 3 { 2 } else { 1 });
     known

@@ -85,8 +85,8 @@ impl fmt::Display for Proof {
     }
 }
 
-/// Verifies the log against the newest checkpoint in the store and `kept`, ones that were kept elsewhere, each with what it is
-/// to be called. Signatures that name `key` are checked as well.
+/// Verifies the log against the newest checkpoint in the store and `kept`, ones that were kept elsewhere, each with
+/// what it is to be called. Signatures that name `key` are checked as well.
 pub async fn verify(
     store: &SharedStore,
     kept: &[(String, Checkpoint)],

@@ -19,8 +19,8 @@ const BUCKETS: usize = 32;
 pub(crate) struct Budget {
     /// Whose it is.
     pub(crate) upstream: Upstream,
-    /// What it is a limit of, one of a few words: PagerDuty's list of on-calls has a limit of its own, and strongDM counts reads
-    /// and writes apart.
+    /// What it is a limit of, one of a few words: PagerDuty's list of on-calls has a limit of its own, and strongDM
+    /// counts reads and writes apart.
     pub(crate) kind: &'static str,
     /// Which of several, where the upstream names them: of the key, or of the organisation. It is shown nowhere.
     pub(crate) bucket: String,

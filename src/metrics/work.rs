@@ -1,4 +1,5 @@
-//! On whose behalf requests are sent: which pass made a request is known where it is counted, however many passes are under way.
+//! On whose behalf requests are sent: which pass made a request is known where it is counted, however many passes are
+//! under way.
 
 use std::sync::Arc;
 

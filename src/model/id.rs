@@ -1,5 +1,5 @@
-//! Identifiers, one type for each kind of thing, so that none is taken for another. A copy costs next to nothing: the same few
-//! stand in thousands of grants, on-calls and rules.
+//! Identifiers, one type for each kind of thing, so that none is taken for another. A copy costs next to nothing: the
+//! same few stand in thousands of grants, on-calls and rules.
 
 use std::{fmt, sync::Arc};
 

@@ -66,8 +66,8 @@ pub(super) fn request(
         .body(body)
 }
 
-/// The text as Slack shows it unchanged. In its mark-up, `<…>` can call a whole channel together, or hide where a link leads,
-/// and names are other people's data.
+/// The text as Slack shows it unchanged. In its mark-up, `<…>` can call a whole channel together, or hide where a link
+/// leads, and names are other people's data.
 fn for_slack(text: &str) -> String {
     let mut marked_up = String::with_capacity(text.len());
     for c in text.chars() {

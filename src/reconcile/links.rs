@@ -1,5 +1,5 @@
-//! What the last answers showed together: in the store for all replicas, and a copy here for webhooks, which must not wait for
-//! the store.
+//! What the last answers showed together: in the store for all replicas, and a copy here for webhooks, which must not
+//! wait for the store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,8 @@
 //! Makes strongDM's grants match PagerDuty's on-calls: observe → plan → execute, again and again.
 //!
-//! `run.rs` and `on_demand.rs` say when a pass runs, `lease.rs` on which replica, `turns.rs` which of them may write, and
-//! `pass.rs` in which order its stages follow each other. Each stage is a folder: `observe/`, `plan/`, `execute/`, `compare/`, `report/`.
+//! `run.rs` and `on_demand.rs` say when a pass runs, `lease.rs` on which replica, `turns.rs` which of them may write,
+//! and `pass.rs` in which order its stages follow each other. Each stage is a folder: `observe/`, `plan/`, `execute/`,
+//! `compare/`, `report/`.
 //!
 //! # Why nothing is lost, doubled or wrongly revoked
 //!
@@ -50,11 +51,11 @@
 //! window to come; and since turns come in the order in which they are asked for, and each does at least one write, no storm
 //! of events keeps a large pass from its end.
 //!
-//! *On one replica.* Passes of several replicas need one lease, which lasts 30 s by the database's clock and is renewed every
-//! 10 s (`lease.rs`); those of one process share it. What is due is read again once the lease is there, so that a boundary
-//! or a mark is served by one replica. What passes know of time to come is in the store, and a lease that ran out
-//! unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever takes it over, and can
-//! neither run that pass nor ask for it, lets the lease run out again.
+//! *On one replica.* Passes of several replicas need one lease, which lasts 30 s by the database's clock and is renewed
+//! every 10 s (`lease.rs`); those of one process share it. What is due is read again once the lease is there, so that a
+//! boundary or a mark is served by one replica. What passes know of time to come is in the store, and a lease that ran
+//! out unreleased makes a full pass due: whoever died may have left work that no mark tells of. Whoever takes it over,
+//! and can neither run that pass nor ask for it, lets the lease run out again.
 //!
 //! *A lost lease does no harm.* Each intent asks for the lease in the statement that writes it, so no write is begun
 //! after another replica took over. What can still happen is that a replica freezes, or is cut off, between its intent
@@ -78,8 +79,9 @@
 //! # Where it is tried
 //!
 //! Each row of the first table, for creations and removals: `tests/it/writes.rs` on SQLite,
-//! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Other windows: `tests/it/altered.rs`. Each row of the second one: the replicas
-//! there that freeze and wake, and the late settlements in `tests/store/`. All of it at random: `tests/it/crash/`.
+//! `killed_at_any_point_of_a_write…` in `tests/it/replicas.rs` on PostgreSQL. Other windows: `tests/it/altered.rs`.
+//! Each row of the second one: the replicas there that freeze and wake, and the late settlements in `tests/store/`. All
+//! of it at random: `tests/it/crash/`.
 
 mod compare;
 mod execute;

@@ -1,12 +1,12 @@
 //! One pass: settle and compare, observe, plan, execute, conclude; each with its share of the time.
 //!
-//! Passes look at the same time, and take turns to decide and write (`turns.rs`). Each decision is made with the ledger as
-//! it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in which order passes
-//! get their turns.
+//! Passes look at the same time, and take turns to decide and write (`turns.rs`). Each decision is made with the ledger
+//! as it is then and by what the newest look at each source was told (`newest_looks.rs`), so it does not matter in
+//! which order passes get their turns.
 //!
-//! So many passes run at once, and each holds its place until it is over. Windows to come keep no place from whoever is paged: a
-//! pass about a few sources leaves them to one about everything once somebody else wants the turn, and of those only the youngest
-//! goes on.
+//! So many passes run at once, and each holds its place until it is over. Windows to come keep no place from whoever is
+//! paged: a pass about a few sources leaves them to one about everything once somebody else wants the turn, and of
+//! those only the youngest goes on.
 
 mod comparison;
 mod conclude;

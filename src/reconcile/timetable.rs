@@ -26,7 +26,8 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(60);
 const SKEW: TimeDelta = TimeDelta::seconds(2);
 /// So many passes at once; each looks by itself, and they take turns to write.
 const PASSES_AT_ONCE: usize = 6;
-/// While so many are under way, none begins about what another one looks at already: the last places are for what nobody does.
+/// While so many are under way, none begins about what another one looks at already: the last places are for what
+/// nobody does.
 const PASSES_ABOUT_THE_SAME: usize = 4;
 /// So long after a pass left windows to come, all are made up for at once, should no look at everything be at them.
 const LEFT_FOR: TimeDelta = TimeDelta::seconds(15);
@@ -125,8 +126,8 @@ impl Intervals {
         is_asked || !timetable.verified_at.is_some_and(is_recent)
     }
 
-    /// Why a full pass is due that none under way makes superfluous. One that only has windows to come left to write does not
-    /// keep the next from looking.
+    /// Why a full pass is due that none under way makes superfluous. One that only has windows to come left to write
+    /// does not keep the next from looking.
     fn full_pass_due(
         &self,
         now: DateTime<Utc>,
@@ -172,8 +173,8 @@ impl UnderWay {
     }
 }
 
-/// Whether no further pass is to look at this mark for now: one does for the same events, or does soon enough where many are under
-/// way. A full pass may take long.
+/// Whether no further pass is to look at this mark for now: one does for the same events, or does soon enough where
+/// many are under way. A full pass may take long.
 fn are_enough(under_way: &[UnderWay], dirty: &DirtyMark) -> bool {
     under_way.iter().any(|pass| {
         let is_soon_over = pass.due.scope != Scope::All && under_way.len() >= PASSES_ABOUT_THE_SAME;

@@ -102,8 +102,8 @@ pub trait Journal {
     /// A page of the deliveries, newest first: those below the cursor `before`.
     async fn delivery_page(&self, limit: u32, before: Option<i64>) -> Result<Page<DeliveryRow>, Error>;
 
-    /// Stores the report of a pass, and, in the same transaction, the notices of what it found that were not told yet. A report
-    /// that is stored already stays.
+    /// Stores the report of a pass, and, in the same transaction, the notices of what it found that were not told yet.
+    /// A report that is stored already stays.
     async fn record_pass(
         &self,
         id: &str,

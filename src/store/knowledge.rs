@@ -47,7 +47,8 @@ pub trait Knowledge {
         now: DateTime<Utc>,
     ) -> Result<(), Error>;
 
-    /// The value of the fact of this name that holds at `now`. Read it through a [`Fact`](super::Fact), which knows its type.
+    /// The value of the fact of this name that holds at `now`. Read it through a [`Fact`](super::Fact), which knows its
+    /// type.
     async fn fact(&self, name: &str, now: DateTime<Utc>) -> Result<Option<String>, Error>;
 
     /// Replaces the value of a fact. It holds until `until`, or until it is replaced.
@@ -59,8 +60,9 @@ pub trait Knowledge {
     /// The refusals without a visible cause that keep us from trying again at `now`.
     async fn refusals(&self, now: DateTime<Utc>) -> Result<Vec<Refusal>, Error>;
 
-    /// Remembers that strongDM refused a grant and showed none in its way. Each further refusal in a row doubles the pause, from
-    /// 2 s up to 15 min; the first is short because a grant that ends now may still be in the way for a moment.
+    /// Remembers that strongDM refused a grant and showed none in its way. Each further refusal in a row doubles the
+    /// pause, from 2 s up to 15 min; the first is short because a grant that ends now may still be in the way for a
+    /// moment.
     async fn remember_refusal(&self, pair: &Pair, now: DateTime<Utc>) -> Result<(), Error>;
 
     /// Forgets the refusals of a pair, because strongDM made a grant for it.
@@ -80,15 +82,16 @@ pub trait Knowledge {
         now: DateTime<Utc>,
     ) -> Result<(), Error>;
 
-    /// What rules remember of people's parts in incidents: of those that are not over at `now`, and of all in these incidents.
+    /// What rules remember of people's parts in incidents: of those that are not over at `now`, and of all in these
+    /// incidents.
     async fn incident_parts(
         &self,
         now: DateTime<Utc>,
         incidents: &BTreeSet<IncidentId>,
     ) -> Result<Vec<RememberedPart>, Error>;
 
-    /// Remembers parts, each with the instant at which all access because of it is over. Writes nothing if the lease is lost:
-    /// whoever has it may have seen something newer.
+    /// Remembers parts, each with the instant at which all access because of it is over. Writes nothing if the lease is
+    /// lost: whoever has it may have seen something newer.
     async fn remember_parts(
         &self,
         lease: &Lease,
@@ -171,8 +174,8 @@ pub(super) fn fact_until(until: Option<DateTime<Utc>>) -> i64 {
     until.map_or(NEVER, |until| until.timestamp())
 }
 
-/// How often in a row a window was altered, of which these attempts, each with the instant of the next one, are remembered. What
-/// did not happen again within an hour is over.
+/// How often in a row a window was altered, of which these attempts, each with the instant of the next one, are
+/// remembered. What did not happen again within an hour is over.
 pub(super) fn attempts_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -> i64 {
     let is_recent = |until: i64| until > (now - TimeDelta::hours(1)).timestamp();
     remembered.iter().filter(|(_, until)| is_recent(*until)).map(|(attempts, _)| *attempts).max().unwrap_or(0)
@@ -185,8 +188,8 @@ pub(super) fn refusals_in_a_row(remembered: &[(i64, i64)], now: DateTime<Utc>) -
     attempts_in_a_row(&remembered.collect::<Vec<_>>(), now)
 }
 
-/// Whether this refusal came before `now`. One that a clock wrote that was ahead must not keep somebody waiting once the clock is
-/// right: the pauses had grown because by that clock a grant had ended that strongDM still had.
+/// Whether this refusal came before `now`. One that a clock wrote that was ahead must not keep somebody waiting once
+/// the clock is right: the pauses had grown because by that clock a grant had ended that strongDM still had.
 fn is_of_the_past(attempts: i64, until: i64, now: DateTime<Utc>) -> bool {
     until - pause_after(attempts - 1).num_seconds() <= now.timestamp()
 }

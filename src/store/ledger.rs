@@ -205,8 +205,8 @@ pub trait Ledger {
         audit: &AuditEntry,
     ) -> Result<bool, Error>;
 
-    /// Records that strongDM has a live grant of ours on other terms than we knew. False, and nothing is written, if the lease
-    /// is lost, or the row is not live on the terms `known` any more.
+    /// Records that strongDM has a live grant of ours on other terms than we knew. False, and nothing is written, if
+    /// the lease is lost, or the row is not live on the terms `known` any more.
     async fn settle_terms(
         &self,
         lease: &Lease,
@@ -295,7 +295,8 @@ pub(super) const COPY_LIVE: &str = "INSERT INTO grants
      SELECT 'live', $2, account_id, email, resource_id, resource, $3, $4, $5, causes, intended_ms
      FROM grants WHERE seq = $1";
 
-/// Gives the row `$1`, which is live from `$2` to `$3` with the groups `$4`, the window from `$5` to `$6` and the groups `$7`.
+/// Gives the row `$1`, which is live from `$2` to `$3` with the groups `$4`, the window from `$5` to `$6` and the
+/// groups `$7`.
 pub(super) const SETTLE_TERMS: &str = "
     UPDATE grants SET start_at = $5, end_at = $6, kubernetes_groups = $7
     WHERE seq = $1 AND state = 'live' AND start_at = $2 AND end_at = $3
@@ -341,8 +342,8 @@ row! {
     }
 }
 
-/// Reads rows of the ledger, each by itself: one that cannot be read harms no other. They are taken in one by one, since all of
-/// them at once take more memory than what they say.
+/// Reads rows of the ledger, each by itself: one that cannot be read harms no other. They are taken in one by one,
+/// since all of them at once take more memory than what they say.
 pub(super) async fn read_open<R: Row>(
     mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin + Send,
 ) -> Result<OpenRows, Error>

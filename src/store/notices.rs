@@ -105,8 +105,8 @@ pub trait Notices {
     /// somebody else has done so.
     async fn add_folded(&self, from: i64, to: i64, notices: &[NewNotice]) -> Result<bool, Error>;
 
-    /// Adds notices of findings that were not told yet, and remembers that they were told. Those of a pass that leaves a report
-    /// are written together with it, see [`record_pass`](super::Journal::record_pass).
+    /// Adds notices of findings that were not told yet, and remembers that they were told. Those of a pass that leaves
+    /// a report are written together with it, see [`record_pass`](super::Journal::record_pass).
     async fn tell_findings(&self, findings: &[Findings]) -> Result<(), Error>;
 
     /// The next notice from this place on.

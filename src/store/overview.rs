@@ -89,8 +89,9 @@ macro_rules! in_view {
 }
 pub(super) use in_view;
 
-/// What is found: `$3` is the pattern in lower case, `$4` the pattern as it was written, and `$people` selects addresses from
-/// `$5`. Both databases find letters beyond ASCII in either case only if they were written as they are stored.
+/// What is found: `$3` is the pattern in lower case, `$4` the pattern as it was written, and `$people` selects
+/// addresses from `$5`. Both databases find letters beyond ASCII in either case only if they were written as they are
+/// stored.
 macro_rules! found {
     ($people:literal) => {
         concat!(

@@ -1,8 +1,8 @@
 //! Verifies client certificates: rustls verifies the chain, this file the name.
 //!
 //! PagerDuty signs its certificate at a public authority, which signs certificates for anybody: without the name, the
-//! authority alone would let everybody in. Names are compared whole and without regard to case. A wildcard is no name: `*.example.com`
-//! belongs to many machines, and only one of them was meant.
+//! authority alone would let everybody in. Names are compared whole and without regard to case. A wildcard is no name:
+//! `*.example.com` belongs to many machines, and only one of them was meant.
 
 use std::{fmt, sync::Arc};
 

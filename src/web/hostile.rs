@@ -18,7 +18,8 @@ fn headers() -> Vec<Vec<u8>> {
     headers.into_iter().map(String::into_bytes).collect()
 }
 
-/// Whether the header shows this token, read by other means than the service's: by writing each way in which it may be shown.
+/// Whether the header shows this token, read by other means than the service's: by writing each way in which it may be
+/// shown.
 fn shows(header: &[u8], token: &str) -> bool {
     let Ok(header) = std::str::from_utf8(header) else { return false };
     let scheme = header.chars().take_while(|c| *c != ' ').collect::<String>().to_lowercase();

@@ -1,7 +1,7 @@
 //! The pages that people read: every link leads somewhere, and what the program can do stands where readers look for it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -169,6 +169,11 @@ fn the_readme_is_short_and_leads_to_every_page() {
         let page = page.strip_prefix(top()).expect("below the top").to_str().expect("UTF-8").to_owned();
         let is_listed = targets.contains(&page) || !page.starts_with("docs/");
         assert!(is_listed, "the index of the README lacks {page}");
+    }
+    let index: String = readme.split_inclusive('\n').filter(|line| line.starts_with("| [")).collect();
+    let mut listed = BTreeSet::new();
+    for target in self::targets(&index) {
+        assert!(listed.insert(target.clone()), "the index of the README has {target} twice");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Whoever an incident may pull in is known before it does: nobody who is paged waits for a look-up, and who would get nothing
-//! is told while there is time to mend it.
+//! Whoever an incident may pull in is known before it does: nobody who is paged waits for a look-up, and who would get
+//! nothing is told while there is time to mend it.
 
 use sandbox::{
     faults::{Action, Fault},

@@ -15,8 +15,8 @@ const MANY: [&str; 3] = [DB, "prod-web-1", "prod-cluster"];
 const WEB: &str = "prod-new-thing";
 const WINDOWS: usize = MANY.len() * 80;
 
-/// A service whose first pass has begun to write 240 windows to come, each call taking a tenth of a second; Bo is on call for
-/// another rule.
+/// A service whose first pass has begun to write 240 windows to come, each call taking a tenth of a second; Bo is on
+/// call for another rule.
 async fn at_its_first_pass() -> Scene {
     let rules = [rule("many", &[SCHEDULE], &MANY), rule("web", &[V3_SCHEDULE], &[WEB])];
     let mut scene = Scene::prepared(Config::with_rules(rules)).await;

@@ -62,8 +62,8 @@ async fn the_second_look_comes_by_itself_and_after_a_restart() {
     .await;
 }
 
-/// Ana's place is taken by Bo, and his by Cem a moment later. What strongDM was asked for Cem; none if that took so long that a
-/// second look was due.
+/// Ana's place is taken by Bo, and his by Cem a moment later. What strongDM was asked for Cem; none if that took so
+/// long that a second look was due.
 async fn asked_for_the_second_of_two_hand_overs() -> Option<Vec<String>> {
     let mut scene = Scene::prepared(Config::default()).await;
     let put_on_call = |scene: &Scene, person| {

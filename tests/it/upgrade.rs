@@ -1,8 +1,8 @@
 //! The database of every version that was released goes on under this one, and one of a later version is refused.
 //!
-//! `tests/fixtures/upgrades/VERSION` holds, for either database, what a service of that version left when it was killed: Ana
-//! has access until 2090, Cem will have it after her, Bo's was taken back, and a webhook waits, and a notice. Beside it are the
-//! audit as that version printed it, a checkpoint of it, and the key.
+//! `tests/fixtures/upgrades/VERSION` holds, for either database, what a service of that version left when it was
+//! killed: Ana has access until 2090, Cem will have it after her, Bo's was taken back, and a webhook waits, and a
+//! notice. Beside it are the audit as that version printed it, a checkpoint of it, and the key.
 
 use std::{
     fs,

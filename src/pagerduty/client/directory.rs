@@ -66,8 +66,8 @@ impl Client {
         }))
     }
 
-    /// The users of the account; none if there are more than so many pages of them. Pages are read one after the other, so one
-    /// who comes or goes meanwhile may be missing.
+    /// The users of the account; none if there are more than so many pages of them. Pages are read one after the other,
+    /// so one who comes or goes meanwhile may be missing.
     pub(crate) async fn users(&self, most_pages: u64) -> Result<Option<Vec<User>>, Error> {
         let mut found: Vec<User> = Vec::new();
         for _ in 0..most_pages {
@@ -135,8 +135,8 @@ impl Client {
         Ok(policy.map(|policy| PolicyId::from(policy.id.0)))
     }
 
-    /// The escalation policies of all services; none if there are more than so many pages of them. Pages are read one after the
-    /// other, so one that comes or goes meanwhile may be missing.
+    /// The escalation policies of all services; none if there are more than so many pages of them. Pages are read one
+    /// after the other, so one that comes or goes meanwhile may be missing.
     pub(crate) async fn policies_of_services(
         &self,
         most_pages: u64,

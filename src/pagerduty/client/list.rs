@@ -1,5 +1,5 @@
-//! Lists that change while they are read. Offset pages are no snapshot: a row that goes away moves all later ones, so that one
-//! of them may be in no page. Pages overlap by a row, which shows that.
+//! Lists that change while they are read. Offset pages are no snapshot: a row that goes away moves all later ones, so
+//! that one of them may be in no page. Pages overlap by a row, which shows that.
 
 use std::mem;
 

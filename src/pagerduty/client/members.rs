@@ -18,8 +18,8 @@ const PAGE: u64 = 100;
 const MOST: usize = 10_000;
 
 impl Client {
-    /// The members of a group; an error if it does not exist, is hidden, does not tell, or tells nobody: an empty group makes
-    /// nobody eligible, and one that is empty all of a sudden must not end anybody's access.
+    /// The members of a group; an error if it does not exist, is hidden, does not tell, or tells nobody: an empty group
+    /// makes nobody eligible, and one that is empty all of a sudden must not end anybody's access.
     pub(crate) async fn members(&self, group: &Group) -> Result<BTreeSet<UserId>, Error> {
         let members = match group {
             Group::Team(id) => self.team_members(id).await,

@@ -140,8 +140,9 @@ impl Tokens {
         Arc::new(Self { app, connection, second, state, fetched })
     }
 
-    /// A token that holds. One that is due to be renewed is used while that happens, and for as long as it holds if it fails.
-    /// Whoever needs one while it is fetched waits for that; whoever needs one right after that failed hears why.
+    /// A token that holds. One that is due to be renewed is used while that happens, and for as long as it holds if it
+    /// fails. Whoever needs one while it is fetched waits for that; whoever needs one right after that failed hears
+    /// why.
     pub(super) async fn current(
         self: &Arc<Self>,
         observer: Option<&CallObserver>,

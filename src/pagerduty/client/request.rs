@@ -229,8 +229,8 @@ impl Client {
         *resume_at = (*resume_at).max(Some(Instant::now() + delay));
     }
 
-    /// Sends once, reads the answer, and tells the observer. A request that times out while others of its kind are answered is
-    /// not sent again: what it asks for is at fault. If nothing was answered meanwhile, the connection is.
+    /// Sends once, reads the answer, and tells the observer. A request that times out while others of its kind are
+    /// answered is not sent again: what it asks for is at fault. If nothing was answered meanwhile, the connection is.
     async fn attempt<T>(
         &self,
         request: &Request,

@@ -19,8 +19,8 @@ pub(super) struct RetryPolicy {
     pub(super) queue: Duration,
     /// The longest pause after PagerDuty said that its quota is used up. Its windows last a minute.
     pub(super) longest_pause: Duration,
-    /// The longest pause that `Retry-After` is granted. Longer than a window, for it is asked for by whoever is overloaded or
-    /// under repair; not longer, since that may be over early, and people wait for access.
+    /// The longest pause that `Retry-After` is granted. Longer than a window, for it is asked for by whoever is
+    /// overloaded or under repair; not longer, since that may be over early, and people wait for access.
     pub(super) longest_retry_after: Duration,
     /// The longest pause while some of the quota is left: short enough for the waiting call to be made all the same.
     pub(super) longest_slowdown: Duration,

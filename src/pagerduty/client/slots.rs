@@ -37,7 +37,8 @@ pub(crate) enum Precedence {
     Event,
     /// A look at everything.
     Pass,
-    /// Somebody only wants to know, or an answer that failed is tried again. Gets one slot at a time, and only when nobody else waits.
+    /// Somebody only wants to know, or an answer that failed is tried again. Gets one slot at a time, and only when
+    /// nobody else waits.
     Aside,
 }
 

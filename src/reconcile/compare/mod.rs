@@ -3,11 +3,12 @@
 //!
 //! # What follows from a list
 //!
-//! Pages are separate reads, and a list that was read on after a failure is minutes old: a grant may have come, gone or moved
-//! between two pages meanwhile. So nothing follows from the list alone. It only says what to ask about: whatever it would
-//! change in the ledger is asked for by its ID, or by its pair, and the answer of that moment counts. IDs never return, so
-//! what is gone then stays gone. So a list that was read in several attempts misleads no more than one that was read at
-//! once; it only notices later what others removed after their page was read, which is why it is read anew after ten minutes.
+//! Pages are separate reads, and a list that was read on after a failure is minutes old: a grant may have come, gone or
+//! moved between two pages meanwhile. So nothing follows from the list alone. It only says what to ask about: whatever
+//! it would change in the ledger is asked for by its ID, or by its pair, and the answer of that moment counts. IDs
+//! never return, so what is gone then stays gone. So a list that was read in several attempts misleads no more than one
+//! that was read at once; it only notices later what others removed after their page was read, which is why it is read
+//! anew after ten minutes.
 //!
 //! What it says of the grants of others is taken over as it is: that only informs the planner, and strongDM's refusals tell
 //! the same. While that is done no write is under way, so that none of ours is taken for theirs.

@@ -11,9 +11,9 @@ use crate::{
     strongdm::Error,
 };
 
-/// After so many denials in a row none is tried any more. Not after the first: it may be about its account or resource alone,
-/// and whoever is refused by one such right must not keep everybody else from access. The second is about another pair,
-/// which makes it one probe too many at most, in each round.
+/// After so many denials in a row none is tried any more. Not after the first: it may be about its account or resource
+/// alone, and whoever is refused by one such right must not keep everybody else from access. The second is about
+/// another pair, which makes it one probe too many at most, in each round.
 const DENIALS: usize = 2;
 
 /// What strongDM refused lately.

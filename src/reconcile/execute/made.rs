@@ -1,5 +1,5 @@
-//! Records what strongDM made of a creation: the window and the groups that it stored, whatever was asked for. What gives access that
-//! nobody asked for is taken back.
+//! Records what strongDM made of a creation: the window and the groups that it stored, whatever was asked for. What
+//! gives access that nobody asked for is taken back.
 
 use std::fmt;
 

@@ -105,8 +105,8 @@ impl Executor {
         self.brake.forget();
     }
 
-    /// Carries out the writes of a plan, begun in its order, and records them in `report`. Begins no more of them once somebody
-    /// else wants the turn, but at least one.
+    /// Carries out the writes of a plan, begun in its order, and records them in `report`. Begins no more of them once
+    /// somebody else wants the turn, but at least one.
     pub(super) async fn execute(
         &self,
         context: &Context<'_>,

@@ -11,8 +11,8 @@ pub(super) struct Refused<'r> {
     pub(super) in_the_way: &'r [ForeignGrant],
     /// Those of them that are not ours.
     pub(super) foreign: &'r [ForeignGrant],
-    /// One of these is a live grant of ours. The plan did not know it, or it would not have asked: it was made meanwhile, by a
-    /// replica that took over.
+    /// One of these is a live grant of ours. The plan did not know it, or it would not have asked: it was made
+    /// meanwhile, by a replica that took over.
     pub(super) is_ours_in_the_way: bool,
     /// What is known of second grants by now.
     pub(super) known: SecondGrant,

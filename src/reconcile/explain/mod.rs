@@ -2,9 +2,9 @@
 //! `gather.rs`, which asks both upstreams and the store.
 //!
 //! `person.rs` finds out who is meant, and `subject.rs` which resources. `chain.rs` follows one rule through one
-//! schedule, policy or service, with `on_call.rs` for the shift, `incident.rs` for the part in an incident and `grant.rs`
-//! for the grant at the end; all of them tell what they find as links (`link.rs`). `verdict.rs` concludes from all chains, `answer.rs` puts the answer together, and
-//! `words.rs` tells it to people.
+//! schedule, policy or service, with `on_call.rs` for the shift, `incident.rs` for the part in an incident and
+//! `grant.rs` for the grant at the end; all of them tell what they find as links (`link.rs`). `verdict.rs` concludes
+//! from all chains, `answer.rs` puts the answer together, and `words.rs` tells it to people.
 
 mod answer;
 mod chain;

@@ -16,7 +16,8 @@ use crate::{
 
 /// What gives no answer within this is left for later.
 const ANSWER: Duration = Duration::from_secs(8);
-/// The same for what failed before, which is asked on aside. Longer than any single attempt, so that a dead connection is found.
+/// The same for what failed before, which is asked on aside. Longer than any single attempt, so that a dead connection
+/// is found.
 const ANSWER_ASIDE: Duration = Duration::from_secs(30);
 /// So long a look waits for what failed before.
 const BRIEFLY: Duration = Duration::from_millis(1500);

@@ -140,8 +140,8 @@ pub(super) enum Demand {
     Trusted,
     /// Those that are not about to grow old. A look at everything asks again before anybody has to wait for that.
     Lasting,
-    /// Those that were asked for by looks that began then or later: what an earlier look asked for is no second look, whenever
-    /// the answer came.
+    /// Those that were asked for by looks that began then or later: what an earlier look asked for is no second look,
+    /// whenever the answer came.
     Since(DateTime<Utc>),
 }
 

@@ -23,7 +23,8 @@ use crate::pagerduty::Error;
 
 /// A request is divided into so many.
 const PARTS: usize = 4;
-/// After so many parts have failed and nothing was answered, nobody is looked for any more: PagerDuty has trouble as a whole.
+/// After so many parts have failed and nothing was answered, nobody is looked for any more: PagerDuty has trouble as a
+/// whole.
 const HOPELESS: usize = 12;
 /// A part has to be answered within so much of what its whole had, since others prove that PagerDuty answers.
 const LESS_PATIENCE: (u32, u32) = (2, 5);

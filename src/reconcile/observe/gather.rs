@@ -275,8 +275,8 @@ impl Gatherer {
             }
         }
         if missing.len() > FEW && self.accounts_listed.get().is_some_and(Option::is_some) {
-            // Too many to ask for each. Who was missed between two pages gets nothing until they are asked for again, in half
-            // a minute, and loses nothing: the planner protects what somebody without an account holds.
+            // Too many to ask for each. Who was missed between two pages gets nothing until they are asked for again,
+            // in half a minute, and loses nothing: the planner protects what somebody without an account holds.
             for email in std::mem::take(&mut missing) {
                 cache.accounts.put(email.clone(), AccountMatch::None, *now);
                 self.record_account(email, Observed::Known(AccountMatch::None));

@@ -1,5 +1,5 @@
-//! Asks who works on incidents: all services of all rules in one list; what is missing there, and was there before, by its ID;
-//! and who belongs to the groups whose members may get access by hand.
+//! Asks who works on incidents: all services of all rules in one list; what is missing there, and was there before, by
+//! its ID; and who belongs to the groups whose members may get access by hand.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,7 +67,8 @@ impl Incidents<'_> {
         tokio::join!(chunks, suspects, self.members_ahead());
     }
 
-    /// An event may tell that somebody was chosen by hand: who belongs to the groups is asked at the same time as the incidents.
+    /// An event may tell that somebody was chosen by hand: who belongs to the groups is asked at the same time as the
+    /// incidents.
     async fn members_ahead(&self) {
         let Scope::Sources(named) = self.scope else { return };
         let is_about = |selector: &IncidentSelector| {
@@ -211,8 +212,8 @@ impl Incidents<'_> {
         self.sight.has_on_calls();
     }
 
-    /// The groups in which somebody may be a member who was chosen by hand. Whoever would get access by it is believed only by
-    /// a fresh answer.
+    /// The groups in which somebody may be a member who was chosen by hand. Whoever would get access by it is believed
+    /// only by a fresh answer.
     fn groups_to_ask<'i>(&self, incidents: impl Iterator<Item = &'i Incident>) -> BTreeMap<Group, Demand> {
         let incidents: Vec<&Incident> = incidents.collect();
         let mut groups: BTreeMap<Group, Demand> = BTreeMap::new();

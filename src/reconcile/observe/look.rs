@@ -36,8 +36,8 @@ impl Look {
     /// waiting for long: a second at first, or, after an event, until what the event is about is seen. The
     /// [whole](Extent::Whole) world is the last one; nobody may ask for more.
     ///
-    /// What our own store tells in it is what [`Look::start`] was given: whoever wrote since reads that anew. Nothing is lost if
-    /// this is dropped before it is over.
+    /// What our own store tells in it is what [`Look::start`] was given: whoever wrote since reads that anew. Nothing
+    /// is lost if this is dropped before it is over.
     pub(crate) async fn next(&mut self) -> World {
         if self.shown.changed().await.is_err()
             && let Err(error) = (&mut self.task).await

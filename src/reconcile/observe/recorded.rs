@@ -86,8 +86,8 @@ async fn ledger(
     Ok(store.open_rows(now).await?.into())
 }
 
-/// Everything at once, since somebody may be waiting for access. Of parts in incidents, all that may matter still, and those in
-/// `incidents`. The ledger is as `ahead` has it, if that is still right.
+/// Everything at once, since somebody may be waiting for access. Of parts in incidents, all that may matter still, and
+/// those in `incidents`. The ledger is as `ahead` has it, if that is still right.
 pub(crate) async fn read(
     store: &SharedStore,
     now: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! Whom incidents may pull in. Their accounts are looked up beforehand, beside everything else, so that whoever is paged does
-//! not wait for that; and whoever would get nothing is told before it matters.
+//! Whom incidents may pull in. Their accounts are looked up beforehand, beside everything else, so that whoever is
+//! paged does not wait for that; and whoever would get nothing is told before it matters.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -108,8 +108,8 @@ impl PassRunner {
             found = findings(&pass.report, &scope, &names.book());
         }
         let Pass { report, began, .. } = pass;
-        // What is found lasts until it is mended. So a pass that dies before this is written has told nobody, and the next one,
-        // which finds the same, tells it; once it is written, it is told, and no later pass tells it again.
+        // What is found lasts until it is mended. So a pass that dies before this is written has told nobody, and the
+        // next one, which finds the same, tells it; once it is written, it is told, and no later pass tells it again.
         if is_eventful(&report) {
             let text = serde_json::to_string(&report.excerpt()).unwrap_or_default();
             self.store.record_pass(&report.pass_id, report.started_at, &text, &found).await?;

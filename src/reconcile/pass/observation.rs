@@ -23,8 +23,8 @@ const AHEAD_AFTER: Duration = Duration::from_millis(5);
 const AHEAD_FOR: Duration = Duration::from_secs(1);
 
 impl PassRunner {
-    /// Observes. Whoever is seen meanwhile to lack access gets it at once. Returns the whole world, and the ledger as it was while
-    /// PagerDuty was asked.
+    /// Observes. Whoever is seen meanwhile to lack access gets it at once. Returns the whole world, and the ledger as
+    /// it was while PagerDuty was asked.
     pub(super) async fn observe(
         &self,
         pass: &mut Pass<'_>,

@@ -38,8 +38,8 @@ pub(crate) struct Plan {
     pub(crate) unchanged: usize,
     /// Who is certainly entitled to what, for people to look at.
     pub(crate) wanted: Vec<Wanted>,
-    /// What is to be remembered of people's parts in incidents, where that is news, each with the instant at which all access
-    /// because of it is over.
+    /// What is to be remembered of people's parts in incidents, where that is news, each with the instant at which all
+    /// access because of it is over.
     pub(crate) parts: Vec<(RememberedPart, DateTime<Utc>)>,
     /// How many on-calls the rules selected.
     pub(crate) on_calls: usize,
@@ -195,9 +195,10 @@ impl Action {
         }
     }
 
-    /// Whether it must not be done because earlier writes of its pair, of these windows, were not. What overlaps waits, so that
-    /// nobody loses access to a write that fails. Where strongDM refuses any second grant, a creation waits for every revocation:
-    /// sent all the same, it would be refused, and then it would pause for longer than the revocation does.
+    /// Whether it must not be done because earlier writes of its pair, of these windows, were not. What overlaps waits,
+    /// so that nobody loses access to a write that fails. Where strongDM refuses any second grant, a creation waits for
+    /// every revocation: sent all the same, it would be refused, and then it would pause for longer than the revocation
+    /// does.
     pub(crate) fn waits_for(&self, undone: &[Window], second_grant: SecondGrant) -> bool {
         let window = self.grant().window;
         match self {

@@ -1,8 +1,8 @@
-//! Every state that small worlds can get into, by every order of what may happen in them: two replicas look, plan and write, lose
-//! the lease, crash before and after a call; calls and answers are lost or late; shifts change, an answer is wrong or missing;
-//! somebody else makes and removes grants. The plans are those of the real `plan()`. The store, the executor and strongDM are
-//! models of their rules (`exhaustive/state.rs`, `exhaustive/replica.rs`), so what they really do is tried elsewhere: `tests/store`, and the kills
-//! of `scripts/crash`.
+//! Every state that small worlds can get into, by every order of what may happen in them: two replicas look, plan and
+//! write, lose the lease, crash before and after a call; calls and answers are lost or late; shifts change, an answer
+//! is wrong or missing; somebody else makes and removes grants. The plans are those of the real `plan()`. The store,
+//! the executor and strongDM are models of their rules (`exhaustive/state.rs`, `exhaustive/replica.rs`), so what they
+//! really do is tried elsewhere: `tests/store`, and the kills of `scripts/crash`.
 //!
 //! `EXHAUSTIVE=large` explores what takes minutes.
 

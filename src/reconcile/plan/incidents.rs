@@ -1,8 +1,8 @@
 //! Who is entitled to something because of an incident, and what must be remembered of that.
 //!
-//! A person's access begins with the first part in an incident and lasts for the rule's `max_duration` at most, whatever
-//! happens meanwhile. It ends earlier, after a while, when the part is over. Neither can be read off PagerDuty later, so both
-//! are remembered, by rule, incident and person.
+//! A person's access begins with the first part in an incident and lasts for the rule's `max_duration` at most,
+//! whatever happens meanwhile. It ends earlier, after a while, when the part is over. Neither can be read off PagerDuty
+//! later, so both are remembered, by rule, incident and person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,8 +168,8 @@ impl<'w> IncidentRule<'w> {
         found
     }
 
-    /// Whether something is to be remembered. Of somebody who may not have had access, nothing is: it must not be given when the
-    /// incident is over.
+    /// Whether something is to be remembered. Of somebody who may not have had access, nothing is: it must not be given
+    /// when the incident is over.
     fn is_news(&self, Standing { part, entitlement }: &Standing) -> bool {
         match self.remembered.get(&(&part.incident.id, &part.user)) {
             Some(before) => **before != *part,

@@ -5,7 +5,8 @@
 //!
 //! Both upstreams fail, the service's clock goes wrong, its replicas die and others take over.
 //!
-//! In every minute everyone must have exactly the access and the Kubernetes groups that are wanted, one second after its start, except
+//! In every minute everyone must have exactly the access and the Kubernetes groups that are wanted, one second after
+//! its start, except
 //!
 //! * for a quarter of an hour after a change that nothing announced, or from when it could be seen and acted upon;
 //! * while the service's clock is wrong, and for a quarter of an hour after that;

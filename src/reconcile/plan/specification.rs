@@ -1,8 +1,10 @@
-//! Who should have what at one instant: the contract (§2, promises 2 and 4 of §5, §8, §9) in Rust, to be read beside it. Whom an
-//! address and what a name means (promise 8), and which grants stay because nobody knows, is in `specification/meant.rs`.
+//! Who should have what at one instant: the contract (§2, promises 2 and 4 of §5, §8, §9) in Rust, to be read beside
+//! it. Whom an address and what a name means (promise 8), and which grants stay because nobody knows, is in
+//! `specification/meant.rs`.
 //!
-//! It asks every rule about every on-call and every part in an incident, and knows no windows, unions, grants to be made or order.
-//! The planner must agree with it on random worlds (`properties.rs`) and in every state of small ones (`exhaustive.rs`).
+//! It asks every rule about every on-call and every part in an incident, and knows no windows, unions, grants to be
+//! made or order. The planner must agree with it on random worlds (`properties.rs`) and in every state of small ones
+//! (`exhaustive.rs`).
 
 mod meant;
 

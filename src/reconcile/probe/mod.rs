@@ -1,9 +1,9 @@
 //! The probe: learns on the operator's own account what strongDM does not document. It makes grants that give access in
 //! most of a year, for an account and a resource that nobody else has a grant for, and removes each of them at once.
 //!
-//! Each is intended in the store before it is made (`intents.rs`), so that whoever comes after a kill can remove it. A running
-//! service takes none of them for anybody's. What it found (`findings.rs`) is kept as a fact: the planner believes it until
-//! real writes teach otherwise.
+//! Each is intended in the store before it is made (`intents.rs`), so that whoever comes after a kill can remove it. A
+//! running service takes none of them for anybody's. What it found (`findings.rs`) is kept as a fact: the planner
+//! believes it until real writes teach otherwise.
 
 mod findings;
 mod intents;

@@ -25,7 +25,8 @@ const NAMED: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct FailureLog(BTreeMap<Kind, Told>);
 
-/// Failures of one kind are told in one line. Words with digits do not count: they are instants, seconds, numbers of requests.
+/// Failures of one kind are told in one line. Words with digits do not count: they are instants, seconds, numbers of
+/// requests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     attempt: &'static str,

@@ -8,8 +8,8 @@ use crate::model::Window;
 
 /// PagerDuty's limit for a key or an app, as its documentation tells: so many requests a minute.
 const PAGERDUTY_A_MINUTE: u64 = 960;
-/// strongDM's limit for one user or key, as its documentation tells: so many writes a minute. Answers tell it only to whoever
-/// writes.
+/// strongDM's limit for one user or key, as its documentation tells: so many writes a minute. Answers tell it only to
+/// whoever writes.
 const STRONGDM_WRITES_A_MINUTE: u64 = 500;
 
 /// How often the service looks.

@@ -1,5 +1,5 @@
-//! What the rules would do over a stretch of time: the real planner, over what was observed once, from an empty ledger. Pure but
-//! for the one observation: the clock is an argument, and nothing is written.
+//! What the rules would do over a stretch of time: the real planner, over what was observed once, from an empty ledger.
+//! Pure but for the one observation: the clock is an argument, and nothing is written.
 
 mod capture;
 mod forecast;

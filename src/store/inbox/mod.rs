@@ -100,8 +100,9 @@ pub trait Inbox {
     /// The deliveries that no pass has served yet, in numbers.
     async fn backlog(&self) -> Result<Backlog, Error>;
 
-    /// Records that the pass `pass`, which began at `began`, looked at `marks`: it has served the deliveries that set them.
-    /// A mark that was set again since then stays dirty. Each is paced as it says. False, and nothing is written, if the lease is lost.
+    /// Records that the pass `pass`, which began at `began`, looked at `marks`: it has served the deliveries that set
+    /// them. A mark that was set again since then stays dirty. Each is paced as it says. False, and nothing is written,
+    /// if the lease is lost.
     async fn clear_dirty(
         &self,
         lease: &Lease,

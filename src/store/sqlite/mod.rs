@@ -1,8 +1,9 @@
 //! The store in one SQLite file, for one process.
 //!
-//! WAL mode with `synchronous = FULL`: what we answered is on disk. One process owns the file (a lock file beside it says
-//! so), one connection writes, a few read. The writer is replaced after a transaction that it could not end. Since there is nobody else, everybody who asks for a lease gets it, it holds
-//! until the process ends, and no statement asks for it.
+//! WAL mode with `synchronous = FULL`: what we answered is on disk. One process owns the file (a lock file beside it
+//! says so), one connection writes, a few read. The writer is replaced after a transaction that it could not end. Since
+//! there is nobody else, everybody who asks for a lease gets it, it holds until the process ends, and no statement asks
+//! for it.
 
 mod coordination;
 mod decision_log;
@@ -38,8 +39,8 @@ use super::{
 /// Readers for the API and the planner's inputs; a pass reads one query at a time, so a few are plenty.
 const READERS: u32 = 4;
 
-/// So many rows a connection reads ahead. Each time that it waits for us, or we for it, takes as long as to read dozens of rows, and
-/// whoever comes on call waits until the ledger is read.
+/// So many rows a connection reads ahead. Each time that it waits for us, or we for it, takes as long as to read dozens
+/// of rows, and whoever comes on call waits until the ledger is read.
 const ROWS_AT_ONCE: usize = 1_000;
 
 /// The store in a file.

@@ -188,7 +188,8 @@ pub(crate) async fn checkpoint(State(state): State<Arc<AppState>>) -> Result<Str
 pub(crate) struct Event {
     #[serde(flatten)]
     delivery: DeliveryRow,
-    /// The names of the schedules, escalation policies and services that it asked to look at, by ID, as far as they are known.
+    /// The names of the schedules, escalation policies and services that it asked to look at, by ID, as far as they are
+    /// known.
     names: BTreeMap<String, Name>,
 }
 

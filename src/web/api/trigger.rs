@@ -35,8 +35,8 @@ pub(crate) struct Triggered {
 
 /// Makes the service look
 ///
-/// For senders that cannot sign. IDs of schedules and escalation policies that rules name narrow the look, wherever they stand
-/// in the body; without any, everything is looked at. The rest of the body is ignored, whatever it is.
+/// For senders that cannot sign. IDs of schedules and escalation policies that rules name narrow the look, wherever
+/// they stand in the body; without any, everything is looked at. The rest of the body is ignored, whatever it is.
 #[utoipa::path(
     post, path = "/trigger", operation_id = "trigger", tag = "webhook",
     security(("trigger" = [])),

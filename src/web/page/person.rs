@@ -1,5 +1,5 @@
-//! What people are called, and the addresses of the pages about people and resources. They last: whoever asks why may be sent
-//! one.
+//! What people are called, and the addresses of the pages about people and resources. They last: whoever asks why may
+//! be sent one.
 
 use maud::{Markup, html};
 

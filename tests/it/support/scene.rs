@@ -187,7 +187,8 @@ impl Scene {
         self.pagerduty.requests().iter().filter(|request| request.path == "/oncalls").count()
     }
 
-    /// Asserts that PagerDuty was asked that since the last clearing, at `began`, and not more often than a burst and then once a second.
+    /// Asserts that PagerDuty was asked that since the last clearing, at `began`, and not more often than a burst and
+    /// then once a second.
     pub(crate) fn assert_few_refreshes_since(&self, began: Instant) {
         let (refreshes, elapsed) = (self.refreshes(), began.elapsed());
         let most = 6 + usize::try_from(elapsed.as_secs()).expect("a few seconds");

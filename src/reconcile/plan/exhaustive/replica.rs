@@ -1,4 +1,5 @@
-//! What a replica does, one step at a time: between any two of them something else may happen. As `reconcile/execute` does it.
+//! What a replica does, one step at a time: between any two of them something else may happen. As `reconcile/execute`
+//! does it.
 
 use super::{
     promises as promised,
@@ -34,7 +35,8 @@ pub(super) enum Fate {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Takes the lease, settles what is open, compares, observes and plans. With the word of somebody that what is held may go.
+    /// Takes the lease, settles what is open, compares, observes and plans. With the word of somebody that what is held
+    /// may go.
     Look(Seen, Released),
     Intend,
     Call(Fate),

@@ -1,5 +1,5 @@
-//! The planner against the specification: on arbitrary worlds, both must say the same of every account, every resource and every
-//! hour. `SPECIFICATION_CASES` says on how many; what came up in them is counted and printed (`--nocapture`).
+//! The planner against the specification: on arbitrary worlds, both must say the same of every account, every resource
+//! and every hour. `SPECIFICATION_CASES` says on how many; what came up in them is counted and printed (`--nocapture`).
 
 use std::{cell::RefCell, collections::BTreeSet, env};
 

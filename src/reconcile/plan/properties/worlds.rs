@@ -195,7 +195,8 @@ fn upstream(doubt: u32) -> impl Strategy<Value = World> {
                 let raw = match odd {
                     0 => None,
                     1 => Some(format!("p{index}*@corp.example")),
-                    // Where the domain is mapped, these are two people under one address, unless the neighbour is odd as well.
+                    // Where the domain is mapped, these are two people under one address, unless the neighbour is odd
+                    // as well.
                     2 => Some(format!("p{}@old.example", (index + 1) % PEOPLE.len())),
                     3 => Some(format!("p{index}@old.example")),
                     _ => Some(format!("P{index}@corp.example")),

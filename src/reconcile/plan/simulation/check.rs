@@ -189,8 +189,8 @@ impl Simulation {
                     && found.window.end() > self.upstream.instant(minute)
             });
         let outage = refuses && wrong == Wrong::Lacks && invisible.is_some_and(|last| minute - last <= 2);
-        // Nothing is granted farther ahead than the horizon of the last pass that saw it, and nothing before the first. What has no
-        // end is renewed when half of that is left.
+        // Nothing is granted farther ahead than the horizon of the last pass that saw it, and nothing before the first.
+        // What has no end is renewed when half of that is left.
         let is_permanent = self.upstream.always == Some(person);
         let beyond = self.upstream.horizon * 24 * 60 / if is_permanent { 2 } else { 1 } - INTERVAL - 1;
         let is_unknown = |since: Minute| since == 0 || minute - since >= beyond;

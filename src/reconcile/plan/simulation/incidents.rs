@@ -1,13 +1,13 @@
 //! Days full of incidents, compared minute by minute with what the specification wants of what could be known.
 //!
-//! The story knows who plays which part since when, and remembers what passes could see of it: when they were first able to see
-//! that a part began or ended. From that and the true state the specification says who must have access in each minute, and
-//! access must be exactly so, except
+//! The story knows who plays which part since when, and remembers what passes could see of it: when they were first
+//! able to see that a part began or ended. From that and the true state the specification says who must have access in
+//! each minute, and access must be exactly so, except
 //!
 //! * while something cannot be seen: but nobody who was given access and is still meant may lose it;
-//! * from a write that failed until the next pass that sees everything and fails at nothing of the same pair. Where strongDM takes
-//!   a second grant, nobody may lose access even then, but to the end of a grant that was to be followed by another, if something
-//!   cannot be seen when that is tried again;
+//! * from a write that failed until the next pass that sees everything and fails at nothing of the same pair. Where
+//!   strongDM takes a second grant, nobody may lose access even then, but to the end of a grant that was to be followed
+//!   by another, if something cannot be seen when that is tried again;
 //! * where strongDM refuses a second grant, while one waits for another one to end, and until everything is seen again then.
 //!
 //! `SIMULATION_SEED` and `SIMULATION_SEEDS` as in the other simulation.

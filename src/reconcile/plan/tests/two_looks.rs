@@ -54,8 +54,8 @@ fn the_first_look_gives_and_takes_nothing() {
 fn what_awaits_a_second_look_makes_nothing_superfluous_in_the_first() {
     let rules =
         [with_groups(&["a"], schedule_rule("a", &["PA"])), with_groups(&["b"], schedule_rule("b", &["PB"]))];
-    // The last one has the wrong groups and waits for a second look. Until then it is in the way of the right one, so the first
-    // one stays, which contains the second.
+    // The last one has the wrong groups and waits for a second look. Until then it is in the way of the right one, so
+    // the first one stays, which contains the second.
     let plan = Scene::new(rules)
         .on_call(schedule("PA"), [shift("day", 8, 20)])
         .on_call(schedule("PB"), [shift("day", 14, 20)])

@@ -268,8 +268,8 @@ impl Story {
         world
     }
 
-    /// What a pass that saw the list can know: of those who play a part, whom the specification wants in this incident alone;
-    /// of those who do not any more, that the part is over.
+    /// What a pass that saw the list can know: of those who play a part, whom the specification wants in this incident
+    /// alone; of those who do not any more, that the part is over.
     fn learn(&mut self, now: DateTime<Utc>, seen: &mut World, working: &Working) {
         for (id, incident) in &self.incidents {
             let is_of_this = |part: &&RememberedPart| part.incident.id == *id;
