@@ -39,7 +39,7 @@ pub(super) fn decide(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>) -> D
 
 fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit: Unfit) -> Decision {
     let stays = |own: &OwnGrant| retained.contains(&own.row);
-    let Sorted { mut kept, due, mut revoke } = keep_or_revoke(facts, stays, unfit);
+    let (mut kept, mut revoke) = keep_or_revoke(facts, stays, unfit);
     let (mut missing, mut look_again) = missing(facts, &kept, &revoke);
     if facts.second_grant == SecondGrant::Refused
         && !kept.iter().any(|own| stays(own))
@@ -59,12 +59,9 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit
             .into_iter()
             .map(|(terms, until, wait)| Deferred { grant: facts.new_grant(terms).grant, until, wait })
             .collect(),
-        // A rule whose resources cannot be told protects what it gave. What is due is not to become such a thing.
-        relabelled: kept
-            .iter()
-            .filter(|own| !due.contains(&own.row))
-            .filter_map(|own| facts.relabel(own))
-            .collect(),
+        // Also what is due and may not go yet: whoever wants the rest of it protects it by that, should a filter of theirs
+        // find nothing any more.
+        relabelled: kept.iter().filter_map(|own| facts.relabel(own)).collect(),
         kept: kept.len(),
         revoke,
         look_again,
@@ -72,55 +69,40 @@ fn decide_retaining(facts: &PairFacts<'_>, retained: &BTreeSet<LedgerRow>, unfit
     }
 }
 
-/// Our grants of one pair.
-#[derive(Default)]
-struct Sorted<'a> {
-    /// These stay.
-    kept: Vec<&'a OwnGrant>,
-    /// Those of them that would go, but may not yet.
-    due: BTreeSet<LedgerRow>,
-    revoke: Vec<Revocation>,
-}
-
 /// Tells the grants that stay from those that are due for revocation.
-fn keep_or_revoke<'a>(facts: &PairFacts<'a>, stays: impl Fn(&OwnGrant) -> bool, unfit: Unfit) -> Sorted<'a> {
-    let mut sorted = Sorted::default();
+fn keep_or_revoke<'a>(
+    facts: &PairFacts<'a>,
+    stays: impl Fn(&OwnGrant) -> bool,
+    unfit: Unfit,
+) -> (Vec<&'a OwnGrant>, Vec<Revocation>) {
+    let (mut kept, mut revoke): (Vec<&OwnGrant>, Vec<Revocation>) = (Vec::new(), Vec::new());
     for own in &facts.ours {
-        let Some(reason) = reason_to_revoke(facts, own) else {
-            sorted.kept.push(own);
-            continue;
-        };
-        if stays(own) || reason.is_replaced() && unfit == Unfit::Keep {
-            sorted.kept.push(own);
-            sorted.due.insert(own.row);
-        } else {
-            sorted.revoke.push(revocation(own, reason));
+        match reason_to_revoke(facts, own) {
+            Some(reason) if reason.is_replaced() && unfit == Unfit::Keep => kept.push(own),
+            Some(reason) if !stays(own) => revoke.push(revocation(own, reason)),
+            Some(_) | None => kept.push(own),
         }
     }
     if facts.terms.is_empty() {
-        return sorted;
+        return (kept, revoke);
     }
     let is_certain = |own: &&OwnGrant| {
         facts.in_view(own).is_some_and(|view| facts.terms.include(view, &own.grant.kubernetes_groups))
     };
     let mut by_groups: BTreeMap<&KubernetesGroups, Vec<&OwnGrant>> = BTreeMap::new();
-    for own in sorted.kept.iter().copied().filter(is_certain) {
+    for own in kept.iter().copied().filter(is_certain) {
         by_groups.entry(&own.grant.kubernetes_groups).or_default().push(own);
     }
     let certain: BTreeMap<&KubernetesGroups, Containers> =
         by_groups.into_iter().map(|(groups, ours)| (groups, Containers::new(facts.now, &ours))).collect();
-    sorted.kept.retain(|own| {
-        if !is_duplicate(facts, own, &certain) {
-            return true;
+    kept.retain(|own| {
+        let duplicate = !stays(own) && is_duplicate(facts, own, &certain);
+        if duplicate {
+            revoke.push(revocation(own, RevocationReason::Duplicate));
         }
-        if stays(own) {
-            sorted.due.insert(own.row);
-        } else {
-            sorted.revoke.push(revocation(own, RevocationReason::Duplicate));
-        }
-        stays(own)
+        !duplicate
     });
-    sorted
+    (kept, revoke)
 }
 
 /// Why a grant of ours should go, if it should: it gives access between now and the horizon that nobody is
@@ -217,7 +199,8 @@ fn missing(
         let window = wanted.window;
         let given = kept.overlapping(window).into_iter().map(|own| &own.grant);
         let given = given.filter(|grant| grant.kubernetes_groups.include(&wanted.groups));
-        let covered: Windows = given.map(|grant| grant.window).collect();
+        let given: Vec<Window> = given.map(|grant| grant.window).collect();
+        let covered: Windows = given.iter().copied().collect();
         if window.end() < FOREVER {
             missing.extend(covered.missing_from(window).into_iter().map(|gap| wanted.over(gap)));
             continue;
@@ -227,8 +210,15 @@ fn missing(
         let tail = gaps.last().filter(|tail| tail.start() > rolling.start() && tail.end() == rolling.end());
         let runs_until = tail.map_or(rolling.end(), Window::start);
         let renew = (runs_until - horizon / 2).trunc_subsecs(0);
-        let is_given_up = |tail: &&Window| going.iter().any(|going| going.grant.window.overlaps(tail));
-        if renew > now && tail.is_none_or(|tail| runs_until >= last_end && !is_given_up(&tail)) {
+        // Once: whatever replaced it up to the tail is renewed like any other, should the old one be hard to remove.
+        let is_given_up = |tail: &Window| {
+            let is_replaced = |going: &Window| {
+                given.iter().any(|given| given.start() >= going.start() && given.end() == tail.start())
+            };
+            let going = going.iter().map(|going| going.grant.window);
+            going.filter(|going| going.overlaps(tail)).any(|going| !is_replaced(&going))
+        };
+        if renew > now && tail.is_none_or(|tail| runs_until >= last_end && !is_given_up(tail)) {
             renew_at = Some(renew);
             if tail.is_some() {
                 gaps.pop();

@@ -92,12 +92,14 @@ impl Case {
 }
 
 /// Passes again while the pass before made room: successors came, who free what the guard held, some of them in places that
-/// it freed; or a superfluous grant went, so that the one that it stood beside can be replaced. Returns the last two plans.
+/// it freed; a superfluous grant went, so that the one that it stood beside can be replaced; or a grant was attributed to a
+/// rule whose filter finds nothing, which protects it. Returns the last two plans.
 fn pass_until_no_room_is_made(twin: &mut Twin, case: &Case, mut before: Plan) -> (Plan, Plan) {
     for _ in 0..10 {
         let (after, _) = twin.pass(case.now, &case.settings, &case.world, Released::Nothing, &mut healthy);
         let was_superfluous = |due: &Revocation| due.reason == RevocationReason::Duplicate;
-        if after.held.len() >= before.held.len() && !revocations(&before).any(was_superfluous) {
+        let was_quiet = before.relabelled.is_empty() && !revocations(&before).any(was_superfluous);
+        if was_quiet && after.held.len() >= before.held.len() {
             return (before, after);
         }
         before = after;

@@ -4,15 +4,12 @@ use chrono::TimeDelta;
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, always, at, filter, foreign, in_groups, level, made_for, named, own, policy,
-    policy_rule_with_always, schedule, schedule_rule, shift, span, with_groups, without_end,
+    Scene, always, at, foreign, in_groups, level, made_for, own, policy, policy_rule_with_always, schedule,
+    schedule_rule, shift, span, with_groups, without_end,
 };
 use crate::{
-    model::{Altered, Cause, ForeignGrant, Observed, OwnGrant, Rule, SecondGrant, Terms},
-    reconcile::{
-        plan::{Action, Plan, Wait},
-        world::ResourceMatch,
-    },
+    model::{Altered, ForeignGrant, SecondGrant, Terms},
+    reconcile::plan::{Action, Plan, Wait},
 };
 
 /// By two rules about `db`: whoever is on call for `PA` acts in group `a`, for `PB` in `b`; for `PS` in none.
@@ -130,6 +127,30 @@ fn what_is_replaced_beyond_a_grant_that_is_yet_to_be_renewed_comes_back_at_once(
 }
 
 #[test]
+fn what_cannot_be_removed_is_replaced_once() {
+    for second in [SecondGrant::Taken, SecondGrant::RefusedIfOverlapping, SecondGrant::Refused] {
+        let mut scene = Scene::new([with_groups(&["b"], schedule_rule("b", &["PB"]))])
+            .on_call(schedule("PB"), [without_end(shift("day", 10, 14))])
+            .ours([own(1, "day", 8, 30 * 24)])
+            .second_grant(second);
+        let mut made = 0;
+        for _ in 0..60 {
+            let created = created(&scene.plan());
+            made += created.len();
+            for terms in created {
+                let groups: Vec<&str> = terms.groups.iter().collect();
+                let row = 1 + i64::try_from(scene.world.recorded.ledger.len()).unwrap();
+                let mut grant = in_groups(&groups, own(row, "day", 12, 13));
+                grant.grant.window = terms.window;
+                scene = scene.ours([grant]);
+            }
+            scene.now += TimeDelta::minutes(1);
+        }
+        assert_eq!(made, 1, "{second:?}");
+    }
+}
+
+#[test]
 fn groups_that_nobody_wants_any_more_take_two_looks() {
     let scene = || {
         let scene = rules().on_call(schedule("PS"), [shift("day", 8, 20)]);
@@ -157,26 +178,6 @@ fn groups_that_nobody_wants_any_more_take_two_looks() {
     let between = next(wanted, &first);
     assert_eq!((revoked(&between), between.due.due.len()), (vec![], 0));
     assert_eq!(revoked(&next(scene(), &between)), [0; 0]);
-}
-
-#[test]
-fn what_is_due_is_not_attributed_to_a_rule_that_would_then_protect_it() {
-    let rule = with_groups(&["b"], schedule_rule("b", &["PB"]));
-    let rule = Rule { resources: vec![named("db"), filter("silent")], ..rule };
-    let mut scene = Scene::new([rule])
-        .resource(filter("silent"), Observed::Known(ResourceMatch::Found(Vec::new())))
-        .on_call(schedule("PB"), [shift("day", 8, 20)])
-        .ours([in_groups(&["b", "c"], own(1, "day", 8, 20))]);
-    let first = scene.first_look();
-    assert_eq!((first.awaiting.len(), first.relabelled), (1, Vec::new()));
-    let fits = in_groups(&["b"], own(1, "day", 8, 20));
-    let of_the_rule = in_groups(&["b", "c"], made_for("day", "PB", own(1, "day", 8, 20)));
-    scene.world.recorded.ledger = vec![fits];
-    assert_eq!(scene.plan().relabelled.len(), 1, "what stays is attributed");
-    let causes =
-        of_the_rule.causes.iter().map(|cause| Cause { rule: "b".to_owned(), ..cause.clone() }).collect();
-    scene.world.recorded.ledger = vec![OwnGrant { causes, ..of_the_rule }];
-    assert_eq!(scene.plan().unchanged, 1, "the rule may have given it through the filter");
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use insta::assert_snapshot;
 
 use super::builders::{
-    Scene, email, filter, made_for, named, on_db, own, policy, policy_rule, resource, schedule,
-    schedule_rule, shift,
+    Scene, email, filter, foreign, in_groups, made_for, named, on_db, own, policy, policy_rule, resource,
+    schedule, schedule_rule, shift, span, with_groups,
 };
 use crate::{
-    model::{Observed, Rule, SkipReason, UserId},
+    model::{Observed, Rule, SecondGrant, SkipReason, UserId},
     reconcile::{
         plan::{Action, Plan},
         world::{AccountMatch, ResourceMatch},
@@ -181,6 +181,26 @@ fn a_filter_that_suddenly_matches_nothing_takes_nothing_away() {
     };
     assert_eq!(revoked(&scene(Vec::new()).plan()), [2]);
     assert_eq!(revoked(&scene(vec![resource("web")]).plan()), [1, 2], "it found something else");
+}
+
+#[test]
+fn what_is_kept_for_another_rule_is_kept_also_when_its_filter_matches_nothing() {
+    let group = |rule| with_groups(&["g"], rule);
+    let by_filter = Rule { resources: vec![filter("env")], ..schedule_rule("b", &["PB"]) };
+    let finds = |found| Observed::Known(ResourceMatch::Found(found));
+    let mut scene = Scene::new([group(schedule_rule("db", &["PA"])), group(by_filter)])
+        .resource(filter("env"), finds(vec![resource("db")]))
+        .on_call(schedule("PA"), [])
+        .on_call(schedule("PB"), [shift("day", 9, 18)])
+        .ours([in_groups(&["g"], made_for("day", "PA", own(1, "day", 8, 20)))])
+        .second_grant(SecondGrant::RefusedIfOverlapping)
+        .foreign(foreign("fg", "day", span(14, 15)));
+    let plan = scene.plan();
+    assert_eq!((revoked(&plan), plan.relabelled.len()), (Vec::new(), 1), "its replacement must wait");
+    let Some((_, causes)) = plan.relabelled.into_iter().next() else { unreachable!() };
+    scene.world.recorded.ledger[0].causes = causes;
+    let plan = scene.resource(filter("env"), finds(Vec::new())).plan();
+    assert!(revoked(&plan).is_empty(), "{plan}");
 }
 
 #[test]
