@@ -86,6 +86,8 @@ pub(super) struct PassRunner {
     pub(super) serving: AsyncMutex<()>,
     /// Held while somebody looks what a pass would do.
     pub(super) looking: AsyncMutex<()>,
+    /// Held while a look reads the ledger ahead: one does at a time, so that decisions find a free connection.
+    reading_ahead: AsyncMutex<()>,
 }
 
 /// A pass under way.
@@ -149,6 +151,7 @@ impl PassRunner {
             requested: TaskTracker::new(),
             serving: AsyncMutex::default(),
             looking: AsyncMutex::default(),
+            reading_ahead: AsyncMutex::default(),
             store,
             metrics,
             onlooker: observer.patient(),

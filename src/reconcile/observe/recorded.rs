@@ -41,6 +41,8 @@ impl From<OpenRows> for Ledger {
 #[derive(Debug)]
 pub(crate) struct LedgerAhead {
     version: i64,
+    /// For which instant it was read: what had ended by then is not in it.
+    at: DateTime<Utc>,
     /// When the first of its windows ends.
     until: Option<DateTime<Utc>>,
     ledger: Ledger,
@@ -59,7 +61,7 @@ impl LedgerAhead {
         let mut ledger = Ledger::from(open);
         // So that the planner finds them in its order.
         ledger.ours.sort_unstable_by(|one, other| one.by_pair().cmp(&other.by_pair()));
-        Ok(Some(Self { version, until, ledger }))
+        Ok(Some(Self { version, at: now, until, ledger }))
     }
 
     /// The same, unless anything has changed since.
@@ -69,7 +71,9 @@ impl LedgerAhead {
         now: DateTime<Utc>,
     ) -> Result<Option<Ledger>, store::Error> {
         let is_unchanged = store.ledger_version().await? == Some(self.version);
-        Ok(Some(self.ledger).filter(|_| is_unchanged && self.until.is_none_or(|until| now < until)))
+        // A clock that was set back meanwhile brings windows back, too.
+        let same_windows = self.at <= now && self.until.is_none_or(|until| now < until);
+        Ok(Some(self.ledger).filter(|_| is_unchanged && same_windows))
     }
 }
 
@@ -139,16 +143,20 @@ mod tests {
             read(&store, at(now), &BTreeSet::new(), ahead).await.unwrap().unsettled
         };
         let OwnGrant { grant, causes, row: _ } = own(1, "day", 0, 100);
-        let pair = grant.pair();
+        let pair = [grant.pair()];
         let new = NewGrant { grant: Grant { id: None, ..grant }, causes };
         let of_nothing = ahead().await;
         let row = store.intend_create(&lease, &new, at(1)).await.unwrap().unwrap();
-        assert_eq!(unsettled(of_nothing, 1).await, [pair], "a row came");
+        assert_eq!(unsettled(of_nothing, 1).await, pair, "a row came");
 
         // Nobody else can see whether it is read again.
-        let mut unchanged = ahead().await.unwrap();
-        unchanged.ledger.unsettled.clear();
-        assert!(unsettled(Some(unchanged), 99).await.is_empty(), "it is not");
+        let emptied = async || {
+            let mut ahead = ahead().await.unwrap();
+            ahead.ledger.unsettled.clear();
+            Some(ahead)
+        };
+        assert!(unsettled(emptied().await, 99).await.is_empty(), "it is not");
+        assert_eq!(unsettled(emptied().await, 0).await, pair, "the clock was set back");
         assert!(unsettled(ahead().await, 100).await.is_empty(), "its window ended");
 
         let of_intent = ahead().await;

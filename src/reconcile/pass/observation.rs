@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{BEGIN_WRITES, OBSERVE, Pass, PassRunner, STOP};
@@ -46,11 +47,11 @@ impl PassRunner {
         let mut seeing = self.observer.look(now, &pass.request.scope, recorded, until);
         let read_ahead = async {
             sleep(AHEAD_AFTER).await;
-            LedgerAhead::read(&self.store, now).await
+            self.read_ahead(now).await
         };
         let (seen, ahead) = tokio::join!(timeout(AHEAD_FOR, seeing.next()), read_ahead);
         let (mut world, mut ahead) = match seen {
-            Ok(world) => (world, ahead?),
+            Ok(world) => (world, ahead),
             Err(_) => (seeing.next().await, None),
         };
         while world.extent == Extent::Part {
@@ -58,6 +59,13 @@ impl PassRunner {
             world = seeing.next().await;
         }
         Ok((world, ahead))
+    }
+
+    /// The ledger as it is now, unless another look reads it. Whoever decides can read it then, so no error matters here.
+    async fn read_ahead(&self, now: DateTime<Utc>) -> Option<LedgerAhead> {
+        let _alone = self.reading_ahead.try_lock().ok()?;
+        let ahead = LedgerAhead::read(&self.store, now).await;
+        ahead.inspect_err(|error| tracing::debug!(%error, "the ledger cannot be read ahead")).ok().flatten()
     }
 
     /// Gives the access that is due now and justified by the part of the world that is seen so far.
