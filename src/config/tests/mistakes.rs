@@ -73,6 +73,7 @@ fn unknown_keys_are_refused_in_every_table() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn mistakes_of_the_server_table() {
     check(
         r#"listen = "127.0.0.1:8080""#,
@@ -239,6 +240,7 @@ fn mistakes_of_the_server_table() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn mistakes_of_the_pagerduty_table() {
     check(
         r#"token = "hush-pagerduty""#,
@@ -531,6 +533,7 @@ fn mistakes_of_the_sync_table() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn mistakes_of_the_rules() {
     check(
         r#"name = "prod database""#,
