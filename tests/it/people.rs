@@ -236,6 +236,22 @@ async fn what_a_filter_finds_is_looked_up_again_as_resources_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_filter_that_falls_silent_keeps_its_part_of_a_grant_that_another_rule_wants_as_well() {
+    let rules = [filter_rule("production", "tags:env=prod"), rule("later", &[V3_SCHEDULE], &[DB])];
+    let mut scene = Scene::prepared(Config::with_rules(rules)).await;
+    scene.shifts(V3_SCHEDULE, &[(ANA, 120, 240)]);
+    scene.start().await;
+    assert_eq!(scene.access(ANA, DB), [(0, 240)]);
+    for resource in [DB, "prod-web-1", "prod-cluster", "prod-new-thing"] {
+        assert!(scene.strongdm.set_tags(resource, &[]));
+    }
+    for _ in 0..3 {
+        assert_eq!(scene.synced().await.revoked, []);
+    }
+    assert_eq!(scene.access(ANA, DB), [(0, 240)]);
+}
+
+#[tokio::test]
 async fn a_filter_that_finds_more_than_it_may_gives_nothing_takes_nothing_and_is_read_no_further() {
     let filter = "tags:env=prod";
     let mut scene = Scene::prepared(Config::with_rules([filter_rule("production", filter)])).await;

@@ -74,6 +74,8 @@ pub(super) struct Claims {
     pub(super) parts: Vec<(RememberedPart, DateTime<Utc>)>,
     /// Under which address everyone on call counts, by rule and PagerDuty user.
     addresses: BTreeMap<String, BTreeMap<UserId, Email>>,
+    /// The rules of which this look could not tell all that they want.
+    pub(super) doubtful: BTreeSet<String>,
     /// When the next window begins or ends that is wanted, certainly or possibly.
     pub(super) next_boundary: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -130,6 +132,9 @@ impl Claims {
             if !is_seen_whole {
                 claims.suspect(&Who::Anyone, &whats, from_now_on(now));
             }
+            if !is_seen_whole || !resources.suspected.is_empty() {
+                claims.doubtful.insert(rule.name.clone());
+            }
             claims.addresses.insert(rule.name.clone(), addresses);
         }
         // The first claim names the grant, so the order of rules and answers must not matter.
@@ -147,6 +152,7 @@ impl Claims {
         people: &mut BTreeMap<UserId, Person>,
     ) {
         let (now, whats) = (self.now, resources.all());
+        let mut is_seen_whole = resources.suspected.is_empty();
         for id in &selector.services {
             let fault = match world.incidents.get(id) {
                 Some(Observed::Known(_)) => continue,
@@ -155,14 +161,19 @@ impl Claims {
             };
             self.unknown.extend(fault.map(|error| Unknown::new(Asked::Service(id.clone()), error)));
             self.suspect(&Who::Anyone, &whats, from_now_on(now));
+            is_seen_whole = false;
         }
         for source in rule.sources() {
             if let Some(doubt) = world.doubts.get(&source) {
                 self.unknown.insert(Unknown::new(source, doubt.clone()));
                 self.suspect(&Who::Anyone, &whats, from_now_on(now));
+                is_seen_whole = false;
             }
         }
         let Standings { all, news, unknown } = IncidentRule::new(now, rule, selector, world).standings();
+        if !is_seen_whole || !unknown.is_empty() {
+            self.doubtful.insert(rule.name.clone());
+        }
         self.unknown.extend(unknown);
         self.parts.extend(news);
         let mut addresses: BTreeMap<UserId, Email> = BTreeMap::new();

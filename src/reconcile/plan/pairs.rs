@@ -175,10 +175,24 @@ impl PairFacts<'_> {
         NewGrant { grant, causes }
     }
 
-    /// The new attribution of a grant that stays, if it changed. One that nobody is known to want keeps its own.
+    /// The new attribution of a grant that stays, if it changed. One that nobody is known to want keeps its own, and none
+    /// loses a rule of which this look could not tell all that it wants: what that rule gave is protected by it.
     pub(super) fn relabel(&self, own: &OwnGrant) -> Option<(LedgerRow, Vec<Cause>)> {
-        let causes = self.causes(own.grant.window.from(self.now)?);
-        let is_new = !causes.is_empty() && !causes.iter().copied().eq(&own.causes);
+        let certain = self.causes(own.grant.window.from(self.now)?);
+        if certain.is_empty() {
+            return None;
+        }
+        let is_told_anew = |cause: &Cause| {
+            let is_same =
+                |new: &&Cause| new.rule == cause.rule && new.source == cause.source && new.user == cause.user;
+            certain.iter().any(is_same)
+        };
+        let is_uncertain =
+            |cause: &&Cause| self.all_claims.doubtful.contains(&cause.rule) && !is_told_anew(cause);
+        let mut causes: Vec<&Cause> = own.causes.iter().filter(is_uncertain).collect();
+        causes.extend(certain);
+        causes.sort();
+        let is_new = !causes.iter().copied().eq(&own.causes);
         is_new.then(|| (own.row, causes.into_iter().cloned().collect()))
     }
 

@@ -23,9 +23,10 @@ use super::{
 };
 use crate::{
     model::{
-        DueRevocations, Grant, LedgerRow, NewGrant, OwnGrant, Pair, PeopleSelector, SecondGrant, Window,
+        DueRevocations, Grant, LedgerRow, NewGrant, Observed, OwnGrant, Pair, PeopleSelector,
+        ResourceSelector, SecondGrant, Window,
     },
-    reconcile::world::World,
+    reconcile::world::{ResourceMatch, World},
 };
 
 fn healthy(_: &Action) -> Fault {
@@ -188,8 +189,8 @@ proptest! {
         let revoked: BTreeSet<LedgerRow> = revocations(&plan).map(|revocation| revocation.row).collect();
         let ends = case.settings.rules.iter().flat_map(|rule| {
             let on_calls = case.world.on_calls.values().flat_map(|answer| match answer {
-                crate::model::Observed::Known(on_calls) => on_calls.as_slice(),
-                crate::model::Observed::Unknown(_) => &[],
+                Observed::Known(on_calls) => on_calls.as_slice(),
+                Observed::Unknown(_) => &[],
             });
             on_calls.filter_map(|on_call| on_call.end.map(|end| end + rule.end_late))
         });
@@ -302,7 +303,7 @@ proptest! {
         shuffle(&mut world.recorded.refusals, by);
         shuffle(&mut world.recorded.parts, by);
         for answer in world.incidents.values_mut() {
-            if let crate::model::Observed::Known(incidents) = answer {
+            if let Observed::Known(incidents) = answer {
                 shuffle(incidents, by);
                 for incident in incidents.iter_mut() {
                     shuffle(&mut incident.parts, by);
@@ -310,7 +311,7 @@ proptest! {
             }
         }
         for answer in world.on_calls.values_mut() {
-            if let crate::model::Observed::Known(on_calls) = answer {
+            if let Observed::Known(on_calls) = answer {
                 shuffle(on_calls, by);
             }
         }
@@ -375,6 +376,24 @@ proptest! {
         let before = Twin::new(case.really, &case.world);
         let mut after = before.clone();
         let (plan, _) = after.pass(case.now, &case.settings, &case.world, case.released, &mut healthy);
+        nobody_is_locked_out(&case, &before, &after, &plan)?;
+    }
+
+    #[test]
+    fn a_filter_that_falls_silent_takes_nothing_from_whom_it_served(case in prop_oneof![any_case(), known_case()]) {
+        // As above.
+        let case = if case.really == case.world.recorded.second_grant { case } else { case.without_conflicts() };
+        let mut after = Twin::new(case.really, &case.world);
+        let (first, _) = after.pass(case.now, &case.settings, &case.world, Released::Nothing, &mut healthy);
+        pass_until_no_room_is_made(&mut after, &case, first);
+        let before = after.clone();
+        let mut silent = case.world.clone();
+        for (selector, answer) in &mut silent.resources {
+            if matches!((selector, &answer), (ResourceSelector::Filter(_), Observed::Known(ResourceMatch::Found(_)))) {
+                *answer = Observed::Known(ResourceMatch::Found(Vec::new()));
+            }
+        }
+        let (plan, _) = after.pass(case.now, &case.settings, &silent, Released::Nothing, &mut healthy);
         nobody_is_locked_out(&case, &before, &after, &plan)?;
     }
 

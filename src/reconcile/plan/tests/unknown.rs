@@ -7,7 +7,7 @@ use super::builders::{
     schedule, schedule_rule, shift, span, with_groups,
 };
 use crate::{
-    model::{Observed, Rule, SecondGrant, SkipReason, UserId},
+    model::{Cause, Observed, OwnGrant, Rule, SecondGrant, SkipReason, UserId},
     reconcile::{
         plan::{Action, Plan},
         world::{AccountMatch, ResourceMatch},
@@ -201,6 +201,27 @@ fn what_is_kept_for_another_rule_is_kept_also_when_its_filter_matches_nothing() 
     scene.world.recorded.ledger[0].causes = causes;
     let plan = scene.resource(filter("env"), finds(Vec::new())).plan();
     assert!(revoked(&plan).is_empty(), "{plan}");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_keeps_its_part_of_a_grant_that_another_rule_wants_as_well() {
+    let by_filter = Rule { resources: vec![filter("env")], ..schedule_rule("b", &["PB"]) };
+    let mut scene = Scene::new([schedule_rule("db", &["PA"]), by_filter])
+        .resource(filter("env"), Observed::Known(ResourceMatch::Found(Vec::new())))
+        .on_call(schedule("PA"), [shift("day", 16, 20)])
+        .on_call(schedule("PB"), [shift("day", 8, 16)]);
+    let of_both = made_for("day", "PA", own(1, "day", 8, 20));
+    let of_filter = made_for("day", "PB", own(1, "day", 8, 20)).causes;
+    let of_filter = of_filter.into_iter().map(|cause| Cause { rule: "b".to_owned(), ..cause });
+    let causes = of_filter.chain(of_both.causes).collect();
+    scene = scene.ours([OwnGrant { causes, ..of_both }]);
+    for look in 0..3 {
+        let plan = scene.plan();
+        assert_eq!((revoked(&plan), plan.unchanged), (Vec::new(), 1), "look {look}: {plan}");
+        for (_, causes) in plan.relabelled {
+            scene.world.recorded.ledger[0].causes = causes;
+        }
+    }
 }
 
 #[test]
