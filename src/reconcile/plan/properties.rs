@@ -381,7 +381,7 @@ proptest! {
 
     #[test]
     fn a_filter_that_falls_silent_takes_nothing_from_whom_it_served(case in prop_oneof![any_case(), known_case()]) {
-        // As above.
+        // What is there must not contradict what is believed.
         let case = if case.really == case.world.recorded.second_grant { case } else { case.without_conflicts() };
         let mut after = Twin::new(case.really, &case.world);
         let (first, _) = after.pass(case.now, &case.settings, &case.world, Released::Nothing, &mut healthy);
